@@ -1,0 +1,47 @@
+//! How fresh a read must be, and how old a count may be.
+
+use std::time::Duration;
+
+use crate::SessionToken;
+
+/// How fresh a read must be. A store may answer fresher, never staler.
+///
+/// A store without replicas or caches answers every level strongly.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum Consistency {
+    /// Sees every write that was acknowledged before the read began, by whomever.
+    /// The default of [`has_rsvped`](crate::RsvpStoreExt::has_rsvped).
+    #[default]
+    Strong,
+    /// Sees at least the writes behind the token: read-your-writes through replicas and caches,
+    /// across servers.
+    Session(SessionToken),
+    /// Answers a state that was current at most this long ago.
+    /// The default of [`rsvp_count`](crate::RsvpStoreExt::rsvp_count), with
+    /// [`DEFAULT_COUNT_BOUND`](Self::DEFAULT_COUNT_BOUND).
+    Bounded(Duration),
+    /// Answers any state that was committed once. For dashboards and exports.
+    Eventual,
+}
+
+impl Consistency {
+    /// How stale a count may be unless the caller says otherwise: 5 seconds.
+    pub const DEFAULT_COUNT_BOUND: Duration = Duration::from_secs(5);
+}
+
+/// How many RSVPs an event has, and how old that knowledge may be.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Count {
+    /// The number of RSVPs.
+    pub value: u64,
+    /// The number was exact at some moment no longer ago than this. Zero: it was exact while
+    /// the read ran.
+    pub age: Duration,
+}
+
+impl Count {
+    /// A count that was exact while the read ran.
+    pub fn fresh(value: u64) -> Self {
+        Self { value, age: Duration::ZERO }
+    }
+}

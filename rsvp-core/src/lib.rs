@@ -1,0 +1,49 @@
+//! The contract of the RSVP store: who is coming to what.
+//!
+//! Hosts depend on the facade crate `rsvp`, which re-exports all of this next to the backends. Authors of
+//! backends and wrappers depend on this crate, which knows no backend.
+//!
+//! - [`UserId`], [`EventId`]: checked once, at construction.
+//! - [`RsvpStore`]: the small object-safe trait that a backend implements, batches first.
+//! - [`RsvpStoreExt`]: the verbs that everyone calls, on every store for free.
+//! - [`Consistency`], [`SessionToken`], [`Count`]: how fresh a read must be and how old it is.
+//! - [`PageRequest`], [`Page`], [`Cursor`]: lists of any length.
+//! - [`Error`]: what went wrong, whether it took effect and whether to repeat it.
+//!
+//! ```
+//! use std::sync::Arc;
+//! use rsvp_core::{Consistency, EventId, Result, RsvpStore, RsvpStoreExt, UserId};
+//!
+//! /// Shows a user their own RSVP at once, through whatever replicas the store reads from.
+//! async fn rsvp_and_show(store: Arc<dyn RsvpStore>) -> Result<bool> {
+//!     let (user, event) = (UserId::from(1_u64), EventId::new("101a")?);
+//!     let receipt = store.rsvp(&user, &event).await?;
+//!     let session = Consistency::Session(receipt.token);
+//!     store.has_rsvped_with(&user, &event, &session).await
+//! }
+//! ```
+
+mod consistency;
+mod error;
+mod ext;
+mod id;
+mod listing;
+mod operation;
+mod page;
+mod pointer;
+mod rsvp;
+mod store;
+mod text;
+mod token;
+
+pub use async_trait::async_trait;
+
+pub use self::consistency::{Consistency, Count};
+pub use self::error::{Effect, Error, Result, Source};
+pub use self::ext::RsvpStoreExt;
+pub use self::id::{EventId, MAX_ID_BYTES, UserId};
+pub use self::operation::Operation;
+pub use self::page::{Cursor, Page, PageLimit, PageRequest};
+pub use self::rsvp::{Action, BatchReceipt, Outcome, Receipt, Removal, RemovalStep, Rsvp, Write};
+pub use self::store::RsvpStore;
+pub use self::token::SessionToken;

@@ -1,0 +1,99 @@
+//! The names of what a store does, for errors and metrics.
+
+use std::fmt;
+
+/// What a store was asked to do.
+///
+/// The set is small and closed over the calls of [`RsvpStore`](crate::RsvpStore) plus opening
+/// and maintenance, so it is safe as the label of a metric.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[non_exhaustive]
+pub enum Operation {
+    /// [`write_batch`](crate::RsvpStore::write_batch).
+    Write,
+    /// [`has_rsvped_batch`](crate::RsvpStore::has_rsvped_batch).
+    HasRsvped,
+    /// [`rsvp_counts`](crate::RsvpStore::rsvp_counts).
+    RsvpCounts,
+    /// [`attendees_page`](crate::RsvpStore::attendees_page).
+    Attendees,
+    /// [`events_of_page`](crate::RsvpStore::events_of_page).
+    EventsOf,
+    /// [`scan_page`](crate::RsvpStore::scan_page).
+    Scan,
+    /// [`remove_event_step`](crate::RsvpStore::remove_event_step).
+    RemoveEvent,
+    /// [`remove_user_step`](crate::RsvpStore::remove_user_step).
+    RemoveUser,
+    /// [`ready`](crate::RsvpStore::ready).
+    Ready,
+    /// Opening a store.
+    Open,
+    /// Creating or upgrading what a backend keeps its data in.
+    Migrate,
+    /// Comparing what a backend derives with what it derives it from.
+    Audit,
+    /// Mending what an audit found.
+    Repair,
+}
+
+impl Operation {
+    /// Every operation.
+    pub const ALL: &[Self] = &[
+        Self::Write,
+        Self::HasRsvped,
+        Self::RsvpCounts,
+        Self::Attendees,
+        Self::EventsOf,
+        Self::Scan,
+        Self::RemoveEvent,
+        Self::RemoveUser,
+        Self::Ready,
+        Self::Open,
+        Self::Migrate,
+        Self::Audit,
+        Self::Repair,
+    ];
+
+    /// The name in snake case, as in a metric's label.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Write => "write",
+            Self::HasRsvped => "has_rsvped",
+            Self::RsvpCounts => "rsvp_counts",
+            Self::Attendees => "attendees",
+            Self::EventsOf => "events_of",
+            Self::Scan => "scan",
+            Self::RemoveEvent => "remove_event",
+            Self::RemoveUser => "remove_user",
+            Self::Ready => "ready",
+            Self::Open => "open",
+            Self::Migrate => "migrate",
+            Self::Audit => "audit",
+            Self::Repair => "repair",
+        }
+    }
+
+    /// Whether it can change what the store holds.
+    pub fn is_write(self) -> bool {
+        match self {
+            Self::Write | Self::RemoveEvent | Self::RemoveUser | Self::Migrate | Self::Repair => {
+                true
+            }
+            Self::HasRsvped
+            | Self::RsvpCounts
+            | Self::Attendees
+            | Self::EventsOf
+            | Self::Scan
+            | Self::Ready
+            | Self::Open
+            | Self::Audit => false,
+        }
+    }
+}
+
+impl fmt::Display for Operation {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}

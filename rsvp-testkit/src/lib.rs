@@ -1,1 +1,26 @@
-//! The conformance suite of the RSVP store.
+//! The conformance suite of the RSVP store, for any backend or wrapper.
+//!
+//! [`conformance!`] writes one named test per sentence of the contract from a single list,
+//! [`CASES`]. A store that passes keeps what [`RsvpStore`](rsvp_core::RsvpStore) promises: the
+//! suite is how our own backends are held to it, and stores broken on purpose must fail it.
+//!
+//! Randomised cases print their seed; `RSVP_TESTKIT_SEED` runs them again with it.
+//!
+//! # A backend of your own
+//!
+//! This is the whole of a backend, and the line that tests it:
+//!
+//! ```
+#![doc = include_str!("../tests/third_party.rs")]
+//! ```
+
+mod cases;
+mod ids;
+mod model;
+mod suite;
+mod trial;
+
+pub use self::ids::{HOSTILE_IDS, hostile_ids};
+pub use self::model::Model;
+pub use self::suite::{CASES, Case, SEED_VARIABLE, run, seed};
+pub use self::trial::{Subject, Trial};

@@ -1,0 +1,116 @@
+//! Reads are as fresh as asked, or fresher.
+
+use std::time::Duration;
+
+use futures_util::TryStreamExt;
+use rsvp_core::{
+    Consistency, EventId, PageRequest, Rsvp, RsvpStore, RsvpStoreExt, SessionToken, UserId,
+};
+
+use crate::Trial;
+use crate::ids::{event, user};
+
+/// Reads one pair in every way at `consistency`, and says how often it was seen.
+async fn assert_everywhere(
+    store: &dyn RsvpStore,
+    (user, event): (&UserId, &EventId),
+    consistency: &Consistency,
+    present: bool,
+) {
+    let pair = Rsvp::new(user.clone(), event.clone());
+    let request = PageRequest { consistency: consistency.clone(), ..PageRequest::default() };
+    let has = store.has_rsvped_with(user, event, consistency).await.unwrap();
+    assert_eq!(has, present, "has_rsvped of {pair:?} at {consistency:?}");
+    let count = store.rsvp_count_with(event, consistency).await.unwrap();
+    assert_eq!(count.value, u64::from(present), "count of {event:?} at {consistency:?}");
+    let attendees: Vec<_> =
+        store.attendees_with(event, request.clone()).try_collect().await.unwrap();
+    assert_eq!(attendees.contains(user), present, "attendees at {consistency:?}");
+    let events: Vec<_> = store.events_of_with(user, request.clone()).try_collect().await.unwrap();
+    assert_eq!(events.contains(event), present, "events_of at {consistency:?}");
+    let all: Vec<_> = store.scan_with(request).try_collect().await.unwrap();
+    assert_eq!(all.contains(&pair), present, "scan at {consistency:?}");
+}
+
+pub(crate) async fn a_strong_read_sees_every_acknowledged_write(trial: &Trial) {
+    let store = &trial.store;
+    for n in 0..20_u32 {
+        let (user, event) = (user(n), event(n));
+        assert_everywhere(store, (&user, &event), &Consistency::Strong, false).await;
+        store.rsvp(&user, &event).await.unwrap();
+        assert_everywhere(store, (&user, &event), &Consistency::Strong, true).await;
+        store.cancel(&user, &event).await.unwrap();
+        assert_everywhere(store, (&user, &event), &Consistency::Strong, false).await;
+    }
+}
+
+pub(crate) async fn a_session_read_sees_the_writes_behind_its_token(trial: &Trial) {
+    let store = &trial.store;
+    for n in 0..20_u32 {
+        let (user, event) = (user(n), event(n));
+        // What is read before the write must not be served after it.
+        let before = Consistency::Session(SessionToken::new());
+        store.has_rsvped_with(&user, &event, &before).await.unwrap();
+        store.rsvp_count(&event).await.unwrap();
+
+        let session = Consistency::Session(store.rsvp(&user, &event).await.unwrap().token);
+        assert_everywhere(store, (&user, &event), &session, true).await;
+        let session = Consistency::Session(store.cancel(&user, &event).await.unwrap().token);
+        assert_everywhere(store, (&user, &event), &session, false).await;
+    }
+}
+
+pub(crate) async fn a_printed_token_still_shows_its_writes(trial: &Trial) {
+    let (user, event) = (user("ann"), event("fair"));
+    let printed = trial.store.rsvp(&user, &event).await.unwrap().token.to_string();
+    assert!(printed.bytes().all(|byte| byte.is_ascii_graphic()), "{printed:?} fits no header");
+    assert!(printed.len() <= 1024, "{printed:?} is not small");
+    let session = Consistency::Session(printed.parse().unwrap());
+    assert_everywhere(&trial.store, (&user, &event), &session, true).await;
+}
+
+pub(crate) async fn merged_tokens_show_the_writes_of_both(trial: &Trial) {
+    let (ann, bob, fair, gala) = (user("ann"), user("bob"), event("fair"), event("gala"));
+    let first = trial.store.rsvp(&ann, &fair).await.unwrap().token;
+    let second = trial.store.rsvp(&bob, &gala).await.unwrap().token;
+    for (mut token, other) in [(first.clone(), &second), (second.clone(), &first)] {
+        token.merge(other);
+        let session = Consistency::Session(token);
+        assert_everywhere(&trial.store, (&ann, &fair), &session, true).await;
+        assert_everywhere(&trial.store, (&bob, &gala), &session, true).await;
+    }
+}
+
+pub(crate) async fn a_bounded_count_is_no_older_than_its_bound(trial: &Trial) {
+    let store = &trial.store;
+    let fair = event("fair");
+    for n in 0..10_u32 {
+        store.rsvp(&user(n), &fair).await.unwrap();
+        for bound in [Duration::ZERO, Duration::from_millis(1), Duration::from_secs(5)] {
+            let count = store.rsvp_count_with(&fair, &Consistency::Bounded(bound)).await.unwrap();
+            assert!(count.age <= bound, "{:?} is older than {bound:?}", count.age);
+            assert!(count.value <= u64::from(n) + 1);
+        }
+        let none = Consistency::Bounded(Duration::ZERO);
+        let count = store.rsvp_count_with(&fair, &none).await.unwrap();
+        assert_eq!(count.value, u64::from(n) + 1, "a bound of nothing is strong");
+        let count = store.rsvp_count_with(&fair, &Consistency::Strong).await.unwrap();
+        assert_eq!(count.age, Duration::ZERO, "a strong count has no age");
+    }
+}
+
+pub(crate) async fn an_eventual_read_answers_what_was_committed_once(trial: &Trial) {
+    let store = &trial.store;
+    let fair = event("fair");
+    let mut token = SessionToken::new();
+    for n in 0..10_u32 {
+        token.merge(&store.rsvp(&user(n), &fair).await.unwrap().token);
+        let count = store.rsvp_count_with(&fair, &Consistency::Eventual).await.unwrap();
+        assert!(count.value <= u64::from(n) + 1, "{count:?} was never true");
+        let stranger = user("never there");
+        let has = store.has_rsvped_with(&stranger, &fair, &Consistency::Eventual).await.unwrap();
+        assert!(!has, "a pair that was never written");
+    }
+    let session = Consistency::Session(token);
+    assert_eq!(store.rsvp_count_with(&fair, &session).await.unwrap().value, 10);
+}

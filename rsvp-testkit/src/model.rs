@@ -1,0 +1,140 @@
+//! What a store should hold, kept in the simplest way.
+
+use std::collections::BTreeSet;
+use std::fmt::Debug;
+
+use futures_util::TryStreamExt;
+use rsvp_core::{
+    Action, Consistency, EventId, Outcome, PageRequest, Result, Rsvp, RsvpStore, RsvpStoreExt,
+    UserId, Write,
+};
+
+/// The set of pairs that a store should hold after the writes that the model was told of.
+#[derive(Clone, Debug, Default)]
+pub struct Model {
+    rsvps: BTreeSet<Rsvp>,
+    users: BTreeSet<UserId>,
+    events: BTreeSet<EventId>,
+}
+
+impl Model {
+    /// The model of an empty store.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Applies one write, and says what it should answer.
+    pub fn write(&mut self, write: &Write) -> Outcome {
+        let rsvp = &write.rsvp;
+        self.users.insert(rsvp.user.clone());
+        self.events.insert(rsvp.event.clone());
+        Outcome::from_changed(match write.action {
+            Action::Rsvp => self.rsvps.insert(rsvp.clone()),
+            Action::Cancel => self.rsvps.remove(rsvp),
+        })
+    }
+
+    /// Applies a batch, and says what it should answer.
+    pub fn write_batch(&mut self, writes: &[Write]) -> Vec<Outcome> {
+        writes.iter().map(|write| self.write(write)).collect()
+    }
+
+    /// Removes an event, and says how many RSVPs should go.
+    pub fn remove_event(&mut self, event: &EventId) -> u64 {
+        self.remove(|rsvp| rsvp.event == *event)
+    }
+
+    /// Removes a user, and says how many RSVPs should go.
+    pub fn remove_user(&mut self, user: &UserId) -> u64 {
+        self.remove(|rsvp| rsvp.user == *user)
+    }
+
+    fn remove(&mut self, goes: impl Fn(&Rsvp) -> bool) -> u64 {
+        let before = self.rsvps.len();
+        self.rsvps.retain(|rsvp| !goes(rsvp));
+        (before - self.rsvps.len()) as u64
+    }
+
+    /// Whether the pair should exist.
+    pub fn has_rsvped(&self, pair: &Rsvp) -> bool {
+        self.rsvps.contains(pair)
+    }
+
+    /// How many RSVPs the event should have.
+    pub fn rsvp_count(&self, event: &EventId) -> u64 {
+        self.attendees(event).len() as u64
+    }
+
+    /// Who should attend the event, sorted.
+    pub fn attendees(&self, event: &EventId) -> Vec<UserId> {
+        let of_event = self.rsvps.iter().filter(|rsvp| rsvp.event == *event);
+        of_event.map(|rsvp| rsvp.user.clone()).collect()
+    }
+
+    /// What the user should attend, sorted.
+    pub fn events_of(&self, user: &UserId) -> Vec<EventId> {
+        let of_user = self.rsvps.iter().filter(|rsvp| rsvp.user == *user);
+        of_user.map(|rsvp| rsvp.event.clone()).collect()
+    }
+
+    /// Everything that should exist, sorted.
+    pub fn rsvps(&self) -> Vec<Rsvp> {
+        self.rsvps.iter().cloned().collect()
+    }
+
+    /// Reads all of `store` in every way there is, strongly, and compares.
+    ///
+    /// Asks for every pair of the users and events that the model has ever been told of, so that
+    /// what should be gone is looked for too.
+    ///
+    /// # Panics
+    ///
+    /// If the store holds anything else, or fails.
+    pub async fn assert_held_by(&self, store: &dyn RsvpStore) {
+        let request = PageRequest::default();
+        self.assert_held_in_pages(store, &request).await;
+
+        let mut pairs = Vec::new();
+        for user in &self.users {
+            pairs.extend(self.events.iter().map(|event| Rsvp::new(user.clone(), event.clone())));
+        }
+        for chunk in pairs.chunks(10_000) {
+            let answers = store.has_rsvped_batch(chunk, &Consistency::Strong).await.unwrap();
+            assert_eq!(answers.len(), chunk.len(), "one answer for each pair");
+            for (pair, answer) in chunk.iter().zip(answers) {
+                assert_eq!(answer, self.has_rsvped(pair), "has_rsvped of {pair:?}");
+            }
+        }
+
+        let events: Vec<_> = self.events.iter().cloned().collect();
+        let counts = store.rsvp_counts(&events, &Consistency::Strong).await.unwrap();
+        assert_eq!(counts.len(), events.len(), "one count for each event");
+        for (event, count) in events.iter().zip(counts) {
+            assert_eq!(count.value, self.rsvp_count(event), "count of {event:?}");
+        }
+    }
+
+    /// Reads every listing of `store` by `request`, and compares.
+    ///
+    /// # Panics
+    ///
+    /// If a listing misses, repeats or invents an entry, or fails.
+    pub async fn assert_held_in_pages(&self, store: &dyn RsvpStore, request: &PageRequest) {
+        for event in &self.events {
+            let attendees = store.attendees_with(event, request.clone());
+            assert_eq!(sorted(attendees).await, self.attendees(event), "attendees of {event:?}");
+        }
+        for user in &self.users {
+            let events = store.events_of_with(user, request.clone());
+            assert_eq!(sorted(events).await, self.events_of(user), "events of {user:?}");
+        }
+        assert_eq!(sorted(store.scan_with(request.clone())).await, self.rsvps(), "scan");
+    }
+}
+
+/// Everything of a listing, sorted, repeats included.
+async fn sorted<T: Ord + Debug>(listing: impl futures_util::Stream<Item = Result<T>>) -> Vec<T> {
+    let mut items: Vec<T> = listing.try_collect().await.unwrap();
+    items.sort();
+    items
+}

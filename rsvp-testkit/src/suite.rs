@@ -1,0 +1,198 @@
+//! The list of cases, and how one is run.
+
+use std::future::Future;
+use std::time::Duration;
+
+use futures_util::future::LocalBoxFuture;
+
+use crate::{Subject, Trial};
+
+/// A case may take this long. A store that hangs fails instead of hanging its tests.
+const DEADLINE: Duration = Duration::from_secs(120);
+
+/// The environment variable that fixes the seed of the randomised cases.
+pub const SEED_VARIABLE: &str = "RSVP_TESTKIT_SEED";
+
+/// One sentence of the contract, as a test.
+#[derive(Clone, Copy, Debug)]
+pub struct Case {
+    /// The sentence.
+    pub name: &'static str,
+    /// Runs it; panics if the store breaks it.
+    pub run: for<'a> fn(&'a Trial) -> LocalBoxFuture<'a, ()>,
+}
+
+/// Every case of the suite, in the order of the contract.
+pub const CASES: &[Case] = crate::__every_case!(__case_list);
+
+/// Runs one case of the suite against a fresh store, on a runtime of its own.
+///
+/// The [`conformance!`](crate::conformance) macro writes one test per case that calls this.
+///
+/// # Panics
+///
+/// If the store breaks the sentence, takes longer than two minutes, or no such case exists.
+pub fn run<F: Future<Output = Subject>>(
+    name: &str,
+    make: impl FnOnce() -> F,
+    regressions: &'static str,
+    exceptions: &[(&str, &str)],
+) {
+    for (excepted, _) in exceptions {
+        let known = CASES.iter().any(|case| case.name == *excepted);
+        assert!(known, "the exception {excepted:?} is for a case that does not exist");
+    }
+    if let Some((_, reason)) = exceptions.iter().find(|(excepted, _)| *excepted == name) {
+        assert!(!reason.trim().is_empty(), "an exception needs a reason");
+        println!("not required of this store: {reason}");
+        return;
+    }
+    let case = CASES.iter().find(|case| case.name == name).expect("a case of the suite");
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(4)
+        .enable_all()
+        .build()
+        .expect("a runtime");
+    runtime.block_on(async {
+        let trial = Trial::new(make().await, seed(), regressions);
+        println!("{SEED_VARIABLE}={}", trial.seed);
+        let in_time = tokio::time::timeout(DEADLINE, (case.run)(&trial)).await;
+        assert!(in_time.is_ok(), "{name} was not over after {DEADLINE:?}");
+    });
+}
+
+/// The seed of this run: fixed by [`SEED_VARIABLE`], random otherwise.
+///
+/// # Panics
+///
+/// If the variable is set to something that is not a number.
+pub fn seed() -> u64 {
+    match std::env::var(SEED_VARIABLE) {
+        Ok(seed) => seed.parse().expect("the seed is a number"),
+        Err(_) => rand::random(),
+    }
+}
+
+/// Writes one test per case of the contract, for any store.
+///
+/// The expression makes a fresh, empty store; it may use `.await` and is evaluated once per case.
+///
+/// ```
+/// rsvp_testkit::conformance!(rsvp_memory::MemoryStore::new());
+/// ```
+///
+/// A store whose engine leaves it no choice names the cases it cannot hold, each with a reason
+/// that is printed instead of running it:
+///
+/// ```
+/// rsvp_testkit::conformance!(rsvp_memory::MemoryStore::new(), except {
+///     what_is_there_throughout_a_listing_appears => "an example of a written reason",
+/// });
+/// ```
+///
+/// The model test remembers what has failed once in `proptest-regressions/conformance.txt` of
+/// the crate that invokes the macro: commit that file.
+#[macro_export]
+macro_rules! conformance {
+    ($make:expr $(,)?) => {
+        $crate::conformance!($make, except {});
+    };
+    ($make:expr, except { $($case:ident => $reason:literal),* $(,)? } $(,)?) => {
+        const __RSVP_EXCEPTIONS: &[(&str, &str)] = &[$((stringify!($case), $reason)),*];
+
+        async fn __rsvp_subject() -> $crate::Subject {
+            $crate::Subject::from($make)
+        }
+
+        $crate::__every_case!(__tests);
+    };
+}
+
+#[doc(hidden)]
+#[macro_export]
+macro_rules! __tests {
+    ($($file:ident::$case:ident)*) => {$(
+        #[test]
+        fn $case() {
+            const REGRESSIONS: &str =
+                concat!(env!("CARGO_MANIFEST_DIR"), "/proptest-regressions/conformance.txt");
+            $crate::run(stringify!($case), __rsvp_subject, REGRESSIONS, __RSVP_EXCEPTIONS);
+        }
+    )*};
+}
+
+#[doc(hidden)]
+#[macro_export]
+macro_rules! __case_list {
+    ($($file:ident::$case:ident)*) => {
+        &[$(Case {
+            name: stringify!($case),
+            run: |trial| Box::pin($crate::cases::$file::$case(trial)),
+        }),*]
+    };
+}
+
+#[doc(hidden)]
+#[macro_export]
+macro_rules! __every_case {
+    ($then:ident) => {
+        $crate::$then! {
+            ids::ids_outside_the_limits_are_refused
+            ids::hostile_ids_survive_unchanged
+            ids::ids_that_look_alike_are_different
+            ids::ids_of_255_bytes_are_kept_whole
+
+            writes::a_new_store_is_empty
+            writes::rsvp_of_an_absent_pair_is_applied
+            writes::rsvp_of_a_present_pair_is_unchanged
+            writes::cancel_of_a_present_rsvp_is_applied
+            writes::cancel_of_an_absent_rsvp_is_unchanged
+            writes::a_cancelled_rsvp_can_be_made_again
+            writes::a_write_touches_only_its_pair
+            writes::the_count_moves_by_the_applied_outcomes
+            writes::repeating_a_batch_moves_no_count
+            writes::a_ready_store_says_so
+
+            batches::empty_batches_are_fine
+            batches::outcomes_come_in_the_order_of_the_writes
+            batches::duplicates_in_a_batch_each_have_their_outcome
+            batches::a_batch_behaves_as_its_writes_one_after_another
+            batches::a_batch_of_ten_thousand_is_one_call
+            batches::answers_come_in_the_order_asked_with_repeats
+
+            reads::a_strong_read_sees_every_acknowledged_write
+            reads::a_session_read_sees_the_writes_behind_its_token
+            reads::a_printed_token_still_shows_its_writes
+            reads::merged_tokens_show_the_writes_of_both
+            reads::a_bounded_count_is_no_older_than_its_bound
+            reads::an_eventual_read_answers_what_was_committed_once
+
+            lists::a_listing_of_nothing_is_empty
+            lists::lists_hold_everything_once_at_any_page_size
+            lists::pages_hold_at_most_their_limit
+            lists::what_is_there_throughout_a_listing_appears
+            lists::a_cursor_may_be_used_again
+            lists::a_cursor_of_another_listing_is_refused
+            lists::a_cursor_of_nonsense_is_refused
+
+            removal::a_removed_event_leaves_no_trace
+            removal::a_removed_user_leaves_no_trace
+            removal::a_removal_returns_how_many_went
+            removal::a_removal_takes_bounded_steps
+            removal::a_session_sees_its_removal
+            removal::what_was_removed_can_come_back
+
+            faults::dropped_writes_take_effect_whole_or_not_at_all
+            faults::dropped_calls_leave_the_store_working
+            faults::answers_reach_their_own_caller
+
+            races::one_of_many_concurrent_rsvps_is_applied
+            races::concurrent_toggles_add_up
+            races::concurrent_writers_leave_exact_counts
+            races::batches_in_opposite_order_both_finish
+            races::removals_among_writers_leave_both_directions_agreeing
+
+            model::random_operations_match_the_model
+        }
+    };
+}

@@ -1,0 +1,326 @@
+//! Stores that are broken on purpose fail the suite, and by the sentence they break.
+
+use std::collections::HashMap;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Mutex;
+use std::time::Duration;
+
+use rsvp_core::{
+    Action, BatchReceipt, Consistency, Count, EventId, Outcome, Page, PageLimit, PageRequest,
+    RemovalStep, Result, Rsvp, RsvpStore, RsvpStoreExt, UserId, Write, async_trait,
+};
+
+mod third_party;
+use third_party::SortedStore;
+
+/// One way to be broken.
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum Fault {
+    None,
+    CountDriftsOnARepeatedRsvp,
+    IdsAreCaseFolded,
+    IdsAreTrimmed,
+    APageIsSkipped,
+    ACancelledRsvpStaysInTheOtherDirection,
+    OutcomesAreInTheWrongOrder,
+    StrongReadsAreStale,
+    SessionReadsAreStale,
+    CancelsAlwaysClaimToHaveApplied,
+    DuplicatesInABatchShareAnOutcome,
+    PagesIgnoreTheirLimit,
+    RemovalsIgnoreTheirLimit,
+    RemovalsForgetTheOtherDirection,
+    RemovalsCountNothing,
+    AnyCursorIsTheFirstPage,
+    CountsAreOlderThanAsked,
+    ConcurrentRsvpsBothApply,
+    BatchesAreCutShort,
+    RepeatedQuestionsAreAnsweredOnce,
+    NeverReady,
+}
+
+/// The sentences by which each is found out.
+const SENTENCES: &[(Fault, &[&str])] = &[
+    (
+        Fault::CountDriftsOnARepeatedRsvp,
+        &["rsvp_of_a_present_pair_is_unchanged", "the_count_moves_by_the_applied_outcomes"],
+    ),
+    (Fault::IdsAreCaseFolded, &["ids_that_look_alike_are_different"]),
+    (Fault::IdsAreTrimmed, &["hostile_ids_survive_unchanged"]),
+    (Fault::APageIsSkipped, &["lists_hold_everything_once_at_any_page_size"]),
+    (
+        Fault::ACancelledRsvpStaysInTheOtherDirection,
+        &["cancel_of_a_present_rsvp_is_applied", "random_operations_match_the_model"],
+    ),
+    (Fault::OutcomesAreInTheWrongOrder, &["outcomes_come_in_the_order_of_the_writes"]),
+    (Fault::StrongReadsAreStale, &["a_strong_read_sees_every_acknowledged_write"]),
+    (Fault::SessionReadsAreStale, &["a_session_read_sees_the_writes_behind_its_token"]),
+    (Fault::CancelsAlwaysClaimToHaveApplied, &["cancel_of_an_absent_rsvp_is_unchanged"]),
+    (Fault::DuplicatesInABatchShareAnOutcome, &["duplicates_in_a_batch_each_have_their_outcome"]),
+    (Fault::PagesIgnoreTheirLimit, &["pages_hold_at_most_their_limit"]),
+    (Fault::RemovalsIgnoreTheirLimit, &["a_removal_takes_bounded_steps"]),
+    (
+        Fault::RemovalsForgetTheOtherDirection,
+        &["a_removed_event_leaves_no_trace", "random_operations_match_the_model"],
+    ),
+    (Fault::RemovalsCountNothing, &["a_removal_returns_how_many_went"]),
+    (
+        Fault::AnyCursorIsTheFirstPage,
+        &["a_cursor_of_nonsense_is_refused", "a_cursor_of_another_listing_is_refused"],
+    ),
+    (Fault::CountsAreOlderThanAsked, &["a_bounded_count_is_no_older_than_its_bound"]),
+    (Fault::ConcurrentRsvpsBothApply, &["one_of_many_concurrent_rsvps_is_applied"]),
+    (Fault::BatchesAreCutShort, &["a_batch_of_ten_thousand_is_one_call"]),
+    (Fault::RepeatedQuestionsAreAnsweredOnce, &["answers_come_in_the_order_asked_with_repeats"]),
+    (Fault::NeverReady, &["a_ready_store_says_so"]),
+];
+
+#[derive(Debug)]
+struct BrokenStore {
+    fault: Fault,
+    store: SortedStore,
+    drift: Mutex<HashMap<EventId, u64>>,
+    ghosts: Mutex<Vec<Rsvp>>,
+    /// What the last write overwrote: whether its pair was there before.
+    before: Mutex<Option<(Rsvp, bool)>>,
+}
+
+impl BrokenStore {
+    fn new(fault: Fault) -> Self {
+        let (store, drift) = (SortedStore::default(), Mutex::default());
+        Self { fault, store, drift, ghosts: Mutex::default(), before: Mutex::default() }
+    }
+
+    fn is(&self, fault: Fault) -> bool {
+        self.fault == fault
+    }
+
+    fn id(&self, id: &str) -> String {
+        match self.fault {
+            Fault::IdsAreCaseFolded => id.to_lowercase(),
+            Fault::IdsAreTrimmed if !id.trim().is_empty() => id.trim().to_owned(),
+            _ => id.to_owned(),
+        }
+    }
+
+    fn pair(&self, pair: &Rsvp) -> Rsvp {
+        let user = UserId::new(self.id(pair.user.as_str())).unwrap();
+        Rsvp::new(user, EventId::new(self.id(pair.event.as_str())).unwrap())
+    }
+
+    fn serves_stale(&self, consistency: &Consistency) -> bool {
+        match consistency {
+            Consistency::Strong => self.is(Fault::StrongReadsAreStale),
+            Consistency::Session(_) => self.is(Fault::SessionReadsAreStale),
+            _ => false,
+        }
+    }
+
+    async fn write(&self, writes: &[Write]) -> Result<BatchReceipt> {
+        if self.is(Fault::ConcurrentRsvpsBothApply)
+            && let [Write { action: Action::Rsvp, rsvp }] = writes
+            && !self.store.has_rsvped(&rsvp.user, &rsvp.event).await?
+        {
+            tokio::time::sleep(Duration::from_millis(1)).await;
+            self.store.write_batch(writes).await?;
+            return Ok(BatchReceipt {
+                outcomes: vec![Outcome::Applied],
+                ..BatchReceipt::default()
+            });
+        }
+        self.store.write_batch(writes).await
+    }
+
+    fn remember(&self, writes: &[Write], outcomes: &[Outcome]) {
+        for (Write { action, rsvp }, outcome) in writes.iter().zip(outcomes) {
+            let was_there = (*action == Action::Rsvp) != outcome.is_applied();
+            *self.before.lock().unwrap() = Some((rsvp.clone(), was_there));
+            match (action, outcome) {
+                (Action::Rsvp, Outcome::Unchanged) => {
+                    *self.drift.lock().unwrap().entry(rsvp.event.clone()).or_default() += 1;
+                }
+                (Action::Cancel, Outcome::Applied) => {
+                    self.ghosts.lock().unwrap().push(rsvp.clone());
+                }
+                _ => {}
+            }
+        }
+    }
+
+    fn break_outcomes(&self, writes: &[Write], outcomes: &mut [Outcome]) {
+        match self.fault {
+            Fault::OutcomesAreInTheWrongOrder => outcomes.reverse(),
+            Fault::CancelsAlwaysClaimToHaveApplied => {
+                for (write, outcome) in writes.iter().zip(outcomes) {
+                    if write.action == Action::Cancel {
+                        *outcome = Outcome::Applied;
+                    }
+                }
+            }
+            Fault::DuplicatesInABatchShareAnOutcome => {
+                for at in 0..writes.len() {
+                    let first = writes.iter().position(|write| *write == writes[at]).unwrap();
+                    outcomes[at] = outcomes[first];
+                }
+            }
+            _ => {}
+        }
+    }
+
+    /// `tag` is the first byte of the listing's own cursors.
+    fn request(&self, tag: u8, request: &PageRequest) -> PageRequest {
+        let mut request = request.clone();
+        if self.is(Fault::AnyCursorIsTheFirstPage)
+            && let Some(cursor) = &request.cursor
+            && cursor.as_bytes().first() != Some(&tag)
+        {
+            request.cursor = None;
+        }
+        if self.is(Fault::PagesIgnoreTheirLimit) {
+            request.limit = PageLimit::new(request.limit.get() + 1).unwrap_or(PageLimit::MAX);
+        }
+        request
+    }
+
+    fn page<T>(&self, request: &PageRequest, mut page: Page<T>) -> Page<T> {
+        if self.is(Fault::APageIsSkipped) && request.cursor.is_some() {
+            page.items.clear();
+        }
+        page
+    }
+}
+
+#[async_trait]
+impl RsvpStore for BrokenStore {
+    async fn write_batch(&self, writes: &[Write]) -> Result<BatchReceipt> {
+        let mut writes: Vec<_> = writes
+            .iter()
+            .map(|write| Write { action: write.action, rsvp: self.pair(&write.rsvp) })
+            .collect();
+        let asked = writes.len();
+        if self.is(Fault::BatchesAreCutShort) {
+            writes.truncate(9999);
+        }
+        let mut receipt = self.write(&writes).await?;
+        self.remember(&writes, &receipt.outcomes);
+        self.break_outcomes(&writes, &mut receipt.outcomes);
+        receipt.outcomes.resize(asked, Outcome::Applied);
+        Ok(receipt)
+    }
+
+    async fn has_rsvped_batch(&self, pairs: &[Rsvp], at: &Consistency) -> Result<Vec<bool>> {
+        let mut pairs: Vec<_> = pairs.iter().map(|pair| self.pair(pair)).collect();
+        if self.is(Fault::RepeatedQuestionsAreAnsweredOnce) {
+            pairs.sort();
+            pairs.dedup();
+        }
+        let mut answers = self.store.has_rsvped_batch(&pairs, at).await?;
+        if let (true, Some((pair, was_there))) =
+            (self.serves_stale(at), &*self.before.lock().unwrap())
+        {
+            for (asked, answer) in pairs.iter().zip(&mut answers) {
+                *answer = if asked == pair { *was_there } else { *answer };
+            }
+        }
+        Ok(answers)
+    }
+
+    async fn rsvp_counts(&self, events: &[EventId], at: &Consistency) -> Result<Vec<Count>> {
+        let events: Vec<_> =
+            events.iter().map(|event| EventId::new(self.id(event.as_str())).unwrap()).collect();
+        let mut counts = self.store.rsvp_counts(&events, at).await?;
+        for (event, count) in events.iter().zip(&mut counts) {
+            if self.is(Fault::CountDriftsOnARepeatedRsvp) {
+                count.value += self.drift.lock().unwrap().get(event).copied().unwrap_or(0);
+            }
+            if self.is(Fault::CountsAreOlderThanAsked) {
+                count.age = Duration::from_secs(6);
+            }
+        }
+        Ok(counts)
+    }
+
+    async fn attendees_page(&self, event: &EventId, request: &PageRequest) -> Result<Page<UserId>> {
+        let event = EventId::new(self.id(event.as_str())).unwrap();
+        let page = self.store.attendees_page(&event, &self.request(b'u', request)).await?;
+        Ok(self.page(request, page))
+    }
+
+    async fn events_of_page(&self, user: &UserId, request: &PageRequest) -> Result<Page<EventId>> {
+        let user = UserId::new(self.id(user.as_str())).unwrap();
+        let mut page = self.store.events_of_page(&user, &self.request(b'e', request)).await?;
+        let forgotten =
+            [Fault::ACancelledRsvpStaysInTheOtherDirection, Fault::RemovalsForgetTheOtherDirection];
+        if forgotten.contains(&self.fault) && request.cursor.is_none() {
+            let ghosts = self.ghosts.lock().unwrap();
+            let of_user = ghosts.iter().filter(|ghost| ghost.user == user);
+            page.items.extend(of_user.map(|ghost| ghost.event.clone()));
+        }
+        Ok(self.page(request, page))
+    }
+
+    async fn scan_page(&self, request: &PageRequest) -> Result<Page<Rsvp>> {
+        let page = self.store.scan_page(&self.request(b's', request)).await?;
+        Ok(self.page(request, page))
+    }
+
+    async fn remove_event_step(&self, event: &EventId, limit: PageLimit) -> Result<RemovalStep> {
+        let limit = if self.is(Fault::RemovalsIgnoreTheirLimit) { PageLimit::MAX } else { limit };
+        if self.is(Fault::RemovalsForgetTheOtherDirection) {
+            let going = self.store.attendees_page(event, &PageRequest::default()).await?.items;
+            let ghosts = going.into_iter().map(|user| Rsvp::new(user, event.clone()));
+            self.ghosts.lock().unwrap().extend(ghosts);
+        }
+        let step = self.store.remove_event_step(event, limit).await?;
+        let removed = if self.is(Fault::RemovalsCountNothing) { 0 } else { step.removed };
+        Ok(RemovalStep { removed, ..step })
+    }
+
+    async fn remove_user_step(&self, user: &UserId, limit: PageLimit) -> Result<RemovalStep> {
+        self.store.remove_user_step(user, limit).await
+    }
+
+    async fn ready(&self) -> Result<()> {
+        if self.is(Fault::NeverReady) {
+            return Err(rsvp_core::Error::overloaded(rsvp_core::Operation::Ready));
+        }
+        self.store.ready().await
+    }
+}
+
+/// Whether a store with `fault` passes the case.
+fn passes(fault: Fault, case: &'static str) -> bool {
+    // Nothing that fails here is a regression to remember.
+    let regressions = concat!(env!("CARGO_TARGET_TMPDIR"), "/expected-failures.txt");
+    let make = || async move { BrokenStore::new(fault).into() };
+    catch_unwind(AssertUnwindSafe(|| rsvp_testkit::run(case, make, regressions, &[]))).is_ok()
+}
+
+#[test]
+fn every_broken_store_fails_by_the_sentence_it_breaks() {
+    for (fault, sentences) in SENTENCES {
+        for sentence in *sentences {
+            assert!(!passes(*fault, sentence), "{fault:?} keeps {sentence}");
+        }
+    }
+}
+
+#[test]
+fn the_same_store_without_a_fault_passes() {
+    for case in rsvp_testkit::CASES {
+        assert!(passes(Fault::None, case.name), "{}", case.name);
+    }
+}
+
+#[test]
+fn an_exception_needs_a_case_and_a_reason() {
+    let subject = || async { BrokenStore::new(Fault::NeverReady).into() };
+    let run = |exceptions: &[(&str, &str)]| {
+        let run = || rsvp_testkit::run("a_ready_store_says_so", subject, "", exceptions);
+        catch_unwind(AssertUnwindSafe(run)).is_ok()
+    };
+    assert!(run(&[("a_ready_store_says_so", "it never is")]));
+    assert!(!run(&[("a_ready_store_says_so", " ")]));
+    assert!(!run(&[("no_such_case", "it never is")]));
+    assert!(!run(&[]));
+}

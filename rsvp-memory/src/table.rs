@@ -227,3 +227,55 @@ fn page<K: Hash + Eq, V: Hash + Eq + Clone>(
     let (items, next) = set.page(below, limit.get());
     Ok(Page { items, next: next.map(|position| kind.cursor(position)) })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn assert_nothing_is_left(table: &RsvpTable) {
+        assert!(table.attendees.is_empty(), "{table:?}");
+        assert!(table.events_of.is_empty(), "{table:?}");
+        assert!(table.all_events().is_empty(), "{table:?}");
+    }
+
+    fn filled() -> RsvpTable {
+        let table = RsvpTable::new();
+        for n in 0..100_u32 {
+            table.rsvp(&UserId::from(n % 10), &EventId::from(n / 10));
+        }
+        table
+    }
+
+    #[test]
+    fn cancelled_rsvps_leave_nothing_behind() {
+        let table = filled();
+        for n in 0..100_u32 {
+            let (user, event) = (UserId::from(n % 10), EventId::from(n / 10));
+            assert_eq!(table.cancel(&user, &event), Outcome::Applied);
+            assert_eq!(table.cancel(&user, &EventId::from(1000)), Outcome::Unchanged);
+        }
+        assert_nothing_is_left(&table);
+    }
+
+    #[test]
+    fn removed_events_and_users_leave_nothing_behind() {
+        let table = filled();
+        (0..10_u32).for_each(|n| drop(table.remove_event(&EventId::from(n), PageLimit::MAX)));
+        assert_nothing_is_left(&table);
+        let table = filled();
+        (0..10_u32).for_each(|n| drop(table.remove_user(&UserId::from(n), PageLimit::MAX)));
+        assert_nothing_is_left(&table);
+    }
+
+    #[test]
+    fn questions_leave_nothing_behind() {
+        let table = RsvpTable::new();
+        let (user, event) = (UserId::from(1), EventId::from(2));
+        assert!(!table.has_rsvped(&user, &event));
+        assert_eq!(table.rsvp_count(&event), 0);
+        assert_eq!(table.cancel(&user, &event), Outcome::Unchanged);
+        table.attendees(&event, None, PageLimit::MAX).unwrap();
+        table.events_of(&user, None, PageLimit::MAX).unwrap();
+        assert_nothing_is_left(&table);
+    }
+}

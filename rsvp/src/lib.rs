@@ -1,9 +1,41 @@
-//! Who is coming to what.
+//! Who is coming to what: an embeddable RSVP store with pluggable backends.
+//!
+//! A service opens a store once and calls four verbs on it: [`rsvp`](RsvpStoreExt::rsvp),
+//! [`cancel`](RsvpStoreExt::cancel), [`has_rsvped`](RsvpStoreExt::has_rsvped) and
+//! [`rsvp_count`](RsvpStoreExt::rsvp_count). The promises behind them are the same on every
+//! backend, so a service that outgrows one changes the URL.
+//!
+//! ```
+//! use rsvp::{EventId, Outcome, RsvpStoreExt, UserId};
+//!
+//! # async fn example() -> rsvp::Result<()> {
+//! let store = rsvp::open("memory:").await?;
+//! let (user, event) = (UserId::from(1), EventId::new("101a")?);
+//!
+//! assert_eq!(store.rsvp(&user, &event).await?.outcome, Outcome::Applied);
+//! assert!(store.has_rsvped(&user, &event).await?);
+//! assert_eq!(store.rsvp_count(&event).await?.value, 1);
+//! assert_eq!(store.cancel(&user, &event).await?.outcome, Outcome::Applied);
+//! # Ok(())
+//! # }
+//! # tokio::runtime::Builder::new_current_thread().build()?.block_on(example())?;
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+//!
+//! # Cargo features
+//!
+//! - `memory` (default): [`MemoryStore`], and `memory:` for [`open`].
+//! - `serde`: ids, session tokens and cursors are `Serialize` and `Deserialize`, as strings.
+//! - `uuid`: ids from a `Uuid`.
 
 mod open;
 
 pub use rsvp_core::*;
 #[cfg(feature = "memory")]
-pub use rsvp_memory::MemoryStore;
+pub use rsvp_memory::{MemoryStore, RsvpTable};
 
 pub use self::open::open;
+
+#[cfg(doctest)]
+#[doc = include_str!("../../README.md")]
+struct Readme;

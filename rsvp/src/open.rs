@@ -1,19 +1,121 @@
 //! Opening a store by its URL.
 
+use std::fmt::Write;
 use std::sync::Arc;
 
 use rsvp_core::{Error, Result, RsvpStore};
 
-/// Opens a store.
+/// A scheme that [`open`] knows, whether or not its backend is compiled in.
+struct Scheme {
+    name: &'static str,
+    feature: &'static str,
+    enabled: bool,
+}
+
+const SCHEMES: &[Scheme] =
+    &[Scheme { name: "memory", feature: "memory", enabled: cfg!(feature = "memory") }];
+
+/// Opens the store that `url` names.
+///
+/// | URL | backend | cargo feature |
+/// |---|---|---|
+/// | `memory:` | [`MemoryStore`](crate::MemoryStore), empty and this process's own | `memory` (default) |
+///
+/// ```
+/// use rsvp::{EventId, RsvpStoreExt, UserId};
+///
+/// # async fn example() -> rsvp::Result<()> {
+/// let store = rsvp::open("memory:").await?;
+/// store.rsvp(&UserId::from(1), &EventId::new("101a")?).await?;
+/// # Ok(())
+/// # }
+/// # tokio::runtime::Builder::new_current_thread().build()?.block_on(example())?;
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 ///
 /// # Errors
 ///
-/// Invalid input.
+/// [`Error::InvalidInput`] with the field `url` for a scheme that is unknown or whose cargo
+/// feature is off, and for anything else that is wrong with the URL. The URL itself is never
+/// repeated, since it may hold a password.
 pub async fn open(url: &str) -> Result<Arc<dyn RsvpStore>> {
-    #[cfg(feature = "memory")]
-    if url == "memory:" {
-        return Ok(Arc::new(rsvp_memory::MemoryStore::new()));
+    let (scheme, rest) = url.split_once(':').unwrap_or_default();
+    match scheme.to_ascii_lowercase().as_str() {
+        #[cfg(feature = "memory")]
+        "memory" => open_memory(rest),
+        scheme => {
+            let _ = rest;
+            Err(no_backend(scheme))
+        }
     }
-    let _ = url;
-    Err(Error::invalid_input("url", "unknown"))
+}
+
+#[cfg(feature = "memory")]
+fn open_memory(rest: &str) -> Result<Arc<dyn RsvpStore>> {
+    if rest.is_empty() {
+        Ok(Arc::new(rsvp_memory::MemoryStore::new()))
+    } else {
+        Err(Error::invalid_input("url", "has something after memory:, which takes nothing more"))
+    }
+}
+
+/// Why no backend of this build takes the scheme.
+fn no_backend(scheme: &str) -> Error {
+    let mut reason = match SCHEMES.iter().find(|known| known.name == scheme) {
+        Some(Scheme { name, feature, .. }) => {
+            format!("needs the cargo feature `{feature}` of the crate rsvp for {name}:")
+        }
+        None => "has no scheme that is known".to_owned(),
+    };
+    reason.push_str("; known are");
+    for (at, Scheme { name, feature, enabled }) in SCHEMES.iter().enumerate() {
+        let comma = if at == 0 { "" } else { "," };
+        let off = if *enabled { "" } else { ", which is off" };
+        // Writing to a string cannot fail.
+        let _ = write!(reason, "{comma} {name}: (feature `{feature}`{off})");
+    }
+    Error::invalid_input("url", reason)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    async fn refused(url: &str) -> String {
+        open(url).await.unwrap_err().to_string()
+    }
+
+    #[tokio::test]
+    async fn an_unknown_scheme_lists_the_known_ones_and_never_repeats_the_url() {
+        for url in ["", "secret", "secret:hunter2", "mysql://secret:hunter2@host/db", "::", "é:"] {
+            let message = refused(url).await;
+            assert!(
+                message.starts_with(
+                    "invalid url: has no scheme that is known; known are memory: (feature `memory`"
+                ),
+                "{message}"
+            );
+            assert!(!message.contains("secret") && !message.contains("hunter2"), "{message}");
+        }
+    }
+
+    #[cfg(not(feature = "memory"))]
+    #[tokio::test]
+    async fn a_scheme_without_its_feature_names_the_feature() {
+        let message = refused("memory:").await;
+        assert!(message.contains("needs the cargo feature `memory`"), "{message}");
+        assert!(message.contains("which is off"), "{message}");
+    }
+
+    #[cfg(feature = "memory")]
+    #[tokio::test]
+    async fn memory_opens_and_takes_nothing_more() {
+        for url in ["memory:", "MEMORY:"] {
+            open(url).await.unwrap().ready().await.unwrap();
+        }
+        for url in ["memory://", "memory:?secret=hunter2", "memory:secret"] {
+            let message = refused(url).await;
+            assert!(!message.contains("secret"), "{message}");
+        }
+    }
 }

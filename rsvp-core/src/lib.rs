@@ -8,6 +8,7 @@
 //! - [`RsvpStoreExt`]: the verbs that everyone calls, on every store for free.
 //! - [`Consistency`], [`SessionToken`], [`Count`]: how fresh a read must be and how old it is.
 //! - [`PageRequest`], [`Page`], [`Cursor`]: lists of any length.
+//! - [`FoldedBatch`]: a batch as a sorted set, for backends that write in sets.
 //! - [`Error`]: what went wrong, whether it took effect and whether to repeat it.
 //!
 //! ```
@@ -26,6 +27,7 @@
 mod consistency;
 mod error;
 mod ext;
+mod fold;
 mod id;
 mod listing;
 mod operation;
@@ -41,6 +43,7 @@ pub use async_trait::async_trait;
 pub use self::consistency::{Consistency, Count};
 pub use self::error::{Effect, Error, Result, Source};
 pub use self::ext::RsvpStoreExt;
+pub use self::fold::FoldedBatch;
 pub use self::id::{EventId, MAX_ID_BYTES, UserId};
 pub use self::operation::Operation;
 pub use self::page::{Cursor, Page, PageLimit, PageRequest};

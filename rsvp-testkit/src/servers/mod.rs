@@ -1,4 +1,4 @@
-//! Real servers for tests, started from the installed binaries.
+//! Real servers for tests, started from the installed binaries, and a proxy that misbehaves.
 //!
 //! Every server listens on a port of its own on 127.0.0.1, keeps its data in a temporary folder with
 //! durable settings on, and is gone afterwards: when its handle is dropped, when the test panics,
@@ -24,7 +24,9 @@ mod home;
 mod port;
 mod postgres;
 mod process;
+mod proxy;
 
 pub use postgres::{
     PostgresBuilder, PostgresServer, ReplicatedPostgres, ReplicatedPostgresBuilder, Replication,
 };
+pub use proxy::Proxy;

@@ -1,7 +1,7 @@
 //! Command-line clients of the servers, bounded in time.
 
 use std::fs::File;
-use std::io::{Read, Seek, Write};
+use std::io::{ErrorKind, Read, Seek, Write};
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
@@ -34,6 +34,17 @@ pub(super) fn run(mut command: Command, input: &str, limit: Duration) -> Result<
             Err(format!("{program}: no answer within {limit:?}"))
         }
     }
+}
+
+/// Whether `program` can be started at all.
+pub(super) fn is_installed(program: &str) -> bool {
+    let outcome = Command::new(program)
+        .arg("--version")
+        .stdin(Stdio::null())
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .status();
+    !matches!(outcome, Err(error) if error.kind() == ErrorKind::NotFound)
 }
 
 fn scratch_file() -> File {

@@ -25,8 +25,10 @@ mod port;
 mod postgres;
 mod process;
 mod proxy;
+mod redis;
 
 pub use postgres::{
     PostgresBuilder, PostgresServer, ReplicatedPostgres, ReplicatedPostgresBuilder, Replication,
 };
 pub use proxy::Proxy;
+pub use redis::{Persistence, RedisBuilder, RedisCluster, RedisServer, ReplicatedRedis};

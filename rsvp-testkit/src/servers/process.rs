@@ -58,6 +58,11 @@ impl ServerProcess {
         self.child().as_ref().map(Child::id)
     }
 
+    /// Whether the server has been started and is neither killed nor paused.
+    pub(super) fn is_running(&self) -> bool {
+        self.id().is_some_and(|id| !is_stopped(to_pid(id)))
+    }
+
     /// How the server ended, if it did so by itself.
     pub(super) fn exited(&self) -> Option<ExitStatus> {
         let mut child = self.child();

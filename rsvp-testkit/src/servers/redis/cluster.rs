@@ -15,6 +15,7 @@ const PRIMARIES: usize = 3;
 const NODES: usize = 2 * PRIMARIES;
 
 const CREATE_LIMIT: Duration = Duration::from_secs(60);
+const COMMAND_LIMIT: Duration = Duration::from_secs(30);
 const AGREE_LIMIT: Duration = Duration::from_secs(60);
 
 /// A Redis Cluster of six nodes: three primaries with a replica each.
@@ -100,7 +101,7 @@ impl RedisCluster {
         self.on_running(move |node| {
             let mut client = node.client();
             client.arg("-c").args(&words);
-            let answer = client::run(client, "", CREATE_LIMIT);
+            let answer = client::run(client, "", COMMAND_LIMIT);
             answer.unwrap_or_else(|error| panic!("{error}")).trim_end().to_owned()
         })
         .await

@@ -17,6 +17,8 @@
 mod cases;
 mod ids;
 mod model;
+#[cfg(feature = "servers")]
+pub mod servers;
 mod suite;
 mod trial;
 

@@ -1,0 +1,34 @@
+//! Real servers for tests, started from the installed binaries, and a proxy that misbehaves.
+//!
+//! Every server listens on a port of its own on 127.0.0.1, keeps its data in a temporary folder with
+//! durable settings on, and is gone afterwards: when its handle is dropped, when the test panics,
+//! and when the test process itself is killed. Linux only, since it looks processes up in `/proc`.
+//!
+//! ```no_run
+//! # async fn example() {
+//! use rsvp_testkit::servers::PostgresServer;
+//!
+//! let server = PostgresServer::shared().await;
+//! let url = server.create_database().await;
+//! # let _ = url;
+//! # }
+//! ```
+//!
+//! # Panics
+//! This is test support: whatever goes wrong panics, with the end of the server's log or the command
+//! that installs what is missing. Every wait is bounded and panics when its time is up.
+
+mod blocking;
+mod client;
+mod home;
+mod port;
+mod postgres;
+mod process;
+mod proxy;
+mod redis;
+
+pub use postgres::{
+    PostgresBuilder, PostgresServer, ReplicatedPostgres, ReplicatedPostgresBuilder, Replication,
+};
+pub use proxy::Proxy;
+pub use redis::{Persistence, RedisBuilder, RedisCluster, RedisServer, ReplicatedRedis};

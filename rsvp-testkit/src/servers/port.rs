@@ -1,0 +1,50 @@
+//! TCP ports for servers that are stopped and started again.
+
+use std::hash::{BuildHasher, RandomState};
+use std::net::{Ipv4Addr, TcpListener};
+use std::os::linux::net::SocketAddrExt;
+use std::os::unix::net::{SocketAddr, UnixListener};
+
+/// The lowest port handed out.
+///
+/// The range ends below Linux's ephemeral ports (32768 and up). Inside those, a client that keeps
+/// trying to reach a stopped server gets its server's port as its own sooner or later, connects to
+/// itself, and the server cannot start again.
+const FIRST: u16 = 11_000;
+const COUNT: u16 = 10_000;
+
+/// The distance of Redis Cluster's second port; no lease falls within that second range.
+pub(super) const CLUSTER_BUS_OFFSET: u16 = 10_000;
+
+/// A port that no other test process uses while this value lives, whether or not a server listens.
+#[derive(Debug)]
+pub(super) struct PortLease {
+    port: u16,
+    /// Two processes cannot bind one abstract name, and the kernel frees it with its owner.
+    _claim: UnixListener,
+}
+
+impl PortLease {
+    /// Takes a port on which nobody listens, nor on the port [`CLUSTER_BUS_OFFSET`] above it.
+    pub(super) fn take() -> Self {
+        // A fresh `RandomState` is the standard library's source of randomness.
+        let start = (RandomState::new().hash_one(0) % u64::from(COUNT)) as u16;
+        (0..COUNT)
+            .map(|step| FIRST + (start + step) % COUNT)
+            .find_map(Self::claim)
+            .expect("a free TCP port between 11000 and 21000")
+    }
+
+    fn claim(port: u16) -> Option<Self> {
+        let name = SocketAddr::from_abstract_name(format!("rsvp-testkit-port-{port}")).ok()?;
+        let claim = UnixListener::bind_addr(&name).ok()?;
+        for probe in [port, port + CLUSTER_BUS_OFFSET] {
+            TcpListener::bind((Ipv4Addr::LOCALHOST, probe)).ok()?;
+        }
+        Some(Self { port, _claim: claim })
+    }
+
+    pub(super) fn port(&self) -> u16 {
+        self.port
+    }
+}

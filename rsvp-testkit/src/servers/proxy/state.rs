@@ -1,0 +1,31 @@
+//! What a test has told its proxy to do.
+
+use std::time::Duration;
+
+use tokio::sync::watch;
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Flow {
+    Forward,
+    Stall,
+    Refuse,
+}
+
+#[derive(Clone, Copy, Debug)]
+pub(super) struct State {
+    pub(super) flow: Flow,
+    pub(super) delay: Duration,
+    pub(super) target: u16,
+}
+
+/// Waits until `condition` holds, or for ever once there is nobody left to change the state.
+pub(super) async fn wait_for(
+    state: &mut watch::Receiver<State>,
+    condition: impl Fn(&State) -> bool,
+) -> State {
+    let reached = state.wait_for(condition).await.map(|state| *state);
+    match reached {
+        Ok(state) => state,
+        Err(_) => std::future::pending().await,
+    }
+}

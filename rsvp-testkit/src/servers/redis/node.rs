@@ -1,0 +1,154 @@
+//! One Redis server, controlled from blocking code.
+
+use std::path::Path;
+use std::process::Command;
+use std::time::Duration;
+
+use nix::sys::signal::Signal;
+use tempfile::TempDir;
+
+use super::configuration::{self, Options};
+use crate::servers::blocking::{poll, wait_until};
+use crate::servers::client;
+use crate::servers::home::new_folder;
+use crate::servers::port::PortLease;
+use crate::servers::process::ServerProcess;
+
+const START_LIMIT: Duration = Duration::from_secs(60);
+const STOP_LIMIT: Duration = Duration::from_secs(30);
+const COMMAND_LIMIT: Duration = Duration::from_secs(30);
+const SYNC_LIMIT: Duration = Duration::from_secs(60);
+
+/// How often a first start tries another port when somebody took its own.
+const START_ATTEMPTS: usize = 5;
+
+#[derive(Debug)]
+pub(super) struct Node {
+    process: ServerProcess,
+    port: PortLease,
+    options: Options,
+    folder: TempDir,
+}
+
+/// Why a server did not start: somebody listens on its port.
+#[derive(Debug)]
+struct PortTaken;
+
+impl Node {
+    /// Starts an empty server, which follows the one on port `primary` if there is one.
+    pub(super) fn start(options: &Options, primary: Option<u16>) -> Self {
+        for program in ["redis-server", "redis-cli"] {
+            assert!(
+                client::is_installed(program),
+                "no {program} found in PATH: apt-get install redis-server"
+            );
+        }
+        for _ in 0..START_ATTEMPTS {
+            let folder = new_folder("redis");
+            let process = ServerProcess::new(folder.path());
+            let node = Self { process, port: PortLease::take(), options: options.clone(), folder };
+            node.configure(primary);
+            if node.launch().is_ok() {
+                return node;
+            }
+        }
+        panic!("no Redis server could keep its port in {START_ATTEMPTS} attempts");
+    }
+
+    /// Says what the server is when it starts the next time.
+    pub(super) fn configure(&self, primary: Option<u16>) {
+        let path = self.folder.path().join("redis.conf");
+        configuration::write(&path, self.port(), &self.options, primary);
+    }
+
+    fn launch(&self) -> Result<(), PortTaken> {
+        let mut command = Command::new("redis-server");
+        command.arg("redis.conf");
+        self.process.spawn(command);
+        let outcome = poll(START_LIMIT, || {
+            if let Some(status) = self.process.exited() {
+                return Some(Err(status));
+            }
+            (self.command(&["PING"]).ok()? == "PONG").then_some(Ok(()))
+        });
+        let log = self.process.log_tail();
+        match outcome {
+            Some(Ok(())) => Ok(()),
+            Some(Err(_)) if log.contains("Address already in use") => Err(PortTaken),
+            Some(Err(status)) => panic!("Redis ended, {status}; its log ends:\n{log}"),
+            None => panic!("Redis is not ready after {START_LIMIT:?}; its log ends:\n{log}"),
+        }
+    }
+
+    /// Starts the server on its old port and data.
+    pub(super) fn start_again(&self) {
+        let started = self.launch();
+        assert!(started.is_ok(), "another program listens on port {}", self.port());
+    }
+
+    pub(super) fn stop(&self) {
+        self.process.stop(Signal::SIGTERM, STOP_LIMIT);
+    }
+
+    /// `redis-cli`, set to talk to this server.
+    pub(super) fn client(&self) -> Command {
+        let mut client = Command::new("redis-cli");
+        client.args(["-e", "-h", "127.0.0.1", "-p", &self.port().to_string()]);
+        client.env_remove("REDISCLI_AUTH");
+        if let Some(password) = &self.options.password {
+            client.env("REDISCLI_AUTH", password);
+        }
+        client
+    }
+
+    /// Runs one command and returns its answer.
+    pub(super) fn command(&self, words: &[&str]) -> Result<String, String> {
+        let mut client = self.client();
+        client.args(words);
+        Ok(client::run(client, "", COMMAND_LIMIT)?.trim_end().to_owned())
+    }
+
+    /// Runs a command that has to succeed.
+    pub(super) fn must(&self, words: &[&str]) -> String {
+        self.command(words).unwrap_or_else(|error| panic!("{error}"))
+    }
+
+    /// One line of an answer of `name:value` lines.
+    pub(super) fn field(&self, words: &[&str], name: &str) -> Option<String> {
+        let answer = self.command(words).ok()?;
+        let mut fields = answer.lines().filter_map(|line| line.trim_end().split_once(':'));
+        fields.find(|(field, _)| *field == name).map(|(_, value)| value.to_owned())
+    }
+
+    /// Whether this server follows another and is connected to it.
+    pub(super) fn follows(&self) -> bool {
+        self.field(&["INFO", "replication"], "master_link_status").as_deref() == Some("up")
+    }
+
+    /// Waits until this replica has what `primary` has been given so far.
+    pub(super) fn wait_for_all_of(&self, primary: &Self) {
+        let offset = |node: &Self, name| -> Option<u64> {
+            node.field(&["INFO", "replication"], name)?.parse().ok()
+        };
+        let given = offset(primary, "master_repl_offset").expect("the primary knows its offset");
+        wait_until("the replica to catch up", SYNC_LIMIT, || {
+            self.follows() && offset(self, "slave_repl_offset").is_some_and(|own| own >= given)
+        });
+    }
+
+    pub(super) fn process(&self) -> &ServerProcess {
+        &self.process
+    }
+
+    pub(super) fn port(&self) -> u16 {
+        self.port.port()
+    }
+
+    pub(super) fn options(&self) -> &Options {
+        &self.options
+    }
+
+    pub(super) fn folder(&self) -> &Path {
+        self.folder.path()
+    }
+}

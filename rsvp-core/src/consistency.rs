@@ -7,7 +7,7 @@ use crate::SessionToken;
 /// How fresh a read must be. A store may answer fresher, never staler.
 ///
 /// A store without replicas or caches answers every level strongly.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub enum Consistency {
     /// Sees every write that was acknowledged before the read began, by whomever.
     /// The default of [`has_rsvped`](crate::RsvpStoreExt::has_rsvped).
@@ -15,6 +15,9 @@ pub enum Consistency {
     Strong,
     /// Sees at least the writes behind the token: read-your-writes through replicas and caches,
     /// across servers.
+    ///
+    /// Only the store that issued a token can judge it: one whose engine has no positions issues
+    /// tokens that hold none. A cache in front of it must pass such reads through.
     Session(SessionToken),
     /// Answers a state that was current at most this long ago.
     /// The default of [`rsvp_count`](crate::RsvpStoreExt::rsvp_count), with
@@ -31,6 +34,7 @@ impl Consistency {
 
 /// How many RSVPs an event has, and how old that knowledge may be.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Count {
     /// The number of RSVPs.
     pub value: u64,
@@ -42,6 +46,11 @@ pub struct Count {
 impl Count {
     /// A count that was exact while the read ran.
     pub fn fresh(value: u64) -> Self {
-        Self { value, age: Duration::ZERO }
+        Self::aged(value, Duration::ZERO)
+    }
+
+    /// A count that was exact at some moment no longer ago than `age`.
+    pub fn aged(value: u64, age: Duration) -> Self {
+        Self { value, age }
     }
 }

@@ -2,6 +2,7 @@
 
 use std::error::Error as StdError;
 use std::fmt;
+use std::ops::Deref;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -22,19 +23,47 @@ pub enum Effect {
     Unknown,
 }
 
-impl Effect {
-    fn advice(self, retryable: bool) -> &'static str {
-        match (self, retryable) {
-            (Self::NotApplied, true) => "nothing was applied, repeat it after a pause",
-            (Self::NotApplied, false) => "nothing was applied, and repeating it will not help",
-            (Self::Unknown, true) => "it may have taken effect, repeating it is safe",
-            (Self::Unknown, false) => "it may have taken effect, and repeating it will not help",
+/// What to try after a failure.
+fn advice(operation: Operation, effect: Effect, retryable: bool) -> &'static str {
+    match (operation.is_write(), effect, retryable) {
+        (false, _, true) => "repeat it after a pause",
+        (false, _, false) => "repeating it will not help",
+        (true, Effect::NotApplied, true) => "nothing was applied, repeat it after a pause",
+        (true, Effect::NotApplied, false) => "nothing was applied, and repeating it will not help",
+        (true, Effect::Unknown, true) => "it may have taken effect, repeating it is safe",
+        (true, Effect::Unknown, false) => {
+            "it may have taken effect, and repeating it will not help"
         }
     }
 }
 
 /// The error behind an [`Error`], shared so that every caller of a failed batch can have it.
-pub type Source = Arc<dyn StdError + Send + Sync + 'static>;
+///
+/// [`Error::source`](StdError::source) gives the error itself, which can be downcast to the
+/// driver's type. Made from any error by `From`.
+#[derive(Clone)]
+pub struct Source(Arc<dyn StdError + Send + Sync + 'static>);
+
+impl<E: StdError + Send + Sync + 'static> From<E> for Source {
+    fn from(error: E) -> Self {
+        Self(Arc::new(error))
+    }
+}
+
+// Not an error itself: `source()` must lead to the driver's, past the pointer.
+impl Deref for Source {
+    type Target = dyn StdError + Send + Sync + 'static;
+
+    fn deref(&self) -> &Self::Target {
+        &*self.0
+    }
+}
+
+impl fmt::Debug for Source {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
 
 /// Why a call failed.
 ///
@@ -56,7 +85,7 @@ pub enum Error {
     },
 
     /// Refused before any effect, because too much is in flight or queued.
-    #[error("{operation} was refused, too many calls are in flight: {}", self.effect().advice(true))]
+    #[error("{operation} was refused, too many calls are in flight: {}", advice(*operation, Effect::NotApplied, true))]
     #[non_exhaustive]
     Overloaded {
         /// The refused operation.
@@ -64,7 +93,7 @@ pub enum Error {
     },
 
     /// No answer came in time.
-    #[error("{operation} got no answer within {after:?}: {}", effect.advice(true))]
+    #[error("{operation} got no answer within {after:?}: {}", advice(*operation, *effect, true))]
     #[non_exhaustive]
     TimedOut {
         /// The operation that was waited for.
@@ -76,7 +105,7 @@ pub enum Error {
     },
 
     /// The store cannot be reached, or does not take this call now.
-    #[error("{operation} found the store unavailable: {}", effect.advice(true))]
+    #[error("{operation} found the store unavailable: {}", advice(*operation, *effect, true))]
     #[non_exhaustive]
     Unavailable {
         /// The failed operation.
@@ -98,7 +127,7 @@ pub enum Error {
     },
 
     /// Anything else that the backend reported.
-    #[error("{operation} failed in the backend: {}", effect.advice(*retryable))]
+    #[error("{operation} failed in the backend: {}", advice(*operation, *effect, *retryable))]
     #[non_exhaustive]
     Backend {
         /// The failed operation.
@@ -144,9 +173,9 @@ impl Error {
         operation: Operation,
         effect: Effect,
         retryable: bool,
-        source: impl StdError + Send + Sync + 'static,
+        source: impl Into<Source>,
     ) -> Self {
-        let source = Arc::new(source);
+        let source = source.into();
         Self::Backend { operation, effect: effect.of(operation), retryable, source }
     }
 
@@ -158,6 +187,29 @@ impl Error {
             | Self::Unavailable { effect, .. }
             | Self::Backend { effect, .. } => *effect,
             Self::Corrupt { operation, .. } => Effect::Unknown.of(*operation),
+        }
+    }
+
+    /// The same error of a call of which this was only a part: `effect` is that of the whole.
+    ///
+    /// For those who make one call out of several, such as batches over many shards: after a
+    /// part has taken effect, the failure of the next one leaves the whole
+    /// [`Effect::Unknown`].
+    #[must_use]
+    pub fn with_effect(self, effect: Effect) -> Self {
+        match self {
+            error if error.effect() == effect => error,
+            Self::TimedOut { operation, after, .. } => Self::timed_out(operation, after, effect),
+            Self::Unavailable { operation, source, .. } => {
+                Self::unavailable(operation, effect, source)
+            }
+            Self::Backend { operation, retryable, source, .. } => {
+                Self::Backend { operation, effect: effect.of(operation), retryable, source }
+            }
+            Self::Overloaded { operation } => {
+                Self::unavailable(operation, effect, Some(self.into()))
+            }
+            error @ (Self::InvalidInput { .. } | Self::Corrupt { .. }) => error,
         }
     }
 
@@ -175,15 +227,6 @@ impl Effect {
     /// A read has no effect to be unsure of.
     fn of(self, operation: Operation) -> Self {
         if operation.is_write() { self } else { Self::NotApplied }
-    }
-}
-
-impl fmt::Display for Effect {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::NotApplied => "not applied",
-            Self::Unknown => "unknown",
-        })
     }
 }
 
@@ -210,8 +253,8 @@ mod tests {
 
     #[test]
     fn an_unavailable_store_names_its_source_when_there_is_one() {
-        let with = Error::unavailable(Operation::Write, Effect::Unknown, Some(Arc::new(Driver)));
-        assert!(with.source().is_some());
+        let with = Error::unavailable(Operation::Write, Effect::Unknown, Some(Driver.into()));
+        assert!(with.source().is_some_and(|source| source.is::<Driver>()), "can be downcast");
         assert!(Error::unavailable(Operation::Ready, Effect::NotApplied, None).source().is_none());
     }
 
@@ -222,6 +265,21 @@ mod tests {
             let after = Duration::from_secs(1);
             let error = Error::timed_out(operation, after, Effect::Unknown);
             assert_eq!(error.effect(), Effect::NotApplied, "{operation}");
+        }
+    }
+
+    #[test]
+    fn a_part_that_was_refused_leaves_the_whole_unknown() {
+        let write = Operation::Write;
+        for part in [
+            Error::overloaded(write),
+            Error::timed_out(write, Duration::ZERO, Effect::NotApplied),
+            Error::unavailable(write, Effect::NotApplied, Some(Driver.into())),
+            Error::backend(write, Effect::NotApplied, true, Driver),
+        ] {
+            let whole = part.clone().with_effect(Effect::Unknown);
+            assert_eq!(whole.effect(), Effect::Unknown, "{part:?}");
+            assert_eq!(whole.is_retryable(), part.is_retryable(), "{part:?}");
         }
     }
 

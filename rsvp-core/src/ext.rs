@@ -115,8 +115,9 @@ pub trait RsvpStoreExt: RsvpStore {
 
     /// Everyone who is coming to `event`, read page by page at [`Consistency::Strong`].
     ///
-    /// After an error the stream ends. For another consistency or page size, or to go on after
-    /// an error, see [`attendees_with`](Self::attendees_with).
+    /// After an error the stream ends. For another consistency or page size see
+    /// [`attendees_with`](Self::attendees_with); to go on after an error, or to hand the list on
+    /// page by page, [`attendees_page`](RsvpStore::attendees_page).
     fn attendees<'a>(&'a self, event: &'a EventId) -> BoxStream<'a, Result<UserId>> {
         self.attendees_with(event, PageRequest::default())
     }
@@ -167,7 +168,7 @@ pub trait RsvpStoreExt: RsvpStore {
     /// Removes every RSVP of `event`, step by step.
     ///
     /// After an error or a crash call it again: it goes on where it stopped, and returns what
-    /// was left to remove.
+    /// was left to remove. (What the failed call had removed by then is not told.)
     ///
     /// # Errors
     ///
@@ -216,7 +217,7 @@ impl Removal {
     /// Adds a step, and tells whether another one is needed.
     fn take(&mut self, step: RemovalStep) -> bool {
         let RemovalStep { removed, more, token } = step;
-        self.removed += removed;
+        self.removed = self.removed.saturating_add(removed);
         self.token.merge(&token);
         more
     }

@@ -38,3 +38,52 @@ where
     })
     .boxed()
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Mutex;
+
+    use super::*;
+    use crate::{Consistency, Cursor, Error, Operation, PageLimit};
+
+    /// Three pages of two numbers; the one that `fails` is an error.
+    async fn read(request: PageRequest, fails: u8) -> (PageRequest, Result<Page<u8>>) {
+        let at = request.cursor.as_ref().map_or(0, |cursor| cursor.as_bytes()[0]);
+        let next = if at < 2 { Some(Cursor::new([at + 1])) } else { None };
+        let page = Page { items: vec![2 * at, 2 * at + 1], next };
+        (request, if at == fails { Err(Error::overloaded(Operation::Scan)) } else { Ok(page) })
+    }
+
+    #[tokio::test]
+    async fn a_listing_is_its_pages_one_after_another() {
+        let listed: Vec<_> = pages(PageRequest::default(), |request| read(request, 9))
+            .map(Result::unwrap)
+            .collect()
+            .await;
+        assert_eq!(listed, [0, 1, 2, 3, 4, 5]);
+    }
+
+    #[tokio::test]
+    async fn a_listing_ends_after_an_error() {
+        let listed: Vec<_> =
+            pages(PageRequest::default(), |request| read(request, 1)).collect().await;
+        assert!(matches!(listed.as_slice(), [Ok(0), Ok(1), Err(_)]), "{listed:?}");
+    }
+
+    #[tokio::test]
+    async fn every_page_is_asked_with_the_same_limit_and_consistency() {
+        let asked = Mutex::new(Vec::new());
+        let first =
+            PageRequest { cursor: None, limit: PageLimit::MIN, consistency: Consistency::Eventual };
+        let recorded = |request: PageRequest| {
+            asked.lock().unwrap().push(request.clone());
+            read(request, 9)
+        };
+        assert_eq!(pages(first.clone(), recorded).count().await, 6);
+        let asked = asked.into_inner().unwrap();
+        assert_eq!(asked.len(), 3);
+        for request in asked {
+            assert_eq!(PageRequest { cursor: None, ..request }, first);
+        }
+    }
+}

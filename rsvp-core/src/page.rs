@@ -11,8 +11,7 @@ use crate::{Consistency, Error, Result};
 /// Where the next page of a listing begins.
 ///
 /// Opaque to hosts: pass it back to the same listing of the same store. It prints as base64url,
-/// fit for a query string. A cursor may be used more than once and does not expire, but holds no
-/// snapshot. To a backend it is a few bytes that it made itself and must distrust when they come
+/// fit for a query string. A cursor may be used more than once and holds no snapshot. To a backend it is a few bytes that it made itself and must distrust when they come
 /// back: [`Error::InvalidInput`] with the field `cursor`, never a panic.
 #[derive(Clone, PartialEq, Eq, Hash)]
 pub struct Cursor(Vec<u8>);
@@ -21,8 +20,8 @@ impl Cursor {
     /// The longest text that is accepted as a cursor, in bytes.
     pub const MAX_BYTES: usize = 4096;
 
-    /// A cursor of the backend's own bytes, at most 3,072 of them to stay within
-    /// [`MAX_BYTES`](Self::MAX_BYTES).
+    /// A cursor of the backend's own bytes: at least one, and at most 3,072 to stay within
+    /// [`MAX_BYTES`](Self::MAX_BYTES) when printed.
     pub fn new(bytes: impl Into<Vec<u8>>) -> Self {
         Self(bytes.into())
     }

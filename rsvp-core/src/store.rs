@@ -32,8 +32,7 @@ use crate::{
 ///
 /// # Implementing it
 ///
-/// No method has a default, so that a wrapper cannot forget one (see
-/// `clippy::missing_trait_methods`). Map the driver's errors by code, never by message.
+/// No method has a default, so a wrapper that forgets to forward one does not compile. Map the driver's errors by code, never by message.
 #[async_trait]
 pub trait RsvpStore: Debug + Send + Sync {
     /// Applies writes as if one after another, each with its own outcome, duplicates of a pair
@@ -121,7 +120,10 @@ pub trait RsvpStore: Debug + Send + Sync {
     ///
     /// - When a step says that there is [no more](RemovalStep::more), nothing of what was there
     ///   when the first began is left: no RSVP, no count, no list entry, in either direction.
-    /// - Steps may be repeated and may be stopped at any point, by a crash too.
+    /// - A step that says that there is more has removed something, or will; steps do not go on
+    ///   for ever on an event that nobody writes to.
+    /// - Steps may be repeated and may be stopped at any point, by a crash too. A repeated step
+    ///   does not count again what a failed one had removed.
     /// - RSVPs that arrive meanwhile may stay or go.
     ///
     /// # Errors

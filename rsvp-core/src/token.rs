@@ -37,7 +37,7 @@ impl SessionToken {
     /// The longest text that is accepted as a token, in bytes: some 240 engines.
     pub const MAX_BYTES: usize = 8192;
 
-    /// The token of no write. Every state satisfies it.
+    /// A token without positions: of no write, or of writes to a store whose engine has none.
     pub fn new() -> Self {
         Self::default()
     }
@@ -52,7 +52,8 @@ impl SessionToken {
         self.positions.get(&origin).copied()
     }
 
-    /// Whether it stands for no write at all.
+    /// Whether it holds no position. That does not mean that there was no write: only the store
+    /// that issued it can tell.
     pub fn is_empty(&self) -> bool {
         self.positions.is_empty()
     }

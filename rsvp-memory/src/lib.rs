@@ -15,6 +15,8 @@
 //! assert!(store.table().has_rsvped(&user, &event));
 //! # Ok(())
 //! # }
+//! # tokio::runtime::Builder::new_current_thread().build()?.block_on(example())?;
+//! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 
 mod cursor;

@@ -16,7 +16,7 @@ use crate::RsvpTable;
 ///
 /// A list may repeat an entry if there are cancels while it is read.
 ///
-/// A pair costs about 150 bytes with ids of up to 23 bytes; longer ids are shared by both
+/// A pair costs about 145 bytes with ids of up to 23 bytes; longer ids are shared by both
 /// directions.
 #[derive(Debug, Default)]
 pub struct MemoryStore {
@@ -64,11 +64,11 @@ impl RsvpStore for MemoryStore {
     }
 
     async fn remove_event_step(&self, event: &EventId, limit: PageLimit) -> Result<RemovalStep> {
-        Ok(self.table.remove_event(event, limit))
+        Ok(self.table.remove_event_step(event, limit))
     }
 
     async fn remove_user_step(&self, user: &UserId, limit: PageLimit) -> Result<RemovalStep> {
-        Ok(self.table.remove_user(user, limit))
+        Ok(self.table.remove_user_step(user, limit))
     }
 
     async fn ready(&self) -> Result<()> {

@@ -1,5 +1,6 @@
 //! The RSVPs of one process, in both directions, without async.
 
+use std::fmt;
 use std::hash::Hash;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
@@ -17,7 +18,7 @@ use crate::set::PagedSet;
 ///
 /// Every call returns at once; none waits for anything but a short lock. Membership, both writes
 /// and counts take constant time on average. A pair that is cancelled, and an event or a user
-/// without RSVPs, leaves nothing behind.
+/// without RSVPs, leaves no entry behind; the hash tables themselves keep the size of their busiest time.
 ///
 /// ```
 /// use rsvp_core::{EventId, Outcome, UserId};
@@ -36,7 +37,7 @@ use crate::set::PagedSet;
 /// pair are served one after another and the directions agree. Locks are taken in the order
 /// event, then user, then the list of events, and no entry is visited while one of the same map
 /// is held.
-#[derive(Debug, Default)]
+#[derive(Default)]
 pub struct RsvpTable {
     attendees: DashMap<EventId, PagedSet<UserId>>,
     events_of: DashMap<UserId, PagedSet<EventId>>,
@@ -152,8 +153,18 @@ impl RsvpTable {
         Ok(Page { items, next })
     }
 
+    /// Removes every RSVP of `event`, and returns how many.
+    pub fn remove_event(&self, event: &EventId) -> u64 {
+        all_steps(|| self.remove_event_step(event, PageLimit::MAX))
+    }
+
+    /// Removes every RSVP of `user`, and returns how many.
+    pub fn remove_user(&self, user: &UserId) -> u64 {
+        all_steps(|| self.remove_user_step(user, PageLimit::MAX))
+    }
+
     /// Removes up to `limit` RSVPs of `event`.
-    pub fn remove_event(&self, event: &EventId, limit: PageLimit) -> RemovalStep {
+    pub fn remove_event_step(&self, event: &EventId, limit: PageLimit) -> RemovalStep {
         let users = first(&self.attendees, event, limit);
         self.cancel_all(users.into_iter().map(|user| Rsvp::new(user, event.clone())), || {
             self.attendees.contains_key(event)
@@ -161,7 +172,7 @@ impl RsvpTable {
     }
 
     /// Removes up to `limit` RSVPs of `user`.
-    pub fn remove_user(&self, user: &UserId, limit: PageLimit) -> RemovalStep {
+    pub fn remove_user_step(&self, user: &UserId, limit: PageLimit) -> RemovalStep {
         let events = first(&self.events_of, user, limit);
         self.cancel_all(events.into_iter().map(|event| Rsvp::new(user.clone(), event)), || {
             self.events_of.contains_key(user)
@@ -191,6 +202,26 @@ impl RsvpTable {
     fn all_events(&self) -> MutexGuard<'_, PagedSet<EventId>> {
         // Nothing that holds this lock can panic half-way through a change.
         self.events.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl fmt::Debug for RsvpTable {
+    /// Says how many events there are, and never which.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("RsvpTable")
+            .field("events", &self.all_events().len())
+            .finish_non_exhaustive()
+    }
+}
+
+fn all_steps(mut step: impl FnMut() -> RemovalStep) -> u64 {
+    let mut removed = 0;
+    loop {
+        let RemovalStep { removed: more_removed, more, .. } = step();
+        removed += more_removed;
+        if !more {
+            return removed;
+        }
     }
 }
 
@@ -230,12 +261,16 @@ fn page<K: Hash + Eq, V: Hash + Eq + Clone>(
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeSet;
+
+    use proptest::prelude::*;
+
     use super::*;
 
     fn assert_nothing_is_left(table: &RsvpTable) {
-        assert!(table.attendees.is_empty(), "{table:?}");
-        assert!(table.events_of.is_empty(), "{table:?}");
-        assert!(table.all_events().is_empty(), "{table:?}");
+        assert!(table.attendees.is_empty(), "{:?}", table.attendees);
+        assert!(table.events_of.is_empty(), "{:?}", table.events_of);
+        assert!(table.all_events().is_empty(), "{:?}", table.all_events());
     }
 
     fn filled() -> RsvpTable {
@@ -260,11 +295,58 @@ mod tests {
     #[test]
     fn removed_events_and_users_leave_nothing_behind() {
         let table = filled();
-        (0..10_u32).for_each(|n| drop(table.remove_event(&EventId::from(n), PageLimit::MAX)));
+        (0..10_u32).for_each(|n| assert_eq!(table.remove_event(&EventId::from(n)), 10));
         assert_nothing_is_left(&table);
         let table = filled();
-        (0..10_u32).for_each(|n| drop(table.remove_user(&UserId::from(n), PageLimit::MAX)));
+        (0..10_u32).for_each(|n| assert_eq!(table.remove_user(&UserId::from(n)), 10));
         assert_nothing_is_left(&table);
+    }
+
+    proptest! {
+        #[test]
+        fn a_scan_lists_what_stays(
+            sizes in proptest::collection::vec(1..40_u32, 1..8),
+            limit in 1..50_usize,
+            cancels in proptest::collection::vec((0..8_u32, 0..40_u32), 0..60),
+            emptied in 0..8_u32,
+        ) {
+            let table = RsvpTable::new();
+            let mut stays = BTreeSet::new();
+            for (event, size) in (0..).zip(&sizes) {
+                for user in 0..*size {
+                    table.rsvp(&UserId::from(user), &EventId::from(event));
+                    stays.insert((event, user));
+                }
+            }
+            let mut changes = cancels.into_iter().chain((0..40).map(|user| (emptied, user)));
+            let mut listed = BTreeSet::new();
+            let mut cursor = None;
+            loop {
+                let page = table.scan(cursor.as_ref(), PageLimit::new(limit).unwrap()).unwrap();
+                prop_assert!(page.items.len() <= limit);
+                listed.extend(page.items);
+                cursor = page.next;
+                if cursor.is_none() {
+                    break;
+                }
+                for (event, user) in changes.by_ref().take(7) {
+                    table.cancel(&UserId::from(user), &EventId::from(event));
+                    table.rsvp(&UserId::from(user), &EventId::from(event + 100));
+                    stays.remove(&(event, user));
+                }
+            }
+            for (event, user) in stays {
+                let pair = Rsvp::new(UserId::from(user), EventId::from(event));
+                prop_assert!(listed.contains(&pair), "{:?} was there all the time", pair);
+            }
+        }
+    }
+
+    #[test]
+    fn printing_a_table_shows_no_ids() {
+        let table = RsvpTable::new();
+        table.rsvp(&UserId::from(4711), &EventId::from(4712));
+        assert!(!format!("{table:?}").contains("471"));
     }
 
     #[test]

@@ -57,7 +57,7 @@ fn threads_that_meet_on_every_pair_leave_both_directions_agreeing() {
                             0 | 1 => moved += i64::from(table.rsvp(&user, &event).is_applied()),
                             2 => moved -= i64::from(table.cancel(&user, &event).is_applied()),
                             _ => {
-                                let step = table.remove_user(&user, PageLimit::MIN);
+                                let step = table.remove_user_step(&user, PageLimit::MIN);
                                 moved -= i64::try_from(step.removed).unwrap();
                             }
                         }
@@ -80,4 +80,37 @@ fn threads_that_meet_on_every_pair_leave_both_directions_agreeing() {
         by_user.sort();
         assert_eq!(all, by_user, "round {round}");
     }
+}
+
+#[test]
+fn a_scan_among_writers_lists_what_stays() {
+    let table = RsvpTable::new();
+    let stays: Vec<_> =
+        (0..200_u64).map(|n| Rsvp::new(UserId::from(n), EventId::from(n % 20))).collect();
+    for pair in &stays {
+        assert_eq!(table.rsvp(&pair.user, &pair.event), Outcome::Applied);
+    }
+    let scanning = Barrier::new(4);
+    thread::scope(|scope| {
+        for thread in 0..3_u64 {
+            let (table, scanning) = (&table, &scanning);
+            scope.spawn(move || {
+                scanning.wait();
+                for n in 0..20_000_u64 {
+                    let user = UserId::from(1000 + thread * 1000 + n % 50);
+                    let event = EventId::from((n / 7) % 40);
+                    table.rsvp(&user, &event);
+                    table.cancel(&user, &event);
+                }
+            });
+        }
+        scanning.wait();
+        for _ in 0..50 {
+            let listed = everything(&table);
+            assert!(stays.iter().all(|pair| listed.binary_search(pair).is_ok()));
+        }
+    });
+    let mut stays = stays;
+    stays.sort();
+    assert_eq!(everything(&table), stays);
 }

@@ -11,7 +11,9 @@
 //! This is the whole of a backend, and the line that tests it:
 //!
 //! ```
-#![doc = include_str!("../tests/third_party.rs")]
+#![doc = include_str!("../tests/sorted_store/mod.rs")]
+//!
+//! rsvp_testkit::conformance!(SortedStore::default());
 //! ```
 
 mod cases;

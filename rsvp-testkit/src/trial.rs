@@ -15,10 +15,18 @@ use rsvp_core::RsvpStore;
 /// [`holding`](Self::holding).
 pub struct Subject {
     store: Arc<dyn RsvpStore>,
+    peer: Arc<dyn RsvpStore>,
     guards: Vec<Box<dyn Any + Send + Sync>>,
 }
 
 impl Subject {
+    /// Tests with a second store on the same data, as another process would have it: what is
+    /// written through one is read through the other. Without it the store is its own peer.
+    #[must_use]
+    pub fn with_peer(self, peer: impl RsvpStore + 'static) -> Self {
+        Self { peer: Arc::new(peer), ..self }
+    }
+
     /// Keeps `guard` until the case is over, and drops it after the store.
     #[must_use]
     pub fn holding(mut self, guard: impl Any + Send + Sync) -> Self {
@@ -29,7 +37,8 @@ impl Subject {
 
 impl<S: RsvpStore + 'static> From<S> for Subject {
     fn from(store: S) -> Self {
-        Self { store: Arc::new(store), guards: Vec::new() }
+        let store: Arc<dyn RsvpStore> = Arc::new(store);
+        Self { peer: store.clone(), store, guards: Vec::new() }
     }
 }
 
@@ -43,6 +52,8 @@ impl fmt::Debug for Subject {
 #[derive(Debug)]
 pub struct Trial {
     pub(crate) store: Arc<dyn RsvpStore>,
+    /// The same data through another store, if there is one.
+    pub(crate) peer: Arc<dyn RsvpStore>,
     pub(crate) seed: u64,
     /// Where the model test keeps the seeds of failures, in the crate under test.
     pub(crate) regressions: &'static str,
@@ -54,7 +65,13 @@ impl Trial {
     ///
     /// `regressions` is the file in which the model test remembers what has failed once.
     pub fn new(subject: Subject, seed: u64, regressions: &'static str) -> Self {
-        Self { store: subject.store.clone(), seed, regressions, _subject: subject }
+        let (store, peer) = (subject.store.clone(), subject.peer.clone());
+        Self { store, peer, seed, regressions, _subject: subject }
+    }
+
+    /// The store and its peer in turn, for the callers of a race.
+    pub(crate) fn either(&self, number: usize) -> Arc<dyn RsvpStore> {
+        if number.is_multiple_of(2) { self.store.clone() } else { self.peer.clone() }
     }
 
     pub(crate) fn rng(&self) -> StdRng {

@@ -50,6 +50,23 @@ pub(crate) async fn ids_that_look_alike_are_different(trial: &Trial) {
     model.assert_held_by(&trial.store).await;
 }
 
+pub(crate) async fn pairs_that_join_to_the_same_text_are_different(trial: &Trial) {
+    let separators = [
+        "", ":", "/", "|", ",", ";", ".", "-", "_", "#", "{", "}", "}{", " ", "::", "%", "'", "\"",
+        "\\", "*", "\u{a0}",
+    ];
+    let mut model = Model::new();
+    for (at, s) in separators.iter().enumerate() {
+        let written = Write::rsvp(user(format!("a{at}{s}b")), event("c"));
+        let other = Write::cancel(user(format!("a{at}")), event(format!("b{s}c")));
+        for write in [written, other] {
+            let receipt = trial.store.write_batch(std::slice::from_ref(&write)).await.unwrap();
+            assert_eq!(receipt.outcomes, [model.write(&write)], "joined by {s:?}");
+        }
+    }
+    model.assert_held_by(&trial.store).await;
+}
+
 pub(crate) async fn ids_of_255_bytes_are_kept_whole(trial: &Trial) {
     let prefix = "x".repeat(254);
     let mut model = Model::new();

@@ -7,6 +7,8 @@ use rsvp_core::{
     Consistency, EventId, PageRequest, Rsvp, RsvpStore, RsvpStoreExt, SessionToken, UserId,
 };
 
+use tokio::time::Instant;
+
 use crate::Trial;
 use crate::ids::{event, user};
 
@@ -33,31 +35,53 @@ async fn assert_everywhere(
 }
 
 pub(crate) async fn a_strong_read_sees_every_acknowledged_write(trial: &Trial) {
-    let store = &trial.store;
     for n in 0..20_u32 {
+        // Written through either, read through both.
+        let (store, peer) = (trial.either(n as usize), trial.either(n as usize + 1));
         let (user, event) = (user(n), event(n));
-        assert_everywhere(store, (&user, &event), &Consistency::Strong, false).await;
+        for store in [&store, &peer] {
+            assert_everywhere(store, (&user, &event), &Consistency::Strong, false).await;
+        }
         store.rsvp(&user, &event).await.unwrap();
-        assert_everywhere(store, (&user, &event), &Consistency::Strong, true).await;
-        store.cancel(&user, &event).await.unwrap();
-        assert_everywhere(store, (&user, &event), &Consistency::Strong, false).await;
+        for store in [&peer, &store] {
+            assert_everywhere(store, (&user, &event), &Consistency::Strong, true).await;
+        }
+        peer.cancel(&user, &event).await.unwrap();
+        for store in [&store, &peer] {
+            assert_everywhere(store, (&user, &event), &Consistency::Strong, false).await;
+        }
     }
 }
 
 pub(crate) async fn a_session_read_sees_the_writes_behind_its_token(trial: &Trial) {
-    let store = &trial.store;
     for n in 0..20_u32 {
+        let (store, peer) = (trial.either(n as usize), trial.either(n as usize + 1));
         let (user, event) = (user(n), event(n));
         // What is read before the write must not be served after it.
         let before = Consistency::Session(SessionToken::new());
-        store.has_rsvped_with(&user, &event, &before).await.unwrap();
-        store.rsvp_count(&event).await.unwrap();
-
+        for store in [&store, &peer] {
+            store.has_rsvped_with(&user, &event, &before).await.unwrap();
+            store.rsvp_count(&event).await.unwrap();
+        }
         let session = Consistency::Session(store.rsvp(&user, &event).await.unwrap().token);
-        assert_everywhere(store, (&user, &event), &session, true).await;
+        for store in [&peer, &store] {
+            assert_everywhere(store, (&user, &event), &session, true).await;
+        }
         let session = Consistency::Session(store.cancel(&user, &event).await.unwrap().token);
-        assert_everywhere(store, (&user, &event), &session, false).await;
+        for store in [&peer, &store] {
+            assert_everywhere(store, (&user, &event), &session, false).await;
+        }
     }
+}
+
+pub(crate) async fn the_token_of_an_unchanged_write_shows_its_state(trial: &Trial) {
+    let (user, event) = (user("ann"), event("fair"));
+    trial.peer.rsvp(&user, &event).await.unwrap();
+    let session = Consistency::Session(trial.store.rsvp(&user, &event).await.unwrap().token);
+    assert_everywhere(&trial.peer, (&user, &event), &session, true).await;
+    trial.peer.cancel(&user, &event).await.unwrap();
+    let session = Consistency::Session(trial.store.cancel(&user, &event).await.unwrap().token);
+    assert_everywhere(&trial.peer, (&user, &event), &session, false).await;
 }
 
 pub(crate) async fn a_printed_token_still_shows_its_writes(trial: &Trial) {
@@ -66,7 +90,7 @@ pub(crate) async fn a_printed_token_still_shows_its_writes(trial: &Trial) {
     assert!(printed.bytes().all(|byte| byte.is_ascii_graphic()), "{printed:?} fits no header");
     assert!(printed.len() <= 1024, "{printed:?} is not small");
     let session = Consistency::Session(printed.parse().unwrap());
-    assert_everywhere(&trial.store, (&user, &event), &session, true).await;
+    assert_everywhere(&trial.peer, (&user, &event), &session, true).await;
 }
 
 pub(crate) async fn merged_tokens_show_the_writes_of_both(trial: &Trial) {
@@ -76,27 +100,62 @@ pub(crate) async fn merged_tokens_show_the_writes_of_both(trial: &Trial) {
     for (mut token, other) in [(first.clone(), &second), (second.clone(), &first)] {
         token.merge(other);
         let session = Consistency::Session(token);
-        assert_everywhere(&trial.store, (&ann, &fair), &session, true).await;
-        assert_everywhere(&trial.store, (&bob, &gala), &session, true).await;
+        assert_everywhere(&trial.peer, (&ann, &fair), &session, true).await;
+        assert_everywhere(&trial.peer, (&bob, &gala), &session, true).await;
     }
 }
 
-pub(crate) async fn a_bounded_count_is_no_older_than_its_bound(trial: &Trial) {
-    let store = &trial.store;
-    let fair = event("fair");
-    for n in 0..10_u32 {
-        store.rsvp(&user(n), &fair).await.unwrap();
-        for bound in [Duration::ZERO, Duration::from_millis(1), Duration::from_secs(5)] {
-            let count = store.rsvp_count_with(&fair, &Consistency::Bounded(bound)).await.unwrap();
-            assert!(count.age <= bound, "{:?} is older than {bound:?}", count.age);
-            assert!(count.value <= u64::from(n) + 1);
-        }
-        let none = Consistency::Bounded(Duration::ZERO);
-        let count = store.rsvp_count_with(&fair, &none).await.unwrap();
-        assert_eq!(count.value, u64::from(n) + 1, "a bound of nothing is strong");
-        let count = store.rsvp_count_with(&fair, &Consistency::Strong).await.unwrap();
-        assert_eq!(count.age, Duration::ZERO, "a strong count has no age");
+pub(crate) async fn a_bounded_read_sees_writes_older_than_its_bound(trial: &Trial) {
+    let bound = Duration::from_millis(50);
+    let bounded = Consistency::Bounded(bound);
+    for n in 0..4_u32 {
+        let (user, event) = (user(n), event(n));
+        assert_everywhere(&trial.peer, (&user, &event), &bounded, false).await;
+        trial.store.rsvp(&user, &event).await.unwrap();
+        tokio::time::sleep(bound + Duration::from_millis(1)).await;
+        assert_everywhere(&trial.peer, (&user, &event), &bounded, true).await;
+        trial.store.cancel(&user, &event).await.unwrap();
+        tokio::time::sleep(bound + Duration::from_millis(1)).await;
+        assert_everywhere(&trial.peer, (&user, &event), &bounded, false).await;
     }
+}
+
+pub(crate) async fn a_bound_of_nothing_is_strong(trial: &Trial) {
+    let nothing = Consistency::Bounded(Duration::ZERO);
+    for n in 0..10_u32 {
+        let (user, event) = (user(n), event(n));
+        assert_everywhere(&trial.peer, (&user, &event), &nothing, false).await;
+        trial.store.rsvp(&user, &event).await.unwrap();
+        assert_everywhere(&trial.peer, (&user, &event), &nothing, true).await;
+    }
+}
+
+/// Writes through one store and counts through the other at every bound; each answer must have
+/// been the truth at some moment between its age before the question and the answer.
+pub(crate) async fn a_count_was_true_no_longer_ago_than_its_age(trial: &Trial) {
+    let fair = event("fair");
+    // The moments from which on each number was the truth, at the earliest.
+    let mut truth = vec![(Instant::now(), 0_u64)];
+    let bounds = [0, 1, 10, 100, 5000].map(Duration::from_millis);
+    for n in 0..40_u64 {
+        truth.push((Instant::now(), n + 1));
+        trial.store.rsvp(&user(n), &fair).await.unwrap();
+        for bound in bounds {
+            let asked = Instant::now();
+            let bounded = Consistency::Bounded(bound);
+            let count = trial.peer.rsvp_count_with(&fair, &bounded).await.unwrap();
+            assert!(count.age <= bound, "{:?} is older than {bound:?}", count.age);
+            assert!(count.value <= n + 1, "{count:?} was never true");
+            // It was replaced when the next number was acknowledged, before that one's successor
+            // was written.
+            let replaced = truth.get(count.value as usize + 2).map(|(at, _)| *at);
+            let recent = replaced.is_none_or(|replaced| replaced + count.age >= asked);
+            assert!(recent, "{count:?} is older than it says, the truth being {}", n + 1);
+        }
+        tokio::time::sleep(Duration::from_millis(2)).await;
+    }
+    let count = trial.peer.rsvp_count_with(&fair, &Consistency::Strong).await.unwrap();
+    assert_eq!((count.value, count.age), (40, Duration::ZERO), "a strong count has no age");
 }
 
 pub(crate) async fn an_eventual_read_answers_what_was_committed_once(trial: &Trial) {

@@ -72,15 +72,31 @@ pub(crate) async fn a_removal_takes_bounded_steps(trial: &Trial) {
     }
 }
 
+pub(crate) async fn a_removal_that_stopped_can_be_taken_up_again(trial: &Trial) {
+    let store = &trial.store;
+    let mut model = filled(trial).await;
+    let limit = PageLimit::new(7).unwrap();
+    let first = store.remove_event_step(&event(1), limit).await.unwrap();
+    assert!(first.more, "30 RSVPs do not go in a step of 7");
+    let strong = Consistency::Strong;
+    let left = store.rsvp_count_with(&event(1), &strong).await.unwrap().value;
+    assert_eq!(left, 30 - first.removed, "the count is exact between two steps");
+    let rest = trial.peer.remove_event(&event(1)).await.unwrap();
+    assert_eq!(rest.removed, left, "what was left when it was taken up again");
+    model.remove_event(&event(1));
+    model.assert_held_by(store).await;
+}
+
 pub(crate) async fn a_session_sees_its_removal(trial: &Trial) {
     let store = &trial.store;
     filled(trial).await;
     let session = Consistency::Session(store.remove_event(&event(1)).await.unwrap().token);
-    assert!(!store.has_rsvped_with(&user(3), &event(1), &session).await.unwrap());
-    assert_eq!(store.rsvp_count_with(&event(1), &session).await.unwrap().value, 0);
+    let peer = &trial.peer;
+    assert!(!peer.has_rsvped_with(&user(3), &event(1), &session).await.unwrap());
+    assert_eq!(peer.rsvp_count_with(&event(1), &session).await.unwrap().value, 0);
     let session = Consistency::Session(store.remove_user(&user(7)).await.unwrap().token);
-    assert!(!store.has_rsvped_with(&user(7), &event(2), &session).await.unwrap());
-    assert_eq!(store.rsvp_count_with(&event(2), &session).await.unwrap().value, 29);
+    assert!(!peer.has_rsvped_with(&user(7), &event(2), &session).await.unwrap());
+    assert_eq!(peer.rsvp_count_with(&event(2), &session).await.unwrap().value, 29);
 }
 
 pub(crate) async fn what_was_removed_can_come_back(trial: &Trial) {

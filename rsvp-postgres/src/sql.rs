@@ -1,0 +1,62 @@
+//! The statements, with the schema's name in them.
+
+use std::sync::Arc;
+
+use sqlx::{AssertSqlSafe, SqlSafeStr, SqlStr};
+
+use crate::config::SchemaName;
+
+/// A statement, cheap to clone.
+#[derive(Clone, Debug)]
+pub(crate) struct Statement(Arc<str>);
+
+impl Statement {
+    fn new(template: &str, schema: &SchemaName) -> Self {
+        Self(template.replace("{schema}", schema.as_str()).into())
+    }
+}
+
+impl SqlSafeStr for &Statement {
+    /// Safe, because a schema's name has only letters, digits and underscores.
+    fn into_sql_str(self) -> SqlStr {
+        AssertSqlSafe(self.0.clone()).into_sql_str()
+    }
+}
+
+macro_rules! statements {
+    ($($(#[$doc:meta])* $name:ident = $sql:expr;)*) => {
+        #[derive(Clone, Debug)]
+        pub(crate) struct Statements { $($(#[$doc])* pub(crate) $name: Statement,)* }
+
+        impl Statements {
+            pub(crate) fn new(schema: &SchemaName) -> Self {
+                Self { $($name: Statement::new($sql, schema),)* }
+            }
+        }
+    };
+}
+
+statements! {
+    /// Adds pairs that are absent; answers those added.
+    ///
+    /// The arrays are sorted, so that writers lock rows in one order. `counted` needs all of
+    /// `added` before it locks its first slot, again in one order: no two writers can wait for
+    /// each other.
+    add = include_str!("sql/add.sql");
+    /// Cancels pairs that are present; answers those cancelled. Locks as `add` does.
+    cancel = include_str!("sql/cancel.sql");
+    has_rsvped = include_str!("sql/has_rsvped.sql");
+    counts = include_str!("sql/counts.sql");
+    attendees = "SELECT user_id FROM {schema}.rsvps WHERE event_id = $1 AND user_id > $2 ORDER BY user_id LIMIT $3";
+    events_of = "SELECT event_id FROM {schema}.rsvps WHERE user_id = $1 AND event_id > $2 ORDER BY event_id LIMIT $3";
+    scan = "SELECT event_id, user_id FROM {schema}.rsvps WHERE (event_id, user_id) > ($1, $2) ORDER BY event_id, user_id LIMIT $3";
+    remove_event = include_str!("sql/remove_event.sql");
+    remove_user = include_str!("sql/remove_user.sql");
+    drop_slots = include_str!("sql/drop_slots.sql");
+    ready = "INSERT INTO {schema}.readiness (slot, at) VALUES (pg_backend_pid() % 16, now()) ON CONFLICT (slot) DO UPDATE SET at = now()";
+    audit = include_str!("sql/audit.sql");
+    repair = include_str!("sql/repair.sql");
+}
+
+/// How far this server has got: written if it is a primary, replayed if it is a standby.
+pub(crate) const POSITION: &str = include_str!("sql/position.sql");

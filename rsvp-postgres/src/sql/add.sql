@@ -1,0 +1,11 @@
+WITH added AS (
+    INSERT INTO {schema}.rsvps (event_id, user_id)
+    SELECT event_id, user_id FROM unnest($1::text[], $2::text[]) AS pair (event_id, user_id)
+    ON CONFLICT DO NOTHING
+    RETURNING event_id, user_id
+), counted AS (
+    INSERT INTO {schema}.counts AS c (event_id, slot, count)
+    SELECT event_id, pg_backend_pid() % 16, count(*) FROM added GROUP BY event_id ORDER BY event_id
+    ON CONFLICT (event_id, slot) DO UPDATE SET count = c.count + excluded.count
+)
+SELECT coalesce(array_agg(event_id), '{}'), coalesce(array_agg(user_id), '{}') FROM added

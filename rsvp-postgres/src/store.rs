@@ -1,0 +1,366 @@
+//! The store: which statement, on which server.
+
+use std::collections::BTreeSet;
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use rsvp_core::{
+    Action, BatchReceipt, Consistency, Count, Error, EventId, FoldedBatch, Operation, Page,
+    PageLimit, PageRequest, RemovalStep, Result, Rsvp, RsvpStore, SessionToken, UserId, Write,
+    async_trait,
+};
+
+use crate::listing::{self, One, Pair, stored, stored_pair};
+use crate::pool::{Pool, Work};
+use crate::position::{Marks, PRIMARY_ONLY};
+use crate::replica::{Replicas, position};
+use crate::session::{Connector, Session};
+use crate::sql::{Statement, Statements};
+use crate::{PostgresConfig, schema};
+
+/// Keeps RSVPs in Postgres.
+///
+/// An acknowledged write is committed, and as durable as the server's settings make it: with
+/// `fsync` and `synchronous_commit` on, it survives `kill -9` and power loss; with a synchronous
+/// standby it survives the loss of the primary. Counts are exact: they move in the statement that
+/// changes the rows, by the rows that it changed.
+///
+/// A batch is one statement and one round trip for its RSVPs, and one for its cancels if it has
+/// any, however long it is; with read replicas, one more to learn the position of the write. A
+/// batch with both is two statements because one that inserts and deletes cannot lock its rows in
+/// one order, and writers would deadlock.
+///
+/// Every call is bounded by the timeouts of its [`PostgresConfig`]. It runs on a task of its own,
+/// so a caller that goes away leaves a write to finish. Cloning is cheap and shares the
+/// connections.
+///
+/// # Replicas
+///
+/// [`Consistency::Strong`] stays on the primary. [`Consistency::Session`] goes to a replica that
+/// has replayed the token's position, [`Consistency::Bounded`] to one that is known to be within
+/// the bound, [`Consistency::Eventual`] to any; all go to the primary where there is none. The
+/// lag is known by asking the primary, a few times a second at most and only while there are such
+/// reads, where it is in its log.
+#[derive(Clone)]
+pub struct PostgresStore {
+    inner: Arc<Inner>,
+}
+
+struct Inner {
+    config: PostgresConfig,
+    primary: Pool,
+    replicas: Replicas,
+    marks: Marks,
+    /// The primary's system identifier, which the replicas share.
+    origin: u64,
+    sql: Statements,
+}
+
+impl PostgresStore {
+    /// Connects to the primary and checks its tables.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::InvalidInput`] with the field `schema` if the tables are missing or of another
+    /// version, [`Error::Unavailable`] if no host accepts writes, otherwise what the server
+    /// reports.
+    pub async fn open(config: PostgresConfig) -> Result<Self> {
+        if config.migrate {
+            schema::migrate(&config).await?;
+        }
+        let primary = Pool::new(Connector::primary(&config), &config)?;
+        let name = config.schema.clone();
+        let (origin, checked) = primary
+            .run(Operation::Open, move |session| {
+                Box::pin(async move { Ok((session.origin, schema::check(session, &name).await?)) })
+            })
+            .await?;
+        checked?;
+        let replicas = Replicas::new(&config)?;
+        let sql = Statements::new(&config.schema);
+        let marks = Marks::default();
+        Ok(Self { inner: Arc::new(Inner { config, primary, replicas, marks, origin, sql }) })
+    }
+
+    /// What it was opened with.
+    pub fn config(&self) -> &PostgresConfig {
+        &self.inner.config
+    }
+
+    /// How many connections to the primary are open, and how many of them are idle.
+    pub fn connections(&self) -> (usize, usize) {
+        self.inner.primary.connections()
+    }
+
+    pub(crate) fn statements(&self) -> &Statements {
+        &self.inner.sql
+    }
+
+    /// Reads from a server that is as fresh as `consistency` asks. `work` may run more than once.
+    async fn read<T, W>(
+        &self,
+        operation: Operation,
+        consistency: &Consistency,
+        work: W,
+    ) -> Result<(T, Duration)>
+    where
+        T: Send + 'static,
+        W: for<'a> Fn(&'a mut Session) -> Work<'a, T> + Clone + Send + Sync + 'static,
+    {
+        let inner = &self.inner;
+        if let Some(needed) = self.needed(operation, consistency).await? {
+            let replicas = &inner.replicas;
+            if let Some(read) = replicas.read(operation, inner.origin, needed, work.clone()).await {
+                let age = inner.marks.age(read.position);
+                let (age, fresh_enough) = match consistency {
+                    Consistency::Bounded(bound) => match age {
+                        Some(age) => (age, age <= *bound),
+                        None => (*bound, false),
+                    },
+                    _ => (age.unwrap_or(Duration::MAX), true),
+                };
+                if fresh_enough {
+                    return Ok((read.answer, age));
+                }
+            }
+        }
+        let answer = inner.primary.run(operation, move |session| work(session)).await?;
+        Ok((answer, Duration::ZERO))
+    }
+
+    /// The position that a replica must have replayed to answer; nothing if only the primary
+    /// will do.
+    async fn needed(&self, operation: Operation, consistency: &Consistency) -> Result<Option<u64>> {
+        let inner = &self.inner;
+        if inner.replicas.is_empty() {
+            return Ok(None);
+        }
+        Ok(match consistency {
+            Consistency::Strong => None,
+            Consistency::Session(token) => {
+                let position = token.position(inner.origin).unwrap_or(0);
+                (position != PRIMARY_ONLY).then_some(position)
+            }
+            Consistency::Bounded(bound) => {
+                if inner.marks.wants_another(*bound) {
+                    let now = tokio::time::Instant::now();
+                    let at = inner.primary.run(operation, |session| Box::pin(position(session)));
+                    // Without a new mark an old one may still do, and the primary is asked last.
+                    if let Ok(position) = at.await {
+                        inner.marks.add(now, position);
+                    }
+                }
+                inner.marks.needed(*bound)
+            }
+            Consistency::Eventual => Some(0),
+        })
+    }
+
+    /// Runs statements that change something, and says where in the log they are.
+    async fn write<T, W>(&self, operation: Operation, work: W) -> Result<(T, SessionToken)>
+    where
+        T: Send + 'static,
+        W: for<'a> FnOnce(&'a mut Session, &'a Statements) -> Work<'a, T> + Send + 'static,
+    {
+        let inner = self.inner.clone();
+        let run = self.inner.primary.run(operation, move |session| {
+            Box::pin(async move {
+                let answer = work(session, &inner.sql).await?;
+                session.applied = true;
+                // A position is behind a commit only if it is asked for after it.
+                let position = match inner.replicas.is_empty() {
+                    true => PRIMARY_ONLY,
+                    false => position(session).await?,
+                };
+                Ok((answer, SessionToken::at(session.origin, position)))
+            })
+        });
+        run.await
+    }
+
+    async fn removal(
+        &self,
+        operation: Operation,
+        limit: PageLimit,
+        work: impl for<'a> FnOnce(&'a mut Session, &'a Statements) -> Work<'a, i64> + Send + 'static,
+    ) -> Result<RemovalStep> {
+        let (removed, token) = self.write(operation, work).await?;
+        let removed = removed.unsigned_abs();
+        Ok(RemovalStep { removed, more: removed >= limit.get() as u64, token })
+    }
+}
+
+impl fmt::Debug for PostgresStore {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("PostgresStore")
+            .field("config", &self.inner.config)
+            .field("primary", &self.inner.primary)
+            .field("replicas", &self.inner.replicas)
+            .finish_non_exhaustive()
+    }
+}
+
+/// Runs `statement` with the pairs of the writes that do `action`, and adds to `changed` those
+/// that it changed.
+async fn write_pairs(
+    session: &mut Session,
+    statement: &Statement,
+    batch: &FoldedBatch,
+    action: Action,
+    changed: &mut BTreeSet<(String, String)>,
+) -> sqlx::Result<()> {
+    let writes = batch.finals().iter().filter(|write| write.action == action);
+    let (events, users): (Vec<&str>, Vec<&str>) =
+        writes.map(|Write { rsvp, .. }| (rsvp.event.as_str(), rsvp.user.as_str())).unzip();
+    if events.is_empty() {
+        return Ok(());
+    }
+    let query = sqlx::query_as(statement).bind(events).bind(users);
+    let (events, users): (Vec<String>, Vec<String>) =
+        query.fetch_one(&mut session.connection).await?;
+    session.applied = true;
+    changed.extend(events.into_iter().zip(users));
+    Ok(())
+}
+
+#[async_trait]
+#[deny(clippy::missing_trait_methods)]
+impl RsvpStore for PostgresStore {
+    async fn write_batch(&self, writes: &[Write]) -> Result<BatchReceipt> {
+        if writes.is_empty() {
+            return Ok(BatchReceipt::default());
+        }
+        let batch = FoldedBatch::new(writes);
+        let (outcomes, token) = self
+            .write(Operation::Write, move |session, sql| {
+                Box::pin(async move {
+                    let mut changed = BTreeSet::new();
+                    write_pairs(session, &sql.cancel, &batch, Action::Cancel, &mut changed).await?;
+                    write_pairs(session, &sql.add, &batch, Action::Rsvp, &mut changed).await?;
+                    Ok(batch.outcomes(|Write { rsvp, .. }| {
+                        changed.contains(&(rsvp.event.to_string(), rsvp.user.to_string()))
+                    }))
+                })
+            })
+            .await?;
+        Ok(BatchReceipt { outcomes, token })
+    }
+
+    async fn has_rsvped_batch(
+        &self,
+        pairs: &[Rsvp],
+        consistency: &Consistency,
+    ) -> Result<Vec<bool>> {
+        if pairs.is_empty() {
+            return Ok(Vec::new());
+        }
+        let (sql, pairs) = (self.inner.sql.has_rsvped.clone(), Arc::<[Rsvp]>::from(pairs));
+        let read = self.read(Operation::HasRsvped, consistency, move |session| {
+            let (sql, pairs) = (sql.clone(), pairs.clone());
+            Box::pin(async move {
+                let pairs = pairs.iter().map(|pair| (pair.event.as_str(), pair.user.as_str()));
+                let (events, users): (Vec<&str>, Vec<&str>) = pairs.unzip();
+                let query = sqlx::query_scalar(&sql).bind(events).bind(users);
+                query.fetch_one(&mut session.connection).await
+            })
+        });
+        Ok(read.await?.0)
+    }
+
+    async fn rsvp_counts(
+        &self,
+        events: &[EventId],
+        consistency: &Consistency,
+    ) -> Result<Vec<Count>> {
+        if events.is_empty() {
+            return Ok(Vec::new());
+        }
+        let (sql, events) = (self.inner.sql.counts.clone(), Arc::<[EventId]>::from(events));
+        let read = self.read(Operation::RsvpCounts, consistency, move |session| {
+            let (sql, events) = (sql.clone(), events.clone());
+            Box::pin(async move {
+                let events: Vec<&str> = events.iter().map(EventId::as_str).collect();
+                let query = sqlx::query_scalar(&sql).bind(events);
+                query.fetch_one(&mut session.connection).await
+            })
+        });
+        let (counts, age): (Vec<i64>, Duration) = read.await?;
+        let count = |count| match u64::try_from(count) {
+            Ok(value) => Ok(Count::aged(value, age)),
+            Err(_) => Err(Error::corrupt(
+                Operation::RsvpCounts,
+                format!("a count of {count}; PostgresStore::repair mends it"),
+            )),
+        };
+        counts.into_iter().map(count).collect()
+    }
+
+    async fn attendees_page(&self, event: &EventId, request: &PageRequest) -> Result<Page<UserId>> {
+        let sql = self.inner.sql.attendees.clone();
+        let listing = listing::of_one(listing::ATTENDEES, sql, event.as_str(), request)?;
+        let (operation, work) = (Operation::Attendees, listing.work::<One>());
+        let (rows, _) = self.read(operation, &request.consistency, work).await?;
+        listing.page(rows, |(user,)| user.clone(), |(user,)| stored(operation, UserId::new(user)))
+    }
+
+    async fn events_of_page(&self, user: &UserId, request: &PageRequest) -> Result<Page<EventId>> {
+        let sql = self.inner.sql.events_of.clone();
+        let listing = listing::of_one(listing::EVENTS_OF, sql, user.as_str(), request)?;
+        let (operation, work) = (Operation::EventsOf, listing.work::<One>());
+        let (rows, _) = self.read(operation, &request.consistency, work).await?;
+        listing.page(
+            rows,
+            |(event,)| event.clone(),
+            |(event,)| stored(operation, EventId::new(event)),
+        )
+    }
+
+    async fn scan_page(&self, request: &PageRequest) -> Result<Page<Rsvp>> {
+        let listing = listing::of_all(self.inner.sql.scan.clone(), request)?;
+        let (operation, work) = (Operation::Scan, listing.work::<Pair>());
+        let (rows, _) = self.read(operation, &request.consistency, work).await?;
+        listing.page(rows, |(event, user)| format!("{event}\0{user}"), stored_pair)
+    }
+
+    async fn remove_event_step(&self, event: &EventId, limit: PageLimit) -> Result<RemovalStep> {
+        let event = event.clone();
+        self.removal(Operation::RemoveEvent, limit, move |session, sql| {
+            Box::pin(async move {
+                let most = limit.get() as i64;
+                let query = sqlx::query_scalar(&sql.remove_event).bind(event.as_str()).bind(most);
+                let removed: i64 = query.fetch_one(&mut session.connection).await?;
+                session.applied = true;
+                if removed < most {
+                    let query = sqlx::query(&sql.drop_slots).bind(event.as_str());
+                    query.execute(&mut session.connection).await?;
+                }
+                Ok(removed)
+            })
+        })
+        .await
+    }
+
+    async fn remove_user_step(&self, user: &UserId, limit: PageLimit) -> Result<RemovalStep> {
+        let user = user.clone();
+        self.removal(Operation::RemoveUser, limit, move |session, sql| {
+            Box::pin(async move {
+                let query = sqlx::query_scalar(&sql.remove_user)
+                    .bind(user.as_str())
+                    .bind(limit.get() as i64);
+                query.fetch_one(&mut session.connection).await
+            })
+        })
+        .await
+    }
+
+    async fn ready(&self) -> Result<()> {
+        let inner = self.inner.clone();
+        let run = self.inner.primary.run(Operation::Ready, move |session| {
+            Box::pin(async move {
+                sqlx::query(&inner.sql.ready).execute(&mut session.connection).await.map(drop)
+            })
+        });
+        run.await
+    }
+}

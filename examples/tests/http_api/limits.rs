@@ -56,15 +56,12 @@ async fn a_larger_body_is_413_and_writes_nothing() {
     let body = "a".repeat(16 * 1024 + 1);
     let known = post("1", "Content-Length: 16385\r\n", &body);
     let chunked = post("1", "Transfer-Encoding: chunked\r\n", &chunk(&body));
-    let endless =
-        post("1", "Transfer-Encoding: chunked\r\n", &"1000\r\n".repeat(1)) + &"a".repeat(1 << 20);
+    let huge = post("1", "Transfer-Encoding: chunked\r\n", &chunk(&"a".repeat(1 << 20)));
     let announced = post("1", "Content-Length: 99999999999\r\nExpect: 100-continue\r\n", "");
-    for request in [known, chunked, announced] {
+    for request in [known, chunked, huge, announced] {
         let answer = raw::exchange(&service.address, request).await;
         assert_status(&answer, StatusCode::PAYLOAD_TOO_LARGE);
     }
-    let answer = raw::exchange(&service.address, endless).await;
-    assert_status(&answer, StatusCode::BAD_REQUEST);
     let count = get(&mut service.client().await, "/events/1/rsvp_count").await;
     assert_eq!(count.json["count"], 0);
 }

@@ -1,0 +1,79 @@
+//! The RSVP store as an HTTP service.
+//!
+//! ```text
+//! cargo run --release --example http_api -- --listen 127.0.0.1:8080 --store memory:
+//! curl -X POST -H 'X-User-Id: 1' http://127.0.0.1:8080/events/101a/rsvp
+//! curl http://127.0.0.1:8080/events/101a/rsvp_count
+//! ```
+//!
+//! `GET /openapi.json` describes the interface. Who the user is comes in a header, which a gateway
+//! that has authenticated them must set: do not expose this service without one.
+
+mod api;
+mod body;
+mod extract;
+mod log;
+mod problem;
+mod server;
+
+use std::io::{self, Write};
+use std::net::SocketAddr;
+use std::process::ExitCode;
+use std::time::Duration;
+
+use clap::Parser;
+use tokio::net::TcpListener;
+use tokio_util::task::TaskTracker;
+
+/// The RSVP store as an HTTP service.
+#[derive(Debug, Parser)]
+#[command(name = "http_api")]
+struct Flags {
+    /// Where to listen. Port 0 picks a free one.
+    #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:8080")]
+    listen: SocketAddr,
+    /// Which store to keep the RSVPs in.
+    #[arg(long, value_name = "URL", default_value = "memory:")]
+    store: String,
+    /// How long what is in flight may take to finish after SIGTERM or Ctrl-C.
+    #[arg(long, value_name = "SECONDS", default_value_t = 30)]
+    shutdown_seconds: u64,
+}
+
+#[tokio::main]
+async fn main() -> ExitCode {
+    let flags = Flags::parse();
+    let store = match rsvp::open(&flags.store).await {
+        Ok(store) => store,
+        Err(error) => {
+            log::failure("cannot open the store", &error);
+            return ExitCode::from(2);
+        }
+    };
+    let writes = TaskTracker::new();
+    let router = api::router(api::App { store, writes: writes.clone() });
+    match serve(&flags, router, writes).await {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            log::failure("stopped", &error);
+            ExitCode::FAILURE
+        }
+    }
+}
+
+async fn serve(flags: &Flags, router: axum::Router, writes: TaskTracker) -> io::Result<()> {
+    // Signals are caught before anybody can know that the service listens.
+    let stop = server::stop_signal()?;
+    let listener = TcpListener::bind(flags.listen).await?;
+    announce(listener.local_addr()?)?;
+    let connections = server::accept(listener, router, stop).await;
+    let grace = Duration::from_secs(flags.shutdown_seconds);
+    server::finish(connections, writes, grace).await
+}
+
+/// Whoever started the service waits for this line, so it must not linger in a buffer.
+fn announce(address: SocketAddr) -> io::Result<()> {
+    let mut stdout = io::stdout().lock();
+    writeln!(stdout, "listening on http://{address}")?;
+    stdout.flush()
+}

@@ -1,0 +1,95 @@
+//! Connections: how they are taken, bounded and brought to an end.
+
+use std::io;
+use std::time::Duration;
+
+use axum::Router;
+use hyper::server::conn::http1;
+use hyper_util::rt::{TokioIo, TokioTimer};
+use hyper_util::server::graceful::GracefulShutdown;
+use hyper_util::service::TowerToHyperService;
+use tokio::net::{TcpListener, TcpStream};
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::time::{sleep, timeout};
+use tokio_util::task::TaskTracker;
+
+use crate::log;
+
+/// The largest request line with headers, in bytes; more is 431. A session token may have 8,192.
+const MAX_HEAD_BYTES: usize = 16 * 1024;
+/// How long a client may take to send the next request's headers, idling included.
+const HEAD_DEADLINE: Duration = Duration::from_secs(10);
+/// How long to wait after a failed accept.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+
+/// Resolves at the first SIGTERM or Ctrl-C from now on.
+pub(crate) fn stop_signal() -> io::Result<impl Future<Output = ()>> {
+    let mut terminate = signal(SignalKind::terminate())?;
+    let mut interrupt = signal(SignalKind::interrupt())?;
+    Ok(async move {
+        tokio::select! {
+            _ = terminate.recv() => {}
+            _ = interrupt.recv() => {}
+        }
+    })
+}
+
+/// Serves every connection that arrives until `stop`, and returns those that are still open.
+pub(crate) async fn accept(
+    listener: TcpListener,
+    router: Router,
+    stop: impl Future<Output = ()>,
+) -> GracefulShutdown {
+    let mut http = http1::Builder::new();
+    http.timer(TokioTimer::new()).header_read_timeout(HEAD_DEADLINE).max_buf_size(MAX_HEAD_BYTES);
+    let connections = GracefulShutdown::new();
+    let mut stop = std::pin::pin!(stop);
+    loop {
+        let accepted = tokio::select! {
+            () = &mut stop => return connections,
+            accepted = listener.accept() => accepted,
+        };
+        match accepted {
+            Ok((stream, _)) => serve(stream, &http, &router, &connections),
+            Err(error) => {
+                // Out of file descriptors, most likely: those in use come back, and giving up
+                // would cut off everybody who is connected.
+                log::failure("cannot accept a connection", &error);
+                sleep(ACCEPT_PAUSE).await;
+            }
+        }
+    }
+}
+
+fn serve(
+    stream: TcpStream,
+    http: &http1::Builder,
+    router: &Router,
+    connections: &GracefulShutdown,
+) {
+    // Without it small answers wait for the client's delayed acknowledgement. It only fails on a
+    // connection that is gone.
+    let _ = stream.set_nodelay(true);
+    let service = TowerToHyperService::new(router.clone());
+    let connection = http.serve_connection(TokioIo::new(stream), service);
+    // How a connection ends is its client's affair.
+    tokio::spawn(connections.watch(connection));
+}
+
+/// Waits until what is in flight is answered, and until the writes are done whose clients have
+/// hung up.
+pub(crate) async fn finish(
+    connections: GracefulShutdown,
+    writes: TaskTracker,
+    grace: Duration,
+) -> io::Result<()> {
+    let finished = async {
+        connections.shutdown().await;
+        writes.close();
+        writes.wait().await;
+    };
+    timeout(grace, finished).await.map_err(|_| {
+        let what = format!("requests were still in flight after {grace:?}");
+        io::Error::new(io::ErrorKind::TimedOut, what)
+    })
+}

@@ -1,0 +1,80 @@
+//! The smallest complete program: a few RSVPs, then real attendance records.
+//!
+//! Run it with `cargo run --example quickstart`.
+#![expect(clippy::print_stdout, reason = "printing is what this program is for")]
+
+use futures_util::TryStreamExt;
+use rsvp::{EventId, Result, Rsvp, RsvpStore, RsvpStoreExt, UserId, Write};
+
+/// Who attended what; see `data/README.md`.
+const ATTENDANCE: &str = include_str!("data/davis_southern_women.csv");
+
+#[tokio::main(flavor = "current_thread")]
+async fn main() -> Result<()> {
+    let store = rsvp::open("memory:").await?;
+    first_calls(&store).await?;
+    real_records(&store).await
+}
+
+async fn first_calls(store: &dyn RsvpStore) -> Result<()> {
+    let rsvps = [(1, "101a"), (2, "101a"), (3, "102")];
+    for (user, event) in rsvps {
+        let receipt = store.rsvp(&UserId::from(user), &EventId::new(event)?).await?;
+        println!("rsvp({user}, {event}) = {:?}", receipt.outcome);
+    }
+    for (user, event) in rsvps {
+        let rsvped = store.has_rsvped(&UserId::from(user), &EventId::new(event)?).await?;
+        println!("has_rsvped({user}, {event}) = {rsvped}");
+    }
+
+    let event = EventId::new("101a")?;
+    println!("rsvp_count({event}) = {}", store.rsvp_count(&event).await?.value);
+    let receipt = store.cancel(&UserId::from(1), &event).await?;
+    println!("cancel(1, {event}) = {:?}", receipt.outcome);
+    println!("rsvp_count({event}) = {}", store.rsvp_count(&event).await?.value);
+    Ok(())
+}
+
+/// Loads the records in one batch and prints every event, then the people of the largest one.
+async fn real_records(store: &dyn RsvpStore) -> Result<()> {
+    let records: Vec<Rsvp> = ATTENDANCE
+        .lines()
+        .skip(1)
+        .filter_map(|line| line.split_once(','))
+        .map(record)
+        .collect::<Result<_>>()?;
+    let writes: Vec<Write> = records
+        .iter()
+        .map(|record| Write::rsvp(record.user.clone(), record.event.clone()))
+        .collect();
+    store.write_batch(&writes).await?;
+
+    let mut events: Vec<EventId> = records.into_iter().map(|record| record.event).collect();
+    // E2 before E10.
+    events.sort_by_key(|event| (event.as_str().len(), event.clone()));
+    events.dedup();
+
+    println!();
+    let mut largest = None;
+    for event in events {
+        let count = store.rsvp_count(&event).await?.value;
+        println!("rsvp_count({event}) = {count}");
+        if largest.as_ref().is_none_or(|(most, _)| count > *most) {
+            largest = Some((count, event));
+        }
+    }
+
+    if let Some((count, event)) = largest {
+        println!("\nThe {count} people of {event}:");
+        let mut people: Vec<UserId> = store.attendees(&event).try_collect().await?;
+        people.sort();
+        for person in people {
+            println!("  {person}");
+        }
+    }
+    Ok(())
+}
+
+fn record((user, event): (&str, &str)) -> Result<Rsvp> {
+    Ok(Rsvp::new(UserId::new(user)?, EventId::new(event)?))
+}

@@ -1,0 +1,25 @@
+//! Many clients at once.
+
+use crate::check::Plan;
+use crate::service::Service;
+
+#[tokio::test]
+async fn a_random_run_over_http_matches_a_model() {
+    let service = Service::start();
+    for seed in [1, std::process::id().into()] {
+        // Shown if the test fails.
+        println!("seed {seed}");
+        let plan = Plan {
+            address: service.address.clone(),
+            operations: 10_000,
+            connections: 16,
+            users: 200,
+            events: 20,
+            seed,
+            prefix: format!("run-{seed}"),
+        };
+        let report = plan.run().await.unwrap();
+        println!("{report}");
+        assert_eq!(report.differences(), 0);
+    }
+}

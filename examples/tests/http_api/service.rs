@@ -1,0 +1,123 @@
+//! The service as a process, and what it is asked.
+
+use std::io::{BufRead, BufReader, Read};
+use std::path::PathBuf;
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::time::Duration;
+
+use hyper::Method;
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
+use serde_json::Value;
+use tokio::time::{Instant, sleep};
+
+use crate::check::{Answer, Client};
+
+/// A running service, killed when dropped.
+#[derive(Debug)]
+pub(crate) struct Service {
+    process: Child,
+    pub(crate) address: String,
+}
+
+impl Service {
+    pub(crate) fn start() -> Self {
+        Self::start_with(command().args(["--listen", "127.0.0.1:0"]))
+    }
+
+    pub(crate) fn start_with(command: &mut Command) -> Self {
+        let mut process = command.stdout(Stdio::piped()).spawn().unwrap();
+        let mut line = String::new();
+        BufReader::new(process.stdout.as_mut().unwrap()).read_line(&mut line).unwrap();
+        let mut service = Self { process, address: String::new() };
+        match line.trim_end().strip_prefix("listening on http://") {
+            Some(address) => address.clone_into(&mut service.address),
+            None => panic!("the service does not say where it listens, but {line:?}"),
+        }
+        service
+    }
+
+    pub(crate) async fn client(&self) -> Client {
+        Client::connect(&self.address).await.unwrap()
+    }
+
+    pub(crate) fn signal(&self, signal: Signal) {
+        kill(Pid::from_raw(self.process.id().try_into().unwrap()), signal).unwrap();
+    }
+
+    /// How it ends, within a few seconds.
+    pub(crate) async fn end(&mut self) -> ExitStatus {
+        let deadline = Instant::now() + Duration::from_secs(8);
+        while Instant::now() < deadline {
+            if let Some(status) = self.process.try_wait().unwrap() {
+                return status;
+            }
+            sleep(Duration::from_millis(10)).await;
+        }
+        panic!("the service does not end");
+    }
+
+    /// All it has written to a piped stderr, once it has ended.
+    pub(crate) fn stderr(&mut self) -> String {
+        let mut text = String::new();
+        self.process.stderr.as_mut().unwrap().read_to_string(&mut text).unwrap();
+        text
+    }
+}
+
+impl Drop for Service {
+    fn drop(&mut self) {
+        let _ = self.process.kill();
+        let _ = self.process.wait();
+    }
+}
+
+pub(crate) fn command() -> Command {
+    Command::new(binary())
+}
+
+/// `target/<profile>/examples/http_api`, next to the folder of this test.
+pub(crate) fn binary() -> PathBuf {
+    let test = std::env::current_exe().unwrap();
+    let binary = test.parent().unwrap().join("../examples/http_api");
+    let release = if test.iter().any(|part| part == "release") { " --release" } else { "" };
+    assert!(
+        binary.exists(),
+        "{} is missing: cargo build -p rsvp-examples --example http_api{release}",
+        binary.display()
+    );
+    binary
+}
+
+pub(crate) fn segment(id: &str) -> String {
+    utf8_percent_encode(id, NON_ALPHANUMERIC).to_string()
+}
+
+pub(crate) async fn get(client: &mut Client, path: &str) -> Answer {
+    client.send(Method::GET, path, &[]).await.unwrap()
+}
+
+pub(crate) async fn rsvp(client: &mut Client, event: &str, user: &str) -> Answer {
+    write(client, Method::POST, event, user).await
+}
+
+pub(crate) async fn cancel(client: &mut Client, event: &str, user: &str) -> Answer {
+    write(client, Method::DELETE, event, user).await
+}
+
+async fn write(client: &mut Client, method: Method, event: &str, user: &str) -> Answer {
+    let path = format!("/events/{}/rsvp", segment(event));
+    client.send(method, &path, &[("X-User-Id", user.as_bytes())]).await.unwrap()
+}
+
+#[track_caller]
+pub(crate) fn assert_problem(answer: &Answer, status: u16, field: Option<&str>) {
+    assert_eq!(answer.status, status, "{answer:?}");
+    assert_eq!(answer.headers["content-type"], "application/problem+json", "{answer:?}");
+    assert_eq!(answer.json["type"], "about:blank", "{answer:?}");
+    assert_eq!(answer.json["status"], status, "{answer:?}");
+    assert_eq!(answer.json["title"].as_str(), answer.status.canonical_reason(), "{answer:?}");
+    assert!(answer.json["detail"].as_str().is_some_and(|text| !text.is_empty()), "{answer:?}");
+    assert_eq!(answer.json.get("field").and_then(Value::as_str), field, "{answer:?}");
+}

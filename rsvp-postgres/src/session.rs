@@ -164,7 +164,7 @@ fn options(
         .options([
             ("statement_timeout", timeout.to_string()),
             // The statements are written for this level, whatever the database's default is.
-            ("default_transaction_isolation", r"read\ committed".to_owned()),
+            ("default_transaction_isolation", "read committed".to_owned()),
             // Every statement is prepared once and has one good plan, by primary key.
             ("plan_cache_mode", "force_generic_plan".to_owned()),
         ]);

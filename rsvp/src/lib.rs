@@ -25,6 +25,8 @@
 //! # Cargo features
 //!
 //! - `memory` (default): [`MemoryStore`], and `memory:` for [`open`].
+//! - `postgres`: `PostgresStore`, and `postgres://…` for [`open`].
+//! - `tls`: encrypted connections to the servers of the enabled backends.
 //! - `serde`: ids, session tokens and cursors are `Serialize` and `Deserialize`, as strings.
 //! - `uuid`: ids from a `Uuid`.
 
@@ -33,6 +35,8 @@ mod open;
 pub use rsvp_core::*;
 #[cfg(feature = "memory")]
 pub use rsvp_memory::{MemoryStore, RsvpTable};
+#[cfg(feature = "postgres")]
+pub use rsvp_postgres as postgres;
 
 pub use self::open::open;
 

@@ -12,14 +12,17 @@ struct Scheme {
     enabled: bool,
 }
 
-const SCHEMES: &[Scheme] =
-    &[Scheme { name: "memory", feature: "memory", enabled: cfg!(feature = "memory") }];
+const SCHEMES: &[Scheme] = &[
+    Scheme { name: "memory", feature: "memory", enabled: cfg!(feature = "memory") },
+    Scheme { name: "postgres", feature: "postgres", enabled: cfg!(feature = "postgres") },
+];
 
 /// Opens the store that `url` names.
 ///
 /// | URL | backend | cargo feature |
 /// |---|---|---|
-/// | `memory:` | [`MemoryStore`](crate::MemoryStore), empty and this process's own | `memory` (default) |
+/// | `memory:` | `MemoryStore`, empty and this process's own | `memory` (default) |
+/// | `postgres://user:password@host:port/database?…` | `PostgresStore`; the parameters are those of `PostgresConfig::from_url` | `postgres` |
 ///
 /// ```
 /// use rsvp::{EventId, RsvpStoreExt, UserId};
@@ -43,6 +46,8 @@ pub async fn open(url: &str) -> Result<Arc<dyn RsvpStore>> {
     match scheme.to_ascii_lowercase().as_str() {
         #[cfg(feature = "memory")]
         "memory" => open_memory(rest),
+        #[cfg(feature = "postgres")]
+        "postgres" | "postgresql" => open_postgres(url).await,
         scheme => {
             let _ = rest;
             Err(no_backend(scheme))
@@ -57,6 +62,12 @@ fn open_memory(rest: &str) -> Result<Arc<dyn RsvpStore>> {
     } else {
         Err(Error::invalid_input("url", "has something after memory:, which takes nothing more"))
     }
+}
+
+#[cfg(feature = "postgres")]
+async fn open_postgres(url: &str) -> Result<Arc<dyn RsvpStore>> {
+    let config = rsvp_postgres::PostgresConfig::from_url(url)?;
+    Ok(Arc::new(rsvp_postgres::PostgresStore::open(config).await?))
 }
 
 /// Why no backend of this build takes the scheme.
@@ -105,6 +116,16 @@ mod tests {
         let message = refused("memory:").await;
         assert!(message.contains("needs the cargo feature `memory`"), "{message}");
         assert!(message.contains("which is off"), "{message}");
+    }
+
+    #[cfg(feature = "postgres")]
+    #[tokio::test]
+    async fn a_wrong_postgres_url_is_refused_without_being_repeated() {
+        for url in ["postgres:hunter2", "postgres://u:hunter2@h:x/d", "postgres://h/d?hunter2=1"] {
+            let message = refused(url).await;
+            assert!(message.starts_with("invalid url: "), "{message}");
+            assert!(!message.contains("hunter2"), "{message}");
+        }
     }
 
     #[cfg(feature = "memory")]

@@ -72,7 +72,7 @@ async fn every_kind_of_failure_has_its_status() {
     let driver = || std::io::Error::other("connection to 10.1.2.3 refused");
     for (error, status, field) in [
         (Error::overloaded(write), 503, None),
-        (Error::unavailable(write, Effect::Unknown, Some(Arc::new(driver()))), 503, None),
+        (Error::unavailable(write, Effect::Unknown, Some(driver().into())), 503, None),
         (Error::timed_out(write, Duration::from_secs(1), Effect::Unknown), 504, None),
         (Error::corrupt(write, "a negative count"), 500, None),
         (Error::backend(write, Effect::Unknown, true, driver()), 500, None),

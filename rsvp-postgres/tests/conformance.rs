@@ -1,5 +1,7 @@
 //! The Postgres store keeps the contract, without exception.
 
+#![allow(clippy::unwrap_used, reason = "a panic is how a test fails")]
+
 use rsvp_postgres::{PostgresConfig, PostgresStore};
 use rsvp_testkit::Subject;
 use rsvp_testkit::servers::PostgresServer;

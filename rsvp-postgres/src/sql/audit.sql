@@ -6,7 +6,7 @@ WITH RECURSIVE held (event_id) AS (
     SELECT (SELECT r.event_id FROM {schema}.rsvps r
             WHERE r.event_id > held.event_id ORDER BY r.event_id LIMIT 1)
     FROM held WHERE held.event_id IS NOT NULL
-), some AS (
+), step AS (
     SELECT event_id FROM (
         (SELECT event_id FROM held WHERE event_id IS NOT NULL LIMIT $2)
         UNION
@@ -15,7 +15,7 @@ WITH RECURSIVE held (event_id) AS (
     ) known ORDER BY event_id LIMIT $2
 )
 SELECT event_id,
-       (SELECT count(*) FROM {schema}.rsvps r WHERE r.event_id = some.event_id),
+       (SELECT count(*) FROM {schema}.rsvps r WHERE r.event_id = step.event_id),
        (SELECT coalesce(sum(c.count), 0)::bigint FROM {schema}.counts c
-        WHERE c.event_id = some.event_id)
-FROM some ORDER BY event_id
+        WHERE c.event_id = step.event_id)
+FROM step ORDER BY event_id

@@ -35,6 +35,10 @@ struct Flags {
     /// Which store to keep the RSVPs in.
     #[arg(long, value_name = "URL", default_value = "memory:")]
     store: String,
+    /// How long a connection may idle or take to send a request's headers. The default is longer
+    /// than load balancers keep idle connections, which would send requests into closing ones.
+    #[arg(long, value_name = "SECONDS", default_value_t = 75)]
+    idle_seconds: u64,
     /// How long what is in flight may take to finish after SIGTERM or Ctrl-C.
     #[arg(long, value_name = "SECONDS", default_value_t = 30)]
     shutdown_seconds: u64,
@@ -66,7 +70,8 @@ async fn serve(flags: &Flags, router: axum::Router, writes: TaskTracker) -> io::
     let stop = server::stop_signal()?;
     let listener = TcpListener::bind(flags.listen).await?;
     announce(listener.local_addr()?)?;
-    let connections = server::accept(listener, router, stop).await;
+    let idle = Duration::from_secs(flags.idle_seconds);
+    let connections = server::accept(listener, router, idle, stop).await;
     let grace = Duration::from_secs(flags.shutdown_seconds);
     server::finish(connections, writes, grace).await
 }

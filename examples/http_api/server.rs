@@ -17,8 +17,6 @@ use crate::log;
 
 /// The largest request line with headers, in bytes; more is 431. A session token may have 8,192.
 const MAX_HEAD_BYTES: usize = 16 * 1024;
-/// How long a client may take to send the next request's headers, idling included.
-const HEAD_DEADLINE: Duration = Duration::from_secs(10);
 /// How long to wait after a failed accept.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
@@ -35,13 +33,16 @@ pub(crate) fn stop_signal() -> io::Result<impl Future<Output = ()>> {
 }
 
 /// Serves every connection that arrives until `stop`, and returns those that are still open.
+///
+/// A connection is closed when its next request has not come with all its headers after `idle`.
 pub(crate) async fn accept(
     listener: TcpListener,
     router: Router,
+    idle: Duration,
     stop: impl Future<Output = ()>,
 ) -> GracefulShutdown {
     let mut http = http1::Builder::new();
-    http.timer(TokioTimer::new()).header_read_timeout(HEAD_DEADLINE).max_buf_size(MAX_HEAD_BYTES);
+    http.timer(TokioTimer::new()).header_read_timeout(idle).max_buf_size(MAX_HEAD_BYTES);
     let connections = GracefulShutdown::new();
     let mut stop = std::pin::pin!(stop);
     loop {

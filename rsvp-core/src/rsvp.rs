@@ -1,5 +1,7 @@
 //! An RSVP, the writes that make and unmake it, and what they answer.
 
+use std::fmt;
+
 use crate::{EventId, SessionToken, UserId};
 
 /// The pair (user, event): this user is coming to this event.
@@ -63,9 +65,23 @@ impl Outcome {
         if changed { Self::Applied } else { Self::Unchanged }
     }
 
+    /// The name in snake case, as for an API or a metric's label.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Applied => "applied",
+            Self::Unchanged => "unchanged",
+        }
+    }
+
     /// Whether this write changed anything.
     pub fn is_applied(self) -> bool {
         self == Self::Applied
+    }
+}
+
+impl fmt::Display for Outcome {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
     }
 }
 

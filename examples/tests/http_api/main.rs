@@ -14,6 +14,8 @@ mod lifecycle;
 mod limits;
 mod openapi;
 mod paging;
+#[cfg(feature = "postgres")]
+mod postgres;
 mod random;
 mod raw;
 mod service;

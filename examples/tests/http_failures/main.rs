@@ -48,8 +48,9 @@ async fn serve(store: Arc<Stub>) -> Running {
     let (stop, stopped) = oneshot::channel();
     let ended = tokio::spawn(async move {
         let stopped = async { stopped.await.unwrap() };
-        let connections = server::accept(listener, router, stopped).await;
-        server::finish(connections, writes, Duration::from_secs(5)).await
+        let patience = Duration::from_secs(5);
+        let connections = server::accept(listener, router, patience, stopped).await;
+        server::finish(connections, writes, patience).await
     });
     Running { address, stop, ended }
 }

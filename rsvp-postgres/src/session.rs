@@ -137,6 +137,16 @@ impl Manager for Connector {
     }
 }
 
+/// Every statement of a call is prepared once and has one good plan: nested loops over index
+/// look-ups. Without this, the plan that was made while the tables were empty would scan them,
+/// and would be kept until they are next analyzed.
+const ONE_PLAN: [(&str, &str); 4] = [
+    ("plan_cache_mode", "force_generic_plan"),
+    ("enable_seqscan", "off"),
+    ("enable_hashjoin", "off"),
+    ("enable_mergejoin", "off"),
+];
+
 fn options(
     config: &PostgresConfig,
     host: &Host,
@@ -162,12 +172,13 @@ fn options(
             SslMode::VerifyFull => PgSslMode::VerifyFull,
         })
         .options([
-            ("statement_timeout", timeout.to_string()),
+            ("statement_timeout", timeout.to_string().as_str()),
             // The statements are written for this level, whatever the database's default is.
-            ("default_transaction_isolation", "read committed".to_owned()),
-            // Every statement is prepared once and has one good plan, by primary key.
-            ("plan_cache_mode", "force_generic_plan".to_owned()),
+            ("default_transaction_isolation", "read committed"),
         ]);
+    if statement_timeout.is_some() {
+        options = options.options(ONE_PLAN);
+    }
     if host.name.starts_with('/') {
         options = options.socket(&host.name);
     }

@@ -1,7 +1,8 @@
 //! How far servers have got in their log, and when the primary was where.
 
 use std::collections::VecDeque;
-use std::sync::{Mutex, PoisonError};
+use std::ops::RangeInclusive;
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use tokio::time::Instant;
@@ -10,26 +11,40 @@ use tokio::time::Instant;
 /// learn where its write is, so readers who have replicas must ask the primary.
 pub(crate) const PRIMARY_ONLY: u64 = u64::MAX;
 
-/// Marks are kept this long at most apart, so that bounds of a few seconds can be met.
-const SPACING: Duration = Duration::from_millis(250);
-const MARKS: usize = 64;
+/// Marks are taken no further apart than a quarter of the bound that they are for, and within
+/// these limits: enough of them for the default bound, and no storm of questions.
+const SPACING: RangeInclusive<Duration> = Duration::from_millis(50)..=Duration::from_millis(250);
+const MARKS: usize = 128;
 
 /// Where the primary was at some moments: a replica that has replayed a mark is at most as old
 /// as the mark.
 ///
 /// The moment is taken before the primary is asked, on this machine's clock alone.
 #[derive(Debug, Default)]
-pub(crate) struct Marks(Mutex<VecDeque<(Instant, u64)>>);
+pub(crate) struct Marks(Mutex<State>);
+
+#[derive(Debug, Default)]
+struct State {
+    marks: VecDeque<(Instant, u64)>,
+    last_asked: Option<Instant>,
+}
 
 impl Marks {
-    /// Whether the newest mark is too old for a read bounded by `bound` soon to be served.
-    pub(crate) fn wants_another(&self, bound: Duration) -> bool {
-        let spacing = SPACING.min(bound / 4);
-        self.locked().back().is_none_or(|(at, _)| at.elapsed() >= spacing)
+    /// If it is time for another mark, so that reads within `bound` can soon be served: the
+    /// moment, from which on this caller, and no other, is to ask the primary.
+    pub(crate) fn claim(&self, bound: Duration) -> Option<Instant> {
+        let spacing = (bound / 4).clamp(*SPACING.start(), *SPACING.end());
+        let mut state = self.locked();
+        if state.last_asked.is_some_and(|asked| asked.elapsed() < spacing) {
+            return None;
+        }
+        let now = Instant::now();
+        state.last_asked = Some(now);
+        Some(now)
     }
 
     pub(crate) fn add(&self, at: Instant, position: u64) {
-        let mut marks = self.locked();
+        let marks = &mut self.locked().marks;
         if marks.back().is_none_or(|(newest, _)| *newest < at) {
             if marks.len() == MARKS {
                 marks.pop_front();
@@ -40,17 +55,24 @@ impl Marks {
 
     /// The position that a replica must have replayed to be within `bound`.
     pub(crate) fn needed(&self, bound: Duration) -> Option<u64> {
-        let marks = self.locked();
-        marks.iter().find(|(at, _)| at.elapsed() <= bound).map(|(_, position)| *position)
+        self.locked()
+            .marks
+            .iter()
+            .find(|(at, _)| at.elapsed() <= bound)
+            .map(|(_, position)| *position)
     }
 
     /// How old, at most, a replica is that has replayed up to `position`.
     pub(crate) fn age(&self, position: u64) -> Option<Duration> {
-        let marks = self.locked();
-        marks.iter().rev().find(|(_, mark)| *mark <= position).map(|(at, _)| at.elapsed())
+        self.locked()
+            .marks
+            .iter()
+            .rev()
+            .find(|(_, mark)| *mark <= position)
+            .map(|(at, _)| at.elapsed())
     }
 
-    fn locked(&self) -> std::sync::MutexGuard<'_, VecDeque<(Instant, u64)>> {
+    fn locked(&self) -> MutexGuard<'_, State> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -64,10 +86,9 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn the_oldest_mark_within_the_bound_is_enough() {
         let marks = Marks::default();
-        assert!(marks.wants_another(SECOND) && marks.needed(SECOND).is_none());
+        assert_eq!(marks.needed(SECOND), None);
         marks.add(Instant::now(), 100);
         tokio::time::advance(3 * SECOND).await;
-        assert!(marks.wants_another(SECOND));
         marks.add(Instant::now(), 200);
         tokio::time::advance(SECOND / 2).await;
         assert_eq!(marks.needed(5 * SECOND), Some(100));
@@ -75,6 +96,18 @@ mod tests {
         assert_eq!(marks.needed(Duration::ZERO), None);
         tokio::time::advance(2 * SECOND).await;
         assert_eq!(marks.needed(SECOND), None);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn one_caller_at_a_time_asks_the_primary() {
+        let marks = Marks::default();
+        assert_eq!(marks.claim(5 * SECOND), Some(Instant::now()));
+        assert_eq!(marks.claim(5 * SECOND), None);
+        tokio::time::advance(SECOND / 10).await;
+        assert_eq!(marks.claim(5 * SECOND), None);
+        assert_eq!(marks.claim(SECOND / 10), Some(Instant::now()));
+        tokio::time::advance(SECOND / 4).await;
+        assert_eq!(marks.claim(5 * SECOND), Some(Instant::now()));
     }
 
     #[tokio::test(start_paused = true)]

@@ -143,8 +143,7 @@ impl PostgresStore {
                 (position != PRIMARY_ONLY).then_some(position)
             }
             Consistency::Bounded(bound) => {
-                if inner.marks.wants_another(*bound) {
-                    let now = tokio::time::Instant::now();
+                if let Some(now) = inner.marks.claim(*bound) {
                     let at = inner.primary.run(operation, |session| Box::pin(position(session)));
                     // Without a new mark an old one may still do, and the primary is asked last.
                     if let Ok(position) = at.await {

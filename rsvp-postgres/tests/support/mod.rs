@@ -1,0 +1,83 @@
+//! What the tests of faults have in common.
+
+#![allow(dead_code, reason = "each test crate uses its own part")]
+
+pub(crate) mod ledger;
+
+use std::time::Duration;
+
+use futures_util::future::join_all;
+use rand::SeedableRng;
+use rand::rngs::StdRng;
+use rsvp_core::{EventId, RsvpStore, RsvpStoreExt, UserId};
+use rsvp_postgres::{PostgresConfig, PostgresStore, migrate};
+use tokio::time::{Instant, sleep, timeout};
+
+/// More than anything here takes on a machine that is busy with other tests.
+pub(crate) const LIMIT: Duration = Duration::from_secs(60);
+
+/// A random generator whose seed is printed, so that a failure can be repeated.
+pub(crate) fn random() -> StdRng {
+    let seed = rsvp_testkit::seed();
+    println!("{}={seed}", rsvp_testkit::SEED_VARIABLE);
+    StdRng::seed_from_u64(seed)
+}
+
+pub(crate) fn config(url: &str) -> PostgresConfig {
+    PostgresConfig::from_url(url).unwrap()
+}
+
+/// Creates the tables and opens a store on them.
+pub(crate) async fn open(config: PostgresConfig) -> PostgresStore {
+    migrate(&config).await.unwrap();
+    PostgresStore::open(config).await.unwrap()
+}
+
+pub(crate) fn user(name: impl std::fmt::Display) -> UserId {
+    UserId::new(name.to_string()).unwrap()
+}
+
+pub(crate) fn event(name: impl std::fmt::Display) -> EventId {
+    EventId::new(name.to_string()).unwrap()
+}
+
+/// The URL of `server`'s database `postgres` as it is reached through another port.
+pub(crate) fn through(port: u16) -> String {
+    format!("postgres://postgres@127.0.0.1:{port}/postgres")
+}
+
+/// Asks again and again until `probe` answers yes.
+pub(crate) async fn eventually(what: &str, mut probe: impl AsyncFnMut() -> bool) {
+    let asking = async {
+        while !probe().await {
+            sleep(Duration::from_millis(5)).await;
+        }
+    };
+    assert!(timeout(LIMIT, asking).await.is_ok(), "waited {LIMIT:?} for {what}");
+}
+
+/// Runs as many calls at once as the pool has connections: all must succeed promptly, and
+/// afterwards there must be that many connections, all of them idle.
+pub(crate) async fn assert_full_capacity(store: &PostgresStore, size: usize) {
+    let began = Instant::now();
+    let calls = (0..size).map(|_| store.ready());
+    for answer in join_all(calls).await {
+        answer.unwrap();
+    }
+    assert!(began.elapsed() < Duration::from_secs(5), "promptly: {:?}", began.elapsed());
+    eventually("the connections to be idle", async || {
+        let (open, idle) = store.connections();
+        open == idle
+    })
+    .await;
+    assert_eq!(store.connections(), (size, size), "connections that are open, and idle");
+}
+
+/// How many attend, by the count and by the list, which must agree.
+pub(crate) async fn attendance(store: &PostgresStore, event: &EventId) -> u64 {
+    use futures_util::TryStreamExt;
+    let listed: Vec<UserId> = store.attendees(event).try_collect().await.unwrap();
+    let counted = store.rsvp_count_with(event, &rsvp_core::Consistency::Strong).await.unwrap();
+    assert_eq!(counted.value, listed.len() as u64, "the count of {event:?} and its rows");
+    counted.value
+}

@@ -1,0 +1,26 @@
+//! What the benchmarks share: the pairs they write, the callers that write them, and the Postgres
+//! server with the store and the by-hand way on it.
+//!
+//! The targets are `memory`, `postgres`, `postgres_ratio` and `postgres_disk`; each says at its top what
+//! it compares and what its figures mean. They run under `cargo bench -p rsvp-benches`, bring their
+//! servers themselves, and leave nothing behind.
+#![allow(
+    clippy::expect_used,
+    clippy::missing_panics_doc,
+    clippy::panic,
+    clippy::print_stdout,
+    clippy::unwrap_used,
+    reason = "a benchmark that cannot go on ends, and its output is what it is for"
+)]
+
+mod by_hand;
+mod crowd;
+mod database;
+mod invocation;
+mod pairs;
+
+pub use self::by_hand::ByHand;
+pub use self::crowd::{Crowd, Tally};
+pub use self::database::Database;
+pub use self::invocation::Invocation;
+pub use self::pairs::Pairs;

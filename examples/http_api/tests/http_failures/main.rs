@@ -1,17 +1,17 @@
 //! The service, in this process, over stores that fail or take their time.
 #![expect(clippy::unwrap_used, reason = "clippy takes only functions marked as tests for tests")]
 
-#[path = "../../http_api/api.rs"]
+#[path = "../../api.rs"]
 mod api;
-#[path = "../../http_api/body.rs"]
+#[path = "../../body.rs"]
 mod body;
-#[path = "../../http_api/extract.rs"]
+#[path = "../../extract.rs"]
 mod extract;
-#[path = "../../http_api/log.rs"]
+#[path = "../../log.rs"]
 mod log;
-#[path = "../../http_api/problem.rs"]
+#[path = "../../problem.rs"]
 mod problem;
-#[path = "../../http_api/server.rs"]
+#[path = "../../server.rs"]
 #[expect(dead_code, reason = "no signals here")]
 mod server;
 

@@ -84,7 +84,7 @@ pub(crate) fn binary() -> PathBuf {
     let release = if test.iter().any(|part| part == "release") { " --release" } else { "" };
     assert!(
         binary.exists(),
-        "{} is missing: cargo build -p rsvp-examples --example http_api{release}",
+        "{} is missing: cargo build -p rsvp-http-api --example http_api{release}",
         binary.display()
     );
     binary

@@ -1,7 +1,7 @@
 //! Reading from replicas that are fresh enough.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use rsvp_core::{Operation, Result};
@@ -12,13 +12,16 @@ use crate::pool::{Pool, Work};
 use crate::session::{Connector, Session};
 use crate::sql;
 
-/// A replica that failed is not asked again for so long.
+/// A replica that failed is not tried again for so long.
 const SKIPPED: Duration = Duration::from_secs(1);
+
+/// A trial that says nothing for so long, because its runtime is gone, gives way to another.
+const TRIAL: Duration = Duration::from_secs(60);
 
 /// The read replicas, asked in turn.
 #[derive(Debug)]
 pub(crate) struct Replicas {
-    replicas: Vec<Replica>,
+    replicas: Vec<Arc<Replica>>,
     next: AtomicUsize,
 }
 
@@ -38,7 +41,7 @@ impl Replicas {
     pub(crate) fn new(config: &PostgresConfig) -> Result<Self> {
         let replica = |host| {
             let pool = Pool::new(Connector::replica(config, host), config)?;
-            Ok(Replica { pool, down_until: Mutex::new(None) })
+            Ok(Arc::new(Replica { pool, down_until: Mutex::new(None) }))
         };
         let replicas = config.replicas.iter().map(replica).collect::<Result<_>>()?;
         Ok(Self { replicas, next: AtomicUsize::new(0) })
@@ -65,7 +68,8 @@ impl Replicas {
         let first = self.next.fetch_add(1, Ordering::Relaxed);
         for offset in 0..self.replicas.len() {
             let at = first.wrapping_add(offset) % self.replicas.len();
-            let Some(replica) = self.replicas.get(at).filter(|replica| replica.is_up()) else {
+            let Some(replica) = self.replicas.get(at).filter(|replica| replica.is_up(operation))
+            else {
                 continue;
             };
             let work = work.clone();
@@ -114,13 +118,31 @@ pub(crate) async fn position(session: &mut Session) -> sqlx::Result<u64> {
 }
 
 impl Replica {
-    fn is_up(&self) -> bool {
-        let down_until = self.down_until.lock().unwrap_or_else(PoisonError::into_inner);
-        down_until.is_none_or(|until| Instant::now() >= until)
+    /// Whether it may be asked. One that is down is tried from time to time, beside the calls:
+    /// it may take as long as the timeouts to learn that it is silent.
+    fn is_up(self: &Arc<Self>, operation: Operation) -> bool {
+        let mut down_until = self.down_until.lock().unwrap_or_else(PoisonError::into_inner);
+        let Some(until) = *down_until else { return true };
+        let now = Instant::now();
+        if now >= until {
+            *down_until = Some(now + TRIAL);
+            tokio::spawn(Arc::clone(self).try_again(operation));
+        }
+        false
+    }
+
+    async fn try_again(self: Arc<Self>, operation: Operation) {
+        match self.pool.run(operation, |session| Box::pin(position(session))).await {
+            Ok(_) => self.set_down_until(None),
+            Err(_) => self.skip_for_a_while(),
+        }
     }
 
     fn skip_for_a_while(&self) {
-        let mut down_until = self.down_until.lock().unwrap_or_else(PoisonError::into_inner);
-        *down_until = Some(Instant::now() + SKIPPED);
+        self.set_down_until(Some(Instant::now() + SKIPPED));
+    }
+
+    fn set_down_until(&self, until: Option<Instant>) {
+        *self.down_until.lock().unwrap_or_else(PoisonError::into_inner) = until;
     }
 }

@@ -63,7 +63,8 @@ impl PostgresStore {
     ///
     /// As [`audit`](Self::audit).
     pub async fn repair(&self) -> Result<AuditReport> {
-        self.walk(Operation::Repair).await
+        // What was mended stays mended when a later step fails.
+        self.walk(Operation::Repair).await.map_err(|error| error.with_effect(Effect::Unknown))
     }
 
     async fn walk(&self, operation: Operation) -> Result<AuditReport> {

@@ -39,6 +39,11 @@ impl SchemaName {
     pub(crate) fn as_str(&self) -> &str {
         &self.0
     }
+
+    /// As it stands in SQL, where some words are reserved.
+    pub(crate) fn quoted(&self) -> String {
+        format!("\"{}\"", self.0)
+    }
 }
 
 impl fmt::Debug for SchemaName {

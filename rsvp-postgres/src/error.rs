@@ -4,6 +4,8 @@ use std::time::Duration;
 
 use deadpool::managed::{PoolError, TimeoutType};
 use rsvp_core::{Effect, Error, Operation};
+use sqlx::error::DatabaseError;
+use sqlx::postgres::{PgDatabaseError, PgSeverity};
 
 /// What the failure of a statement says about the connection and the call.
 pub(crate) struct Failure {
@@ -47,10 +49,17 @@ fn kind_of(code: &str) -> Kind {
     }
 }
 
+/// A server that panics or ends the session may do so while it commits, whatever the code is.
+fn ends_the_session(error: &dyn DatabaseError) -> bool {
+    let severity = error.try_downcast_ref::<PgDatabaseError>().map(PgDatabaseError::severity);
+    matches!(severity, Some(PgSeverity::Fatal | PgSeverity::Panic))
+}
+
 /// What went wrong with a statement that was, or may have been, sent.
 pub(crate) fn failure(operation: Operation, error: sqlx::Error, timeout: Duration) -> Failure {
     use sqlx::Error as E;
     let kind = match &error {
+        E::Database(database) if ends_the_session(&**database) => Kind::Lost,
         E::Database(database) => database.code().map_or(Kind::Permanent, |code| kind_of(&code)),
         E::Io(_)
         | E::Tls(_)
@@ -106,17 +115,23 @@ pub(crate) fn no_connection(operation: Operation, error: PoolError<ConnectError>
     }
 }
 
-/// What went wrong while connecting: wrong credentials will not get better, silence may.
-pub(crate) fn connect_error(operation: Operation, error: ConnectError) -> Error {
-    let permanent = match &error {
-        ConnectError::Failed(sqlx::Error::Database(database)) => {
-            // Class 28: invalid authorization. 3D000: no such database.
-            database.code().is_some_and(|code| code.starts_with("28") || code == "3D000")
+impl ConnectError {
+    /// Wrong credentials will not get better, silence may.
+    pub(crate) fn is_permanent(&self) -> bool {
+        match self {
+            Self::Failed(sqlx::Error::Database(database)) => {
+                // Class 28: invalid authorization. 3D000: no such database.
+                database.code().is_some_and(|code| code.starts_with("28") || code == "3D000")
+            }
+            Self::Failed(sqlx::Error::Configuration(_)) => true,
+            _ => false,
         }
-        ConnectError::Failed(sqlx::Error::Configuration(_)) => true,
-        _ => false,
-    };
-    if permanent {
+    }
+}
+
+/// What went wrong while connecting.
+pub(crate) fn connect_error(operation: Operation, error: ConnectError) -> Error {
+    if error.is_permanent() {
         Error::backend(operation, Effect::NotApplied, false, error)
     } else {
         Error::unavailable(operation, Effect::NotApplied, Some(error.into()))

@@ -28,6 +28,7 @@ pub(crate) type Work<'a, T> = Pin<Box<dyn Future<Output = sqlx::Result<T>> + Sen
 pub(crate) struct Pool {
     pool: ManagedPool<Connector>,
     statement_timeout: Duration,
+    acquire_timeout: Duration,
 }
 
 impl Pool {
@@ -44,7 +45,9 @@ impl Pool {
             .runtime(Runtime::Tokio1)
             .build()
             .map_err(|error| Error::backend(Operation::Open, Effect::NotApplied, false, error))?;
-        Ok(Self { pool, statement_timeout: config.statement_timeout })
+        let (statement_timeout, acquire_timeout) =
+            (config.statement_timeout, config.acquire_timeout);
+        Ok(Self { pool, statement_timeout, acquire_timeout })
     }
 
     /// Runs `work` on a connection, for at most the statement timeout and a second.
@@ -60,11 +63,26 @@ impl Pool {
         if self.pool.status().waiting >= MAX_WAITING {
             return Err(Error::overloaded(operation));
         }
-        let session = self.pool.get().await.map_err(|error| no_connection(operation, error))?;
+        let session = self.acquire(operation).await?;
         let running = tokio::spawn(self.clone().run_on(session, operation, work));
         running
             .await
             .unwrap_or_else(|error| Err(Error::backend(operation, Effect::Unknown, false, error)))
+    }
+
+    /// A connection within the acquire timeout, and the time that it takes to ping one and to
+    /// try each host.
+    async fn acquire(&self, operation: Operation) -> Result<Object<Connector>> {
+        let patience = self.acquire_timeout + self.pool.manager().patience().saturating_mul(2);
+        match timeout(patience, self.pool.get()).await {
+            Ok(session) => session.map_err(|error| no_connection(operation, error)),
+            Err(_) => Err(Error::timed_out(operation, patience, Effect::NotApplied)),
+        }
+    }
+
+    /// The log that the server of the last connection writes or replays.
+    pub(crate) fn origin(&self) -> u64 {
+        self.pool.manager().origin()
     }
 
     async fn run_on<T, W>(
@@ -106,9 +124,11 @@ impl Pool {
         }
     }
 
-    /// Closes a connection and the idle ones beside it, which are as dead, or as read-only.
+    /// Closes a connection and all beside it, which are as dead, or as read-only: the idle ones
+    /// now, the others when their calls are done.
     fn evict(&self, session: Object<Connector>) {
         drop(Object::take(session));
+        self.pool.manager().next_generation();
         self.pool.retain(|_, _| false);
     }
 

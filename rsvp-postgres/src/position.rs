@@ -25,6 +25,8 @@ pub(crate) struct Marks(Mutex<State>);
 
 #[derive(Debug, Default)]
 struct State {
+    /// The log that the marks are positions in.
+    origin: u64,
     marks: VecDeque<(Instant, u64)>,
     last_asked: Option<Instant>,
 }
@@ -43,8 +45,13 @@ impl Marks {
         Some(now)
     }
 
-    pub(crate) fn add(&self, at: Instant, position: u64) {
-        let marks = &mut self.locked().marks;
+    pub(crate) fn add(&self, at: Instant, origin: u64, position: u64) {
+        let mut state = self.locked();
+        if state.origin != origin {
+            state.origin = origin;
+            state.marks.clear();
+        }
+        let marks = &mut state.marks;
         if marks.back().is_none_or(|(newest, _)| *newest < at) {
             if marks.len() == MARKS {
                 marks.pop_front();
@@ -53,23 +60,20 @@ impl Marks {
         }
     }
 
-    /// The position that a replica must have replayed to be within `bound`.
-    pub(crate) fn needed(&self, bound: Duration) -> Option<u64> {
-        self.locked()
-            .marks
-            .iter()
-            .find(|(at, _)| at.elapsed() <= bound)
-            .map(|(_, position)| *position)
+    /// The position of `origin` that a replica must have replayed to be within `bound`.
+    pub(crate) fn needed(&self, origin: u64, bound: Duration) -> Option<u64> {
+        let state = self.of(origin)?;
+        state.marks.iter().find(|(at, _)| at.elapsed() <= bound).map(|(_, position)| *position)
     }
 
-    /// How old, at most, a replica is that has replayed up to `position`.
-    pub(crate) fn age(&self, position: u64) -> Option<Duration> {
-        self.locked()
-            .marks
-            .iter()
-            .rev()
-            .find(|(_, mark)| *mark <= position)
-            .map(|(at, _)| at.elapsed())
+    /// How old, at most, a replica is that has replayed `origin` up to `position`.
+    pub(crate) fn age(&self, origin: u64, position: u64) -> Option<Duration> {
+        let state = self.of(origin)?;
+        state.marks.iter().rev().find(|(_, mark)| *mark <= position).map(|(at, _)| at.elapsed())
+    }
+
+    fn of(&self, origin: u64) -> Option<MutexGuard<'_, State>> {
+        Some(self.locked()).filter(|state| state.origin == origin)
     }
 
     fn locked(&self) -> MutexGuard<'_, State> {
@@ -82,20 +86,32 @@ mod tests {
     use super::*;
 
     const SECOND: Duration = Duration::from_secs(1);
+    const LOG: u64 = 7;
 
     #[tokio::test(start_paused = true)]
     async fn the_oldest_mark_within_the_bound_is_enough() {
         let marks = Marks::default();
-        assert_eq!(marks.needed(SECOND), None);
-        marks.add(Instant::now(), 100);
+        assert_eq!(marks.needed(LOG, SECOND), None);
+        marks.add(Instant::now(), LOG, 100);
         tokio::time::advance(3 * SECOND).await;
-        marks.add(Instant::now(), 200);
+        marks.add(Instant::now(), LOG, 200);
         tokio::time::advance(SECOND / 2).await;
-        assert_eq!(marks.needed(5 * SECOND), Some(100));
-        assert_eq!(marks.needed(SECOND), Some(200));
-        assert_eq!(marks.needed(Duration::ZERO), None);
+        assert_eq!(marks.needed(LOG, 5 * SECOND), Some(100));
+        assert_eq!(marks.needed(LOG, SECOND), Some(200));
+        assert_eq!(marks.needed(LOG, Duration::ZERO), None);
         tokio::time::advance(2 * SECOND).await;
-        assert_eq!(marks.needed(SECOND), None);
+        assert_eq!(marks.needed(LOG, SECOND), None);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn marks_of_another_log_say_nothing() {
+        let marks = Marks::default();
+        marks.add(Instant::now(), LOG, 100);
+        assert_eq!(marks.needed(LOG + 1, SECOND), None);
+        assert_eq!(marks.age(LOG + 1, 100), None);
+        marks.add(Instant::now() + SECOND, LOG + 1, 50);
+        assert_eq!(marks.needed(LOG, SECOND), None);
+        assert_eq!(marks.needed(LOG + 1, SECOND), Some(50));
     }
 
     #[tokio::test(start_paused = true)]
@@ -113,11 +129,11 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn the_age_is_that_of_the_newest_mark_replayed() {
         let marks = Marks::default();
-        marks.add(Instant::now(), 100);
+        marks.add(Instant::now(), LOG, 100);
         tokio::time::advance(SECOND).await;
-        marks.add(Instant::now(), 200);
-        assert_eq!(marks.age(99), None);
-        assert_eq!(marks.age(199), Some(SECOND));
-        assert_eq!(marks.age(200), Some(Duration::ZERO));
+        marks.add(Instant::now(), LOG, 200);
+        assert_eq!(marks.age(LOG, 99), None);
+        assert_eq!(marks.age(LOG, 199), Some(SECOND));
+        assert_eq!(marks.age(LOG, 200), Some(Duration::ZERO));
     }
 }

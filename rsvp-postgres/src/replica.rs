@@ -98,6 +98,8 @@ where
     W: for<'a> Fn(&'a mut Session) -> Work<'a, T>,
 {
     if session.origin != origin {
+        // It may follow another timeline since; only a new connection asks.
+        session.outdated = true;
         return Ok(None);
     }
     if session.replayed < needed || session.replayed == 0 {

@@ -65,7 +65,7 @@ const RECORD: &str = "INSERT INTO {schema}.migrations (version) VALUES ($1);\n";
 const VERSION: &str = "SELECT coalesce(max(version), 0) FROM {schema}.migrations";
 
 fn with_schema(sql: &str, schema: &SchemaName) -> String {
-    sql.replace("{schema}", schema.as_str())
+    sql.replace("{schema}", &schema.quoted())
 }
 
 /// A connection of its own, with which statements may take as long as they need.
@@ -80,7 +80,14 @@ async fn apply(connection: &mut PgConnection, schema: &SchemaName) -> sqlx::Resu
         .bind(schema.as_str())
         .execute(&mut *transaction)
         .await?;
-    raw_sql(AssertSqlSafe(with_schema(LEDGER, schema))).execute(&mut *transaction).await?;
+    // Making what is there already takes rights that a role without anything to do lacks.
+    let there: bool = sqlx::query_scalar("SELECT to_regclass($1) IS NOT NULL")
+        .bind(with_schema("{schema}.migrations", schema))
+        .fetch_one(&mut *transaction)
+        .await?;
+    if !there {
+        raw_sql(AssertSqlSafe(with_schema(LEDGER, schema))).execute(&mut *transaction).await?;
+    }
     let version: i32 = sqlx::query_scalar(AssertSqlSafe(with_schema(VERSION, schema)))
         .fetch_one(&mut *transaction)
         .await?;

@@ -1,6 +1,7 @@
 //! Opening connections: to whichever host accepts writes, or to one replica.
 
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::fmt;
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use deadpool::managed::{Manager, Metrics, RecycleError, RecycleResult};
@@ -11,6 +12,7 @@ use tokio::time::timeout;
 use crate::PostgresConfig;
 use crate::config::{Host, SslMode};
 use crate::error::ConnectError;
+use crate::sql;
 
 /// A connection that was idle for longer is asked whether it still lives before it is used.
 const TRUSTED_IDLE: Duration = Duration::from_secs(30);
@@ -28,22 +30,30 @@ pub(crate) enum Role {
 #[derive(Debug)]
 pub(crate) struct Session {
     pub(crate) connection: PgConnection,
-    /// The database cluster's system identifier: standbys share it with their primary.
+    /// The log that this server writes or replays: see [`origin`].
     pub(crate) origin: u64,
+    /// Which of the connector's generations it is of.
+    generation: u64,
     /// The server is known to have replayed its log up to here.
     pub(crate) replayed: u64,
     /// A call is using it, or left it in an unknown state.
     pub(crate) in_use: bool,
+    /// It should be opened anew before it is used again.
+    pub(crate) outdated: bool,
     /// A statement of the present call has taken effect.
     pub(crate) applied: bool,
 }
 
 /// Opens connections to the first of its hosts that will do, beginning with the one that did
 /// last.
-#[derive(Debug)]
 pub(crate) struct Connector {
     hosts: Vec<PgConnectOptions>,
     last: AtomicUsize,
+    /// The origin of the last connection.
+    origin: AtomicU64,
+    /// Grows whenever all connections so far are given up; those of earlier ones are not used
+    /// again.
+    generation: AtomicU64,
     role: Role,
     connect_timeout: Duration,
 }
@@ -71,43 +81,81 @@ impl Connector {
     ) -> Self {
         let hosts = hosts.iter().map(|host| options(config, host, statement_timeout)).collect();
         let connect_timeout = config.connect_timeout;
-        Self { hosts, last: AtomicUsize::new(0), role, connect_timeout }
+        let (last, origin, generation) = Default::default();
+        Self { hosts, last, origin, generation, role, connect_timeout }
+    }
+
+    /// The log that the server of the last connection writes or replays.
+    pub(crate) fn origin(&self) -> u64 {
+        self.origin.load(Ordering::Acquire)
+    }
+
+    /// Gives up all connections so far, those in use too once they come back.
+    pub(crate) fn next_generation(&self) {
+        self.generation.fetch_add(1, Ordering::AcqRel);
+    }
+
+    /// How long connecting may take, with every host silent.
+    pub(crate) fn patience(&self) -> Duration {
+        self.connect_timeout.saturating_mul(u32::try_from(self.hosts.len()).unwrap_or(u32::MAX))
     }
 
     /// Opens a connection to the first host that will do.
     pub(crate) async fn connect(&self) -> Result<Session, ConnectError> {
         let first = self.last.load(Ordering::Relaxed);
-        let mut failure = ConnectError::ReadOnly;
+        // Before connecting, so that a connection which was under way is given up as well.
+        let generation = self.generation.load(Ordering::Acquire);
+        let mut failures = Vec::new();
         for offset in 0..self.hosts.len() {
             let at = (first + offset) % self.hosts.len();
             let Some(host) = self.hosts.get(at) else { continue };
             match timeout(self.connect_timeout, self.connect_to(host)).await {
                 Ok(Ok(Some(session))) => {
                     self.last.store(at, Ordering::Relaxed);
-                    return Ok(session);
+                    self.origin.store(session.origin, Ordering::Release);
+                    return Ok(Session { generation, ..session });
                 }
-                Ok(Ok(None)) => {}
-                Ok(Err(error)) => failure = ConnectError::Failed(error),
-                Err(_) => failure = ConnectError::TimedOut(self.connect_timeout),
+                Ok(Ok(None)) => failures.push(ConnectError::ReadOnly),
+                Ok(Err(error)) => failures.push(ConnectError::Failed(error)),
+                Err(_) => failures.push(ConnectError::TimedOut(self.connect_timeout)),
             }
         }
-        Err(failure)
+        // One host that may come back keeps the others' errors from being final.
+        failures.sort_by_key(ConnectError::is_permanent);
+        Err(failures.into_iter().next().unwrap_or(ConnectError::ReadOnly))
     }
 
     /// Nothing if the host does not do for the role.
     async fn connect_to(&self, host: &PgConnectOptions) -> sqlx::Result<Option<Session>> {
         let mut connection = host.connect().await?;
-        let (read_only, origin): (bool, i64) = sqlx::query_as(
-            "SELECT current_setting('transaction_read_only')::bool, \
-             (SELECT system_identifier FROM pg_control_system())",
-        )
-        .fetch_one(&mut connection)
-        .await?;
+        let query = sqlx::query_as(sql::HOST);
+        let (read_only, system, timeline): (bool, i64, i64) =
+            query.fetch_one(&mut connection).await?;
         if read_only && self.role == Role::Primary {
             return Ok(None);
         }
-        let origin = origin.cast_unsigned();
-        Ok(Some(Session { connection, origin, replayed: 0, in_use: false, applied: false }))
+        let origin = origin(system.cast_unsigned(), timeline.cast_unsigned());
+        let (replayed, generation) = (0, 0);
+        let (in_use, outdated, applied) = (false, false, false);
+        let session =
+            Session { connection, origin, generation, replayed, in_use, outdated, applied };
+        Ok(Some(session))
+    }
+}
+
+/// What names a log whose positions can be compared: the database cluster's system identifier,
+/// which standbys share with their primary, and the timeline. After a promotion positions are
+/// used again for other writes, on another timeline.
+fn origin(system: u64, timeline: u64) -> u64 {
+    // An odd factor, so that no two timelines of a cluster meet.
+    system ^ timeline.wrapping_mul(0x9e37_79b9_7f4a_7c15)
+}
+
+impl fmt::Debug for Connector {
+    /// Without the options, which hold the password.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let hosts = self.hosts.len();
+        f.debug_struct("Connector").field("role", &self.role).field("hosts", &hosts).finish()
     }
 }
 
@@ -124,12 +172,17 @@ impl Manager for Connector {
         session: &mut Session,
         metrics: &Metrics,
     ) -> RecycleResult<ConnectError> {
-        if session.in_use {
+        if session.in_use || session.outdated {
             return Err(RecycleError::message("a call left it in an unknown state"));
+        }
+        if session.generation != self.generation.load(Ordering::Acquire) {
+            return Err(RecycleError::message("its server was given up"));
         }
         if metrics.last_used() > TRUSTED_IDLE {
             let alive = timeout(self.connect_timeout, session.connection.ping()).await;
             if !matches!(alive, Ok(Ok(()))) {
+                // The others were idle as long; asking each would take as long again.
+                self.next_generation();
                 return Err(RecycleError::message("it did not answer after being idle"));
             }
         }
@@ -153,7 +206,8 @@ fn options(
     statement_timeout: Option<Duration>,
 ) -> PgConnectOptions {
     let timeout = statement_timeout.map_or(0, |timeout| timeout.as_millis());
-    // The environment and ~/.pgpass have no say: what is set here is all there is.
+    // What is set here overrides libpq's environment variables; PGOPTIONS is prepended by the
+    // driver, and ~/.pgpass is not read.
     let mut options = PgConnectOptions::new_without_pgpass()
         .host(&host.name)
         .port(host.port)
@@ -182,9 +236,8 @@ fn options(
     if host.name.starts_with('/') {
         options = options.socket(&host.name);
     }
-    if let Some(password) = &config.password {
-        options = options.password(&password.0);
-    }
+    // Also if there is none: PGPASSWORD may be meant for another server.
+    options = options.password(config.password.as_ref().map_or("", |password| &password.0));
     if let Some(file) = &config.ssl_root_cert {
         options = options.ssl_root_cert(file);
     }

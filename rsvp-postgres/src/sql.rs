@@ -12,7 +12,7 @@ pub(crate) struct Statement(Arc<str>);
 
 impl Statement {
     fn new(template: &str, schema: &SchemaName) -> Self {
-        Self(template.replace("{schema}", schema.as_str()).into())
+        Self(template.replace("{schema}", &schema.quoted()).into())
     }
 }
 
@@ -57,6 +57,9 @@ statements! {
     audit = include_str!("sql/audit.sql");
     repair = include_str!("sql/repair.sql");
 }
+
+/// What a host is, asked when connecting to it.
+pub(crate) const HOST: &str = include_str!("sql/host.sql");
 
 /// How far this server has got: written if it is a primary, replayed if it is a standby.
 pub(crate) const POSITION: &str = include_str!("sql/position.sql");

@@ -10,6 +10,7 @@ use rsvp_core::{
     PageLimit, PageRequest, RemovalStep, Result, Rsvp, RsvpStore, SessionToken, UserId, Write,
     async_trait,
 };
+use tokio::time::Instant;
 
 use crate::listing::{self, One, Pair, stored, stored_pair};
 use crate::pool::{Pool, Work};
@@ -52,8 +53,6 @@ struct Inner {
     primary: Pool,
     replicas: Replicas,
     marks: Marks,
-    /// The primary's system identifier, which the replicas share.
-    origin: u64,
     sql: Statements,
 }
 
@@ -71,16 +70,14 @@ impl PostgresStore {
         }
         let primary = Pool::new(Connector::primary(&config), &config)?;
         let name = config.schema.clone();
-        let (origin, checked) = primary
-            .run(Operation::Open, move |session| {
-                Box::pin(async move { Ok((session.origin, schema::check(session, &name).await?)) })
-            })
-            .await?;
-        checked?;
+        let check = primary.run(Operation::Open, move |session| {
+            Box::pin(async move { schema::check(session, &name).await })
+        });
+        check.await??;
         let replicas = Replicas::new(&config)?;
         let sql = Statements::new(&config.schema);
         let marks = Marks::default();
-        Ok(Self { inner: Arc::new(Inner { config, primary, replicas, marks, origin, sql }) })
+        Ok(Self { inner: Arc::new(Inner { config, primary, replicas, marks, sql }) })
     }
 
     /// What it was opened with.
@@ -109,10 +106,10 @@ impl PostgresStore {
         W: for<'a> Fn(&'a mut Session) -> Work<'a, T> + Clone + Send + Sync + 'static,
     {
         let inner = &self.inner;
-        if let Some(needed) = self.needed(operation, consistency).await? {
+        if let Some((origin, needed)) = self.needed(operation, consistency).await {
             let replicas = &inner.replicas;
-            if let Some(read) = replicas.read(operation, inner.origin, needed, work.clone()).await {
-                let age = inner.marks.age(read.position);
+            if let Some(read) = replicas.read(operation, origin, needed, work.clone()).await {
+                let age = inner.marks.age(origin, read.position);
                 let (age, fresh_enough) = match consistency {
                     Consistency::Bounded(bound) => match age {
                         Some(age) => (age, age <= *bound),
@@ -129,31 +126,45 @@ impl PostgresStore {
         Ok((answer, Duration::ZERO))
     }
 
-    /// The position that a replica must have replayed to answer; nothing if only the primary
-    /// will do.
-    async fn needed(&self, operation: Operation, consistency: &Consistency) -> Result<Option<u64>> {
+    /// The log, and the position in it, that a replica must have replayed to answer; nothing if
+    /// only the primary will do.
+    async fn needed(&self, operation: Operation, consistency: &Consistency) -> Option<(u64, u64)> {
         let inner = &self.inner;
         if inner.replicas.is_empty() {
-            return Ok(None);
+            return None;
         }
-        Ok(match consistency {
+        let origin = inner.primary.origin();
+        match consistency {
             Consistency::Strong => None,
+            Consistency::Session(token) if token.is_empty() => Some((origin, 0)),
+            // A token of other logs may be of this one's past, before a fail-over.
             Consistency::Session(token) => {
-                let position = token.position(inner.origin).unwrap_or(0);
-                (position != PRIMARY_ONLY).then_some(position)
+                let position = token.position(origin).filter(|at| *at != PRIMARY_ONLY)?;
+                Some((origin, position))
             }
             Consistency::Bounded(bound) => {
                 if let Some(now) = inner.marks.claim(*bound) {
-                    let at = inner.primary.run(operation, |session| Box::pin(position(session)));
-                    // Without a new mark an old one may still do, and the primary is asked last.
-                    if let Ok(position) = at.await {
-                        inner.marks.add(now, position);
+                    let marking = tokio::spawn(self.clone().mark(operation, now));
+                    if inner.marks.needed(origin, *bound).is_none() {
+                        // Whether it succeeded shows in the marks.
+                        let _ = marking.await;
                     }
                 }
-                inner.marks.needed(*bound)
+                let origin = inner.primary.origin();
+                inner.marks.needed(origin, *bound).map(|needed| (origin, needed))
             }
-            Consistency::Eventual => Some(0),
-        })
+            Consistency::Eventual => Some((origin, 0)),
+        }
+    }
+
+    /// Asks the primary where it is; `now` is before that.
+    async fn mark(self, operation: Operation, now: Instant) {
+        let at = self.inner.primary.run(operation, |session| {
+            Box::pin(async move { Ok((session.origin, position(session).await?)) })
+        });
+        if let Ok((origin, position)) = at.await {
+            self.inner.marks.add(now, origin, position);
+        }
     }
 
     /// Runs statements that change something, and says where in the log they are.

@@ -36,6 +36,9 @@ impl PostgresConfig {
         let rest = rest.ok_or_else(|| wrong("does not begin with postgres://"))?;
         let (rest, query) = rest.split_once('?').unwrap_or((rest, ""));
         let (authority, database) = rest.split_once('/').unwrap_or((rest, ""));
+        if database.contains(['/', '@']) || authority.matches('@').count() > 1 {
+            return Err(wrong("has an @ or a / that is not percent-encoded"));
+        }
         let (credentials, hosts) = authority.rsplit_once('@').unwrap_or(("", authority));
         let (user, password) = match credentials.split_once(':') {
             Some((user, password)) => (decoded(user)?, Some(decoded(password)?)),
@@ -207,6 +210,8 @@ mod tests {
             ("postgres://u:hunter2@h:port/d", "url"),
             ("postgres://u:hunter2@h:0/d", "url"),
             ("postgres://u:%FF@hunter2/d", "url"),
+            ("postgres://u:1234/hunter2@h/d", "url"),
+            ("postgres://u:a@hunter2@h/d", "url"),
             ("postgres://u@h/d?password=hunter2", "url"),
             ("postgres://u:hunter2@h/d?pool_size=0", "pool_size"),
             ("postgres://u:hunter2@h/d?pool_size=hunter2", "pool_size"),

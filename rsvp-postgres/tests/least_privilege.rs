@@ -49,6 +49,12 @@ async fn the_role_may_audit_and_repair() {
 }
 
 #[tokio::test]
+async fn the_role_may_ask_for_a_migration_that_has_been_done() {
+    let (config, _) = granted().await;
+    migrate(&config).await.unwrap();
+}
+
+#[tokio::test]
 async fn the_role_may_not_migrate_and_is_told_so() {
     let server = PostgresServer::shared().await;
     role(server).await;

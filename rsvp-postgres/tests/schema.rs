@@ -86,11 +86,11 @@ async fn the_printed_sql_makes_the_same_tables() {
 #[tokio::test]
 async fn schemas_in_one_database_are_separate_stores() {
     let url = server().await.create_database().await;
-    for schema in ["a", "b"] {
+    for schema in ["a", "user"] {
         let config = config(&format!("{url}?schema={schema}&migrate=true"));
         works(&PostgresStore::open(config).await.unwrap()).await;
     }
-    let tables = "SELECT count(*) FROM pg_tables WHERE schemaname NOT IN ('a', 'b', 'pg_catalog', \
+    let tables = "SELECT count(*) FROM pg_tables WHERE schemaname NOT IN ('a', 'user', 'pg_catalog', \
                   'information_schema')";
     assert_eq!(server().await.execute_in(&url, tables).await.trim(), "0", "nothing elsewhere");
 }

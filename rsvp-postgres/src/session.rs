@@ -193,11 +193,12 @@ impl Manager for Connector {
 /// Every statement of a call is prepared once and has one good plan: nested loops over index
 /// look-ups. Without this, the plan that was made while the tables were empty would scan them,
 /// and would be kept until they are next analyzed.
-const ONE_PLAN: [(&str, &str); 4] = [
+const ONE_PLAN: [(&str, &str); 5] = [
     ("plan_cache_mode", "force_generic_plan"),
     ("enable_seqscan", "off"),
     ("enable_hashjoin", "off"),
     ("enable_mergejoin", "off"),
+    ("enable_material", "off"),
 ];
 
 fn options(

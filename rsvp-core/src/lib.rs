@@ -9,6 +9,7 @@
 //! - [`Consistency`], [`SessionToken`], [`Count`]: how fresh a read must be and how old it is.
 //! - [`PageRequest`], [`Page`], [`Cursor`]: lists of any length.
 //! - [`FoldedBatch`]: a batch as a sorted set, for backends that write in sets.
+//! - [`url`]: a store's URL taken apart, for backends that are opened by URL.
 //! - [`Error`]: what went wrong, whether it took effect and whether to repeat it.
 //!
 //! ```
@@ -37,6 +38,7 @@ mod rsvp;
 mod store;
 mod text;
 mod token;
+pub mod url;
 
 pub use async_trait::async_trait;
 

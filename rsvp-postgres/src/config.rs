@@ -3,19 +3,15 @@
 use std::fmt;
 use std::time::Duration;
 
+use rsvp_core::url::{Host, Secret, check_timeout};
 use rsvp_core::{Error, Result};
 
-/// Where one server listens: a host name or an address, or the folder of its socket.
-#[derive(Clone, PartialEq, Eq)]
-pub(crate) struct Host {
-    pub(crate) name: String,
-    pub(crate) port: u16,
-}
+/// Where a server listens whose port is not given.
+pub(crate) const DEFAULT_PORT: u16 = 5432;
 
-impl fmt::Debug for Host {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}:{}", self.name, self.port)
-    }
+/// With its port, so that `Debug` shows where connections go.
+fn with_port(host: Host) -> Host {
+    Host { port: host.port.or(Some(DEFAULT_PORT)), ..host }
 }
 
 /// The name of the Postgres schema that the tables are in: letters, digits and underscores.
@@ -52,16 +48,6 @@ impl fmt::Debug for SchemaName {
     }
 }
 
-/// A password, which nothing prints.
-#[derive(Clone)]
-pub(crate) struct Password(pub(crate) String);
-
-impl fmt::Debug for Password {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("***")
-    }
-}
-
 /// How a connection is encrypted, as libpq's `sslmode`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum SslMode {
@@ -95,7 +81,7 @@ pub(crate) enum SslMode {
 pub struct PostgresConfig {
     pub(crate) hosts: Vec<Host>,
     pub(crate) user: String,
-    pub(crate) password: Option<Password>,
+    pub(crate) password: Option<Secret>,
     pub(crate) database: String,
     pub(crate) schema: SchemaName,
     pub(crate) application_name: String,
@@ -110,12 +96,12 @@ pub struct PostgresConfig {
 }
 
 impl PostgresConfig {
-    pub(crate) fn new(hosts: Vec<Host>, user: String, database: String) -> Self {
+    pub(crate) fn new(hosts: &[Host], user: &str, database: &str) -> Self {
         Self {
-            hosts,
-            user,
+            hosts: hosts.iter().cloned().map(with_port).collect(),
+            user: user.to_owned(),
             password: None,
-            database,
+            database: database.to_owned(),
             schema: SchemaName("rsvp".to_owned()),
             application_name: "rsvp".to_owned(),
             pool_size: 10,
@@ -132,7 +118,7 @@ impl PostgresConfig {
     /// The password to log in with.
     #[must_use]
     pub fn with_password(self, password: impl Into<String>) -> Self {
-        Self { password: Some(Password(password.into())), ..self }
+        Self { password: Some(Secret::new(password)), ..self }
     }
 
     /// The Postgres schema of the tables; `rsvp` unless said otherwise.
@@ -168,7 +154,7 @@ impl PostgresConfig {
     ///
     /// [`Error::InvalidInput`] unless it is within 1 ms to 1 h.
     pub fn with_connect_timeout(self, timeout: Duration) -> Result<Self> {
-        Ok(Self { connect_timeout: bounded("connect_timeout", timeout)?, ..self })
+        Ok(Self { connect_timeout: check_timeout("connect_timeout", timeout)?, ..self })
     }
 
     /// How long a call waits for a connection to become free before it is refused as
@@ -178,7 +164,7 @@ impl PostgresConfig {
     ///
     /// [`Error::InvalidInput`] unless it is within 1 ms to 1 h.
     pub fn with_acquire_timeout(self, timeout: Duration) -> Result<Self> {
-        Ok(Self { acquire_timeout: bounded("acquire_timeout", timeout)?, ..self })
+        Ok(Self { acquire_timeout: check_timeout("acquire_timeout", timeout)?, ..self })
     }
 
     /// How long a statement may take; 5 s unless said otherwise.
@@ -191,7 +177,7 @@ impl PostgresConfig {
     ///
     /// [`Error::InvalidInput`] unless it is within 1 ms to 1 h.
     pub fn with_statement_timeout(self, timeout: Duration) -> Result<Self> {
-        Ok(Self { statement_timeout: bounded("statement_timeout", timeout)?, ..self })
+        Ok(Self { statement_timeout: check_timeout("statement_timeout", timeout)?, ..self })
     }
 
     /// Adds a read replica at `host:port`, with the credentials and the database of the primary.
@@ -200,17 +186,9 @@ impl PostgresConfig {
     ///
     /// [`Error::InvalidInput`] if it is not a host, or a host and a port.
     pub fn with_replica(mut self, host: &str) -> Result<Self> {
-        let host = crate::url::host(host)
-            .ok_or_else(|| Error::invalid_input("replica", "is not a host, or a host:port"))?;
-        self.replicas.push(host);
+        let host: Result<Host> = host.parse();
+        let no_host = |_| Error::invalid_input("replica", "is not a host, or a host:port");
+        self.replicas.push(with_port(host.map_err(no_host)?));
         Ok(self)
-    }
-}
-
-fn bounded(field: &'static str, timeout: Duration) -> Result<Duration> {
-    if (Duration::from_millis(1)..=Duration::from_secs(3600)).contains(&timeout) {
-        Ok(timeout)
-    } else {
-        Err(Error::invalid_input(field, "is not within 1ms to 3600s"))
     }
 }

@@ -5,12 +5,13 @@ use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use deadpool::managed::{Manager, Metrics, RecycleError, RecycleResult};
+use rsvp_core::url::{Host, Secret};
 use sqlx::postgres::{PgConnectOptions, PgConnection, PgSslMode};
 use sqlx::{ConnectOptions, Connection};
 use tokio::time::timeout;
 
 use crate::PostgresConfig;
-use crate::config::{Host, SslMode};
+use crate::config::{DEFAULT_PORT, SslMode};
 use crate::error::ConnectError;
 use crate::sql;
 
@@ -211,7 +212,7 @@ fn options(
     // driver, and ~/.pgpass is not read.
     let mut options = PgConnectOptions::new_without_pgpass()
         .host(&host.name)
-        .port(host.port)
+        .port(host.port.unwrap_or(DEFAULT_PORT))
         .username(&config.user)
         .database(&config.database)
         .application_name(&config.application_name)
@@ -238,7 +239,7 @@ fn options(
         options = options.socket(&host.name);
     }
     // Also if there is none: PGPASSWORD may be meant for another server.
-    options = options.password(config.password.as_ref().map_or("", |password| &password.0));
+    options = options.password(config.password.as_ref().map_or("", Secret::expose));
     if let Some(file) = &config.ssl_root_cert {
         options = options.ssl_root_cert(file);
     }

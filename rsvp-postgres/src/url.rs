@@ -1,12 +1,10 @@
 //! Reading a configuration from a URL.
 
-use std::time::Duration;
-
-use percent_encoding::percent_decode_str;
+use rsvp_core::url::{StoreUrl, parse_duration};
 use rsvp_core::{Error, Result};
 
 use crate::PostgresConfig;
-use crate::config::{Host, SslMode};
+use crate::config::SslMode;
 
 impl PostgresConfig {
     /// Reads `postgres://user:password@host:port,host:port/database?parameter=value`.
@@ -32,61 +30,51 @@ impl PostgresConfig {
     /// [`Error::InvalidInput`] with the field `url`, or with that of the parameter which is
     /// wrong. The URL is never repeated.
     pub fn from_url(url: &str) -> Result<Self> {
-        let rest = url.strip_prefix("postgres://").or_else(|| url.strip_prefix("postgresql://"));
-        let rest = rest.ok_or_else(|| wrong("does not begin with postgres://"))?;
-        let (rest, query) = rest.split_once('?').unwrap_or((rest, ""));
-        let (authority, database) = rest.split_once('/').unwrap_or((rest, ""));
-        if database.contains(['/', '@']) || authority.matches('@').count() > 1 {
-            return Err(wrong("has an @ or a / that is not percent-encoded"));
+        if !["postgres://", "postgresql://"].iter().any(|scheme| url.starts_with(scheme)) {
+            return Err(wrong("does not begin with postgres://"));
         }
-        let (credentials, hosts) = authority.rsplit_once('@').unwrap_or(("", authority));
-        let (user, password) = match credentials.split_once(':') {
-            Some((user, password)) => (decoded(user)?, Some(decoded(password)?)),
-            None => (decoded(credentials)?, None),
-        };
-        let user = if user.is_empty() { "postgres".to_owned() } else { user };
-        let hosts: Option<Vec<_>> = hosts.split(',').map(host).collect();
-        let hosts = hosts.ok_or_else(|| wrong("has a host that is none"))?;
-        let database = decoded(database)?;
-        let database = if database.is_empty() { user.clone() } else { database };
+        let url = StoreUrl::parse(url)?;
+        let user = url.user().unwrap_or("postgres");
+        let database = if url.path().is_empty() { user } else { url.path() };
 
-        let mut config = Self::new(hosts, user, database);
+        let mut config = Self::new(url.hosts(), user, database);
         config.ssl_mode = default_ssl_mode();
-        if let Some(password) = password {
-            config = config.with_password(password);
-        }
-        for parameter in query.split('&').filter(|parameter| !parameter.is_empty()) {
-            let (name, value) = parameter.split_once('=').unwrap_or((parameter, ""));
-            config = config.with_parameter(name, decoded(value)?)?;
+        config.password = url.password().cloned();
+        for (name, value) in url.parameters() {
+            config = config.with_parameter(name, value)?;
         }
         Ok(config)
     }
 
-    fn with_parameter(mut self, name: &str, value: String) -> Result<Self> {
+    fn with_parameter(mut self, name: &str, value: &str) -> Result<Self> {
         match name {
-            "schema" => self.with_schema(&value),
+            "schema" => self.with_schema(value),
             "migrate" => {
                 let no_flag = || Error::invalid_input("migrate", "is neither true nor false");
                 self.migrate = value.parse().map_err(|_| no_flag())?;
                 Ok(self)
             }
-            "replica" => self.with_replica(&value),
+            "replica" => self.with_replica(value),
             "pool_size" => {
                 let no_number = || Error::invalid_input("pool_size", "is not a number");
                 self.with_pool_size(value.parse().map_err(|_| no_number())?)
             }
-            "connect_timeout" => self.with_connect_timeout(duration("connect_timeout", &value)?),
-            "acquire_timeout" => self.with_acquire_timeout(duration("acquire_timeout", &value)?),
+            "connect_timeout" => {
+                self.with_connect_timeout(parse_duration("connect_timeout", value)?)
+            }
+            "acquire_timeout" => {
+                self.with_acquire_timeout(parse_duration("acquire_timeout", value)?)
+            }
             "statement_timeout" => {
-                self.with_statement_timeout(duration("statement_timeout", &value)?)
+                self.with_statement_timeout(parse_duration("statement_timeout", value)?)
             }
             "application_name" => Ok(self.with_application_name(value)),
             "sslmode" => {
-                self.ssl_mode = ssl_mode(&value)?;
+                self.ssl_mode = ssl_mode(value)?;
                 Ok(self)
             }
             "sslrootcert" => {
-                self.ssl_root_cert = Some(value);
+                self.ssl_root_cert = Some(value.to_owned());
                 Ok(self)
             }
             _ => Err(wrong(
@@ -100,37 +88,6 @@ impl PostgresConfig {
 
 fn wrong(reason: &str) -> Error {
     Error::invalid_input("url", reason)
-}
-
-fn decoded(text: &str) -> Result<String> {
-    let text = percent_decode_str(text).decode_utf8();
-    text.map(String::from).map_err(|_| wrong("is not UTF-8 after percent-decoding"))
-}
-
-/// `name`, `name:port` or `[address]:port`.
-pub(crate) fn host(text: &str) -> Option<Host> {
-    let text = percent_decode_str(text).decode_utf8().ok()?;
-    let (name, port) = match text.strip_prefix('[') {
-        Some(rest) => rest.split_once(']')?,
-        None => text.split_at(text.rfind(':').unwrap_or(text.len())),
-    };
-    let port = match port.strip_prefix(':') {
-        Some(port) => port.parse().ok().filter(|port| *port != 0)?,
-        None if port.is_empty() => 5432,
-        None => return None,
-    };
-    let name = if name.is_empty() { "localhost" } else { name };
-    Some(Host { name: name.to_owned(), port })
-}
-
-fn duration(field: &'static str, text: &str) -> Result<Duration> {
-    let number = |digits: &str| digits.parse::<u32>().ok().map(u64::from);
-    let duration = match (text.strip_suffix("ms"), text.strip_suffix('s')) {
-        (Some(digits), _) => number(digits).map(Duration::from_millis),
-        (None, Some(digits)) => number(digits).map(Duration::from_secs),
-        (None, None) => None,
-    };
-    duration.ok_or_else(|| Error::invalid_input(field, "is not a duration such as 500ms or 2s"))
 }
 
 #[cfg(not(feature = "tls"))]
@@ -170,6 +127,8 @@ fn ssl_mode(mode: &str) -> Result<SslMode> {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use super::*;
 
     #[test]
@@ -183,7 +142,7 @@ mod tests {
         assert_eq!(format!("{:?}", config.hosts), "[db1:5432, ::1:5433, db3:6000]");
         assert_eq!(format!("{:?}", config.replicas), "[r1:7000, r2:5432]");
         assert_eq!((config.user.as_str(), config.database.as_str()), ("me@x", "my db"));
-        assert_eq!(config.password.as_ref().unwrap().0, "p:/w@");
+        assert_eq!(config.password.as_ref().unwrap().expose(), "p:/w@");
         assert_eq!(config.schema.as_str(), "other");
         assert_eq!(config.pool_size, 3);
         assert_eq!(config.connect_timeout, Duration::from_millis(500));
@@ -201,6 +160,14 @@ mod tests {
         assert_eq!(format!("{:?}", config.hosts), "[db:5432]");
         assert_eq!((config.user.as_str(), config.database.as_str()), ("postgres", "postgres"));
         assert_eq!(config.schema.as_str(), "rsvp");
+    }
+
+    #[test]
+    fn the_folder_of_a_socket_is_a_host() {
+        let url = "postgres://%2Frun%2Fpostgresql,%2Ftmp:5433/d?replica=%2Frun%2Freplica";
+        let config = PostgresConfig::from_url(url).unwrap();
+        assert_eq!(format!("{:?}", config.hosts), "[/run/postgresql:5432, /tmp:5433]");
+        assert_eq!(format!("{:?}", config.replicas), "[/run/replica:5432]");
     }
 
     #[test]

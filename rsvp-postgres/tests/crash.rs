@@ -4,12 +4,13 @@
 
 mod support;
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use rand::Rng;
+use rsvp_testkit::ledger::Writers;
 use rsvp_testkit::servers::PostgresServer;
-use support::ledger::{Writers, check};
-use support::{assert_full_capacity, config, open, random};
+use support::{assert_full_capacity, check, config, open, random};
 use tokio::time::{Instant, sleep};
 
 const CRASHES: usize = 20;
@@ -19,7 +20,7 @@ async fn no_acknowledged_write_is_lost_over_twenty_crashes() {
     let mut random = random();
     let server = PostgresServer::start().await;
     let store = open(config(&server.url("postgres"))).await;
-    let writers = Writers::start(&store, 12, &mut random);
+    let writers = Writers::start(Arc::new(store.clone()), 12, &mut random);
     let mut slowest = Duration::ZERO;
     for _ in 0..CRASHES {
         writers.acknowledge(1).await;
@@ -38,6 +39,6 @@ async fn no_acknowledged_write_is_lost_over_twenty_crashes() {
          server's return to the next acknowledgement, {gap:?} without any"
     );
     check(&store, &ledger).await;
-    assert!(ledger.values().any(Option::is_some));
+    assert!(ledger.known() > 0);
     assert_full_capacity(&store, 10).await;
 }

@@ -4,13 +4,14 @@
 
 mod support;
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use rsvp_core::{Effect, Error, RsvpStore, RsvpStoreExt};
 use rsvp_postgres::migrate;
+use rsvp_testkit::ledger::Writers;
 use rsvp_testkit::servers::{PostgresServer, ReplicatedPostgres, Replication};
-use support::ledger::{Writers, check};
-use support::{assert_full_capacity, config, event, eventually, open, random, user};
+use support::{assert_full_capacity, check, config, event, eventually, open, random, user};
 
 const PROMOTIONS: usize = 5;
 
@@ -19,7 +20,7 @@ async fn no_acknowledged_write_is_lost_over_five_promotions() {
     let mut random = random();
     let pair = ReplicatedPostgres::builder().replication(Replication::Synchronous).start().await;
     let store = open(config(&pair.url("postgres"))).await;
-    let writers = Writers::start(&store, 12, &mut random);
+    let writers = Writers::start(Arc::new(store.clone()), 12, &mut random);
     for promotion in 1..=PROMOTIONS {
         writers.acknowledge(50).await;
         pair.fail_over().await;

@@ -6,6 +6,9 @@
 //!
 //! Randomised cases print their seed; `RSVP_TESTKIT_SEED` runs them again with it.
 //!
+//! What the suite cannot do is to hurt the engine. For tests that do, [`ledger`] has writers who
+//! remember what was acknowledged.
+//!
 //! # A backend of your own
 //!
 //! This is the whole of a backend, and the line that tests it:
@@ -18,6 +21,7 @@
 
 mod cases;
 mod ids;
+pub mod ledger;
 mod model;
 #[cfg(feature = "servers")]
 pub mod servers;

@@ -2,15 +2,14 @@
 
 #![allow(dead_code, reason = "each test crate uses its own part")]
 
-pub(crate) mod ledger;
-
 use std::time::Duration;
 
 use futures_util::future::join_all;
 use rand::SeedableRng;
 use rand::rngs::StdRng;
-use rsvp_core::{EventId, RsvpStore, RsvpStoreExt, UserId};
+use rsvp_core::{EventId, RsvpStore, UserId};
 use rsvp_postgres::{PostgresConfig, PostgresStore, migrate};
+use rsvp_testkit::ledger::{self, Ledger};
 use tokio::time::{Instant, sleep, timeout};
 
 /// More than anything here takes on a machine that is busy with other tests.
@@ -73,11 +72,8 @@ pub(crate) async fn assert_full_capacity(store: &PostgresStore, size: usize) {
     assert_eq!(store.connections(), (size, size), "connections that are open, and idle");
 }
 
-/// How many attend, by the count and by the list, which must agree.
-pub(crate) async fn attendance(store: &PostgresStore, event: &EventId) -> u64 {
-    use futures_util::TryStreamExt;
-    let listed: Vec<UserId> = store.attendees(event).try_collect().await.unwrap();
-    let counted = store.rsvp_count_with(event, &rsvp_core::Consistency::Strong).await.unwrap();
-    assert_eq!(counted.value, listed.len() as u64, "the count of {event:?} and its rows");
-    counted.value
+/// What the ledger says holds, and the store's own audit finds nothing either.
+pub(crate) async fn check(store: &PostgresStore, ledger: &Ledger) {
+    ledger::check(store, ledger).await;
+    assert_eq!(store.audit().await.unwrap().drifts, []);
 }

@@ -1,0 +1,237 @@
+//! The writers.
+
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use rand::rngs::StdRng;
+use rand::{Rng, SeedableRng};
+use rsvp_core::{
+    Action, BatchReceipt, Effect, Error, EventId, Outcome, Result, RsvpStore, UserId, Write,
+};
+use tokio::sync::watch;
+use tokio::task::{JoinSet, yield_now};
+use tokio::time::{Instant, sleep, timeout};
+
+use super::Ledger;
+
+const EVENTS: u64 = 5;
+const USERS_OF_A_WRITER: usize = 12;
+
+/// More than any call, and the return of any engine, takes on a machine that is busy with other
+/// tests.
+const LIMIT: Duration = Duration::from_secs(60);
+
+const PAUSE_BETWEEN_TRIES: Duration = Duration::from_millis(5);
+
+/// The events that all writers share.
+pub(super) fn events() -> impl Iterator<Item = EventId> {
+    (0..EVENTS).map(EventId::from)
+}
+
+/// Writers at work on pairs of their own of events that they share.
+///
+/// Each writes batches of random writes. A call that fails is repeated as it is, after a pause of
+/// 5 ms; after some failures, chosen at random, the writer goes on with another batch, as a host
+/// whose user went away does. A call that timed out without a known effect is always repeated,
+/// since it may still be at work.
+///
+/// A writer panics when an error is not retryable, when an outcome contradicts what was
+/// acknowledged before (unless [forgiving](Self::start_forgiving)), and when a call is not over
+/// after 60 s. The panic surfaces in [`stop`](Self::stop). Dropping this aborts the writers.
+#[derive(Debug)]
+#[must_use = "the writers are aborted when this is dropped"]
+pub struct Writers {
+    stop: Arc<AtomicBool>,
+    acknowledged: watch::Sender<u64>,
+    gap: Arc<Mutex<Gap>>,
+    tasks: JoinSet<Ledger>,
+}
+
+/// The longest time between two acknowledgements.
+#[derive(Debug)]
+struct Gap {
+    last: Instant,
+    longest: Duration,
+}
+
+impl Writers {
+    /// Starts `count` writers on `store`, which must be empty and nobody else's to write to.
+    ///
+    /// Everything that they choose follows from `random`.
+    ///
+    /// # Panics
+    ///
+    /// Outside of a Tokio runtime.
+    pub fn start(store: Arc<dyn RsvpStore>, count: usize, random: &mut StdRng) -> Self {
+        Self::launch(&store, count, random, false)
+    }
+
+    /// As [`start`](Self::start), for engines that may lose acknowledged writes: outcomes are not
+    /// compared with what is remembered.
+    ///
+    /// # Panics
+    ///
+    /// Outside of a Tokio runtime.
+    pub fn start_forgiving(store: Arc<dyn RsvpStore>, count: usize, random: &mut StdRng) -> Self {
+        Self::launch(&store, count, random, true)
+    }
+
+    fn launch(
+        store: &Arc<dyn RsvpStore>,
+        count: usize,
+        random: &mut StdRng,
+        forgiving: bool,
+    ) -> Self {
+        let mut writers = Self {
+            stop: Arc::default(),
+            acknowledged: watch::Sender::new(0),
+            gap: Arc::new(Mutex::new(Gap { last: Instant::now(), longest: Duration::ZERO })),
+            tasks: JoinSet::new(),
+        };
+        for name in 0..count {
+            let writer = Writer {
+                name,
+                store: Arc::clone(store),
+                random: StdRng::seed_from_u64(random.random()),
+                forgiving,
+                ledger: Ledger::default(),
+                acknowledged: writers.acknowledged.clone(),
+                gap: Arc::clone(&writers.gap),
+            };
+            writers.tasks.spawn(writer.run(Arc::clone(&writers.stop)));
+        }
+        writers
+    }
+
+    /// Waits until `more` writes have been acknowledged from now on.
+    ///
+    /// # Panics
+    ///
+    /// After 60 s.
+    pub async fn acknowledge(&self, more: u64) {
+        let goal = self.acknowledged() + more;
+        let mut acknowledged = self.acknowledged.subscribe();
+        let reached = acknowledged.wait_for(|done| *done >= goal);
+        assert!(
+            timeout(LIMIT, reached).await.is_ok(),
+            "{more} writes were not acknowledged within {LIMIT:?}"
+        );
+    }
+
+    /// How many writes have been acknowledged.
+    pub fn acknowledged(&self) -> u64 {
+        *self.acknowledged.borrow()
+    }
+
+    /// The longest time between two acknowledgements since it was asked last. The time since the
+    /// latest one is not counted before the next one comes.
+    pub fn longest_gap(&self) -> Duration {
+        std::mem::take(&mut self.gap.lock().unwrap().longest)
+    }
+
+    /// Stops the writers; returns what each pair must be.
+    ///
+    /// Calls in flight are waited for. One that failed is not repeated, unless it timed out without a
+    /// known effect: then it may still be at work, and is repeated for up to 60 s.
+    ///
+    /// # Panics
+    ///
+    /// If a writer has panicked.
+    pub async fn stop(self) -> Ledger {
+        self.stop.store(true, Ordering::SeqCst);
+        let ledgers = self.tasks.join_all().await;
+        Ledger(ledgers.into_iter().flat_map(|ledger| ledger.0).collect())
+    }
+}
+
+struct Writer {
+    name: usize,
+    store: Arc<dyn RsvpStore>,
+    random: StdRng,
+    forgiving: bool,
+    ledger: Ledger,
+    acknowledged: watch::Sender<u64>,
+    gap: Arc<Mutex<Gap>>,
+}
+
+impl Writer {
+    async fn run(mut self, stop: Arc<AtomicBool>) -> Ledger {
+        while !stop.load(Ordering::SeqCst) {
+            let length = self.random.random_range(1..=8);
+            let batch: Vec<Write> = (0..length).map(|_| self.write()).collect();
+            self.write_until_acknowledged(&batch, &stop).await;
+            // A store that never waits would keep the thread to itself.
+            yield_now().await;
+        }
+        self.ledger
+    }
+
+    fn write(&mut self) -> Write {
+        let user = format!("{}/{}", self.name, self.random.random_range(0..USERS_OF_A_WRITER));
+        let user = UserId::new(user).expect("a legal id");
+        let event = EventId::from(self.random.random_range(0..EVENTS));
+        match self.random.random_bool(0.5) {
+            true => Write::rsvp(user, event),
+            false => Write::cancel(user, event),
+        }
+    }
+
+    /// Repeats a failed call as it is, and gives up on some of them.
+    async fn write_until_acknowledged(&mut self, batch: &[Write], stop: &AtomicBool) {
+        let mut stopping = None;
+        loop {
+            match self.call(batch).await {
+                Ok(receipt) => return self.acknowledge(batch, &receipt),
+                Err(error) => {
+                    assert!(error.is_retryable(), "{error:?}");
+                    let unknown = error.effect() == Effect::Unknown;
+                    if unknown {
+                        self.forget(batch);
+                    }
+                    // It may still be at work, so only its repetition orders it.
+                    let at_work = unknown && matches!(error, Error::TimedOut { .. });
+                    let gives_up = if stop.load(Ordering::SeqCst) {
+                        let since = stopping.get_or_insert_with(Instant::now);
+                        !at_work || since.elapsed() >= LIMIT
+                    } else {
+                        !at_work && self.random.random_bool(0.1)
+                    };
+                    if gives_up {
+                        return;
+                    }
+                    sleep(PAUSE_BETWEEN_TRIES).await;
+                }
+            }
+        }
+    }
+
+    async fn call(&self, batch: &[Write]) -> Result<BatchReceipt> {
+        let answer = timeout(LIMIT, self.store.write_batch(batch)).await;
+        answer.unwrap_or_else(|_| panic!("a write was not over after {LIMIT:?}"))
+    }
+
+    fn forget(&mut self, batch: &[Write]) {
+        let pairs = batch.iter().map(|write| (write.rsvp.clone(), None));
+        self.ledger.0.extend(pairs);
+    }
+
+    /// Where the state before is known, so is the outcome: also after errors that said
+    /// [`Effect::NotApplied`].
+    fn acknowledge(&mut self, batch: &[Write], receipt: &BatchReceipt) {
+        assert_eq!(receipt.outcomes.len(), batch.len(), "one outcome for each write");
+        for (write, outcome) in batch.iter().zip(&receipt.outcomes) {
+            let wanted = write.action == Action::Rsvp;
+            let before = self.ledger.0.insert(write.rsvp.clone(), Some(wanted));
+            let before = before.unwrap_or(Some(false));
+            if let (false, Some(before)) = (self.forgiving, before) {
+                let expected = Outcome::from_changed(before != wanted);
+                assert_eq!(*outcome, expected, "the outcome of {write:?}");
+            }
+        }
+        self.acknowledged.send_modify(|done| *done += batch.len() as u64);
+        let mut gap = self.gap.lock().unwrap();
+        gap.longest = gap.longest.max(gap.last.elapsed());
+        gap.last = Instant::now();
+    }
+}

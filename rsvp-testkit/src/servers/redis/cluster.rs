@@ -3,6 +3,8 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use tokio::sync::OnceCell;
+
 use super::RedisServer;
 use super::configuration::Options;
 use super::node::Node;
@@ -32,6 +34,12 @@ impl RedisCluster {
     /// Starts a cluster that keeps every acknowledged write and asks for no password.
     pub async fn start() -> Self {
         RedisServer::builder().start_cluster().await
+    }
+
+    /// The cluster that all tests of this process share, as [`RedisServer::shared`].
+    pub async fn shared() -> &'static Self {
+        static SHARED: OnceCell<RedisCluster> = OnceCell::const_new();
+        SHARED.get_or_init(Self::start).await
     }
 
     pub(super) async fn start_with(chosen: Options) -> Self {

@@ -1,0 +1,154 @@
+//! Commands that stand or fall together, and how they travel.
+
+use std::time::Duration;
+
+use redis::{Cmd, Pipeline, RedisError, ServerErrorKind, Value, cmd};
+
+use crate::connection::Connection;
+use crate::error::{Failure, refusal};
+use crate::node::Node;
+
+/// Commands of one slot: one, or several that are a transaction.
+#[derive(Clone, Debug)]
+pub(crate) struct Unit {
+    pub(crate) slot: u16,
+    commands: Vec<Cmd>,
+    /// Whether it is done only when the replicas have it that were asked for.
+    waits: bool,
+}
+
+/// What a unit was answered.
+#[derive(Debug)]
+pub(crate) struct Answer {
+    /// One value a command.
+    pub(crate) values: Vec<Value>,
+    /// The server that answered.
+    pub(crate) server: u64,
+}
+
+impl Unit {
+    /// Commands that read, or a single one.
+    pub(crate) fn read(slot: u16, command: Cmd) -> Self {
+        Self { slot, commands: vec![command], waits: false }
+    }
+
+    /// Commands that write. Several happen all or not at all, with nothing between them.
+    pub(crate) fn write(slot: u16, commands: Vec<Cmd>) -> Self {
+        Self { slot, commands, waits: true }
+    }
+
+    fn is_transaction(&self) -> bool {
+        self.commands.len() > 1
+    }
+
+    /// How many answers it gets.
+    fn answers(&self, asking: bool) -> usize {
+        let around = if self.is_transaction() { 2 } else { 0 };
+        self.commands.len() + around + usize::from(asking)
+    }
+
+    fn append_to(&self, pipeline: &mut Pipeline, asking: bool) {
+        if asking {
+            // Holds for the next command, or for the transaction that it begins.
+            pipeline.cmd("ASKING");
+        }
+        if self.is_transaction() {
+            pipeline.cmd("MULTI");
+        }
+        for command in &self.commands {
+            pipeline.add_command(command.clone());
+        }
+        if self.is_transaction() {
+            pipeline.cmd("EXEC");
+        }
+    }
+
+    /// Reads the answers to what [`append_to`](Self::append_to) appended.
+    fn answer(&self, mut answers: Vec<Value>, server: u64) -> Result<Answer, Failure> {
+        let last = answers.pop().ok_or(Failure::Unreadable("fewer answers than questions"))?;
+        if !self.is_transaction() {
+            let value = last.extract_error().map_err(refusal)?;
+            return Ok(Answer { values: vec![value], server });
+        }
+        match last {
+            Value::Array(values) if values.len() == self.commands.len() => {
+                let values = values.into_iter().map(Value::extract_error);
+                let values = values.collect::<Result<_, _>>().map_err(Failure::Partly)?;
+                Ok(Answer { values, server })
+            }
+            Value::ServerError(error) => Err(refusal(cause(answers, error.into()))),
+            _ => Err(Failure::Unreadable("an answer to EXEC that is none")),
+        }
+    }
+}
+
+/// Why a transaction was discarded: what was wrong with the first command that was.
+fn cause(queued: Vec<Value>, discarded: RedisError) -> RedisError {
+    if discarded.kind() != ServerErrorKind::ExecAbort.into() {
+        return discarded;
+    }
+    queued.into_iter().find_map(|answer| answer.extract_error().err()).unwrap_or(discarded)
+}
+
+/// Sends units to a node in one piece. Those that wait for replicas go on a connection of their
+/// own, which `WAIT` covers and blocks.
+pub(crate) async fn send(
+    node: &Node,
+    units: &[Unit],
+    asking: bool,
+) -> Vec<Result<Answer, Failure>> {
+    let replicas = node.config().wait_replicas;
+    let sent = if replicas > 0 && units.iter().any(|unit| unit.waits) {
+        match node.lane().await {
+            Ok(lane) => send_on(&lane, units, asking, replicas, node.config().wait_timeout).await,
+            Err(failure) => Err(failure),
+        }
+    } else {
+        match node.connection().await {
+            Ok(connection) => send_on(&connection, units, asking, 0, Duration::ZERO).await,
+            Err(failure) => Err(failure),
+        }
+    };
+    let answers =
+        sent.unwrap_or_else(|failure| units.iter().map(|_| Err(failure.clone())).collect());
+    if answers.iter().any(|answer| answer.as_ref().is_err_and(Failure::evicts)) {
+        node.evict();
+    }
+    answers
+}
+
+async fn send_on(
+    connection: &Connection,
+    units: &[Unit],
+    asking: bool,
+    replicas: u32,
+    patience: Duration,
+) -> Result<Vec<Result<Answer, Failure>>, Failure> {
+    let count: usize = units.iter().map(|unit| unit.answers(asking)).sum();
+    let mut pipeline = Pipeline::with_capacity(count + 1);
+    for unit in units {
+        unit.append_to(&mut pipeline, asking);
+    }
+    if replicas > 0 {
+        let wait = cmd("WAIT").arg(replicas).arg(patience.as_millis() as u64).to_owned();
+        pipeline.add_command(wait);
+    }
+    let mut answers = connection.send(pipeline, patience).await?.into_iter();
+    let read = |unit: &Unit| {
+        let own = answers.by_ref().take(unit.answers(asking)).collect();
+        unit.answer(own, connection.server)
+    };
+    let mut read: Vec<_> = units.iter().map(read).collect();
+    if replicas > 0 {
+        let have = match answers.next() {
+            Some(Value::Int(have)) => have,
+            _ => 0,
+        };
+        if have < i64::from(replicas) {
+            for answer in read.iter_mut().filter(|answer| answer.is_ok()) {
+                *answer = Err(Failure::NotReplicated(have));
+            }
+        }
+    }
+    Ok(read)
+}

@@ -1,0 +1,54 @@
+//! What the tests have in common.
+
+#![allow(dead_code, reason = "each test crate uses its own part")]
+
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+
+use rand::SeedableRng;
+use rand::rngs::StdRng;
+use rsvp_core::{EventId, UserId};
+use rsvp_redis::{RedisConfig, RedisStore};
+use tokio::time::{sleep, timeout};
+
+/// More than anything here takes on a machine that is busy with other tests.
+pub(crate) const LIMIT: Duration = Duration::from_secs(60);
+
+/// A prefix that no other test of this process has.
+pub(crate) fn prefix() -> String {
+    static NEXT: AtomicUsize = AtomicUsize::new(0);
+    format!("t{}", NEXT.fetch_add(1, Ordering::Relaxed))
+}
+
+/// A random generator whose seed is printed, so that a failure can be repeated.
+pub(crate) fn random() -> StdRng {
+    let seed = rsvp_testkit::seed();
+    println!("{}={seed}", rsvp_testkit::SEED_VARIABLE);
+    StdRng::seed_from_u64(seed)
+}
+
+pub(crate) fn config(url: &str) -> RedisConfig {
+    RedisConfig::from_url(url).unwrap()
+}
+
+pub(crate) async fn open(url: &str) -> RedisStore {
+    RedisStore::open(config(url)).await.unwrap()
+}
+
+pub(crate) fn user(name: impl std::fmt::Display) -> UserId {
+    UserId::new(name.to_string()).unwrap()
+}
+
+pub(crate) fn event(name: impl std::fmt::Display) -> EventId {
+    EventId::new(name.to_string()).unwrap()
+}
+
+/// Asks again and again until `probe` answers yes.
+pub(crate) async fn eventually(what: &str, mut probe: impl AsyncFnMut() -> bool) {
+    let asking = async {
+        while !probe().await {
+            sleep(Duration::from_millis(5)).await;
+        }
+    };
+    assert!(timeout(LIMIT, asking).await.is_ok(), "waited {LIMIT:?} for {what}");
+}

@@ -47,6 +47,7 @@ struct Flags {
 #[tokio::main]
 async fn main() -> ExitCode {
     let flags = Flags::parse();
+    show_warnings();
     let store = match rsvp::open(&flags.store).await {
         Ok(store) => store,
         Err(error) => {
@@ -63,6 +64,16 @@ async fn main() -> ExitCode {
             ExitCode::FAILURE
         }
     }
+}
+
+/// Shows what the library warns of.
+fn show_warnings() {
+    tracing_subscriber::fmt()
+        .with_max_level(tracing_subscriber::filter::LevelFilter::WARN)
+        .with_writer(io::stderr)
+        .with_ansi(false)
+        .without_time()
+        .init();
 }
 
 async fn serve(flags: &Flags, router: axum::Router, writes: TaskTracker) -> io::Result<()> {

@@ -26,6 +26,7 @@
 //!
 //! - `memory` (default): [`MemoryStore`], and `memory:` for [`open`].
 //! - `postgres`: `PostgresStore`, and `postgres://…` for [`open`].
+//! - `redis`: `RedisStore`, and `redis://…` and `redis+cluster://…` for [`open`].
 //! - `tls`: encrypted connections to the servers of the enabled backends.
 //! - `serde`: ids, session tokens and cursors are `Serialize` and `Deserialize`, as strings.
 //! - `uuid`: ids from a `Uuid`.
@@ -37,6 +38,8 @@ pub use rsvp_core::*;
 pub use rsvp_memory::{MemoryStore, RsvpTable};
 #[cfg(feature = "postgres")]
 pub use rsvp_postgres as postgres;
+#[cfg(feature = "redis")]
+pub use rsvp_redis as redis;
 
 pub use self::open::open;
 

@@ -15,6 +15,10 @@ struct Scheme {
 const SCHEMES: &[Scheme] = &[
     Scheme { name: "memory", feature: "memory", enabled: cfg!(feature = "memory") },
     Scheme { name: "postgres", feature: "postgres", enabled: cfg!(feature = "postgres") },
+    Scheme { name: "redis", feature: "redis", enabled: cfg!(feature = "redis") },
+    Scheme { name: "rediss", feature: "redis", enabled: cfg!(feature = "redis") },
+    Scheme { name: "redis+cluster", feature: "redis", enabled: cfg!(feature = "redis") },
+    Scheme { name: "rediss+cluster", feature: "redis", enabled: cfg!(feature = "redis") },
 ];
 
 /// Opens the store that `url` names.
@@ -23,6 +27,8 @@ const SCHEMES: &[Scheme] = &[
 /// |---|---|---|
 /// | `memory:` | `MemoryStore`, empty and this process's own | `memory` (default) |
 /// | `postgres://user:password@host:port/database?…` | `PostgresStore`; the parameters are those of `PostgresConfig::from_url` | `postgres` |
+/// | `redis://user:password@host:port/database?…`, `rediss://…` over TLS | `RedisStore` on one primary; the parameters are those of `RedisConfig::from_url` | `redis` |
+/// | `redis+cluster://user:password@host:port,host:port?…`, `rediss+cluster://…` over TLS | `RedisStore` on a Redis Cluster | `redis` |
 ///
 /// ```
 /// use rsvp::{EventId, RsvpStoreExt, UserId};
@@ -48,6 +54,8 @@ pub async fn open(url: &str) -> Result<Arc<dyn RsvpStore>> {
         "memory" => open_memory(rest),
         #[cfg(feature = "postgres")]
         "postgres" | "postgresql" => open_postgres(url).await,
+        #[cfg(feature = "redis")]
+        "redis" | "rediss" | "redis+cluster" | "rediss+cluster" => open_redis(url).await,
         scheme => {
             let _ = rest;
             Err(no_backend(scheme))
@@ -68,6 +76,12 @@ fn open_memory(rest: &str) -> Result<Arc<dyn RsvpStore>> {
 async fn open_postgres(url: &str) -> Result<Arc<dyn RsvpStore>> {
     let config = rsvp_postgres::PostgresConfig::from_url(url)?;
     Ok(Arc::new(rsvp_postgres::PostgresStore::open(config).await?))
+}
+
+#[cfg(feature = "redis")]
+async fn open_redis(url: &str) -> Result<Arc<dyn RsvpStore>> {
+    let config = rsvp_redis::RedisConfig::from_url(url)?;
+    Ok(Arc::new(rsvp_redis::RedisStore::open(config).await?))
 }
 
 /// Why no backend of this build takes the scheme.
@@ -122,6 +136,16 @@ mod tests {
     #[tokio::test]
     async fn a_wrong_postgres_url_is_refused_without_being_repeated() {
         for url in ["postgres:hunter2", "postgres://u:hunter2@h:x/d", "postgres://h/d?hunter2=1"] {
+            let message = refused(url).await;
+            assert!(message.starts_with("invalid url: "), "{message}");
+            assert!(!message.contains("hunter2"), "{message}");
+        }
+    }
+
+    #[cfg(feature = "redis")]
+    #[tokio::test]
+    async fn a_wrong_redis_url_is_refused_without_being_repeated() {
+        for url in ["redis:hunter2", "redis://:hunter2@h:x", "redis+cluster://h?hunter2=1"] {
             let message = refused(url).await;
             assert!(message.starts_with("invalid url: "), "{message}");
             assert!(!message.contains("hunter2"), "{message}");

@@ -14,10 +14,10 @@ mod lifecycle;
 mod limits;
 mod openapi;
 mod paging;
-#[cfg(feature = "postgres")]
-mod postgres;
 mod random;
 mod raw;
 mod service;
 mod sessions;
+#[cfg(any(feature = "postgres", feature = "redis"))]
+mod stores;
 mod verbs;

@@ -1,8 +1,8 @@
-//! What the benchmarks share: the pairs they write, the callers that write them, and the Postgres
-//! server with the store and the by-hand way on it.
+//! What the benchmarks share: the pairs they write, the callers that write them, and servers with
+//! the store and the by-hand way on them.
 //!
-//! The targets are `memory`, `postgres`, `postgres_ratio` and `postgres_disk`; each says at its top what
-//! it compares and what its figures mean. They run under `cargo bench -p rsvp-benches`, bring their
+//! The targets are `memory`, `postgres`, `postgres_ratio`, `postgres_disk`, `redis`, `redis_ratio`
+//! and `redis_memory`; each says at its top what it compares and what its figures mean. They run under `cargo bench -p rsvp-benches`, bring their
 //! servers themselves, and leave nothing behind.
 #![allow(
     clippy::expect_used,
@@ -13,14 +13,18 @@
     reason = "a benchmark that cannot go on ends, and its output is what it is for"
 )]
 
+mod alternation;
 mod by_hand;
 mod crowd;
 mod database;
 mod invocation;
 mod pairs;
+mod redis;
 
+pub use self::alternation::Alternation;
 pub use self::by_hand::ByHand;
 pub use self::crowd::{Crowd, Tally};
 pub use self::database::Database;
 pub use self::invocation::Invocation;
 pub use self::pairs::Pairs;
+pub use self::redis::{Keyspace, RedisByHand};

@@ -48,6 +48,11 @@ impl Pairs {
         pairs.map(|Rsvp { user, event }| Write::rsvp(user, event)).collect()
     }
 
+    /// The number of the next pair, which counts as taken.
+    pub fn number(&self) -> u64 {
+        self.taken.fetch_add(1, Ordering::Relaxed)
+    }
+
     /// How many have been taken.
     pub fn taken(&self) -> u64 {
         self.taken.load(Ordering::Relaxed)

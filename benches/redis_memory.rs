@@ -1,0 +1,43 @@
+//! How many bytes of Redis' memory an RSVP takes, beside the by-hand layout.
+//!
+//! ```text
+//! cargo bench -p rsvp-benches --bench redis_memory
+//! ```
+//!
+//! 1,000,000 RSVPs of 200,000 users to 10,000 events, with ids of 13 bytes, both directions together.
+#![allow(clippy::print_stdout, clippy::expect_used, reason = "output is what it is for")]
+
+use std::sync::Arc;
+
+use rsvp_benches::{Invocation, Keyspace, Pairs};
+use rsvp_core::{Consistency, RsvpStore};
+use rsvp_testkit::servers::Persistence;
+
+#[tokio::main]
+async fn main() {
+    let rsvps: u64 = match Invocation::of("redis_memory") {
+        Invocation::Skip => return,
+        Invocation::Try => 10_000,
+        Invocation::Measure => 1_000_000,
+    };
+    let keyspace = Keyspace::start(Persistence::None).await;
+    let version = keyspace.command(&["INFO", "server"]).await;
+    let version = version.lines().find(|line| line.starts_with("redis_version")).unwrap_or("");
+    println!("{}", version.trim_end());
+    let empty = keyspace.used_memory().await;
+    let pairs = Arc::new(Pairs::of(10_000).with_users(200_000));
+    keyspace.load_store(&pairs, rsvps).await;
+    let events: Vec<_> = (0..pairs.events()).map(Pairs::event).collect();
+    let counts = keyspace.store.rsvp_counts(&events, &Consistency::Strong).await.expect("counts");
+    let held: u64 = counts.iter().map(|count| count.value).sum();
+    let store = keyspace.used_memory().await - empty;
+    keyspace.start_over().await;
+    let empty = keyspace.used_memory().await;
+    for n in 0..pairs.taken() {
+        keyspace.by_hand.rsvp(&pairs.nth(n)).await;
+    }
+    let by_hand = keyspace.used_memory().await - empty;
+    println!("{held} RSVPs");
+    let each = |bytes: u64| bytes as f64 / held as f64;
+    println!("bytes per RSVP: store {:.1}, by hand {:.1}", each(store), each(by_hand));
+}

@@ -174,29 +174,23 @@ impl Network {
             return Ok(());
         }
         let asked = Instant::now();
-        let asking = self.candidates().into_iter().map(|node| ask(node).boxed());
-        let answer = select_ok(asking).await;
+        let mut answer = ask_any(self.known()).await;
+        if answer.is_err() {
+            let configured = self.config.hosts.iter().filter_map(|host| self.node(host));
+            answer = ask_any(configured.take(ASKED).collect()).await;
+        }
         // Also if nobody answered: those who waited would only find out the same, one by one.
         *refreshed = Some(asked);
-        let (ranges, _) = answer.map_err(|failure| failure.into_error(operation))?;
+        let ranges = answer.map_err(|failure| failure.into_error(operation))?;
         let topology = Topology::of(&ranges, |host| self.node(host));
         self.forget_all_but(&topology);
         *self.topology.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(topology);
         Ok(())
     }
 
-    /// Nodes to ask: some that are known, others at other times, and the configured ones.
-    fn candidates(&self) -> Vec<Arc<Node>> {
-        let topology = self.topology();
-        let known = topology.nodes.iter().cloned();
-        let mut candidates: Vec<_> = known.take(ASKED / 2).collect();
-        for host in &self.config.hosts {
-            if candidates.len() >= ASKED {
-                break;
-            }
-            candidates.extend(self.node(host));
-        }
-        candidates
+    /// Some of the nodes that serve something.
+    fn known(&self) -> Vec<Arc<Node>> {
+        self.topology().nodes.iter().take(ASKED).cloned().collect()
     }
 
     /// The node at an address, with the connections that it has.
@@ -247,6 +241,15 @@ fn divide(
         }
     }
     (pieces, not_served)
+}
+
+/// The answer of the first of the nodes that has one.
+async fn ask_any(nodes: Vec<Arc<Node>>) -> Result<Vec<(u16, u16, Host)>, Failure> {
+    if nodes.is_empty() {
+        return Err(Failure::NotServed);
+    }
+    let asking = nodes.into_iter().map(|node| ask(node).boxed());
+    select_ok(asking).await.map(|(ranges, _)| ranges)
 }
 
 async fn ask(node: Arc<Node>) -> Result<Vec<(u16, u16, Host)>, Failure> {

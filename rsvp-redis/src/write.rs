@@ -23,37 +23,49 @@ pub(crate) async fn apply(
     writes: &[Write],
 ) -> Result<Vec<bool>> {
     if network.config().cluster {
-        let changed = change_events(network, keys, operation, writes).await?;
-        let settled = settle(network, keys, operation, writes.to_vec()).await;
+        let (changed, failure) = change_events(network, keys, operation, writes).await;
+        // Also if a part failed: the users' side follows what went through, whether or not the
+        // call is repeated.
+        let went = |(write, changed): (&Write, &Option<bool>)| changed.map(|_| write.clone());
+        let went = writes.iter().zip(&changed).filter_map(went).collect();
+        let settled = settle(network, keys, operation, went).await;
+        if let Some(error) = failure {
+            return Err(error);
+        }
         settled.map_err(|error| error.with_effect(Effect::Unknown))?;
-        Ok(changed)
+        Ok(changed.into_iter().map(|changed| changed.unwrap_or(false)).collect())
     } else {
         change_both(network, keys, operation, writes).await
     }
 }
 
-/// In a cluster: a transaction for each part of an event, all at once.
+/// In a cluster: a transaction for each part of an event, all at once. For each write whether it
+/// changed anything, if it went through; and what went wrong with the others.
 async fn change_events(
     network: &Network,
     keys: &Keys,
     operation: Operation,
     writes: &[Write],
-) -> Result<Vec<bool>> {
+) -> (Vec<Option<bool>>, Option<Error>) {
     let groups = Group::all(keys, writes.iter().enumerate());
     let unit = |group: &Group<'_>| {
         let mut commands = Vec::new();
         group.append_to(&mut commands);
         Unit::write(group.key.slot, commands)
     };
-    let units = groups.iter().map(unit).collect();
-    let answers = all(operation, network.run(operation, units).await)?;
-    let mut changed = vec![false; writes.len()];
+    let answers = network.run(operation, groups.iter().map(unit).collect()).await;
+    let mut changed = vec![None; writes.len()];
+    let mut failures = Vec::new();
     for (group, answer) in groups.iter().zip(answers) {
-        group
-            .read(&mut answer.values.into_iter(), &mut changed)
-            .ok_or_else(|| Error::corrupt(operation, "an answer that no write has"))?;
+        let read = answer.and_then(|answer| {
+            let unreadable = Failure::Unreadable("an answer that no write has");
+            group.read(&mut answer.values.into_iter(), &mut changed).ok_or(unreadable)
+        });
+        failures.extend(read.err());
     }
-    Ok(changed)
+    let some_went = changed.iter().any(Option::is_some);
+    let failure = together(operation, some_went, failures);
+    (changed, failure)
 }
 
 /// On a single server: both directions in one transaction, so that they never differ.
@@ -75,7 +87,7 @@ async fn change_both(
     };
     let units = pieces.iter().zip(numbered.chunks(TRANSACTION)).map(unit).collect();
     let answers = all(operation, network.run(operation, units).await)?;
-    let mut changed = vec![false; writes.len()];
+    let mut changed = vec![None; writes.len()];
     for (groups, answer) in pieces.iter().zip(answers) {
         let mut values = answer.values.into_iter();
         for group in groups {
@@ -84,7 +96,7 @@ async fn change_both(
                 .ok_or_else(|| Error::corrupt(operation, "an answer that no write has"))?;
         }
     }
-    Ok(changed)
+    Ok(changed.into_iter().map(|changed| changed.unwrap_or(false)).collect())
 }
 
 /// The writes to one part of an event.
@@ -146,11 +158,11 @@ impl<'a> Group<'a> {
     }
 
     /// Reads the answers to what [`append_to`](Self::append_to) appended.
-    fn read(&self, values: &mut impl Iterator<Item = Value>, changed: &mut [bool]) -> Option<()> {
+    fn read(&self, values: &mut impl Iterator<Item = Value>, changed: &mut [Option<bool>]) -> Option<()> {
         for (name, users) in self.actions() {
             let adds = name == "SADD";
             if let [(place, _)] = users {
-                *changed.get_mut(*place)? = values.next()? == Value::Int(1);
+                *changed.get_mut(*place)? = Some(flag(values.next()?)?);
             } else if !users.is_empty() {
                 let before = flags(values.next()?)?;
                 let Value::Int(count) = values.next()? else { return None };
@@ -159,7 +171,7 @@ impl<'a> Group<'a> {
                     return None;
                 }
                 for ((place, _), was) in users.iter().zip(before) {
-                    *changed.get_mut(*place)? = was != adds;
+                    *changed.get_mut(*place)? = Some(was != adds);
                 }
             }
         }
@@ -194,15 +206,26 @@ pub(crate) fn all(
     operation: Operation,
     answers: Vec<Result<Answer, Failure>>,
 ) -> Result<Vec<Answer>> {
-    let applied = answers.iter().any(|answer| match answer {
-        Ok(_) => true,
-        Err(failure) => failure.effect() == Effect::Unknown,
-    });
-    let answers: Result<_, Failure> = answers.into_iter().collect();
-    answers.map_err(|failure| {
-        let error = failure.into_error(operation);
-        if applied && operation.is_write() { error.with_effect(Effect::Unknown) } else { error }
-    })
+    let (mut good, mut failures) = (Vec::with_capacity(answers.len()), Vec::new());
+    for answer in answers {
+        match answer {
+            Ok(answer) => good.push(answer),
+            Err(failure) => failures.push(failure),
+        }
+    }
+    together(operation, !good.is_empty(), failures).map_or(Ok(good), Err)
+}
+
+/// The failures of some parts of a call as one: its effect is unknown if any part `went` through
+/// or may have. Whether it is worth repeating is as with the worst of them.
+fn together(operation: Operation, went: bool, failures: Vec<Failure>) -> Option<Error> {
+    let unknown = went || failures.iter().any(|failure| failure.effect() == Effect::Unknown);
+    let mut errors: Vec<_> =
+        failures.into_iter().map(|failure| failure.into_error(operation)).collect();
+    errors.sort_by_key(Error::is_retryable);
+    let error = errors.into_iter().next()?;
+    let unknown = unknown && operation.is_write();
+    Some(if unknown { error.with_effect(Effect::Unknown) } else { error })
 }
 
 /// An array of zeros and ones.

@@ -158,7 +158,11 @@ impl<'a> Group<'a> {
     }
 
     /// Reads the answers to what [`append_to`](Self::append_to) appended.
-    fn read(&self, values: &mut impl Iterator<Item = Value>, changed: &mut [Option<bool>]) -> Option<()> {
+    fn read(
+        &self,
+        values: &mut impl Iterator<Item = Value>,
+        changed: &mut [Option<bool>],
+    ) -> Option<()> {
         for (name, users) in self.actions() {
             let adds = name == "SADD";
             if let [(place, _)] = users {

@@ -21,7 +21,7 @@
 //! | `rsvp:layout` | string | the version of this layout, and the `event_spread` |
 //!
 //! `rsvp` is the configured prefix. `PART` is 0 unless `event_spread` is more than 1; a user is in
-//! the part that is the CRC16 of their id modulo the spread. In ids `%` is written `%25` and `}`
+//! the part that is the slot of their id (`CLUSTER KEYSLOT`: CRC16 modulo 16384) modulo the spread. In ids `%` is written `%25` and `}`
 //! is written `%7D`, so that an id cannot end the hash tag it stands in. Everything can be read
 //! with `redis-cli`:
 //!

@@ -32,6 +32,11 @@ impl Unit {
         Self { slot, commands: vec![command], waits: false }
     }
 
+    /// Commands that read, with nothing between them.
+    pub(crate) fn read_together(slot: u16, commands: Vec<Cmd>) -> Self {
+        Self { slot, commands, waits: false }
+    }
+
     /// Commands that write. Several happen all or not at all, with nothing between them.
     pub(crate) fn write(slot: u16, commands: Vec<Cmd>) -> Self {
         Self { slot, commands, waits: true }

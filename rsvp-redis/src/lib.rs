@@ -72,8 +72,9 @@
 //! # The server
 //!
 //! Redis 6.2 or later, tested with 7.0. A user of an access control list needs
-//! `+@read +@write +@transaction +@connection +info +role +wait`, in a cluster `+cluster|slots +asking`, and the keys
-//! `~rsvp:*`; `+config|get` lets `open` see what the server keeps. Managed services that hide
+//! `+@read +@write +@transaction +@connection -@dangerous +info +role +wait`, in a cluster
+//! `+cluster|slots +asking`, and the keys `~rsvp:*`; `+config|get` lets `open` see what the server
+//! keeps. The order matters: `-@dangerous` takes `FLUSHALL` and its like away. Managed services that hide
 //! `CONFIG` are fine.
 
 mod config;

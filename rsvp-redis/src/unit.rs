@@ -81,17 +81,27 @@ impl Unit {
                 let values = values.collect::<Result<_, _>>().map_err(Failure::Partly)?;
                 Ok(Answer { values, server })
             }
+            // Without the right to `MULTI` they were no transaction.
+            Value::ServerError(error) if answers.iter().any(is_done) => {
+                Err(Failure::Partly(cause(answers, error.into())))
+            }
             Value::ServerError(error) => Err(refusal(cause(answers, error.into()))),
             _ => Err(Failure::Unreadable("an answer to EXEC that is none")),
         }
     }
 }
 
-/// Why a transaction was discarded: what was wrong with the first command that was.
-fn cause(queued: Vec<Value>, discarded: RedisError) -> RedisError {
-    if discarded.kind() != ServerErrorKind::ExecAbort.into() {
-        return discarded;
+/// Whether a command was neither queued nor refused.
+fn is_done(answer: &Value) -> bool {
+    match answer {
+        Value::Okay | Value::ServerError(_) => false,
+        Value::SimpleString(text) => text != "QUEUED",
+        _ => true,
     }
+}
+
+/// Why a transaction was discarded, or was none: what was wrong with the first command that was.
+fn cause(queued: Vec<Value>, discarded: RedisError) -> RedisError {
     queued.into_iter().find_map(|answer| answer.extract_error().err()).unwrap_or(discarded)
 }
 

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use redis::{Cmd, Pipeline, RedisError, ServerErrorKind, Value, cmd};
+use redis::{Cmd, Pipeline, RedisError, Value, cmd};
 
 use crate::connection::Connection;
 use crate::error::{Failure, refusal};

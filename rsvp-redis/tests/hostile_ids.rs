@@ -116,11 +116,11 @@ async fn every_key_is_where_it_should_be(spread: u16) {
     let hostile = Hostile::with_spread(spread).await;
     let ids = hostile_ids();
     // Each as an event and as a user, with itself, with its neighbour, and with one of each.
-    let next = |at: usize| ids[(at + 1) % ids.len()].clone();
+    let next = ids.iter().cycle().skip(1);
     let mut pairs = BTreeSet::new();
-    for (at, id) in ids.iter().enumerate() {
+    for (id, next) in ids.iter().zip(next) {
         pairs.insert((id.clone(), id.clone()));
-        pairs.insert((id.clone(), next(at)));
+        pairs.insert((id.clone(), next.clone()));
         pairs.insert((id.clone(), "alice".to_owned()));
         pairs.insert(("101a".to_owned(), id.clone()));
     }

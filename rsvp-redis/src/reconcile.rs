@@ -46,8 +46,9 @@ impl RedisStore {
     ///
     /// It may run while others write. On a single server it counts and changes only what differs;
     /// in a cluster it may count what others are in the middle of, which does no harm. Lists differ
-    /// only after a process has died in the middle of a write to a cluster, after a fail-over that
-    /// lost some writes, or when something else has changed the keys. It costs a few round trips
+    /// only after a write to a cluster that failed with unknown effect and was not repeated, or in
+    /// the middle of which its process died, after a fail-over that lost some writes, or when
+    /// something else has changed the keys. It costs a few round trips
     /// for each 1,000 entries; [`reconcile_step`](Self::reconcile_step) leaves the pace to the
     /// caller.
     ///

@@ -23,8 +23,10 @@ pub(crate) async fn apply(
     writes: &[Write],
 ) -> Result<Vec<bool>> {
     if network.config().cluster {
-        let changed = change_events(network, keys, operation, writes).await?;
-        let settled = settle(network, keys, operation, writes.to_vec()).await;
+        let (made, changed) = change_events(network, keys, operation, writes).await;
+        // Also of a batch that failed in part: nobody has to repeat it.
+        let settled = settle(network, keys, operation, made).await;
+        let changed = changed?;
         settled.map_err(|error| error.with_effect(Effect::Unknown))?;
         Ok(changed)
     } else {
@@ -32,28 +34,34 @@ pub(crate) async fn apply(
     }
 }
 
-/// In a cluster: a transaction for each part of an event, all at once.
+/// In a cluster: a transaction for each part of an event, all at once. The writes that were made,
+/// and whether each of all writes changed anything.
 async fn change_events(
     network: &Network,
     keys: &Keys,
     operation: Operation,
     writes: &[Write],
-) -> Result<Vec<bool>> {
+) -> (Vec<Write>, Result<Vec<bool>>) {
     let groups = Group::all(keys, writes.iter().enumerate());
     let unit = |group: &Group<'_>| {
         let mut commands = Vec::new();
         group.append_to(&mut commands);
         Unit::write(group.key.slot, commands)
     };
-    let units = groups.iter().map(unit).collect();
-    let answers = all(operation, network.run(operation, units).await)?;
-    let mut changed = vec![false; writes.len()];
-    for (group, answer) in groups.iter().zip(answers) {
-        group
-            .read(&mut answer.values.into_iter(), &mut changed)
-            .ok_or_else(|| Error::corrupt(operation, "an answer that no write has"))?;
-    }
-    Ok(changed)
+    let answers = network.run(operation, groups.iter().map(unit).collect()).await;
+    let made = groups.iter().zip(&answers).filter(|(_, answer)| answer.is_ok());
+    let made = made.flat_map(|(group, _)| group.places()).filter_map(|place| writes.get(place));
+    let made = made.cloned().collect();
+    let read = |answers: Vec<Answer>| {
+        let mut changed = vec![false; writes.len()];
+        for (group, answer) in groups.iter().zip(answers) {
+            group
+                .read(&mut answer.values.into_iter(), &mut changed)
+                .ok_or_else(|| Error::corrupt(operation, "an answer that no write has"))?;
+        }
+        Ok(changed)
+    };
+    (made, all(operation, answers).and_then(read))
 }
 
 /// On a single server: both directions in one transaction, so that they never differ.
@@ -124,6 +132,11 @@ impl<'a> Group<'a> {
 
     fn actions(&self) -> [(&'static str, &[(usize, &'a UserId)]); 2] {
         [("SADD", &self.rsvps), ("SREM", &self.cancels)]
+    }
+
+    /// The places of its writes.
+    fn places(&self) -> impl Iterator<Item = usize> {
+        self.rsvps.iter().chain(&self.cancels).map(|(place, _)| *place)
     }
 
     /// The number that `SADD` and `SREM` return says enough of a single user; of several, who was

@@ -27,7 +27,7 @@ async fn elsewhere(cluster: &RedisCluster, node: &RedisServer, key: &str) -> Vec
 #[tokio::test(flavor = "multi_thread")]
 async fn what_the_other_nodes_took_of_a_failed_batch_is_in_both_directions() {
     // Nobody takes the silent node's place in the time of this test.
-    let cluster = RedisServer::builder().setting("cluster-node-timeout", "120000");
+    let cluster = RedisServer::builder().setting("cluster-node-timeout", "30000");
     let cluster = cluster.start_cluster().await;
     let timeouts = "response_timeout=500ms&connect_timeout=500ms";
     let store = open(&format!("{}?{timeouts}", cluster.url())).await;

@@ -43,7 +43,7 @@ impl Connection {
         &self,
         mut pipeline: Pipeline,
         patience: Duration,
-    ) -> Result<Vec<Value>, Failure> {
+    ) -> Result<Answers, Failure> {
         let (asked, asks_role) = (Instant::now(), self.asks_role());
         if asks_role {
             pipeline.cmd("ROLE");
@@ -52,13 +52,13 @@ impl Connection {
         let waited = self.response_timeout + patience;
         driver.set_response_timeout(waited);
         let answers = driver.send_packed_commands(&pipeline, 0, count).await;
-        let answers = answers.map_err(|error| loss(error, waited)).and_then(|mut answers| {
-            if asks_role {
-                self.believe(answers.pop(), asked)?;
-            }
-            Ok(answers)
+        let answers = answers.map_err(|error| loss(error, waited)).map(|mut values| {
+            let role = if asks_role { values.pop() } else { None };
+            let stale = asks_role.then(|| self.believe(role, asked).err()).flatten();
+            Answers { values, stale }
         });
-        if answers.as_ref().is_err_and(Failure::evicts) {
+        let failure = answers.as_ref().map_or_else(Some, |answers| answers.stale.as_ref());
+        if failure.is_some_and(Failure::evicts) {
             self.close();
         }
         answers
@@ -91,6 +91,15 @@ impl Connection {
     pub(crate) fn is_closed(&self) -> bool {
         self.closed.load(Ordering::Acquire)
     }
+}
+
+/// What a server answered.
+pub(crate) struct Answers {
+    /// One value a command.
+    pub(crate) values: Vec<Value>,
+    /// Why what was read means nothing: the server is not the primary any more. A write speaks for
+    /// itself, since only a primary takes it.
+    pub(crate) stale: Option<Failure>,
 }
 
 impl fmt::Debug for Connection {

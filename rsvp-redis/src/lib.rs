@@ -21,7 +21,7 @@
 //! | `rsvp:layout` | string | the version of this layout, and the `event_spread` |
 //!
 //! `rsvp` is the configured prefix. `PART` is 0 unless `event_spread` is more than 1; a user is in
-//! the part that is the CRC16 of their id modulo the spread. In ids `%` is written `%25` and `}`
+//! the part that is the slot of their id (`CLUSTER KEYSLOT`: CRC16 modulo 16384) modulo the spread. In ids `%` is written `%25` and `}`
 //! is written `%7D`, so that an id cannot end the hash tag it stands in. Everything can be read
 //! with `redis-cli`:
 //!
@@ -37,8 +37,9 @@
 //!
 //! On one server both directions change in one transaction. In a cluster they are in different
 //! slots: the event's set changes first and decides the outcome, then the user's hash follows, and
-//! is compared with the set again until both agree. A process that dies between the two leaves a user's
-//! hash that differs; repeating the write, or [`RedisStore::reconcile`], mends it.
+//! is compared with the set again until both agree. A process that dies between the two, or a call
+//! that failed with unknown effect, may leave a user's hash that differs; repeating the write, or
+//! [`RedisStore::reconcile`], mends it.
 //!
 //! # What an acknowledged write survives
 //!
@@ -72,8 +73,9 @@
 //! # The server
 //!
 //! Redis 6.2 or later, tested with 7.0. A user of an access control list needs
-//! `+@read +@write +@transaction +@connection +info +role +wait`, in a cluster `+cluster|slots +asking`, and the keys
-//! `~rsvp:*`; `+config|get` lets `open` see what the server keeps. Managed services that hide
+//! `+@read +@write +@transaction +@connection -@dangerous +info +role +wait`, in a cluster
+//! `+cluster|slots +asking`, and the keys `~rsvp:*`; `+config|get` lets `open` see what the server
+//! keeps. The order matters: `-@dangerous` takes `FLUSHALL` and its like away. Managed services that hide
 //! `CONFIG` are fine.
 
 mod config;

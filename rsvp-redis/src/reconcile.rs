@@ -1,11 +1,11 @@
 //! Mending the users' side, which is derived, from the truth.
 
-use redis::cmd;
-use rsvp_core::{Cursor, Operation, PageLimit, Result, Rsvp, Write};
+use redis::{Cmd, cmd};
+use rsvp_core::{Action, Cursor, Error, Operation, PageLimit, Result, Rsvp, Write};
 
 use crate::RedisStore;
 use crate::cursor::Writer;
-use crate::keys::Kind;
+use crate::keys::{Key, Kind};
 use crate::settle::{read_truth, settle};
 use crate::unit::Unit;
 use crate::walk::Walk;
@@ -44,10 +44,13 @@ pub struct ReconcileReport {
 impl RedisStore {
     /// Walks over every RSVP and every user's list, and mends the lists that differ.
     ///
-    /// It may run while others write, and finds nothing to mend in what they are at. Lists differ
-    /// only after a process has died in the middle of a write to a cluster, after a fail-over that lost some
-    /// writes, or when something else has changed the keys. It costs a few round trips for each 1,000
-    /// entries; [`reconcile_step`](Self::reconcile_step) leaves the pace to the caller.
+    /// It may run while others write. On a single server it counts and changes only what differs;
+    /// in a cluster it may count what others are in the middle of, which does no harm. Lists differ
+    /// only after a write to a cluster that failed with unknown effect and was not repeated, or in
+    /// the middle of which its process died, after a fail-over that lost some writes, or when
+    /// something else has changed the keys. It costs a few round trips
+    /// for each 1,000 entries; [`reconcile_step`](Self::reconcile_step) leaves the pace to the
+    /// caller.
     ///
     /// # Errors
     ///
@@ -91,23 +94,19 @@ impl RedisStore {
             next = Some(Writer::new(USERS).cursor());
         }
         let checked = pairs.len() as u64;
-        // Of the pairs that exist, those which the user's list lacks; and the other way round.
-        let differing = if of_users {
+        // The pairs may have changed since they were walked over.
+        let suspects = if of_users {
             let held = read_truth(network, keys, Operation::Repair, pairs.iter()).await?;
             differing(pairs, &held)
         } else {
             let listed = self.are_listed(&pairs).await?;
             differing(pairs, &listed)
         };
-        let count = differing.len() as u64;
-        let (missing, left_over) = if of_users { (0, count) } else { (count, 0) };
-        if !differing.is_empty() {
-            let (repaired, store) = (differing, self.clone());
-            let write = move |pair: Rsvp| match of_users {
-                true => Write::cancel(pair.user, pair.event),
-                false => Write::rsvp(pair.user, pair.event),
-            };
-            let writes = repaired.into_iter().map(write).collect();
+        let writes = self.corrections(suspects).await?;
+        let missing = writes.iter().filter(|write| write.action == Action::Rsvp).count() as u64;
+        let left_over = writes.len() as u64 - missing;
+        if !writes.is_empty() {
+            let store = self.clone();
             self.to_the_end(Operation::Repair, async move {
                 settle(store.network(), store.keys(), Operation::Repair, writes).await
             })
@@ -116,21 +115,61 @@ impl RedisStore {
         Ok(ReconcileStep { checked, missing, left_over, next })
     }
 
+    /// What mends those of the pairs that do differ.
+    ///
+    /// On a single server both directions are looked at in one moment: to write what was true a
+    /// moment ago would show a user an RSVP that has been cancelled, until it is settled. In a
+    /// cluster a write that is under way looks as one that was left in the middle, and what mends
+    /// it is what it does next.
+    async fn corrections(&self, pairs: Vec<Rsvp>) -> Result<Vec<Write>> {
+        let (network, keys) = (self.network(), self.keys());
+        let sides: Vec<(bool, bool)> = if network.config().cluster {
+            let truth = read_truth(network, keys, Operation::Repair, pairs.iter()).await?;
+            truth.into_iter().zip(self.are_listed(&pairs).await?).collect()
+        } else {
+            let look = |pair: &Rsvp| {
+                let key = keys.event(&pair.event, keys.part_of(&pair.user));
+                let is_in = cmd("SISMEMBER").arg(key.name).arg(pair.user.as_str()).to_owned();
+                Unit::read_together(key.slot, vec![is_in, self.is_listed(pair).1])
+            };
+            let answers = self.ask(pairs.iter().map(look).collect()).await?;
+            let sides =
+                |sides: &[bool]| (sides.first() == Some(&true), sides.get(1) == Some(&true));
+            answers.chunks(2).map(sides).collect()
+        };
+        let pairs = pairs.into_iter().zip(sides);
+        let correction = |(pair, (held, listed)): (Rsvp, (bool, bool))| match (held, listed) {
+            (true, false) => Some(Write::rsvp(pair.user, pair.event)),
+            (false, true) => Some(Write::cancel(pair.user, pair.event)),
+            _ => None,
+        };
+        Ok(pairs.filter_map(correction).collect())
+    }
+
     /// For each pair, whether it is in its user's list.
     async fn are_listed(&self, pairs: &[Rsvp]) -> Result<Vec<bool>> {
         let unit = |pair: &Rsvp| {
-            let key = self.keys().user(&pair.user);
-            let mut command = cmd("HEXISTS");
-            command.arg(&key.name).arg(pair.event.as_str());
+            let (key, command) = self.is_listed(pair);
             Unit::read(key.slot, command)
         };
-        let units = pairs.iter().map(unit).collect();
+        self.ask(pairs.iter().map(unit).collect()).await
+    }
+
+    fn is_listed(&self, pair: &Rsvp) -> (Key, Cmd) {
+        let key = self.keys().user(&pair.user);
+        let command = cmd("HEXISTS").arg(&key.name).arg(pair.event.as_str()).to_owned();
+        (key, command)
+    }
+
+    /// The answers to questions of yes or no.
+    async fn ask(&self, units: Vec<Unit>) -> Result<Vec<bool>> {
         let answers = all(Operation::Repair, self.network().run(Operation::Repair, units).await)?;
-        let listed = answers.into_iter().map(|answer| {
-            let value = answer.values.into_iter().next().and_then(flag);
-            value.ok_or_else(|| rsvp_core::Error::corrupt(Operation::Repair, "neither yes nor no"))
-        });
-        listed.collect()
+        let values = answers.into_iter().flat_map(|answer| answer.values);
+        let answer = |value| {
+            let answer = flag(value);
+            answer.ok_or_else(|| Error::corrupt(Operation::Repair, "neither yes nor no"))
+        };
+        values.map(answer).collect()
     }
 }
 

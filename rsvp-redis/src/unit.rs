@@ -2,9 +2,9 @@
 
 use std::time::Duration;
 
-use redis::{Cmd, Pipeline, RedisError, ServerErrorKind, Value, cmd};
+use redis::{Cmd, Pipeline, RedisError, Value, cmd};
 
-use crate::connection::Connection;
+use crate::connection::{Answers, Connection};
 use crate::error::{Failure, refusal};
 use crate::node::Node;
 
@@ -13,7 +13,7 @@ use crate::node::Node;
 pub(crate) struct Unit {
     pub(crate) slot: u16,
     commands: Vec<Cmd>,
-    /// Whether it is done only when the replicas have it that were asked for.
+    /// Whether it writes: it is done only when the replicas have it that were asked for.
     waits: bool,
 }
 
@@ -30,6 +30,11 @@ impl Unit {
     /// Commands that read, or a single one.
     pub(crate) fn read(slot: u16, command: Cmd) -> Self {
         Self { slot, commands: vec![command], waits: false }
+    }
+
+    /// Commands that read, with nothing between them.
+    pub(crate) fn read_together(slot: u16, commands: Vec<Cmd>) -> Self {
+        Self { slot, commands, waits: false }
     }
 
     /// Commands that write. Several happen all or not at all, with nothing between them.
@@ -76,17 +81,27 @@ impl Unit {
                 let values = values.collect::<Result<_, _>>().map_err(Failure::Partly)?;
                 Ok(Answer { values, server })
             }
+            // Without the right to `MULTI` they were no transaction.
+            Value::ServerError(error) if answers.iter().any(is_done) => {
+                Err(Failure::Partly(cause(answers, error.into())))
+            }
             Value::ServerError(error) => Err(refusal(cause(answers, error.into()))),
             _ => Err(Failure::Unreadable("an answer to EXEC that is none")),
         }
     }
 }
 
-/// Why a transaction was discarded: what was wrong with the first command that was.
-fn cause(queued: Vec<Value>, discarded: RedisError) -> RedisError {
-    if discarded.kind() != ServerErrorKind::ExecAbort.into() {
-        return discarded;
+/// Whether a command was neither queued nor refused.
+fn is_done(answer: &Value) -> bool {
+    match answer {
+        Value::Okay | Value::ServerError(_) => false,
+        Value::SimpleString(text) => text != "QUEUED",
+        _ => true,
     }
+}
+
+/// Why a transaction was discarded, or was none: what was wrong with the first command that was.
+fn cause(queued: Vec<Value>, discarded: RedisError) -> RedisError {
     queued.into_iter().find_map(|answer| answer.extract_error().err()).unwrap_or(discarded)
 }
 
@@ -100,12 +115,15 @@ pub(crate) async fn send(
     let replicas = node.config().wait_replicas;
     let sent = if replicas > 0 && units.iter().any(|unit| unit.waits) {
         match node.lane().await {
-            Ok(lane) => send_on(&lane, units, asking, replicas, node.config().wait_timeout).await,
+            Ok(lane) => {
+                let patience = node.config().wait_timeout;
+                send_on(node, &lane, units, asking, (replicas, patience)).await
+            }
             Err(failure) => Err(failure),
         }
     } else {
         match node.connection().await {
-            Ok(connection) => send_on(&connection, units, asking, 0, Duration::ZERO).await,
+            Ok(connection) => send_on(node, &connection, units, asking, (0, Duration::ZERO)).await,
             Err(failure) => Err(failure),
         }
     };
@@ -118,11 +136,11 @@ pub(crate) async fn send(
 }
 
 async fn send_on(
+    node: &Node,
     connection: &Connection,
     units: &[Unit],
     asking: bool,
-    replicas: u32,
-    patience: Duration,
+    (replicas, patience): (u32, Duration),
 ) -> Result<Vec<Result<Answer, Failure>>, Failure> {
     let count: usize = units.iter().map(|unit| unit.answers(asking)).sum();
     let mut pipeline = Pipeline::with_capacity(count + 1);
@@ -133,10 +151,17 @@ async fn send_on(
         let wait = cmd("WAIT").arg(replicas).arg(patience.as_millis() as u64).to_owned();
         pipeline.add_command(wait);
     }
-    let mut answers = connection.send(pipeline, patience).await?.into_iter();
+    let Answers { values, stale } = connection.send(pipeline, patience).await?;
+    if stale.is_some() {
+        node.evict();
+    }
+    let mut answers = values.into_iter();
     let read = |unit: &Unit| {
         let own = answers.by_ref().take(unit.answers(asking)).collect();
-        unit.answer(own, connection.server)
+        match &stale {
+            Some(failure) if !unit.waits => Err(failure.clone()),
+            _ => unit.answer(own, connection.server),
+        }
     };
     let mut read: Vec<_> = units.iter().map(read).collect();
     if replicas > 0 {

@@ -38,12 +38,13 @@ pub(crate) struct Connection {
 }
 
 impl Connection {
-    /// Sends commands in one piece and returns an answer to each.
+    /// Sends commands in one piece and returns an answer to each, and whether the server was found
+    /// to be demoted after them.
     pub(crate) async fn send(
         &self,
         mut pipeline: Pipeline,
         patience: Duration,
-    ) -> Result<Vec<Value>, Failure> {
+    ) -> Result<(Vec<Value>, bool), Failure> {
         let (asked, asks_role) = (Instant::now(), self.asks_role());
         if asks_role {
             pipeline.cmd("ROLE");
@@ -53,13 +54,13 @@ impl Connection {
         driver.set_response_timeout(waited);
         let answers = driver.send_packed_commands(&pipeline, 0, count).await;
         let answers = answers.map_err(|error| loss(error, waited)).and_then(|mut answers| {
-            if asks_role {
-                self.believe(answers.pop(), asked)?;
-            }
-            Ok(answers)
+            let demoted = asks_role && !self.believe(answers.pop(), asked)?;
+            Ok((answers, demoted))
         });
-        if answers.as_ref().is_err_and(Failure::evicts) {
-            self.close();
+        match &answers {
+            Ok((_, demoted)) if !demoted => {}
+            Err(failure) if !failure.evicts() => {}
+            _ => self.close(),
         }
         answers
     }
@@ -71,16 +72,16 @@ impl Connection {
         })
     }
 
-    fn believe(&self, role: Option<Value>, asked: Instant) -> Result<(), Failure> {
-        if let (Some(Value::Array(role)), Some(at)) = (role, &self.primary_at) {
-            if role.first() == Some(&Value::BulkString(b"master".to_vec())) {
-                *at.lock().unwrap_or_else(PoisonError::into_inner) = asked;
-                return Ok(());
-            }
-            let demoted = (redis::ErrorKind::Server(redis::ServerErrorKind::ReadOnly), "a replica");
-            return Err(Failure::ReadOnly(demoted.into()));
+    /// Whether the server says that it is a primary.
+    fn believe(&self, role: Option<Value>, asked: Instant) -> Result<bool, Failure> {
+        let (Some(Value::Array(role)), Some(at)) = (role, &self.primary_at) else {
+            return Err(Failure::Unreadable("an answer to ROLE that is none"));
+        };
+        let is_primary = role.first() == Some(&Value::BulkString(b"master".to_vec()));
+        if is_primary {
+            *at.lock().unwrap_or_else(PoisonError::into_inner) = asked;
         }
-        Err(Failure::Unreadable("an answer to ROLE that is none"))
+        Ok(is_primary)
     }
 
     /// Nobody gets it any more; calls that are under way may finish.

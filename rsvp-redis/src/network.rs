@@ -253,7 +253,7 @@ async fn ask(node: Arc<Node>) -> Result<Vec<(u16, u16, Host)>, Failure> {
     let connection = node.connection().await?;
     let mut pipeline = Pipeline::new();
     pipeline.cmd("CLUSTER").arg("SLOTS");
-    let answers = connection.send(pipeline, Duration::ZERO).await?;
+    let (answers, _) = connection.send(pipeline, Duration::ZERO).await?;
     let name = node.address.rsplit_once(':').map_or("", |(name, _)| name);
     let ranges = answers.first().and_then(|answer| parse_slots(answer, name));
     ranges.filter(|ranges| !ranges.is_empty()).ok_or(Failure::NotServed)

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use redis::{Cmd, Pipeline, RedisError, ServerErrorKind, Value, cmd};
+use redis::{Cmd, ErrorKind, Pipeline, RedisError, ServerErrorKind, Value, cmd};
 
 use crate::connection::Connection;
 use crate::error::{Failure, refusal};
@@ -13,8 +13,8 @@ use crate::node::Node;
 pub(crate) struct Unit {
     pub(crate) slot: u16,
     commands: Vec<Cmd>,
-    /// Whether it is done only when the replicas have it that were asked for.
-    waits: bool,
+    /// Whether it changes anything: then it is done when the replicas have it that were asked for.
+    writes: bool,
 }
 
 /// What a unit was answered.
@@ -29,12 +29,12 @@ pub(crate) struct Answer {
 impl Unit {
     /// Commands that read, or a single one.
     pub(crate) fn read(slot: u16, command: Cmd) -> Self {
-        Self { slot, commands: vec![command], waits: false }
+        Self { slot, commands: vec![command], writes: false }
     }
 
     /// Commands that write. Several happen all or not at all, with nothing between them.
     pub(crate) fn write(slot: u16, commands: Vec<Cmd>) -> Self {
-        Self { slot, commands, waits: true }
+        Self { slot, commands, writes: true }
     }
 
     fn is_transaction(&self) -> bool {
@@ -98,7 +98,7 @@ pub(crate) async fn send(
     asking: bool,
 ) -> Vec<Result<Answer, Failure>> {
     let replicas = node.config().wait_replicas;
-    let sent = if replicas > 0 && units.iter().any(|unit| unit.waits) {
+    let sent = if replicas > 0 && units.iter().any(|unit| unit.writes) {
         match node.lane().await {
             Ok(lane) => send_on(&lane, units, asking, replicas, node.config().wait_timeout).await,
             Err(failure) => Err(failure),
@@ -133,7 +133,8 @@ async fn send_on(
         let wait = cmd("WAIT").arg(replicas).arg(patience.as_millis() as u64).to_owned();
         pipeline.add_command(wait);
     }
-    let mut answers = connection.send(pipeline, patience).await?.into_iter();
+    let (answers, demoted) = connection.send(pipeline, patience).await?;
+    let mut answers = answers.into_iter();
     let read = |unit: &Unit| {
         let own = answers.by_ref().take(unit.answers(asking)).collect();
         unit.answer(own, connection.server)
@@ -150,5 +151,21 @@ async fn send_on(
             }
         }
     }
+    if demoted {
+        for (unit, answer) in units.iter().zip(&mut read).filter(|(_, answer)| answer.is_ok()) {
+            *answer = Err(demotion(unit));
+        }
+    }
     Ok(read)
+}
+
+/// What it means that the server was found to be a replica after it had done a unit.
+///
+/// A read may be stale. A write may have been done while the server was the primary, and then it
+/// is not sent again, since its outcome would be another one; or by a replica that takes writes,
+/// and then it will be gone.
+fn demotion(unit: &Unit) -> Failure {
+    let kind = ErrorKind::Server(ServerErrorKind::ReadOnly);
+    let error = RedisError::from((kind, "the server is a replica by now"));
+    if unit.writes { Failure::Demoted(error) } else { Failure::ReadOnly(error) }
 }

@@ -14,6 +14,7 @@ use rsvp_core::{EventId, Rsvp, RsvpStoreExt, UserId, Write};
 use rsvp_redis::{RedisConfig, RedisStore};
 use rsvp_testkit::Model;
 use rsvp_testkit::ledger::Ledger;
+use rsvp_testkit::servers::ReplicatedRedis;
 use tokio::time::{sleep, timeout};
 
 /// More than anything here takes on a machine that is busy with other tests.
@@ -56,6 +57,12 @@ pub(crate) async fn eventually(what: &str, mut probe: impl AsyncFnMut() -> bool)
         }
     };
     assert!(timeout(LIMIT, asking).await.is_ok(), "waited {LIMIT:?} for {what}");
+}
+
+/// The URL of both servers of a pair.
+pub(crate) fn both(pair: &ReplicatedRedis) -> String {
+    let [first, second] = [pair.primary().port(), pair.replica().port()];
+    format!("redis://127.0.0.1:{first},127.0.0.1:{second}")
 }
 
 /// The key of an event that is not divided, with the prefix unless said otherwise.

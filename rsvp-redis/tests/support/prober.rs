@@ -82,10 +82,10 @@ async fn probe(store: &RedisStore, event: &EventId, user: &UserId) -> Duration {
     assert_eq!(store.rsvp_count(event).await.unwrap().value, 1);
     lap();
     let page = store.attendees_page(event, &PageRequest::default()).await.unwrap();
-    assert_eq!(page.items, [user.clone()]);
+    assert_eq!(page.items, std::slice::from_ref(user));
     lap();
     let page = store.events_of_page(user, &PageRequest::default()).await.unwrap();
-    assert_eq!(page.items, [event.clone()]);
+    assert_eq!(page.items, std::slice::from_ref(event));
     lap();
     let receipt = store.cancel(user, event).await.unwrap();
     assert_eq!(receipt.outcome, Outcome::Applied);

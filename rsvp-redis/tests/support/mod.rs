@@ -2,6 +2,7 @@
 
 #![allow(dead_code, reason = "each test crate uses its own part")]
 
+pub(crate) mod mover;
 pub(crate) mod prober;
 
 use std::sync::atomic::{AtomicUsize, Ordering};

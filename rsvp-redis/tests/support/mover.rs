@@ -12,37 +12,54 @@ pub(crate) enum Told {
     GiverAndTaker,
 }
 
-/// Moves the slot of `key` to `taker`, one key after another, with pauses in which it is served by
-/// both: what has moved there, what has not here.
-pub(crate) async fn move_slot(
-    cluster: &RedisCluster,
-    key: &str,
-    taker: &RedisServer,
-    told: Told,
-    pause: Duration,
-) {
-    let slot = taker.command(&["CLUSTER", "KEYSLOT", key]).await;
-    let giver = cluster.primary_of(key).await;
-    assert_ne!(giver.port(), taker.port(), "slot {slot} is there already");
-    let (giver_id, taker_id) = (id_of(giver).await, id_of(taker).await);
-    taker.command(&["CLUSTER", "SETSLOT", &slot, "IMPORTING", &giver_id]).await;
-    giver.command(&["CLUSTER", "SETSLOT", &slot, "MIGRATING", &taker_id]).await;
-    let port = taker.port().to_string();
-    loop {
-        sleep(pause).await;
-        let key = giver.command(&["CLUSTER", "GETKEYSINSLOT", &slot, "1"]).await;
-        if key.is_empty() {
-            break;
-        }
-        giver.command(&["MIGRATE", "127.0.0.1", &port, &key, "0", "5000"]).await;
+/// A slot on its way: keys that have moved are served by the taker to those who say `ASKING`.
+pub(crate) struct Move<'a> {
+    cluster: &'a RedisCluster,
+    slot: String,
+    giver: &'a RedisServer,
+    taker: &'a RedisServer,
+    taker_id: String,
+}
+
+impl<'a> Move<'a> {
+    /// Of the slot of `key`.
+    pub(crate) async fn begin(
+        cluster: &'a RedisCluster,
+        key: &str,
+        taker: &'a RedisServer,
+    ) -> Self {
+        let slot = taker.command(&["CLUSTER", "KEYSLOT", key]).await;
+        let giver = cluster.primary_of(key).await;
+        assert_ne!(giver.port(), taker.port(), "slot {slot} is there already");
+        let (giver_id, taker_id) = (id_of(giver).await, id_of(taker).await);
+        taker.command(&["CLUSTER", "SETSLOT", &slot, "IMPORTING", &giver_id]).await;
+        giver.command(&["CLUSTER", "SETSLOT", &slot, "MIGRATING", &taker_id]).await;
+        Self { cluster, slot, giver, taker, taker_id }
     }
-    // The taker first: the giver must not send anyone to a node that would send them back.
-    let set = ["CLUSTER", "SETSLOT", &slot, "NODE", &taker_id];
-    taker.command(&set).await;
-    giver.command(&set).await;
-    if told == Told::AllPrimaries {
-        for primary in cluster.primaries().await {
-            primary.command(&set).await;
+
+    pub(crate) async fn migrate(&self, key: &str) {
+        let port = self.taker.port().to_string();
+        self.giver.command(&["MIGRATE", "127.0.0.1", &port, key, "0", "5000"]).await;
+    }
+
+    /// Moves what is left, one key after another, with a pause before each look for the next.
+    pub(crate) async fn finish(self, told: Told, pause: Duration) {
+        loop {
+            sleep(pause).await;
+            let next = self.giver.command(&["CLUSTER", "GETKEYSINSLOT", &self.slot, "1"]).await;
+            if next.is_empty() {
+                break;
+            }
+            self.migrate(&next).await;
+        }
+        // The taker first: the giver must not send anyone to a node that would send them back.
+        let set = ["CLUSTER", "SETSLOT", &self.slot, "NODE", &self.taker_id];
+        self.taker.command(&set).await;
+        self.giver.command(&set).await;
+        if told == Told::AllPrimaries {
+            for primary in self.cluster.primaries().await {
+                primary.command(&set).await;
+            }
         }
     }
 }

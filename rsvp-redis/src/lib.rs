@@ -37,8 +37,8 @@
 //!
 //! On one server both directions change in one transaction. In a cluster they are in different
 //! slots: the event's set changes first and decides the outcome, then the user's hash follows, and
-//! is compared with the set again until both agree. A process that dies between the two leaves a user's
-//! hash that differs; repeating the write, or [`RedisStore::reconcile`], mends it.
+//! is compared with the set again until both agree. A process that dies between the two, or a node that is
+//! lost, leaves a user's hash that differs; repeating the write, or [`RedisStore::reconcile`], mends it.
 //!
 //! # What an acknowledged write survives
 //!

@@ -45,8 +45,9 @@ impl RedisStore {
     /// Walks over every RSVP and every user's list, and mends the lists that differ.
     ///
     /// It may run while others write, and finds nothing to mend in what they are at. Lists differ
-    /// only after a process has died in the middle of a write to a cluster, after a fail-over that lost some
-    /// writes, or when something else has changed the keys. It costs a few round trips for each 1,000
+    /// only after a process has died in the middle of a write to a cluster, after one that failed with
+    /// unknown effect and was not repeated, after a fail-over that lost some writes, or when something
+    /// else has changed the keys. It costs a few round trips for each 1,000
     /// entries; [`reconcile_step`](Self::reconcile_step) leaves the pace to the caller.
     ///
     /// # Errors

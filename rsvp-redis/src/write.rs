@@ -46,7 +46,16 @@ async fn change_events(
         Unit::write(group.key.slot, commands)
     };
     let units = groups.iter().map(unit).collect();
-    let answers = all(operation, network.run(operation, units).await)?;
+    let answers = network.run(operation, units).await;
+    if answers.iter().any(Result::is_err) {
+        // Nobody may ever repeat the call, so what it has done is settled all the same.
+        let done = groups.iter().zip(&answers).filter(|(_, answer)| is_done(answer));
+        let places = done.flat_map(|(group, _)| group.places());
+        let done: Vec<Write> = places.filter_map(|place| writes.get(place).cloned()).collect();
+        // What the caller learns is the first failure.
+        let _ = settle(network, keys, operation, done).await;
+    }
+    let answers = all(operation, answers)?;
     let mut changed = vec![false; writes.len()];
     for (group, answer) in groups.iter().zip(answers) {
         group
@@ -54,6 +63,11 @@ async fn change_events(
             .ok_or_else(|| Error::corrupt(operation, "an answer that no write has"))?;
     }
     Ok(changed)
+}
+
+/// Whether the primary has certainly done it, on whichever replicas it is.
+fn is_done(answer: &Result<Answer, Failure>) -> bool {
+    matches!(answer, Ok(_) | Err(Failure::NotReplicated(_)))
 }
 
 /// On a single server: both directions in one transaction, so that they never differ.
@@ -120,6 +134,11 @@ impl<'a> Group<'a> {
             }
         }
         groups
+    }
+
+    /// The places of its writes.
+    fn places(&self) -> impl Iterator<Item = usize> {
+        self.rsvps.iter().chain(&self.cancels).map(|(place, _)| *place)
     }
 
     fn actions(&self) -> [(&'static str, &[(usize, &'a UserId)]); 2] {

@@ -6,24 +6,13 @@ mod support;
 
 use std::collections::BTreeSet;
 
-use rsvp_core::{Consistency, Effect, EventId, RsvpStore, RsvpStoreExt, UserId, Write};
+use rsvp_core::{Consistency, Effect, RsvpStore, RsvpStoreExt, Write};
 use rsvp_testkit::servers::{RedisCluster, RedisServer};
 use support::{event, event_key, open, user, user_key};
 
-/// Events and users that `server` serves, and those that it does not.
-async fn divided(
-    cluster: &RedisCluster,
-    server: &RedisServer,
-) -> ([Vec<EventId>; 2], [Vec<UserId>; 2]) {
-    let (mut events, mut users) = <([Vec<EventId>; 2], [Vec<UserId>; 2])>::default();
-    for number in 0..20 {
-        let (event, user) = (event(number), user(number));
-        let is_its = cluster.primary_of(&event_key(&event)).await.port() == server.port();
-        events[usize::from(!is_its)].push(event);
-        let is_its = cluster.primary_of(&user_key(&user)).await.port() == server.port();
-        users[usize::from(!is_its)].push(user);
-    }
-    (events, users)
+/// Whether `server` serves a key.
+async fn serves(cluster: &RedisCluster, server: &RedisServer, key: &str) -> bool {
+    cluster.primary_of(key).await.port() == server.port()
 }
 
 /// The caller never repeats it.
@@ -32,7 +21,16 @@ async fn what_a_failed_batch_has_done_shows_in_both_directions() {
     let cluster = RedisCluster::start().await;
     let store = open(&cluster.url()).await;
     let lost = cluster.primary_of(&event_key(&event(0))).await;
-    let ([dead, alive], [_, users]) = divided(&cluster, lost).await;
+    let (mut dead, mut alive, mut users) = (Vec::new(), Vec::new(), Vec::new());
+    for (event, user) in (0..20).map(|number| (event(number), user(number))) {
+        match serves(&cluster, lost, &event_key(&event)).await {
+            true => dead.push(event),
+            false => alive.push(event),
+        }
+        if !serves(&cluster, lost, &user_key(&user)).await {
+            users.push(user);
+        }
+    }
     lost.kill().await;
     let mut batch = vec![Write::rsvp(users[0].clone(), dead[0].clone())];
     for user in &users {

@@ -73,5 +73,5 @@ pub(crate) async fn another<'a>(cluster: &'a RedisCluster, key: &str) -> &'a Red
     let primaries = cluster.primaries().await;
     let own = cluster.primary_of(key).await.port();
     let at = primaries.iter().position(|primary| primary.port() == own).unwrap();
-    primaries[(at + 1) % primaries.len()]
+    primaries.into_iter().cycle().nth(at + 1).unwrap()
 }

@@ -45,6 +45,32 @@ async fn no_acknowledged_write_is_lost_over_twenty_crashes_with_appendfsync_alwa
     assert_whole(&store).await;
 }
 
+/// Nothing is promoted meanwhile, so that whatever a node had acknowledged must come back with it.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn no_acknowledged_write_is_lost_when_the_nodes_of_a_cluster_come_back() {
+    let mut random = random();
+    let nodes = RedisServer::builder().setting("cluster-replica-no-failover", "yes");
+    let cluster = nodes.persistence(Persistence::Always).start_cluster().await;
+    let store = open(&cluster.url()).await;
+    assert_eq!(store.durability(), Durability::Always);
+    let writers = Writers::start(Arc::new(store.clone()), 12, &mut random);
+    for node in cluster.primaries().await {
+        writers.acknowledge(50).await;
+        sleep(Duration::from_millis(random.random_range(0..200))).await;
+        node.kill().await;
+        sleep(Duration::from_millis(random.random_range(0..200))).await;
+        node.start_again().await;
+        cluster.wait_healthy().await;
+        writers.acknowledge(50).await;
+    }
+    let (acknowledged, gap) = (writers.acknowledged(), writers.longest_gap());
+    let ledger = writers.stop().await;
+    println!("{acknowledged} writes acknowledged over 3 crashes, {gap:?} without any");
+    // Writers who gave a failed write up may have left one direction without the other.
+    println!("{:?}", store.reconcile().await.unwrap());
+    check(&store, &ledger).await;
+}
+
 /// How much may be lost is the server's affair, so it is printed and not asserted.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn with_appendfsync_everysec_a_store_goes_on_after_each_crash() {

@@ -15,8 +15,8 @@ use rsvp_redis::RedisStore;
 use rsvp_testkit::ledger::{Writers, check};
 use rsvp_testkit::servers::RedisCluster;
 use support::mover::{Move, Told, another};
-use support::{event, event_key, open, random, user, user_key};
-use tokio::time::Instant;
+use support::{LIMIT, event, event_key, open, random, user, user_key};
+use tokio::time::{Instant, sleep};
 
 /// Writes and reads one pair without end, and counts the calls and those that failed.
 async fn watch(store: RedisStore, stop: Arc<AtomicBool>) -> (u64, u64, Duration) {
@@ -24,9 +24,8 @@ async fn watch(store: RedisStore, stop: Arc<AtomicBool>) -> (u64, u64, Duration)
     let (mut calls, mut failed, mut longest) = (0, 0, Duration::ZERO);
     let mut known = true;
     while !stop.load(Ordering::SeqCst) {
-        for write in
-            [Write::rsvp(user.clone(), event.clone()), Write::cancel(user.clone(), event.clone())]
-        {
+        for write in [Write::rsvp, Write::cancel] {
+            let (write, first) = (write(user.clone(), event.clone()), Instant::now());
             loop {
                 let began = Instant::now();
                 let answer = store.write_batch(std::slice::from_ref(&write)).await;
@@ -40,9 +39,11 @@ async fn watch(store: RedisStore, stop: Arc<AtomicBool>) -> (u64, u64, Duration)
                     }
                     Err(error) => {
                         assert!(error.is_retryable(), "{error:?}");
+                        assert!(first.elapsed() < LIMIT, "it fails for ever: {error:?}");
                         println!("{error}");
                         known &= error.effect() == Effect::NotApplied;
                         failed += 1;
+                        sleep(Duration::from_millis(5)).await;
                     }
                 }
             }

@@ -16,7 +16,7 @@ use tokio::time::{Instant, timeout};
 
 use crate::RedisConfig;
 use crate::config::DEFAULT_PORT;
-use crate::error::{ConnectError, Failure, loss};
+use crate::error::{ConnectError, Failure, loss, refusal};
 
 /// How long a server is believed to be the primary that it said it is.
 const TRUSTED_ROLE: Duration = Duration::from_millis(100);
@@ -38,7 +38,8 @@ pub(crate) struct Connection {
 }
 
 impl Connection {
-    /// Sends commands in one piece and returns an answer to each.
+    /// Sends commands in one piece and returns an answer to each, and whether the server was found
+    /// to be demoted after them.
     pub(crate) async fn send(
         &self,
         mut pipeline: Pipeline,
@@ -72,15 +73,19 @@ impl Connection {
     }
 
     fn believe(&self, role: Option<Value>, asked: Instant) -> Result<(), Failure> {
-        if let (Some(Value::Array(role)), Some(at)) = (role, &self.primary_at) {
-            if role.first() == Some(&Value::BulkString(b"master".to_vec())) {
-                *at.lock().unwrap_or_else(PoisonError::into_inner) = asked;
-                return Ok(());
+        match (role, &self.primary_at) {
+            (Some(Value::Array(role)), Some(at)) => {
+                if role.first() == Some(&Value::BulkString(b"master".to_vec())) {
+                    *at.lock().unwrap_or_else(PoisonError::into_inner) = asked;
+                    return Ok(());
+                }
+                let kind = redis::ErrorKind::Server(redis::ServerErrorKind::ReadOnly);
+                Err(Failure::ReadOnly((kind, "the server is a replica by now").into()))
             }
-            let demoted = (redis::ErrorKind::Server(redis::ServerErrorKind::ReadOnly), "a replica");
-            return Err(Failure::ReadOnly(demoted.into()));
+            // Without the right to ask.
+            (Some(Value::ServerError(error)), _) => Err(refusal(error.into())),
+            _ => Err(Failure::Unreadable("an answer to ROLE that is none")),
         }
-        Err(Failure::Unreadable("an answer to ROLE that is none"))
     }
 
     /// Nobody gets it any more; calls that are under way may finish.
@@ -97,8 +102,7 @@ impl Connection {
 pub(crate) struct Answers {
     /// One value a command.
     pub(crate) values: Vec<Value>,
-    /// Why what was read means nothing: the server is not the primary any more. A write speaks for
-    /// itself, since only a primary takes it.
+    /// Why what was read means nothing: the server is not the primary any more.
     pub(crate) stale: Option<Failure>,
 }
 

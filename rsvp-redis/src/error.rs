@@ -27,6 +27,8 @@ pub(crate) enum Failure {
     Rejected(RedisError),
     /// A command failed where others before it had gone through, and will again.
     Partly(RedisError),
+    /// Done by a server that was found to be a replica afterwards.
+    Demoted(RedisError),
     /// The connection was lost at an unknown moment.
     Lost(RedisError),
     /// There was no answer in time.
@@ -86,6 +88,7 @@ impl Failure {
             | Self::ReadOnly(_)
             | Self::Rejected(_) => Effect::NotApplied,
             Self::Partly(_)
+            | Self::Demoted(_)
             | Self::Lost(_)
             | Self::TimedOut(_)
             | Self::NotReplicated(_)
@@ -96,7 +99,14 @@ impl Failure {
     /// Whether the connection should not be used again, nor those beside it: they are as dead, or
     /// lead to a server that is not the primary any more.
     pub(crate) fn evicts(&self) -> bool {
-        matches!(self, Self::Lost(_) | Self::TimedOut(_) | Self::ReadOnly(_) | Self::Unreadable(_))
+        matches!(
+            self,
+            Self::Demoted(_)
+                | Self::Lost(_)
+                | Self::TimedOut(_)
+                | Self::ReadOnly(_)
+                | Self::Unreadable(_)
+        )
     }
 
     /// Whether another look at who serves what may help, and what was refused may be sent again.
@@ -124,6 +134,7 @@ impl Failure {
             | Self::Ask(error)
             | Self::NotNow(error)
             | Self::ReadOnly(error)
+            | Self::Demoted(error)
             | Self::Lost(error) => Error::unavailable(operation, effect, Some(error.into())),
             Self::Rejected(error) | Self::Partly(error) => {
                 Error::backend(operation, effect, false, error)

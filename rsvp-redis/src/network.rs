@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 use std::fmt;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::time::Duration;
 
@@ -37,6 +38,8 @@ pub(crate) struct Network {
     nodes: Mutex<HashMap<String, Arc<Node>>>,
     /// When the topology was last asked for.
     refreshed: AsyncMutex<Option<Instant>>,
+    /// Counts those times.
+    turn: AtomicUsize,
 }
 
 impl Network {
@@ -51,6 +54,7 @@ impl Network {
             topology: RwLock::new(Arc::new(topology)),
             nodes: Mutex::default(),
             refreshed: AsyncMutex::new(None),
+            turn: AtomicUsize::new(0),
         };
         if cluster {
             network.refresh(Operation::Open).await?;
@@ -174,28 +178,39 @@ impl Network {
             return Ok(());
         }
         let asked = Instant::now();
-        let mut answer = ask_any(self.known()).await;
-        if answer.is_err() {
-            let configured = self.config.hosts.iter().filter_map(|host| self.node(host));
-            answer = ask_any(configured.take(ASKED).collect()).await;
-        }
+        let asking = self.candidates().into_iter().map(|node| ask(node).boxed());
+        let answer = select_ok(asking).await;
         // Also if nobody answered: those who waited would only find out the same, one by one.
         *refreshed = Some(asked);
-        let ranges = answer.map_err(|failure| failure.into_error(operation))?;
+        let (ranges, _) = answer.map_err(|failure| failure.into_error(operation))?;
         let topology = Topology::of(&ranges, |host| self.node(host));
         self.forget_all_but(&topology);
         *self.topology.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(topology);
         Ok(())
     }
 
-    /// Some of the nodes that serve something.
-    fn known(&self) -> Vec<Arc<Node>> {
-        self.topology().nodes.iter().take(ASKED).cloned().collect()
+    /// Nodes to ask: some that are known and some that are configured, others each time, so that
+    /// it does not depend on a few.
+    fn candidates(&self) -> Vec<Arc<Node>> {
+        let topology = self.topology();
+        let turn = self.turn.fetch_add(1, Ordering::Relaxed);
+        let mut candidates: Vec<Arc<Node>> =
+            rotated(&topology.nodes, turn).take(ASKED / 2).cloned().collect();
+        let configured = rotated(&self.config.hosts, turn).filter_map(|host| self.node(host));
+        for node in configured {
+            if candidates.len() >= ASKED {
+                break;
+            }
+            if !candidates.iter().any(|own| Arc::ptr_eq(own, &node)) {
+                candidates.push(node);
+            }
+        }
+        candidates
     }
 
     /// The node at an address, with the connections that it has.
     fn node(&self, host: &Host) -> Option<Arc<Node>> {
-        let host = Host { port: host.port.or(Some(DEFAULT_PORT)), ..host.clone() };
+        let host = with_port(host);
         let mut nodes = self.nodes.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(node) = nodes.get(&host.to_string()) {
             return Some(Arc::clone(node));
@@ -205,10 +220,20 @@ impl Network {
         Some(node)
     }
 
+    /// The configured ones stay, since they are asked again.
     fn forget_all_but(&self, topology: &Topology) {
+        let configured: Vec<_> =
+            self.config.hosts.iter().map(|host| with_port(host).to_string()).collect();
         let mut nodes = self.nodes.lock().unwrap_or_else(PoisonError::into_inner);
-        nodes.retain(|_, node| topology.nodes.iter().any(|kept| Arc::ptr_eq(kept, node)));
+        nodes.retain(|address, node| {
+            configured.contains(address)
+                || topology.nodes.iter().any(|kept| Arc::ptr_eq(kept, node))
+        });
     }
+}
+
+fn with_port(host: &Host) -> Host {
+    Host { port: host.port.or(Some(DEFAULT_PORT)), ..host.clone() }
 }
 
 /// What travels to one node in one piece.
@@ -243,13 +268,9 @@ fn divide(
     (pieces, not_served)
 }
 
-/// The answer of the first of the nodes that has one.
-async fn ask_any(nodes: Vec<Arc<Node>>) -> Result<Vec<(u16, u16, Host)>, Failure> {
-    if nodes.is_empty() {
-        return Err(Failure::NotServed);
-    }
-    let asking = nodes.into_iter().map(|node| ask(node).boxed());
-    select_ok(asking).await.map(|(ranges, _)| ranges)
+/// All of them, from another one on each turn.
+fn rotated<T>(all: &[T], turn: usize) -> impl Iterator<Item = &T> {
+    all.iter().cycle().skip(turn % all.len().max(1)).take(all.len())
 }
 
 async fn ask(node: Arc<Node>) -> Result<Vec<(u16, u16, Host)>, Failure> {
@@ -265,5 +286,33 @@ async fn ask(node: Arc<Node>) -> Result<Vec<(u16, u16, Host)>, Failure> {
 impl fmt::Debug for Network {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Network").field("nodes", &self.topology().nodes).finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn every_node_is_asked_in_turn() {
+        let url = "redis+cluster://c0,c1,c2,c3,c4,c5,n0";
+        let config = Arc::new(RedisConfig::from_url(url).unwrap());
+        let node = |host: &Host| Node::new(&config, vec![host.clone()]).ok().map(Arc::new);
+        let host = |number| Host { name: format!("n{number}"), port: Some(DEFAULT_PORT) };
+        let ranges: Vec<_> = (0..10).map(|number| (number, number, host(number))).collect();
+        let network = Network {
+            topology: RwLock::new(Arc::new(Topology::of(&ranges, node))),
+            config: Arc::clone(&config),
+            nodes: Mutex::default(),
+            refreshed: AsyncMutex::new(None),
+            turn: AtomicUsize::new(0),
+        };
+        let mut asked = std::collections::BTreeSet::new();
+        for _ in 0..10 {
+            let candidates = network.candidates();
+            assert_eq!(candidates.len(), ASKED);
+            asked.extend(candidates.iter().map(|node| node.address.clone()));
+        }
+        assert_eq!(asked.len(), 16, "{asked:?}");
     }
 }

@@ -13,8 +13,8 @@ use crate::node::Node;
 pub(crate) struct Unit {
     pub(crate) slot: u16,
     commands: Vec<Cmd>,
-    /// Whether it writes: it is done only when the replicas have it that were asked for.
-    waits: bool,
+    /// Whether it changes anything: then it is done when the replicas have it that were asked for.
+    writes: bool,
 }
 
 /// What a unit was answered.
@@ -29,17 +29,17 @@ pub(crate) struct Answer {
 impl Unit {
     /// Commands that read, or a single one.
     pub(crate) fn read(slot: u16, command: Cmd) -> Self {
-        Self { slot, commands: vec![command], waits: false }
+        Self { slot, commands: vec![command], writes: false }
     }
 
     /// Commands that read, with nothing between them.
     pub(crate) fn read_together(slot: u16, commands: Vec<Cmd>) -> Self {
-        Self { slot, commands, waits: false }
+        Self { slot, commands, writes: false }
     }
 
     /// Commands that write. Several happen all or not at all, with nothing between them.
     pub(crate) fn write(slot: u16, commands: Vec<Cmd>) -> Self {
-        Self { slot, commands, waits: true }
+        Self { slot, commands, writes: true }
     }
 
     fn is_transaction(&self) -> bool {
@@ -113,7 +113,7 @@ pub(crate) async fn send(
     asking: bool,
 ) -> Vec<Result<Answer, Failure>> {
     let replicas = node.config().wait_replicas;
-    let sent = if replicas > 0 && units.iter().any(|unit| unit.waits) {
+    let sent = if replicas > 0 && units.iter().any(|unit| unit.writes) {
         match node.lane().await {
             Ok(lane) => {
                 let patience = node.config().wait_timeout;
@@ -159,7 +159,12 @@ async fn send_on(
     let read = |unit: &Unit| {
         let own = answers.by_ref().take(unit.answers(asking)).collect();
         match &stale {
-            Some(failure) if !unit.waits => Err(failure.clone()),
+            Some(failure) if !unit.writes => Err(failure.clone()),
+            // It may have been done while the server was the primary, and then it must not be sent
+            // again, since its outcome would be another one; but it may be gone by now.
+            Some(Failure::ReadOnly(error)) => {
+                unit.answer(own, connection.server).and(Err(Failure::Demoted(error.clone())))
+            }
             _ => unit.answer(own, connection.server),
         }
     };

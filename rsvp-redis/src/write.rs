@@ -23,30 +23,29 @@ pub(crate) async fn apply(
     writes: &[Write],
 ) -> Result<Vec<bool>> {
     if network.config().cluster {
-        let (changed, failure) = change_events(network, keys, operation, writes).await;
+        let (changed, done, failure) = change_events(network, keys, operation, writes).await;
         // Also if a part failed: the users' side follows what went through, whether or not the
         // call is repeated.
-        let went = |(write, changed): (&Write, &Option<bool>)| changed.map(|_| write.clone());
-        let went = writes.iter().zip(&changed).filter_map(went).collect();
-        let settled = settle(network, keys, operation, went).await;
+        let settled = settle(network, keys, operation, done).await;
         if let Some(error) = failure {
             return Err(error);
         }
         settled.map_err(|error| error.with_effect(Effect::Unknown))?;
-        Ok(changed.into_iter().map(|changed| changed.unwrap_or(false)).collect())
+        Ok(changed)
     } else {
         change_both(network, keys, operation, writes).await
     }
 }
 
-/// In a cluster: a transaction for each part of an event, all at once. For each write whether it
-/// changed anything, if it went through; and what went wrong with the others.
+/// In a cluster: a transaction for each part of an event, all at once. Whether each write changed
+/// anything; those that certainly went through, on whichever replicas they are; and what went wrong
+/// with the others.
 async fn change_events(
     network: &Network,
     keys: &Keys,
     operation: Operation,
     writes: &[Write],
-) -> (Vec<Option<bool>>, Option<Error>) {
+) -> (Vec<bool>, Vec<Write>, Option<Error>) {
     let groups = Group::all(keys, writes.iter().enumerate());
     let unit = |group: &Group<'_>| {
         let mut commands = Vec::new();
@@ -54,18 +53,20 @@ async fn change_events(
         Unit::write(group.key.slot, commands)
     };
     let answers = network.run(operation, groups.iter().map(unit).collect()).await;
-    let mut changed = vec![None; writes.len()];
-    let mut failures = Vec::new();
+    let mut changed = vec![false; writes.len()];
+    let (mut done, mut failures) = (Vec::new(), Vec::new());
     for (group, answer) in groups.iter().zip(answers) {
         let read = answer.and_then(|answer| {
             let unreadable = Failure::Unreadable("an answer that no write has");
             group.read(&mut answer.values.into_iter(), &mut changed).ok_or(unreadable)
         });
+        if matches!(read, Ok(()) | Err(Failure::NotReplicated(_))) {
+            done.extend(group.places().filter_map(|place| writes.get(place).cloned()));
+        }
         failures.extend(read.err());
     }
-    let some_went = changed.iter().any(Option::is_some);
-    let failure = together(operation, some_went, failures);
-    (changed, failure)
+    let failure = together(operation, !done.is_empty(), failures);
+    (changed, done, failure)
 }
 
 /// On a single server: both directions in one transaction, so that they never differ.
@@ -87,7 +88,7 @@ async fn change_both(
     };
     let units = pieces.iter().zip(numbered.chunks(TRANSACTION)).map(unit).collect();
     let answers = all(operation, network.run(operation, units).await)?;
-    let mut changed = vec![None; writes.len()];
+    let mut changed = vec![false; writes.len()];
     for (groups, answer) in pieces.iter().zip(answers) {
         let mut values = answer.values.into_iter();
         for group in groups {
@@ -96,7 +97,7 @@ async fn change_both(
                 .ok_or_else(|| Error::corrupt(operation, "an answer that no write has"))?;
         }
     }
-    Ok(changed.into_iter().map(|changed| changed.unwrap_or(false)).collect())
+    Ok(changed)
 }
 
 /// The writes to one part of an event.
@@ -134,6 +135,11 @@ impl<'a> Group<'a> {
         groups
     }
 
+    /// The places of its writes.
+    fn places(&self) -> impl Iterator<Item = usize> {
+        self.rsvps.iter().chain(&self.cancels).map(|(place, _)| *place)
+    }
+
     fn actions(&self) -> [(&'static str, &[(usize, &'a UserId)]); 2] {
         [("SADD", &self.rsvps), ("SREM", &self.cancels)]
     }
@@ -158,15 +164,11 @@ impl<'a> Group<'a> {
     }
 
     /// Reads the answers to what [`append_to`](Self::append_to) appended.
-    fn read(
-        &self,
-        values: &mut impl Iterator<Item = Value>,
-        changed: &mut [Option<bool>],
-    ) -> Option<()> {
+    fn read(&self, values: &mut impl Iterator<Item = Value>, changed: &mut [bool]) -> Option<()> {
         for (name, users) in self.actions() {
             let adds = name == "SADD";
             if let [(place, _)] = users {
-                *changed.get_mut(*place)? = Some(flag(values.next()?)?);
+                *changed.get_mut(*place)? = flag(values.next()?)?;
             } else if !users.is_empty() {
                 let before = flags(values.next()?)?;
                 let Value::Int(count) = values.next()? else { return None };
@@ -175,7 +177,7 @@ impl<'a> Group<'a> {
                     return None;
                 }
                 for ((place, _), was) in users.iter().zip(before) {
-                    *changed.get_mut(*place)? = Some(was != adds);
+                    *changed.get_mut(*place)? = was != adds;
                 }
             }
         }

@@ -2,13 +2,20 @@
 
 #![allow(dead_code, reason = "each test crate uses its own part")]
 
+pub(crate) mod mover;
+pub(crate) mod prober;
+
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
+use futures_util::TryStreamExt;
 use rand::SeedableRng;
 use rand::rngs::StdRng;
-use rsvp_core::{EventId, UserId};
+use rsvp_core::{EventId, Rsvp, RsvpStoreExt, UserId, Write};
 use rsvp_redis::{RedisConfig, RedisStore};
+use rsvp_testkit::Model;
+use rsvp_testkit::ledger::Ledger;
+use rsvp_testkit::servers::ReplicatedRedis;
 use tokio::time::{sleep, timeout};
 
 /// More than anything here takes on a machine that is busy with other tests.
@@ -51,4 +58,36 @@ pub(crate) async fn eventually(what: &str, mut probe: impl AsyncFnMut() -> bool)
         }
     };
     assert!(timeout(LIMIT, asking).await.is_ok(), "waited {LIMIT:?} for {what}");
+}
+
+/// The URL of both servers of a pair.
+pub(crate) fn both(pair: &ReplicatedRedis) -> String {
+    let [first, second] = [pair.primary().port(), pair.replica().port()];
+    format!("redis://127.0.0.1:{first},127.0.0.1:{second}")
+}
+
+/// The key of an event that is not divided, with the prefix unless said otherwise.
+pub(crate) fn event_key(event: &EventId) -> String {
+    format!("rsvp:e:{{0:{event}}}")
+}
+
+pub(crate) fn user_key(user: &UserId) -> String {
+    format!("rsvp:u:{{{user}}}")
+}
+
+/// Mends what a fail-over has torn apart; then both directions and all counts must agree.
+pub(crate) async fn assert_reconcilable(store: &RedisStore, ledger: &Ledger) {
+    let mended = store.reconcile().await.unwrap();
+    println!("{mended:?}");
+    let mut model = Model::new();
+    for (pair, _) in ledger.iter() {
+        model.write(&Write::cancel(pair.user.clone(), pair.event.clone()));
+    }
+    let pairs: Vec<Rsvp> = store.scan().try_collect().await.unwrap();
+    for Rsvp { user, event } in pairs {
+        model.write(&Write::rsvp(user, event));
+    }
+    model.assert_held_by(store).await;
+    let again = store.reconcile().await.unwrap();
+    assert_eq!((again.missing, again.left_over), (0, 0), "nothing is left to mend");
 }

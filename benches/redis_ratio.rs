@@ -6,27 +6,79 @@
 //! ```
 //!
 //! Rounds of equal time alternate between the store (batches of 256 from 8 callers) and the by-hand
-//! way (256 tasks on one multiplexed connection, a pipelined pair of `SADD`s for each RSVP, one
-//! `SISMEMBER` for each question) on one server. The server is emptied before each way's turn at
-//! writing, so that neither works on what the other has left. Every written pair is of a new user. The counts of both ways must be
-//! what was written. It is done once with an append-only file that is
-//! written out every second, and once with one that is written out before each answer.
+//! way (256 tasks on one multiplexed connection, a pipelined pair of `SADD`s or `SREM`s for each
+//! write, one `SISMEMBER` for each question) on one server. Writes are compared twice:
+//!
+//! - known users: 200,000 of them, with five RSVPs each, come to one event or to 10,000 and cancel
+//!   again, so that what is stored keeps its size;
+//! - new users: every RSVP is of a user whom nobody knew, on a server that is emptied before each
+//!   way's turn. Each of them is a new key, which is most of the server's work and the same for both ways.
+//!
+//! It is done once with an append-only file that is written out every second, and once with one
+//! that is written out before each answer.
 #![allow(clippy::print_stdout, clippy::expect_used, reason = "output is what it is for")]
 
+use std::future::Future;
 use std::sync::Arc;
 use std::time::Duration;
 
-use rsvp_benches::{Alternation, Crowd, Keyspace, Pairs};
+use rsvp_benches::{Alternation, Crowd, Keyspace, Pairs, ServerTime, Tally, Town};
 use rsvp_core::{Consistency, Rsvp, RsvpStore};
 use rsvp_testkit::servers::Persistence;
 
 const BATCH: usize = 256;
 const CALLERS: usize = 8;
+const USERS: u64 = 200_000;
 
 /// Long enough to be measured, short enough for the two ways to work on sets of similar size.
 const TURN: Duration = Duration::from_secs(1);
 
-async fn writes(keyspace: &Keyspace, events: u64, alternation: Alternation) {
+/// How many elements, and how many a second.
+async fn counted(tally: impl Future<Output = Tally>, elements: usize) -> (f64, f64) {
+    let (tally, elements) = (tally.await, elements as f64);
+    (tally.calls as f64 * elements, tally.per_second() * elements)
+}
+
+/// All users are known, with five RSVPs each; they come to other events, or to another one, and cancel.
+async fn town(keyspace: &Keyspace, events: u64, alternation: Alternation) {
+    keyspace.start_over().await;
+    keyspace.load(&Arc::new(Pairs::of(10_000).with_users(USERS)), 5 * USERS).await;
+    let (ours, theirs) = (Arc::new(Town::of(USERS, events)), Arc::new(Town::of(USERS, events)));
+    let mut times = [ServerTime::default(); 2];
+    let [our_time, their_time] = &mut times;
+    let store = async |time| {
+        let (store, town) = (keyspace.store.clone(), ours.clone());
+        let tally = Crowd(CALLERS).during(time, move || {
+            let (store, writes) = (store.clone(), town.take(BATCH));
+            async move {
+                store.write_batch(&writes).await.expect("a batch");
+            }
+        });
+        our_time.meter(keyspace, counted(tally, BATCH)).await
+    };
+    let by_hand = async |time| {
+        let (by_hand, town) = (keyspace.by_hand.clone(), theirs.clone());
+        let tally = Crowd(Keyspace::TASKS).during(time, move || {
+            let (by_hand, writes) = (by_hand.clone(), town.take(1));
+            async move {
+                for write in &writes {
+                    by_hand.write(write).await;
+                }
+            }
+        });
+        their_time.meter(keyspace, counted(tally, 1)).await
+    };
+    let title = format!("writes of known users, {events} event(s)");
+    alternation.compare(&title, store, by_hand).await;
+    let [ours_each, theirs_each] = times.map(ServerTime::micros);
+    println!("the server's time for each: store {ours_each:.2} µs, by hand {theirs_each:.2} µs\n");
+    let present: Vec<Rsvp> = ours.present().collect();
+    let held = keyspace.store.has_rsvped_batch(&present, &Consistency::Strong).await;
+    assert!(held.expect("answers").into_iter().all(|held| held), "what the store was given");
+}
+
+/// All users are new, on an empty server.
+async fn newcomers(keyspace: &Keyspace, events: u64, alternation: Alternation) {
     let store = async |time| {
         keyspace.start_over().await;
         let (store, pairs) = (keyspace.store.clone(), Arc::new(Pairs::of(events)));
@@ -57,7 +109,7 @@ async fn writes(keyspace: &Keyspace, events: u64, alternation: Alternation) {
         });
         tally.await.per_second()
     };
-    let title = format!("written pairs, {events} event(s)");
+    let title = format!("writes of new users, {events} event(s)");
     alternation.compare(&title, store, by_hand).await;
 }
 
@@ -102,7 +154,8 @@ async fn main() {
     for persistence in [Persistence::EverySecond, Persistence::Always] {
         let keyspace = Keyspace::start(persistence).await;
         for events in [1, 10_000] {
-            writes(&keyspace, events, alternation.with_time(TURN)).await;
+            town(&keyspace, events, alternation.with_time(TURN)).await;
+            newcomers(&keyspace, events, alternation.with_time(TURN)).await;
             reads(&keyspace, events, 200_000, alternation.with_time(TURN)).await;
         }
     }

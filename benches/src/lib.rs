@@ -20,6 +20,7 @@ mod database;
 mod invocation;
 mod pairs;
 mod redis;
+mod town;
 
 pub use self::alternation::Alternation;
 pub use self::by_hand::ByHand;
@@ -27,4 +28,5 @@ pub use self::crowd::{Crowd, Tally};
 pub use self::database::Database;
 pub use self::invocation::Invocation;
 pub use self::pairs::Pairs;
-pub use self::redis::{Keyspace, RedisByHand};
+pub use self::redis::{Keyspace, RedisByHand, ServerTime};
+pub use self::town::Town;

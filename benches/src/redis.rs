@@ -1,12 +1,13 @@
 //! A Redis server with both ways on it.
 
+use std::future::Future;
 use std::sync::Arc;
 use std::time::Duration;
 
 use redis::aio::MultiplexedConnection;
 use redis::io::tcp::TcpSettings;
 use redis::{AsyncConnectionConfig, Client, IntoConnectionInfo, cmd, pipe};
-use rsvp_core::{EventId, Rsvp, RsvpStore};
+use rsvp_core::{Action, EventId, Rsvp, RsvpStore, Write};
 use rsvp_redis::{RedisConfig, RedisStore};
 use rsvp_testkit::servers::{Persistence, RedisServer};
 
@@ -16,7 +17,7 @@ use crate::{Crowd, Pairs};
 /// pipelined pair of `SADD`s, or one `SISMEMBER` or `SCARD`, for each RSVP or question, on one
 /// multiplexed connection.
 ///
-/// Nothing makes the two sets agree when writers meet; it has no cancel and no reconnecting. All of that is in its favour.
+/// Nothing makes the two sets agree when writers meet; and it does not reconnect. All of that is in its favour.
 #[derive(Clone, Debug)]
 pub struct RedisByHand {
     connection: MultiplexedConnection,
@@ -34,13 +35,25 @@ impl RedisByHand {
     }
 
     /// Adds a pair; whether it was new.
-    pub async fn rsvp(&self, Rsvp { user, event }: &Rsvp) -> bool {
+    pub async fn rsvp(&self, pair: &Rsvp) -> bool {
+        self.change("SADD", pair).await
+    }
+
+    /// Makes a write; whether it changed anything.
+    pub async fn write(&self, Write { action, rsvp }: &Write) -> bool {
+        match action {
+            Action::Rsvp => self.change("SADD", rsvp).await,
+            Action::Cancel => self.change("SREM", rsvp).await,
+        }
+    }
+
+    async fn change(&self, command: &str, Rsvp { user, event }: &Rsvp) -> bool {
         let mut pair = pipe();
-        pair.cmd("SADD").arg(format!("event:{event}")).arg(user.as_str());
-        pair.cmd("SADD").arg(format!("user:{user}")).arg(event.as_str());
+        pair.cmd(command).arg(format!("event:{event}")).arg(user.as_str());
+        pair.cmd(command).arg(format!("user:{user}")).arg(event.as_str());
         let answers = pair.query_async(&mut self.connection.clone()).await;
-        let (added, _): (bool, bool) = answers.expect("an RSVP by hand");
-        added
+        let (changed, _): (bool, bool) = answers.expect("a write by hand");
+        changed
     }
 
     /// Whether the pair exists.
@@ -55,6 +68,34 @@ impl RedisByHand {
         let mut question = cmd("SCARD");
         question.arg(format!("event:{event}"));
         question.query_async(&mut self.connection.clone()).await.expect("a count by hand")
+    }
+}
+
+/// What the server's main thread, of which there is one, spends on an element.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct ServerTime {
+    seconds: f64,
+    elements: f64,
+}
+
+impl ServerTime {
+    /// Runs `work`, which returns how many elements it did, and how many that is a second; the
+    /// latter is passed on.
+    pub async fn meter(
+        &mut self,
+        keyspace: &Keyspace,
+        work: impl Future<Output = (f64, f64)>,
+    ) -> f64 {
+        let before = keyspace.server_time().await;
+        let (elements, per_second) = work.await;
+        self.seconds += keyspace.server_time().await - before;
+        self.elements += elements;
+        per_second
+    }
+
+    /// Microseconds for each element.
+    pub fn micros(self) -> f64 {
+        self.seconds * 1e6 / self.elements
     }
 }
 
@@ -121,6 +162,16 @@ impl Keyspace {
     /// Removes everything.
     pub async fn start_over(&self) {
         self.server.flush().await;
+    }
+
+    /// The seconds of processor time that the server's main thread has had.
+    pub async fn server_time(&self) -> f64 {
+        let info = self.command(&["INFO", "cpu"]).await;
+        let seconds = info.lines().filter_map(|line| {
+            let (name, value) = line.trim_end().split_once(':')?;
+            value.parse::<f64>().ok().filter(|_| name.ends_with("_main_thread"))
+        });
+        seconds.sum()
     }
 
     /// The bytes of memory that are in use.

@@ -98,6 +98,9 @@ impl RedisConfig {
         if cluster && database != 0 {
             return Err(wrong("names a database, which a cluster has not"));
         }
+        if url.user().is_some() && url.password().is_none() {
+            return Err(wrong("names a user without a password"));
+        }
         let mut config = Self {
             hosts: url.hosts().to_vec(),
             cluster,
@@ -313,6 +316,7 @@ mod tests {
             ("redis://u:hunter2@h/hunter2", "url"),
             ("redis://u:hunter2@h/-1", "url"),
             ("redis+cluster://u:hunter2@h/1", "url"),
+            ("redis://hunter2@h", "url"),
             ("redis://h?hunter2=1", "url"),
             ("redis://:hunter2@h?prefix=a{b", "prefix"),
             ("redis://:hunter2@h?prefix=", "prefix"),

@@ -16,7 +16,7 @@ use tokio::time::{Instant, timeout};
 
 use crate::RedisConfig;
 use crate::config::DEFAULT_PORT;
-use crate::error::{ConnectError, Failure, loss, refusal};
+use crate::error::{ConnectError, Failure, loss, refusal, refused};
 
 /// How long a server is believed to be the primary that it said it is.
 const TRUSTED_ROLE: Duration = Duration::from_millis(100);
@@ -31,6 +31,8 @@ pub(crate) struct Connection {
     response_timeout: Duration,
     /// Names the server's process. The cursors of its `SCAN` commands are its own.
     pub(crate) server: u64,
+    /// When it was made.
+    pub(crate) born: Instant,
     closed: Arc<AtomicBool>,
     /// When the server last said that it is a primary; nothing in a cluster, where replicas
     /// redirect reads too.
@@ -75,7 +77,7 @@ impl Connection {
     fn believe(&self, role: Option<Value>, asked: Instant) -> Result<(), Failure> {
         match (role, &self.primary_at) {
             (Some(Value::Array(role)), Some(at)) => {
-                if role.first() == Some(&Value::BulkString(b"master".to_vec())) {
+                if is_primary(&role) {
                     *at.lock().unwrap_or_else(PoisonError::into_inner) = asked;
                     return Ok(());
                 }
@@ -162,45 +164,45 @@ impl Dialer {
             .set_pipeline_buffer_size(BUFFERED_REQUESTS)
             .set_push_sender(on_push);
         let driver = client.get_multiplexed_async_connection_with_config(&options).await;
-        let mut driver = driver.map_err(ConnectError::Failed)?;
-        let asked = Instant::now();
+        let mut driver = driver.map_err(refused)?;
+        let born = Instant::now();
         let server = self.introduce(&mut driver).await?;
-        let primary_at = (!self.config.cluster).then(|| Arc::new(Mutex::new(asked)));
+        let primary_at = (!self.config.cluster).then(|| Arc::new(Mutex::new(born)));
         let response_timeout = self.config.response_timeout;
-        Ok(Connection { driver, response_timeout, server, closed, primary_at })
+        Ok(Connection { driver, response_timeout, server, born, closed, primary_at })
     }
 
     /// Asks the server who it is, and whether it does.
     async fn introduce(&self, driver: &mut MultiplexedConnection) -> Result<u64, ConnectError> {
-        let mut info = String::new();
-        for section in ["server", "replication"] {
-            let answer: RedisResult<String> = cmd("INFO").arg(section).query_async(driver).await;
-            info.push_str(&answer.map_err(ConnectError::Failed)?);
-        }
+        let info: RedisResult<String> = cmd("INFO").arg("server").query_async(driver).await;
+        let info = info.map_err(refused)?;
         let field = |name| {
             let mut fields = info.lines().filter_map(|line| line.trim_end().split_once(':'));
             fields.find(|(field, _)| *field == name).map(|(_, value)| value)
         };
         match (field("redis_mode"), self.config.cluster) {
-            (Some("cluster"), false) => {
-                return Err(ConnectError::OtherMode(
-                    "the server is a node of a cluster: redis+cluster://",
-                ));
-            }
-            (Some("standalone"), true) => {
-                return Err(ConnectError::OtherMode(
-                    "the server is not a node of a cluster: redis://",
-                ));
-            }
+            (Some("cluster"), false) => return Err(ConnectError::OtherMode(CLUSTER)),
+            (Some("standalone"), true) => return Err(ConnectError::OtherMode(NO_CLUSTER)),
             _ => {}
         }
-        if !self.config.cluster && field("role") != Some("master") {
-            return Err(ConnectError::ReadOnly);
+        if !self.config.cluster {
+            let role: RedisResult<Vec<Value>> = cmd("ROLE").query_async(driver).await;
+            if !is_primary(&role.map_err(refused)?) {
+                return Err(ConnectError::ReadOnly);
+            }
         }
         // 160 bits as hexadecimal digits, of which the first 64 name it well enough.
         let run_id = field("run_id").and_then(|id| id.get(..16));
         run_id.and_then(|id| u64::from_str_radix(id, 16).ok()).ok_or(ConnectError::Anonymous)
     }
+}
+
+const CLUSTER: &str = "the server is a node of a cluster, whose URL begins with redis+cluster://";
+const NO_CLUSTER: &str = "the server is not a node of a cluster; its URL begins with redis://";
+
+/// Whether an answer to `ROLE` is that of a primary.
+fn is_primary(role: &[Value]) -> bool {
+    role.first() == Some(&Value::BulkString(b"master".to_vec()))
 }
 
 impl fmt::Debug for Dialer {

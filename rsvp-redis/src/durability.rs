@@ -1,5 +1,7 @@
 //! What a server keeps of what it acknowledges.
 
+use std::sync::Arc;
+
 use redis::{Cmd, Value, cmd};
 
 use crate::network::Network;
@@ -18,7 +20,8 @@ pub enum Durability {
     Unknown,
     /// Snapshots: a restart loses what is newer than the last one.
     Snapshots,
-    /// An append-only file that is written out each second or so.
+    /// An append-only file that is written out each second or so; with `appendfsync no` whenever the
+    /// system does, half a minute perhaps.
     EverySecond,
     /// An append-only file that is written out before a write is acknowledged.
     Always,
@@ -27,7 +30,7 @@ pub enum Durability {
 /// Asks every primary, and logs a warning about those that keep nothing or may evict RSVPs.
 ///
 /// A server that does not answer this may still do for everything else.
-pub(crate) async fn check(network: &Network) -> Durability {
+pub(crate) async fn check(network: &Arc<Network>) -> Durability {
     let mut least = Durability::Always;
     for node in &network.topology().nodes {
         let config = |name: &str| cmd("CONFIG").arg("GET").arg(name).to_owned();
@@ -36,6 +39,7 @@ pub(crate) async fn check(network: &Network) -> Durability {
             config("appendfsync"),
             config("save"),
             config("maxmemory-policy"),
+            config("no-appendfsync-on-rewrite"),
             cmd("INFO").arg("persistence").to_owned(),
         ];
         let units: Vec<_> = questions.into_iter().map(|question| Unit::read(0, question)).collect();
@@ -44,8 +48,12 @@ pub(crate) async fn check(network: &Network) -> Durability {
             .into_iter()
             .map(|answer| answer.ok().and_then(|answer| setting(answer.values.into_iter().next()?)))
             .collect();
-        let [append, fsync, save, policy, info] = answers.as_slice() else { continue };
-        let durability = durability(append, fsync, save, info);
+        let [append, fsync, save, policy, lax, info] = answers.as_slice() else { continue };
+        let durability = match durability(append, fsync, save, info) {
+            // Nothing is written out while the file is rewritten.
+            Durability::Always if lax.as_deref() == Some("yes") => Durability::EverySecond,
+            durability => durability,
+        };
         let address = &node.address;
         if durability == Durability::Nothing {
             tracing::warn!(

@@ -109,7 +109,8 @@ impl Failure {
         )
     }
 
-    /// Whether another look at who serves what may help, and what was refused may be sent again.
+    /// Whether it was refused before any effect, for a reason that another look at who serves what
+    /// may show a way around.
     pub(crate) fn is_elsewhere(&self) -> bool {
         match self {
             Self::NotConnected(_)
@@ -117,9 +118,24 @@ impl Failure {
             | Self::Moved(_)
             | Self::Ask(_)
             | Self::ReadOnly(_) => true,
-            Self::NotNow(error) => {
-                matches!(error.kind(), ErrorKind::Server(ServerErrorKind::TryAgain))
-            }
+            Self::NotNow(error) => matches!(
+                error.kind(),
+                ErrorKind::Server(
+                    ServerErrorKind::TryAgain
+                        | ServerErrorKind::ClusterDown
+                        | ServerErrorKind::MasterDown
+                        | ServerErrorKind::BusyLoading
+                )
+            ),
+            _ => false,
+        }
+    }
+
+    /// Whether the same node will serve it in a moment: a part of what is asked for is on its way
+    /// to another one.
+    pub(crate) fn passes(&self) -> bool {
+        match self {
+            Self::NotNow(error) => error.kind() == ServerErrorKind::TryAgain.into(),
             _ => false,
         }
     }
@@ -172,8 +188,26 @@ pub(crate) enum ConnectError {
     OtherMode(&'static str),
     #[error("the server does not say who it is; the user needs the command INFO")]
     Anonymous,
+    #[error("the server refused the login or the questions after it: {code}")]
+    Refused { code: String, permanent: bool },
     #[error("could not connect")]
     Failed(#[source] RedisError),
+}
+
+/// What went wrong with a login. A server may repeat what it was sent, the password too, so of
+/// what it says only the code is kept.
+pub(crate) fn refused(error: RedisError) -> ConnectError {
+    let permanent = match error.kind() {
+        ErrorKind::Io | ErrorKind::InvalidClientConfig | ErrorKind::Client => {
+            return ConnectError::Failed(error);
+        }
+        ErrorKind::AuthenticationFailed
+        | ErrorKind::RESP3NotSupported
+        | ErrorKind::Server(ServerErrorKind::NoPerm) => true,
+        _ => matches!(error.code(), Some("WRONGPASS" | "NOAUTH")),
+    };
+    let code = error.code().unwrap_or(error.category()).to_owned();
+    ConnectError::Refused { code, permanent }
 }
 
 impl ConnectError {
@@ -182,16 +216,8 @@ impl ConnectError {
         match self {
             Self::TimedOut(_) | Self::ReadOnly => false,
             Self::OtherMode(_) | Self::Anonymous => true,
-            Self::Failed(error) => match error.kind() {
-                ErrorKind::AuthenticationFailed
-                | ErrorKind::InvalidClientConfig
-                | ErrorKind::RESP3NotSupported => true,
-                ErrorKind::Extension => {
-                    matches!(error.code(), Some("WRONGPASS" | "NOAUTH"))
-                }
-                ErrorKind::Server(ServerErrorKind::NoPerm) => true,
-                _ => false,
-            },
+            Self::Refused { permanent, .. } => *permanent,
+            Self::Failed(error) => error.kind() == ErrorKind::InvalidClientConfig,
         }
     }
 }

@@ -87,7 +87,9 @@ mod keys;
 mod listing;
 mod network;
 mod node;
+mod pieces;
 mod reconcile;
+mod removal;
 mod settle;
 mod store;
 #[cfg(feature = "tls")]

@@ -1,6 +1,7 @@
 //! Pages of one set or hash, by `SSCAN` and `HSCAN`.
 
 use std::hash::{DefaultHasher, Hash, Hasher};
+use std::sync::Arc;
 
 use redis::{Value, cmd};
 use rsvp_core::{Error, Operation, Result};
@@ -44,7 +45,7 @@ pub(crate) struct Listed {
 /// At most `limit` members from `position` on, in one round trip, or two if the server is another
 /// one by now.
 pub(crate) async fn list(
-    network: &Network,
+    network: &Arc<Network>,
     operation: Operation,
     (key, kind): (&Key, Kind),
     mut position: Position,

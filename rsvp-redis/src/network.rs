@@ -2,15 +2,16 @@
 
 use std::collections::HashMap;
 use std::fmt;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::time::Duration;
 
 use futures_util::FutureExt;
 use futures_util::future::{join_all, select_ok};
-use redis::Pipeline;
+use redis::{Pipeline, cmd};
 use rsvp_core::url::Host;
 use rsvp_core::{Operation, Result};
+use tokio::runtime::Handle;
 use tokio::sync::Mutex as AsyncMutex;
 use tokio::time::{Instant, sleep};
 
@@ -18,6 +19,7 @@ use crate::RedisConfig;
 use crate::config::DEFAULT_PORT;
 use crate::error::{Failure, connect_error};
 use crate::node::Node;
+use crate::pieces::{Answered, Detour, Detours, divide};
 use crate::topology::{Topology, parse_slots};
 use crate::unit::{Answer, Unit, send};
 
@@ -25,10 +27,10 @@ use crate::unit::{Answer, Unit, send};
 const REDIRECTIONS: u32 = 5;
 /// How long to wait before that where waiting helps, growing with each time.
 const PAUSE: Duration = Duration::from_millis(20);
+/// How old a topology may be for those who look for a way around.
+const FRESH: Duration = Duration::from_millis(50);
 /// The nodes that are asked at once for the topology.
 const ASKED: usize = 6;
-/// The most units that travel in one piece.
-const PIECE: usize = 1024;
 
 /// The servers.
 pub(crate) struct Network {
@@ -40,6 +42,8 @@ pub(crate) struct Network {
     refreshed: AsyncMutex<Option<Instant>>,
     /// Counts those times.
     turn: AtomicUsize,
+    /// Whether the servers are being looked at, on behalf of calls that were given up.
+    looking: AtomicBool,
 }
 
 impl Network {
@@ -55,9 +59,10 @@ impl Network {
             nodes: Mutex::default(),
             refreshed: AsyncMutex::new(None),
             turn: AtomicUsize::new(0),
+            looking: AtomicBool::new(false),
         };
         if cluster {
-            network.refresh(Operation::Open).await?;
+            network.refresh(Operation::Open, Duration::ZERO, &[]).await?;
         } else if let Some(node) = network.topology().nodes.first() {
             let connected = node.connection().await;
             connected.map_err(|failure| failure.into_error(Operation::Open))?;
@@ -80,38 +85,42 @@ impl Network {
     /// What was certainly refused is sent again to wherever it is served by then. What may have
     /// been done is not: its outcome would be another one.
     pub(crate) async fn run(
-        &self,
+        self: &Arc<Self>,
         operation: Operation,
         units: Vec<Unit>,
     ) -> Vec<Result<Answer, Failure>> {
+        let mut watch = Watch { network: self, over: false };
         let mut answers: Vec<Option<Result<Answer, Failure>>> = Vec::new();
         answers.resize_with(units.len(), || None);
         let mut todo: Vec<(usize, Unit)> = units.into_iter().enumerate().collect();
-        let mut asking = HashMap::new();
+        let mut detours = Detours::new();
         let began = Instant::now();
         for attempt in 0..=REDIRECTIONS {
             let last = attempt == REDIRECTIONS || began.elapsed() > self.config.response_timeout;
+            let topology = self.topology();
             let mut refused = Vec::new();
-            for (place, unit, answer) in self.round(todo, &asking).await {
-                if !last && answer.as_ref().is_err_and(Failure::is_elsewhere) {
-                    refused.push((place, unit, answer));
-                } else if let Some(given) = answers.get_mut(place) {
-                    *given = Some(answer);
+            for (place, unit, answer) in self.round(todo, &topology, &detours).await {
+                match answer {
+                    Err(failure) if !last && failure.is_elsewhere() => {
+                        refused.push((place, unit, failure));
+                    }
+                    answer => give(&mut answers, place, answer),
                 }
             }
             if refused.is_empty() {
                 break;
             }
-            asking = self.look_again(operation, &refused, attempt).await;
+            detours = self.look_again(operation, &topology, &refused, attempt).await;
             todo = Vec::new();
-            for (place, unit, answer) in refused {
-                if self.config.cluster || matches!(answer, Err(Failure::ReadOnly(_))) {
+            for (place, unit, failure) in refused {
+                if self.may_be_served(&failure, unit.slot, &topology) {
                     todo.push((place, unit));
-                } else if let Some(given) = answers.get_mut(place) {
-                    *given = Some(answer);
+                } else {
+                    give(&mut answers, place, Err(failure));
                 }
             }
         }
+        watch.over = true;
         answers.into_iter().map(|answer| answer.unwrap_or(Err(Failure::NotServed))).collect()
     }
 
@@ -119,12 +128,13 @@ impl Network {
     async fn round(
         &self,
         units: Vec<(usize, Unit)>,
-        asking: &HashMap<u16, Arc<Node>>,
+        topology: &Topology,
+        detours: &Detours,
     ) -> Vec<Answered> {
-        let (pieces, mut done) = divide(units, &self.topology(), asking);
-        let sending = pieces.into_iter().map(|(node, asking, piece)| async move {
+        let (pieces, mut done) = divide(units, topology, detours);
+        let sending = pieces.into_iter().map(|(detour, piece)| async move {
             let (places, units): (Vec<usize>, Vec<Unit>) = piece.into_iter().unzip();
-            let answers = send(&node, &units, asking).await;
+            let answers = send(&detour.node, &units, detour.asking).await;
             places
                 .into_iter()
                 .zip(units)
@@ -136,49 +146,82 @@ impl Network {
         done
     }
 
-    /// Finds out where the slots of refused units are served now. Those that are on their way are
-    /// to be asked for where they go, which is returned.
+    /// Finds out where the slots of refused units are served now, and returns where to go for
+    /// those that a node has sent elsewhere.
     async fn look_again(
         &self,
         operation: Operation,
-        refused: &[Answered],
+        topology: &Topology,
+        refused: &[(usize, Unit, Failure)],
         attempt: u32,
-    ) -> HashMap<u16, Arc<Node>> {
-        let mut asking = HashMap::new();
-        let (mut moved, mut waits) = (false, false);
-        for (_, unit, answer) in refused {
-            match answer {
-                Err(Failure::Ask(error)) => {
-                    let host = error.redirect_node().and_then(|(host, _)| host.parse().ok());
-                    if let Some(node) = host.and_then(|host| self.node(&host)) {
-                        asking.insert(unit.slot, node);
+    ) -> Detours {
+        let (mut detours, mut suspects) = (Detours::new(), Vec::new());
+        let (mut looks, mut waits) = (false, false);
+        for (_, unit, failure) in refused {
+            match failure {
+                Failure::Ask(error) | Failure::Moved(error) => {
+                    let asking = matches!(failure, Failure::Ask(_));
+                    if let Some(node) = error.redirect_node().and_then(|to| self.target(to.0)) {
+                        detours.insert(unit.slot, Detour { node, asking });
                     }
+                    looks |= !asking;
+                    waits |= attempt > 0;
                 }
-                Err(Failure::NotNow(_)) => waits = true,
-                _ => moved = true,
+                failure if failure.passes() => waits = true,
+                _ => {
+                    suspects.extend(topology.node_of(unit.slot).cloned());
+                    looks = true;
+                }
             }
         }
-        if moved && self.config.cluster {
+        if looks && self.config.cluster {
             // A failure shows when the units are sent again.
-            let _ = self.refresh(operation).await;
-            waits |= attempt > 0;
+            let _ = self.refresh(operation, FRESH, &suspects).await;
         }
         if waits {
             sleep(PAUSE * (attempt + 1)).await;
         }
-        asking
+        detours
     }
 
-    /// Asks several nodes who serves what, and believes the first that answers: what it has not
-    /// heard of yet, it redirects to. Those who come while others ask take what they get.
-    pub(crate) async fn refresh(&self, operation: Operation) -> Result<()> {
+    /// The node that a redirection names. One without a name is the one that sent it, where there
+    /// is nothing new to be had.
+    fn target(&self, address: &str) -> Option<Arc<Node>> {
+        let named = !address.starts_with([':', '?']);
+        address.parse().ok().filter(|_| named).and_then(|host| self.node(&host))
+    }
+
+    /// Whether what was refused by the node of the old `topology` may be taken now.
+    fn may_be_served(&self, failure: &Failure, slot: u16, topology: &Topology) -> bool {
+        match failure {
+            Failure::Ask(_) | Failure::Moved(_) => true,
+            // Another of the hosts may be the primary by now.
+            Failure::ReadOnly(_) if !self.config.cluster => true,
+            failure if failure.passes() => true,
+            _ => match (topology.node_of(slot), self.topology().node_of(slot)) {
+                (Some(before), Some(now)) => !Arc::ptr_eq(before, now),
+                (None, Some(_)) => true,
+                _ => false,
+            },
+        }
+    }
+
+    /// Asks several nodes who serves what, but not the `suspects` if there are others, and
+    /// believes the first that answers. Those who come while others ask, or who are content with
+    /// what was true so long ago, take what they get.
+    pub(crate) async fn refresh(
+        &self,
+        operation: Operation,
+        content: Duration,
+        suspects: &[Arc<Node>],
+    ) -> Result<()> {
         let wanted = Instant::now();
         let mut refreshed = self.refreshed.lock().await;
-        if refreshed.is_some_and(|at| at >= wanted) {
+        if refreshed.is_some_and(|at| at >= wanted || at.elapsed() < content) {
             return Ok(());
         }
         let asked = Instant::now();
-        let asking = self.candidates().into_iter().map(|node| ask(node).boxed());
+        let asking = self.candidates(suspects).into_iter().map(|node| ask(node).boxed());
         let answer = select_ok(asking).await;
         // Also if nobody answered: those who waited would only find out the same, one by one.
         *refreshed = Some(asked);
@@ -189,21 +232,40 @@ impl Network {
         Ok(())
     }
 
+    /// Finds out which servers do not answer any more, and who serves what instead.
+    async fn look_at_all(&self) {
+        let topology = self.topology();
+        let look = |node: &Arc<Node>| {
+            let node = Arc::clone(node);
+            async move {
+                let answers = send(&node, &[Unit::read(0, cmd("PING"))], false).await;
+                answers.iter().any(Result::is_err).then_some(node)
+            }
+        };
+        let silent = join_all(topology.nodes.iter().map(look)).await;
+        let silent: Vec<_> = silent.into_iter().flatten().collect();
+        if self.config.cluster && !silent.is_empty() {
+            // The next call finds out the same.
+            let _ = self.refresh(Operation::Ready, FRESH, &silent).await;
+        }
+    }
+
     /// Nodes to ask: some that are known and some that are configured, others each time, so that
     /// it does not depend on a few.
-    fn candidates(&self) -> Vec<Arc<Node>> {
+    fn candidates(&self, suspects: &[Arc<Node>]) -> Vec<Arc<Node>> {
         let topology = self.topology();
         let turn = self.turn.fetch_add(1, Ordering::Relaxed);
-        let mut candidates: Vec<Arc<Node>> =
-            rotated(&topology.nodes, turn).take(ASKED / 2).cloned().collect();
+        let known = rotated(&topology.nodes, turn).take(ASKED / 2).cloned();
         let configured = rotated(&self.config.hosts, turn).filter_map(|host| self.node(host));
-        for node in configured {
-            if candidates.len() >= ASKED {
-                break;
-            }
-            if !candidates.iter().any(|own| Arc::ptr_eq(own, &node)) {
+        let mut candidates: Vec<Arc<Node>> = Vec::new();
+        for node in known.chain(configured) {
+            if candidates.len() < ASKED && !candidates.iter().any(|own| Arc::ptr_eq(own, &node)) {
                 candidates.push(node);
             }
+        }
+        let is_suspect = |node: &Arc<Node>| suspects.iter().any(|one| Arc::ptr_eq(one, node));
+        if candidates.iter().any(|node| !is_suspect(node)) {
+            candidates.retain(|node| !is_suspect(node));
         }
         candidates
     }
@@ -236,36 +298,34 @@ fn with_port(host: &Host) -> Host {
     Host { port: host.port.or(Some(DEFAULT_PORT)), ..host.clone() }
 }
 
-/// What travels to one node in one piece.
-type Piece = (Arc<Node>, bool, Vec<(usize, Unit)>);
-/// A unit that has been answered, with its place in the call.
-type Answered = (usize, Unit, Result<Answer, Failure>);
+/// Leaves a look at the servers behind if a call is given up before it is over. A host whose
+/// patience is shorter than the timeouts would otherwise never find out that a server is silent.
+struct Watch<'a> {
+    network: &'a Arc<Network>,
+    over: bool,
+}
 
-/// Divides units by the nodes that serve them, or are asked for slots that are on their way.
-fn divide(
-    units: Vec<(usize, Unit)>,
-    topology: &Topology,
-    asking: &HashMap<u16, Arc<Node>>,
-) -> (Vec<Piece>, Vec<Answered>) {
-    let (mut pieces, mut not_served): (Vec<Piece>, Vec<Answered>) = Default::default();
-    let mut open: HashMap<(usize, bool), usize> = HashMap::new();
-    for (place, unit) in units {
-        let asked = asking.get(&unit.slot);
-        let Some(node) = asked.or_else(|| topology.node_of(unit.slot)) else {
-            not_served.push((place, unit, Err(Failure::NotServed)));
-            continue;
+impl Drop for Watch<'_> {
+    fn drop(&mut self) {
+        if self.over || self.network.looking.swap(true, Ordering::AcqRel) {
+            return;
+        }
+        let network = Arc::clone(self.network);
+        let look = async move {
+            network.look_at_all().await;
+            network.looking.store(false, Ordering::Release);
         };
-        let key = (Arc::as_ptr(node).addr(), asked.is_some());
-        let piece = open.get(&key).and_then(|at| pieces.get_mut(*at));
-        match piece.filter(|(_, _, units)| units.len() < PIECE) {
-            Some((_, _, units)) => units.push((place, unit)),
-            None => {
-                open.insert(key, pieces.len());
-                pieces.push((Arc::clone(node), asked.is_some(), vec![(place, unit)]));
-            }
+        match Handle::try_current() {
+            Ok(runtime) => drop(runtime.spawn(look)),
+            Err(_) => self.network.looking.store(false, Ordering::Release),
         }
     }
-    (pieces, not_served)
+}
+
+fn give<T>(answers: &mut [Option<T>], place: usize, answer: T) {
+    if let Some(given) = answers.get_mut(place) {
+        *given = Some(answer);
+    }
 }
 
 /// All of them, from another one on each turn.
@@ -306,10 +366,11 @@ mod tests {
             nodes: Mutex::default(),
             refreshed: AsyncMutex::new(None),
             turn: AtomicUsize::new(0),
+            looking: AtomicBool::new(false),
         };
         let mut asked = std::collections::BTreeSet::new();
         for _ in 0..10 {
-            let candidates = network.candidates();
+            let candidates = network.candidates(&[]);
             assert_eq!(candidates.len(), ASKED);
             asked.extend(candidates.iter().map(|node| node.address.clone()));
         }

@@ -11,6 +11,7 @@ use deadpool::managed::{
 use futures_util::FutureExt;
 use futures_util::future::{BoxFuture, Shared};
 use rsvp_core::url::Host;
+use tokio::time::Instant;
 
 use crate::RedisConfig;
 use crate::connection::{Connection, Dialer};
@@ -92,18 +93,18 @@ impl Node {
         })
     }
 
-    /// Closes what is open, since it leads to a server that is dead or not the primary any more.
-    pub(crate) fn evict(&self) {
+    /// Closes the connections that were there when something was `sent` that failed: they lead to
+    /// a server that is dead or not the primary any more. Those that were made since may not.
+    pub(crate) fn evict(&self, sent: Instant) {
         for slot in &self.shared {
             let slot = slot.lock().unwrap_or_else(PoisonError::into_inner);
-            if let Some(Ok(connection)) = slot.as_ref().and_then(Shared::peek) {
+            if let Some(Ok(connection)) = slot.as_ref().and_then(Shared::peek)
+                && connection.born <= sent
+            {
                 connection.close();
             }
         }
-        self.lanes.retain(|connection, _| {
-            connection.close();
-            false
-        });
+        self.lanes.retain(|connection, _| connection.born > sent);
     }
 
     pub(crate) fn config(&self) -> &RedisConfig {

@@ -130,7 +130,7 @@ impl RedisStore {
             let look = |pair: &Rsvp| {
                 let key = keys.event(&pair.event, keys.part_of(&pair.user));
                 let is_in = cmd("SISMEMBER").arg(key.name).arg(pair.user.as_str()).to_owned();
-                Unit::read_together(key.slot, vec![is_in, self.is_listed(pair).1])
+                Unit::together(key.slot, vec![is_in, self.is_listed(pair).1])
             };
             let answers = self.ask(pairs.iter().map(look).collect()).await?;
             let sides =

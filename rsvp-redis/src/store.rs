@@ -15,13 +15,13 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use crate::cursor::{Reader, Writer};
 use crate::error::Failure;
-use crate::keys::{Keys, Kind};
-use crate::listing::{Position, list, text};
+use crate::keys::{Key, Keys, Kind};
+use crate::listing::{Position, list};
 use crate::network::Network;
 use crate::settle::read_truth;
-use crate::unit::Unit;
+use crate::unit::{Answer, Unit};
 use crate::walk::Walk;
-use crate::write::{all, apply, user_side};
+use crate::write::{all, apply};
 use crate::{Durability, RedisConfig, durability};
 
 /// The tags of the cursors of the listings.
@@ -47,7 +47,7 @@ pub struct RedisStore {
 }
 
 struct Inner {
-    network: Network,
+    network: Arc<Network>,
     keys: Keys,
     in_flight: Arc<Semaphore>,
     durability: Durability,
@@ -66,7 +66,7 @@ impl RedisStore {
     pub async fn open(config: RedisConfig) -> Result<Self> {
         let keys = Keys::new(&config.prefix, config.event_spread);
         let in_flight = Arc::new(Semaphore::new(config.max_in_flight));
-        let network = Network::open(Arc::new(config)).await?;
+        let network = Arc::new(Network::open(Arc::new(config)).await?);
         check_layout(&network, &keys).await?;
         let durability = durability::check(&network).await;
         Ok(Self { inner: Arc::new(Inner { network, keys, in_flight, durability }) })
@@ -82,7 +82,7 @@ impl RedisStore {
         self.inner.durability
     }
 
-    pub(crate) fn network(&self) -> &Network {
+    pub(crate) fn network(&self) -> &Arc<Network> {
         &self.inner.network
     }
 
@@ -107,102 +107,19 @@ impl RedisStore {
         running
             .unwrap_or_else(|error| Err(Error::backend(operation, Effect::Unknown, false, error)))
     }
-
-    /// Cancels up to `limit` RSVPs that `find` finds, and says how many went.
-    ///
-    /// What finds them is changed last, so that a removal which stopped can be taken up again.
-    async fn remove<F>(
-        &self,
-        operation: Operation,
-        find: impl FnOnce(Self) -> F + Send + 'static,
-    ) -> Result<RemovalStep>
-    where
-        F: Future<Output = Result<(Vec<Rsvp>, bool)>> + Send,
-    {
-        let permit = self.permit(operation)?;
-        let store = self.clone();
-        self.to_the_end(operation, async move {
-            let _permit = permit;
-            let (pairs, more) = find(store.clone()).await?;
-            let cancel = |pair: Rsvp| Write::cancel(pair.user, pair.event);
-            let writes: Vec<Write> = pairs.into_iter().map(cancel).collect();
-            let (network, keys) = (store.network(), store.keys());
-            if operation == Operation::RemoveEvent && network.config().cluster {
-                let users = user_side(keys, writes.iter());
-                let units =
-                    users.into_iter().map(|(key, command)| Unit::write(key.slot, vec![command]));
-                all(operation, network.run(operation, units.collect()).await)?;
-            }
-            let changed =
-                apply(network, keys, operation, FoldedBatch::new(&writes).finals()).await?;
-            let removed = changed.iter().filter(|changed| **changed).count() as u64;
-            Ok(RemovalStep { removed, more, token: SessionToken::new() })
-        })
-        .await
-    }
-
-    /// Up to `limit` RSVPs of an event, and whether there may be more.
-    async fn some_of_event(self, event: EventId, limit: usize) -> Result<(Vec<Rsvp>, bool)> {
-        let mut pairs = Vec::new();
-        for part in 0..self.keys().parts() {
-            let room = limit.saturating_sub(pairs.len());
-            if room == 0 {
-                return Ok((pairs, true));
-            }
-            let key = self.keys().event(&event, part);
-            let users = self.sample("SRANDMEMBER", &key, room, Operation::RemoveEvent).await?;
-            for user in users {
-                pairs.push(Rsvp::new(
-                    stored(Operation::RemoveEvent, UserId::new(user))?,
-                    event.clone(),
-                ));
-            }
-        }
-        let more = pairs.len() >= limit;
-        Ok((pairs, more))
-    }
-
-    async fn some_of_user(self, user: UserId, limit: usize) -> Result<(Vec<Rsvp>, bool)> {
-        let key = self.keys().user(&user);
-        let events = self.sample("HRANDFIELD", &key, limit, Operation::RemoveUser).await?;
-        let more = events.len() >= limit;
-        let pair = |event| {
-            Ok(Rsvp::new(user.clone(), stored(Operation::RemoveUser, EventId::new(event))?))
-        };
-        Ok((events.into_iter().map(pair).collect::<Result<_>>()?, more))
-    }
-
-    /// Up to `count` members, all different; all of them if there are fewer.
-    async fn sample(
-        &self,
-        command: &str,
-        key: &crate::keys::Key,
-        count: usize,
-        operation: Operation,
-    ) -> Result<Vec<String>> {
-        let unit = Unit::read(key.slot, cmd(command).arg(&key.name).arg(count).to_owned());
-        let answers = all(operation, self.network().run(operation, vec![unit]).await)?;
-        let value = answers.into_iter().next().and_then(|answer| answer.values.into_iter().next());
-        match value {
-            Some(Value::Array(members) | Value::Set(members)) => {
-                members.into_iter().map(|member| text(operation, member)).collect()
-            }
-            _ => Err(Error::corrupt(operation, "a sample that is none")),
-        }
-    }
 }
 
 /// An id from a key, which only something other than this library can have made illegal.
-fn stored<T>(operation: Operation, id: Result<T>) -> Result<T> {
+pub(crate) fn stored<T>(operation: Operation, id: Result<T>) -> Result<T> {
     id.map_err(|error| Error::corrupt(operation, format!("a stored id: {error}")))
 }
 
 /// The first store that is opened says how the keys are laid out, and all others must agree.
-async fn check_layout(network: &Network, keys: &Keys) -> Result<()> {
+async fn check_layout(network: &Arc<Network>, keys: &Keys) -> Result<()> {
     let (key, layout) = keys.layout();
     let set = cmd("SETNX").arg(&key.name).arg(&layout).to_owned();
     let get = cmd("GET").arg(&key.name).to_owned();
-    let unit = Unit::write(key.slot, vec![set, get]);
+    let unit = Unit::together(key.slot, vec![set, get]);
     let answers = all(Operation::Open, network.run(Operation::Open, vec![unit]).await)?;
     let found = answers.into_iter().next().and_then(|answer| answer.values.into_iter().nth(1));
     match found {
@@ -260,7 +177,7 @@ impl RsvpStore for RedisStore {
         };
         let units = events.iter().flat_map(|event| (0..parts).map(move |part| unit(event, part)));
         let answers = all(operation, self.network().run(operation, units.collect()).await)?;
-        let size = |answer: &crate::unit::Answer| match answer.values.first() {
+        let size = |answer: &Answer| match answer.values.first() {
             Some(Value::Int(size)) => u64::try_from(*size).ok(),
             _ => None,
         };
@@ -355,22 +272,27 @@ impl RsvpStore for RedisStore {
     /// Every primary must take a write, and every slot of a cluster have one.
     async fn ready(&self) -> Result<()> {
         let operation = Operation::Ready;
-        let _permit = self.permit(operation)?;
+        let permit = self.permit(operation)?;
         let topology = self.network().topology();
         let probe = |node| {
             let mut probes = (0..u32::MAX).map(|number| self.keys().probe(number));
             probes.find(|key| topology.node_of(key.slot).is_some_and(|own| Arc::ptr_eq(own, node)))
         };
-        let unit = |key: crate::keys::Key| {
+        let unit = |key: Key| {
             let add = cmd("SADD").arg(&key.name).arg("1").to_owned();
             Unit::write(key.slot, vec![add, cmd("DEL").arg(&key.name).to_owned()])
         };
         let units: Vec<Unit> = topology.nodes.iter().filter_map(probe).map(unit).collect();
         if !topology.is_complete() || units.is_empty() {
             // Another look may help the next time.
-            let _ = self.network().refresh(operation).await;
+            let _ = self.network().refresh(operation, Duration::ZERO, &[]).await;
             return Err(Failure::NotServed.into_error(operation));
         }
-        all(operation, self.network().run(operation, units).await).map(drop)
+        let store = self.clone();
+        self.to_the_end(operation, async move {
+            let _permit = permit;
+            all(operation, store.network().run(operation, units).await).map(drop)
+        })
+        .await
     }
 }

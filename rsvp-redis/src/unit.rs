@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use redis::{Cmd, Pipeline, RedisError, Value, cmd};
+use tokio::time::Instant;
 
 use crate::connection::{Answers, Connection};
 use crate::error::{Failure, refusal};
@@ -32,8 +33,8 @@ impl Unit {
         Self { slot, commands: vec![command], writes: false }
     }
 
-    /// Commands that read, with nothing between them.
-    pub(crate) fn read_together(slot: u16, commands: Vec<Cmd>) -> Self {
+    /// Commands with nothing between them, of which no replica has to know.
+    pub(crate) fn together(slot: u16, commands: Vec<Cmd>) -> Self {
         Self { slot, commands, writes: false }
     }
 
@@ -113,6 +114,7 @@ pub(crate) async fn send(
     asking: bool,
 ) -> Vec<Result<Answer, Failure>> {
     let replicas = node.config().wait_replicas;
+    let began = Instant::now();
     let sent = if replicas > 0 && units.iter().any(|unit| unit.writes) {
         match node.lane().await {
             Ok(lane) => {
@@ -130,7 +132,7 @@ pub(crate) async fn send(
     let answers =
         sent.unwrap_or_else(|failure| units.iter().map(|_| Err(failure.clone())).collect());
     if answers.iter().any(|answer| answer.as_ref().is_err_and(Failure::evicts)) {
-        node.evict();
+        node.evict(began);
     }
     answers
 }
@@ -152,8 +154,8 @@ async fn send_on(
         pipeline.add_command(wait);
     }
     let Answers { values, stale } = connection.send(pipeline, patience).await?;
-    if stale.is_some() {
-        node.evict();
+    if stale.as_ref().is_some_and(Failure::evicts) {
+        node.evict(connection.born);
     }
     let mut answers = values.into_iter();
     let read = |unit: &Unit| {
@@ -170,13 +172,16 @@ async fn send_on(
     };
     let mut read: Vec<_> = units.iter().map(read).collect();
     if replicas > 0 {
-        let have = match answers.next() {
-            Some(Value::Int(have)) => have,
-            _ => 0,
+        let failure = match answers.next() {
+            Some(Value::Int(have)) if have >= i64::from(replicas) => None,
+            Some(Value::Int(have)) => Some(Failure::NotReplicated(have)),
+            // Without the right to wait.
+            Some(Value::ServerError(error)) => Some(Failure::Partly(error.into())),
+            _ => Some(Failure::Unreadable("an answer to WAIT that is none")),
         };
-        if have < i64::from(replicas) {
+        if let Some(failure) = failure {
             for answer in read.iter_mut().filter(|answer| answer.is_ok()) {
-                *answer = Err(Failure::NotReplicated(have));
+                *answer = Err(failure.clone());
             }
         }
     }

@@ -1,19 +1,27 @@
 //! Walking over everything: the keys of each node, and what each holds.
 
 use std::hash::{DefaultHasher, Hash, Hasher};
+use std::sync::Arc;
+use std::time::Duration;
 
 use redis::{Value, cmd};
 use rsvp_core::{Cursor, Error, Operation, Result, Rsvp};
 
 use crate::cursor::{Reader, Writer};
+use crate::error::Failure;
 use crate::keys::{Key, Keys, Kind, Owner};
-use crate::listing::{Position, list, read_scan, scan_unit, take};
+use crate::listing::{Position, list, read_scan, scan_unit, take, text};
 use crate::network::Network;
-use crate::unit::Unit;
+use crate::node::Node;
+use crate::unit::{Answer, Unit, send};
 use crate::write::all;
 
 /// Keys that a node looks at in one step. Few enough that those which are done fit into a cursor.
 const KEYS: usize = 100;
+/// The most keys whose digests fit into a cursor. A step has about as many as are asked for, and
+/// would need very long chains in the server's table to have so many more; the rest is then listed
+/// again.
+const DONE: usize = 340;
 /// Steps over keys of one call, in which it may find none that it looks for.
 const STEPS: usize = 32;
 
@@ -36,7 +44,7 @@ struct Progress {
 
 /// A walk over the keys of a kind.
 pub(crate) struct Walk<'a> {
-    pub(crate) network: &'a Network,
+    pub(crate) network: &'a Arc<Network>,
     pub(crate) keys: &'a Keys,
     pub(crate) operation: Operation,
     pub(crate) kind: Kind,
@@ -59,11 +67,11 @@ impl Walk<'_> {
             None => Progress::default(),
         };
         if self.network.config().cluster {
-            self.network.refresh(self.operation).await?;
+            self.network.refresh(self.operation, Duration::ZERO, &[]).await?;
         }
         let topology = self.network.topology();
         if !topology.is_complete() {
-            return Err(crate::error::Failure::NotServed.into_error(self.operation));
+            return Err(Failure::NotServed.into_error(self.operation));
         }
         if progress.topology != topology.fingerprint() {
             progress = Progress { topology: topology.fingerprint(), ..Progress::default() };
@@ -93,16 +101,12 @@ impl Walk<'_> {
     }
 
     /// The keys of the step that is at work, in order.
-    async fn step(
-        &self,
-        node: &crate::node::Node,
-        progress: &mut Progress,
-    ) -> Result<(u64, Vec<(Owner, Key)>)> {
+    async fn step(&self, node: &Node, progress: &mut Progress) -> Result<(u64, Vec<(Owner, Key)>)> {
         loop {
             let mut scan = cmd("SCAN");
             scan.arg(progress.scan).arg("MATCH").arg(self.keys.pattern(self.kind));
             scan.arg("COUNT").arg(KEYS);
-            let answers = crate::unit::send(node, &[Unit::read(0, scan)], false).await;
+            let answers = send(node, &[Unit::read(0, scan)], false).await;
             let answer = all(self.operation, answers)?.into_iter().next();
             let answer = answer.ok_or_else(|| self.corrupt())?;
             if progress.server != answer.server {
@@ -120,7 +124,7 @@ impl Walk<'_> {
             let Ok([next, Value::Array(names)]) = <[Value; 2]>::try_from(parts) else {
                 return Err(self.corrupt());
             };
-            let next = crate::listing::text(self.operation, next)?;
+            let next = text(self.operation, next)?;
             let next = next.parse().map_err(|_| self.corrupt())?;
             let parse = |name: Value| match name {
                 Value::BulkString(name) => self.keys.parse(self.kind, &name),
@@ -202,7 +206,7 @@ impl Walk<'_> {
             |(_, key): &(Owner, Key)| Unit::read(key.slot, cmd(name).arg(&key.name).to_owned());
         let units = todo.iter().map(unit).collect();
         let answers = all(self.operation, self.network.run(self.operation, units).await)?;
-        let size = |answer: crate::unit::Answer| match answer.values.first() {
+        let size = |answer: Answer| match answer.values.first() {
             Some(Value::Int(size)) => usize::try_from(*size).map_err(|_| self.corrupt()),
             _ => Err(self.corrupt()),
         };
@@ -265,8 +269,8 @@ impl Walk<'_> {
             .small(progress.node)
             .number(progress.server)
             .number(progress.scan)
-            .small(progress.done.len().try_into().unwrap_or(u16::MAX));
-        for done in &progress.done {
+            .small(progress.done.len().min(DONE).try_into().unwrap_or(u16::MAX));
+        for done in progress.done.iter().take(DONE) {
             written = written.number(*done);
         }
         match &progress.current {

@@ -1,6 +1,7 @@
 //! Writing pairs, and what each changed.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use redis::{Cmd, Value, cmd};
 use rsvp_core::{Action, Effect, Error, Operation, Result, Rsvp, UserId, Write};
@@ -11,13 +12,13 @@ use crate::network::Network;
 use crate::settle::settle;
 use crate::unit::{Answer, Unit};
 
-/// Pairs that one transaction changes on a single server. It keeps everybody else waiting for about
-/// a millisecond.
+/// Pairs that one transaction changes at most. It keeps everybody else waiting for about a
+/// millisecond.
 const TRANSACTION: usize = 512;
 
 /// Applies writes, of which no two are of the same pair; whether each changed anything.
 pub(crate) async fn apply(
-    network: &Network,
+    network: &Arc<Network>,
     keys: &Keys,
     operation: Operation,
     writes: &[Write],
@@ -41,7 +42,7 @@ pub(crate) async fn apply(
 /// anything; those that certainly went through, on whichever replicas they are; and what went wrong
 /// with the others.
 async fn change_events(
-    network: &Network,
+    network: &Arc<Network>,
     keys: &Keys,
     operation: Operation,
     writes: &[Write],
@@ -71,7 +72,7 @@ async fn change_events(
 
 /// On a single server: both directions in one transaction, so that they never differ.
 async fn change_both(
-    network: &Network,
+    network: &Arc<Network>,
     keys: &Keys,
     operation: Operation,
     writes: &[Write],
@@ -83,7 +84,7 @@ async fn change_both(
         let mut commands = Vec::with_capacity(2 * piece.len());
         groups.iter().for_each(|group| group.append_to(&mut commands));
         let users = user_side(keys, piece.iter().map(|(_, write)| *write));
-        commands.extend(users.into_iter().map(|(_, command)| command));
+        commands.extend(users.into_iter().map(|(_, _, command)| command));
         Unit::write(0, commands)
     };
     let units = pieces.iter().zip(numbered.chunks(TRANSACTION)).map(unit).collect();
@@ -120,9 +121,12 @@ impl<'a> Group<'a> {
                 of_event.clear();
             }
             let part = keys.part_of(user);
-            let at = *of_event.entry(part).or_insert_with(|| {
+            let open = of_event.get(&part).copied();
+            let at = open.filter(|at| groups.get(*at).is_some_and(|group| !group.is_full()));
+            let at = at.unwrap_or_else(|| {
                 let key = keys.event(event, part);
                 groups.push(Self { key, rsvps: Vec::new(), cancels: Vec::new() });
+                of_event.insert(part, groups.len() - 1);
                 groups.len() - 1
             });
             if let Some(group) = groups.get_mut(at) {
@@ -133,6 +137,10 @@ impl<'a> Group<'a> {
             }
         }
         groups
+    }
+
+    fn is_full(&self) -> bool {
+        self.rsvps.len() + self.cancels.len() >= TRANSACTION
     }
 
     /// The places of its writes.
@@ -185,20 +193,22 @@ impl<'a> Group<'a> {
     }
 }
 
-/// One command for each user: for all events that were added, or removed.
+/// One command for each user, for all events that were added, or removed, with the places of the
+/// writes.
 pub(crate) fn user_side<'a>(
     keys: &Keys,
     writes: impl Iterator<Item = &'a Write>,
-) -> Vec<(Key, Cmd)> {
-    let mut commands: BTreeMap<(&UserId, bool), (Key, Cmd)> = BTreeMap::new();
-    for Write { action, rsvp: Rsvp { user, event } } in writes {
+) -> Vec<(Key, Vec<usize>, Cmd)> {
+    let mut commands: BTreeMap<(&UserId, bool), (Key, Vec<usize>, Cmd)> = BTreeMap::new();
+    for (place, Write { action, rsvp: Rsvp { user, event } }) in writes.enumerate() {
         let adds = *action == Action::Rsvp;
-        let (_, command) = commands.entry((user, adds)).or_insert_with(|| {
+        let (_, places, command) = commands.entry((user, adds)).or_insert_with(|| {
             let key = keys.user(user);
             let mut command = cmd(if adds { "HSET" } else { "HDEL" });
             command.arg(&key.name);
-            (key, command)
+            (key, Vec::new(), command)
         });
+        places.push(place);
         command.arg(event.as_str());
         if adds {
             command.arg("");
@@ -224,7 +234,7 @@ pub(crate) fn all(
 
 /// The failures of some parts of a call as one: its effect is unknown if any part `went` through
 /// or may have. Whether it is worth repeating is as with the worst of them.
-fn together(operation: Operation, went: bool, failures: Vec<Failure>) -> Option<Error> {
+pub(crate) fn together(operation: Operation, went: bool, failures: Vec<Failure>) -> Option<Error> {
     let unknown = went || failures.iter().any(|failure| failure.effect() == Effect::Unknown);
     let mut errors: Vec<_> =
         failures.into_iter().map(|failure| failure.into_error(operation)).collect();

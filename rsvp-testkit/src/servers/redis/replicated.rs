@@ -31,6 +31,15 @@ impl ReplicatedRedis {
             let primary = Node::start(&options, None);
             let replica = Node::start(&options, Some(primary.port()));
             wait_until("the replica to follow", SYNC_LIMIT, || replica.follows());
+            // Until it has acknowledged something, it is none to those who wait for it. A message to
+            // nobody is something.
+            primary.must(&["PUBLISH", "", ""]);
+            wait_until("the replica to acknowledge", SYNC_LIMIT, || {
+                let replica = primary.field(&["INFO", "replication"], "slave0");
+                replica.is_some_and(|replica| {
+                    replica.contains("state=online") && !replica.contains("offset=0,")
+                })
+            });
             [primary, replica].map(RedisServer::from)
         });
         Self { servers: servers.await, primary: AtomicUsize::new(0) }

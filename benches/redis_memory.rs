@@ -4,7 +4,8 @@
 //! cargo bench -p rsvp-benches --bench redis_memory
 //! ```
 //!
-//! 1,000,000 RSVPs of 200,000 users to 10,000 events, with ids of 13 bytes, both directions together.
+//! 1,000,000 RSVPs of 200,000 users to 10,000 events, with ids of 13 bytes, both directions
+//! together.
 #![allow(clippy::print_stdout, clippy::expect_used, reason = "output is what it is for")]
 
 use std::sync::Arc;

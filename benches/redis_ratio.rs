@@ -12,7 +12,8 @@
 //! - known users: 200,000 of them, with five RSVPs each, come to one event or to 10,000 and cancel
 //!   again, so that what is stored keeps its size;
 //! - new users: every RSVP is of a user whom nobody knew, on a server that is emptied before each
-//!   way's turn. Each of them is a new key, which is most of the server's work and the same for both ways.
+//!   way's turn. Each of them is a new key, which is most of the server's work and the same for
+//!   both ways.
 //!
 //! It is done once with an append-only file that is written out every second, and once with one
 //! that is written out before each answer.
@@ -39,7 +40,8 @@ async fn counted(tally: impl Future<Output = Tally>, elements: usize) -> (f64, f
     (tally.calls as f64 * elements, tally.per_second() * elements)
 }
 
-/// All users are known, with five RSVPs each; they come to other events, or to another one, and cancel.
+/// All users are known, with five RSVPs each; they come to other events, or to another one, and
+/// cancel.
 async fn town(keyspace: &Keyspace, events: u64, alternation: Alternation) {
     keyspace.start_over().await;
     keyspace.load(&Arc::new(Pairs::of(10_000).with_users(USERS)), 5 * USERS).await;

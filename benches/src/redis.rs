@@ -17,7 +17,8 @@ use crate::{Crowd, Pairs};
 /// pipelined pair of `SADD`s, or one `SISMEMBER` or `SCARD`, for each RSVP or question, on one
 /// multiplexed connection.
 ///
-/// Nothing makes the two sets agree when writers meet; and it does not reconnect. All of that is in its favour.
+/// Nothing makes the two sets agree when writers meet; and it does not reconnect. All of that is in
+/// its favour.
 #[derive(Clone, Debug)]
 pub struct RedisByHand {
     connection: MultiplexedConnection,

@@ -6,8 +6,8 @@ use rsvp_core::{Rsvp, UserId, Write};
 
 use crate::Pairs;
 
-/// A stream of writes by a fixed number of users: each RSVPs once, to one of a number of events, and
-/// when all have, each cancels that, and so on.
+/// A stream of writes by a fixed number of users: each RSVPs once, to one of a number of events,
+/// and when all have, each cancels that, and so on.
 #[derive(Debug)]
 pub struct Town {
     events: u64,

@@ -178,8 +178,8 @@ impl RedisConfig {
     /// one; 1 unless said otherwise.
     ///
     /// The parts fall on the nodes as keys do, by hash: a few parts per primary spread an event
-    /// over most of them. A count, a list and a removal ask every part. It cannot change while there are
-    /// RSVPs: a store that is opened with another one is refused.
+    /// over most of them. A count, a list and a removal ask every part. It cannot change while
+    /// there are RSVPs: a store that is opened with another one is refused.
     ///
     /// # Errors
     ///

@@ -31,8 +31,8 @@ pub(crate) struct Position {
 pub(crate) struct Part {
     /// The last member that has been listed.
     pub(crate) last: String,
-    /// A digest of all up to it, to see whether the next answer begins the same. None if the
-    /// answer held everything, so that whatever is not after the last has been listed or was not there.
+    /// A digest of all up to it, to see whether the next answer begins the same. None if the answer
+    /// held everything, so that whatever is not after the last has been listed or was not there.
     pub(crate) digest: Option<u64>,
 }
 

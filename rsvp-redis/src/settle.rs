@@ -88,9 +88,10 @@ fn yes_or_no(answer: Answer, count: usize) -> Result<Vec<bool>, Failure> {
 /// Makes the users' side as `writes` say, looks at the truth again, and goes on with what has
 /// changed meanwhile.
 ///
-/// Whoever changes the truth settles it afterwards. So the last one who wrote a pair to the
-/// users' side has seen a truth that nobody has changed since, or that somebody is about to
-/// settle: when all are done, both sides agree. Nobody has to wait for anybody, and no clock or version is involved.
+/// Whoever changes the truth settles it afterwards. So the last one who wrote a pair to the users'
+/// side has seen a truth that nobody has changed since, or that somebody is about to settle: when
+/// all are done, both sides agree. Nobody has to wait for anybody, and no clock or version is
+/// involved.
 ///
 /// Where some of it fails, the rest is settled all the same.
 pub(crate) async fn settle(

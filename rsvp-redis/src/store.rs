@@ -35,8 +35,8 @@ const SCAN: u8 = b's';
 /// [crate's documentation](crate), and [`durability`](Self::durability). Counts are exact: they
 /// are the sizes of the sets that are the truth.
 ///
-/// A batch costs one round trip on a single server, and three in a cluster (the events, the
-/// users, and a second look at the events), however long it is. Membership and counts cost one. All calls
+/// A batch costs one round trip on a single server, and three in a cluster (the events, the users,
+/// and a second look at the events), however long it is. Membership and counts cost one. All calls
 /// share a few connections; dropping a call leaves a write to finish.
 ///
 /// Every wait is bounded by the timeouts of its [`RedisConfig`]. Cloning is cheap and shares the
@@ -97,7 +97,8 @@ impl RedisStore {
     }
 
     /// Runs `work` on a task of its own, so that a caller who goes away leaves it to finish: a
-    /// write takes several steps, and a connection of its own must not be left in the middle of an answer.
+    /// write takes several steps, and a connection of its own must not be left in the middle of an
+    /// answer.
     pub(crate) async fn to_the_end<T: Send + 'static>(
         &self,
         operation: Operation,

@@ -55,8 +55,8 @@ pub(crate) struct Walk<'a> {
 impl Walk<'_> {
     /// At most `limit` pairs from the cursor on, and where to go on.
     ///
-    /// What is there during the whole walk is seen at least once. It begins again when any slot has been taken over by
-    /// another node, and begins a node again when that has been restarted.
+    /// What is there during the whole walk is seen at least once. It begins again when any slot has
+    /// been taken over by another node, and begins a node again when that has been restarted.
     pub(crate) async fn page(
         &self,
         cursor: Option<&Cursor>,

@@ -16,9 +16,17 @@ const SCHEMES: &[Scheme] = &[
     Scheme { name: "memory", feature: "memory", enabled: cfg!(feature = "memory") },
     Scheme { name: "postgres", feature: "postgres", enabled: cfg!(feature = "postgres") },
     Scheme { name: "redis", feature: "redis", enabled: cfg!(feature = "redis") },
-    Scheme { name: "rediss", feature: "redis", enabled: cfg!(feature = "redis") },
+    Scheme {
+        name: "rediss",
+        feature: "redis,tls",
+        enabled: cfg!(all(feature = "redis", feature = "tls")),
+    },
     Scheme { name: "redis+cluster", feature: "redis", enabled: cfg!(feature = "redis") },
-    Scheme { name: "rediss+cluster", feature: "redis", enabled: cfg!(feature = "redis") },
+    Scheme {
+        name: "rediss+cluster",
+        feature: "redis,tls",
+        enabled: cfg!(all(feature = "redis", feature = "tls")),
+    },
 ];
 
 /// Opens the store that `url` names.
@@ -27,8 +35,8 @@ const SCHEMES: &[Scheme] = &[
 /// |---|---|---|
 /// | `memory:` | `MemoryStore`, empty and this process's own | `memory` (default) |
 /// | `postgres://user:password@host:port/database?…` | `PostgresStore`; the parameters are those of `PostgresConfig::from_url` | `postgres` |
-/// | `redis://user:password@host:port/database?…`, `rediss://…` over TLS | `RedisStore` on one primary; the parameters are those of `RedisConfig::from_url` | `redis` |
-/// | `redis+cluster://user:password@host:port,host:port?…`, `rediss+cluster://…` over TLS | `RedisStore` on a Redis Cluster | `redis` |
+/// | `redis://user:password@host:port/database?…`, `rediss://…` over TLS | `RedisStore` on one primary; the parameters are those of `RedisConfig::from_url` | `redis`, for TLS `tls` as well |
+/// | `redis+cluster://user:password@host:port,host:port?…`, `rediss+cluster://…` over TLS | `RedisStore` on a Redis Cluster | `redis`, for TLS `tls` as well |
 ///
 /// ```
 /// use rsvp::{EventId, RsvpStoreExt, UserId};

@@ -60,10 +60,12 @@ impl RedisStore {
     /// # Errors
     ///
     /// [`Error::InvalidInput`] with the field `event_spread` if the data was written with another
-    /// one, [`Error::Unavailable`] if no primary can be reached, [`Error::Backend`] if the
-    /// credentials are wrong or the URL is for the other kind of server, otherwise what the
-    /// server reports.
+    /// one, or with the field `tls_ca` if that file cannot be read; [`Error::Unavailable`] if no
+    /// primary can be reached; [`Error::Backend`] if the credentials are wrong or the URL is for
+    /// the other kind of server; otherwise what the server reports.
     pub async fn open(config: RedisConfig) -> Result<Self> {
+        #[cfg(feature = "tls")]
+        crate::tls::check(config.tls_ca.as_deref())?;
         let keys = Keys::new(&config.prefix, config.event_spread);
         let in_flight = Arc::new(Semaphore::new(config.max_in_flight));
         let network = Arc::new(Network::open(Arc::new(config)).await?);

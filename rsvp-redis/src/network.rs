@@ -49,10 +49,13 @@ pub(crate) struct Network {
 impl Network {
     /// Connects, and in a cluster learns who serves what.
     pub(crate) async fn open(config: Arc<RedisConfig>) -> Result<Self> {
-        let no_node = |error| connect_error(Operation::Open, Arc::new(error));
-        let single = Node::new(&config, config.hosts.clone()).map_err(no_node)?;
         let cluster = config.cluster;
-        let topology = if cluster { Topology::of(&[], |_| None) } else { Topology::single(single) };
+        let topology = if cluster {
+            Topology::of(&[], |_| None)
+        } else {
+            let no_node = |error| connect_error(Operation::Open, Arc::new(error));
+            Topology::single(Node::new(&config, config.hosts.clone()).map_err(no_node)?)
+        };
         let network = Self {
             config,
             topology: RwLock::new(Arc::new(topology)),

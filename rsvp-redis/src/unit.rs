@@ -28,7 +28,7 @@ pub(crate) struct Answer {
 }
 
 impl Unit {
-    /// Commands that read, or a single one.
+    /// A command that reads.
     pub(crate) fn read(slot: u16, command: Cmd) -> Self {
         Self { slot, commands: vec![command], writes: false }
     }

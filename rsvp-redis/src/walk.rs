@@ -147,14 +147,13 @@ impl Walk<'_> {
     ) -> Result<()> {
         let known: Vec<u64> = keys.iter().map(digest).collect();
         progress.done.retain(|done| known.contains(done));
-        let (mut todo, sizes) = self.sizes(keys, progress).await?;
+        let (mut todo, mut sizes) = self.sizes(keys, progress).await?;
         // The key at work comes first.
         let current = progress.current.take();
         let current = current.and_then(|(key, position)| {
             let at = todo.iter().position(|todo| digest(todo) == key)?;
             Some((at, position))
         });
-        let mut sizes = sizes;
         let mut position = Position::default();
         if let Some((at, reached)) = current {
             todo.swap(0, at);

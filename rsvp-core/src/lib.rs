@@ -33,6 +33,7 @@ mod id;
 mod listing;
 mod operation;
 mod page;
+mod parts;
 mod pointer;
 mod rsvp;
 mod store;

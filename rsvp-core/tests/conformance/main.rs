@@ -1,0 +1,21 @@
+//! Every wrapper keeps the contract over the memory store, with a peer: another wrapper on the
+//! same data, as another process would have it.
+
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a panic is how a test fails")]
+
+use std::sync::Arc;
+
+use rsvp_core::RsvpStore;
+use rsvp_memory::MemoryStore;
+use rsvp_testkit::Subject;
+
+/// Two wrappers around one memory store.
+fn wrapped<W: RsvpStore + 'static>(wrap: impl Fn(Arc<MemoryStore>) -> W) -> Subject {
+    let store = Arc::new(MemoryStore::new());
+    Subject::from(wrap(store.clone())).with_peer(wrap(store))
+}
+
+/// The suite itself, over two handles of one memory store.
+mod unwrapped {
+    rsvp_testkit::conformance!(super::wrapped(|store| store));
+}

@@ -5,8 +5,9 @@ use std::future::Future;
 use futures_util::stream::BoxStream;
 
 use crate::{
-    BatchReceipt, Consistency, Count, Error, EventId, Operation, PageLimit, PageRequest, Receipt,
-    Removal, RemovalStep, Result, Rsvp, RsvpStore, UserId, Write, listing,
+    BatchReceipt, CoalesceConfig, CoalescedStore, Consistency, Count, Error, EventId, Operation,
+    PageLimit, PageRequest, Receipt, Removal, RemovalStep, Result, Rsvp, RsvpStore, UserId, Write,
+    listing,
 };
 
 /// What one does with a store; every [`RsvpStore`] has it, `dyn RsvpStore` included.
@@ -192,6 +193,14 @@ pub trait RsvpStoreExt: RsvpStore {
             while removal.take(self.remove_user_step(user, PageLimit::default()).await?) {}
             Ok(removal)
         }
+    }
+
+    /// Makes few large batches out of many small calls: see [`CoalescedStore`].
+    fn coalesced(self, config: CoalesceConfig) -> CoalescedStore<Self>
+    where
+        Self: Sized + 'static,
+    {
+        CoalescedStore::new(self, config)
     }
 }
 

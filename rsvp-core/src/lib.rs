@@ -25,6 +25,7 @@
 //! }
 //! ```
 
+mod coalesce;
 mod consistency;
 mod error;
 mod ext;
@@ -43,6 +44,7 @@ pub mod url;
 
 pub use async_trait::async_trait;
 
+pub use self::coalesce::{CoalesceConfig, CoalescedStore};
 pub use self::consistency::{Consistency, Count};
 pub use self::error::{Effect, Error, Result, Source};
 pub use self::ext::RsvpStoreExt;

@@ -151,7 +151,8 @@ mod tests {
 
     #[test]
     fn a_failed_read_took_no_effect_whatever_the_other_parts_did() {
-        let late = Error::timed_out(Operation::HasRsvped, std::time::Duration::ZERO, Effect::Unknown);
+        let late =
+            Error::timed_out(Operation::HasRsvped, std::time::Duration::ZERO, Effect::Unknown);
         assert_eq!(all([Ok(()), Err(late)]).unwrap_err().effect(), Effect::NotApplied);
     }
 }

@@ -19,3 +19,21 @@ fn wrapped<W: RsvpStore + 'static>(wrap: impl Fn(Arc<MemoryStore>) -> W) -> Subj
 mod unwrapped {
     rsvp_testkit::conformance!(super::wrapped(|store| store));
 }
+
+mod coalesced {
+    use rsvp_core::{CoalesceConfig, RsvpStoreExt};
+
+    rsvp_testkit::conformance!(super::wrapped(|store| store.coalesced(CoalesceConfig::default())));
+}
+
+/// One lane, batches of at most three entries, so that everything has to queue.
+mod coalesced_narrowly {
+    use rsvp_core::{CoalesceConfig, RsvpStoreExt};
+
+    fn narrow() -> CoalesceConfig {
+        let config = CoalesceConfig::default().with_lanes(1).unwrap();
+        config.with_concurrent_reads(1).unwrap().with_max_batch(3).unwrap()
+    }
+
+    rsvp_testkit::conformance!(super::wrapped(|store| store.coalesced(narrow())));
+}

@@ -1,0 +1,282 @@
+//! A queue whose calls go to the store in batches, a bounded number of batches at a time.
+
+use std::collections::VecDeque;
+use std::panic::AssertUnwindSafe;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use futures_util::FutureExt;
+use tokio::runtime::Handle;
+use tokio::sync::oneshot;
+use tokio_util::task::TaskTracker;
+use tokio_util::task::task_tracker::TaskTrackerToken;
+
+use crate::{Effect, Error, Operation, Result, RsvpStore, parts};
+
+/// What the calls of a lane become on the store.
+pub(super) trait Batch: 'static {
+    const OPERATION: Operation;
+    type Entry: Send + 'static;
+    type Answer: Send + 'static;
+    /// What a call wants beside its entries, such as how fresh its answer must be.
+    type Wish: Send + 'static;
+    /// What every call of a batch is given beside its answers.
+    type Token: Clone + Send + 'static;
+
+    /// Makes `wish` stand for both.
+    fn join(wish: &mut Self::Wish, other: Self::Wish);
+
+    /// Whether a call whose caller has gone need not be made.
+    fn may_be_skipped() -> bool {
+        !Self::OPERATION.is_write()
+    }
+
+    /// One call of the store, with an answer for each entry.
+    fn run<S: RsvpStore>(
+        store: &S,
+        entries: Vec<Self::Entry>,
+        wish: Self::Wish,
+    ) -> impl Future<Output = Answered<Self>> + Send;
+}
+
+type Answered<B> = Result<(Vec<<B as Batch>::Answer>, <B as Batch>::Token)>;
+
+/// A call that waits for its batch.
+struct Call<B: Batch + ?Sized> {
+    entries: Vec<B::Entry>,
+    wish: B::Wish,
+    reply: oneshot::Sender<Answered<B>>,
+}
+
+/// A queue of calls, and the tasks that take batches from it.
+pub(super) struct Lane<S, B: Batch> {
+    store: Arc<S>,
+    limits: Limits,
+    tasks: TaskTracker,
+    queue: Mutex<Queue<B>>,
+}
+
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Limits {
+    /// Batches that are in flight at once.
+    pub(super) width: usize,
+    /// Entries of a batch, unless one call has more.
+    pub(super) max_batch: usize,
+    /// Entries that wait or are in flight when a call is refused.
+    pub(super) max_pending: usize,
+}
+
+struct Queue<B: Batch> {
+    calls: VecDeque<Call<B>>,
+    /// Entries that wait, are in flight, or are about to be pushed.
+    pending: usize,
+    drivers: usize,
+    closed: bool,
+}
+
+impl<S: RsvpStore + 'static, B: Batch> Lane<S, B> {
+    pub(super) fn new(store: Arc<S>, limits: Limits, tasks: TaskTracker) -> Arc<Self> {
+        let queue = Queue { calls: VecDeque::new(), pending: 0, drivers: 0, closed: false };
+        Arc::new(Self { store, limits, tasks, queue: Mutex::new(queue) })
+    }
+
+    /// Makes room for a call of so many entries.
+    ///
+    /// A lane takes one more call as long as it is below its bound, however large the call is:
+    /// so a batch that is larger than the bound goes through when there is little else to do.
+    pub(super) fn admit(self: &Arc<Self>, entries: usize) -> Result<Place<S, B>> {
+        let mut queue = self.queue();
+        if queue.closed {
+            return Err(closed(B::OPERATION));
+        }
+        if queue.pending >= self.limits.max_pending {
+            return Err(Error::overloaded(B::OPERATION));
+        }
+        queue.pending += entries;
+        Ok(Place { lane: self.clone(), entries, _token: self.tasks.token() })
+    }
+
+    /// Refuses calls from now on; those that have a place are still made.
+    pub(super) fn close(&self) {
+        self.queue().closed = true;
+    }
+
+    pub(super) fn pending(&self) -> usize {
+        self.queue().pending
+    }
+
+    fn queue(&self) -> MutexGuard<'_, Queue<B>> {
+        // Nothing that panics runs under the lock.
+        self.queue.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Takes batches until there is nothing left to take.
+    async fn drive(self: Arc<Self>) {
+        let mut driver = Driver { lane: &self, in_flight: 0, finished: false };
+        while let Some(calls) = driver.next() {
+            // Whoever waits for one of these calls sees that its reply is gone.
+            let _ = AssertUnwindSafe(self.run(calls)).catch_unwind().await;
+        }
+    }
+
+    async fn run(&self, mut calls: Vec<Call<B>>) {
+        if B::may_be_skipped() {
+            calls.retain(|call| !call.reply.is_closed());
+        }
+        let (mut entries, mut replies) = (Vec::new(), Vec::with_capacity(calls.len()));
+        let mut wishes = None;
+        for mut call in calls {
+            replies.push((call.entries.len(), call.reply));
+            entries.append(&mut call.entries);
+            match &mut wishes {
+                None => wishes = Some(call.wish),
+                Some(wishes) => B::join(wishes, call.wish),
+            }
+        }
+        let Some(wish) = wishes else { return };
+        let asked = entries.len();
+        let answered = B::run(&*self.store, entries, wish).await.and_then(|(answers, token)| {
+            parts::expect_answers(B::OPERATION, asked, answers.len())?;
+            Ok((answers, token))
+        });
+        // A caller that has gone away needs no answer.
+        match answered {
+            Ok((answers, token)) => {
+                let mut answers = answers.into_iter();
+                for (entries, reply) in replies {
+                    let own = answers.by_ref().take(entries).collect();
+                    let _ = reply.send(Ok((own, token.clone())));
+                }
+            }
+            Err(error) => {
+                for (_, reply) in replies {
+                    let _ = reply.send(Err(error.clone()));
+                }
+            }
+        }
+    }
+}
+
+/// Room in a lane for one call. Dropped, it is room for others again.
+pub(super) struct Place<S: RsvpStore + 'static, B: Batch> {
+    lane: Arc<Lane<S, B>>,
+    entries: usize,
+    /// Whoever waits for the lane to drain waits for this call, too.
+    _token: TaskTrackerToken,
+}
+
+impl<S: RsvpStore + 'static, B: Batch> Place<S, B> {
+    /// Queues a call of as many entries as there is room for, on `runtime` if nobody drives the
+    /// lane, and returns what waits for its answer.
+    pub(super) fn call(
+        mut self,
+        runtime: &Handle,
+        entries: Vec<B::Entry>,
+        wish: B::Wish,
+    ) -> impl Future<Output = Answered<B>> + Send + use<S, B> {
+        let (reply, answer) = oneshot::channel();
+        let lane = self.lane.clone();
+        let mut queue = lane.queue();
+        // From now on the room is that of the call in the queue.
+        self.entries = 0;
+        queue.calls.push_back(Call { entries, wish, reply });
+        let idle = queue.drivers < lane.limits.width;
+        if idle {
+            queue.drivers += 1;
+        }
+        drop(queue);
+        if idle {
+            lane.tasks.spawn_on(lane.clone().drive(), runtime);
+        }
+        async move { answer.await.unwrap_or_else(|_| Err(lost(B::OPERATION))) }
+    }
+}
+
+impl<S: RsvpStore + 'static, B: Batch> Drop for Place<S, B> {
+    fn drop(&mut self) {
+        if self.entries > 0 {
+            self.lane.queue().pending -= self.entries;
+        }
+    }
+}
+
+/// A task that takes batches from a lane. Dropped in the middle, by a runtime that shuts down, it
+/// leaves the lane to the next.
+struct Driver<'a, S: RsvpStore + 'static, B: Batch> {
+    lane: &'a Lane<S, B>,
+    /// Entries of the batch that is on its way.
+    in_flight: usize,
+    finished: bool,
+}
+
+impl<S: RsvpStore + 'static, B: Batch> Driver<'_, S, B> {
+    /// The calls of the next batch, in the order in which they came.
+    fn next(&mut self) -> Option<Vec<Call<B>>> {
+        let mut queue = self.lane.queue();
+        queue.pending -= std::mem::take(&mut self.in_flight);
+        let mut batch = Vec::new();
+        while let Some(call) = queue.calls.front() {
+            let entries = self.in_flight + call.entries.len();
+            if !batch.is_empty() && entries > self.lane.limits.max_batch {
+                break;
+            }
+            self.in_flight = entries;
+            batch.extend(queue.calls.pop_front());
+        }
+        if batch.is_empty() {
+            queue.drivers -= 1;
+            self.finished = true;
+            return None;
+        }
+        Some(batch)
+    }
+}
+
+impl<S: RsvpStore + 'static, B: Batch> Drop for Driver<'_, S, B> {
+    fn drop(&mut self) {
+        if self.finished {
+            return;
+        }
+        let mut queue = self.lane.queue();
+        queue.pending -= self.in_flight;
+        queue.drivers -= 1;
+        if queue.drivers > 0 {
+            return;
+        }
+        let stranded = std::mem::take(&mut queue.calls);
+        queue.pending -= stranded.iter().map(|call| call.entries.len()).sum::<usize>();
+        drop(queue);
+        for call in stranded {
+            let _ = call.reply.send(Err(stopped(B::OPERATION)));
+        }
+    }
+}
+
+#[derive(Debug, thiserror::Error)]
+enum Failure {
+    #[error("the store was closed")]
+    Closed,
+    #[error("the store panicked, or the runtime that drove it was shut down")]
+    Lost,
+    #[error("the runtime that drove the queue was shut down")]
+    Stopped,
+    #[error("calls are coalesced on a Tokio runtime, and there is none here")]
+    NoRuntime,
+}
+
+pub(super) fn closed(operation: Operation) -> Error {
+    Error::backend(operation, Effect::NotApplied, false, Failure::Closed)
+}
+
+fn lost(operation: Operation) -> Error {
+    Error::unavailable(operation, Effect::Unknown, Some(Failure::Lost.into()))
+}
+
+fn stopped(operation: Operation) -> Error {
+    Error::unavailable(operation, Effect::NotApplied, Some(Failure::Stopped.into()))
+}
+
+/// The runtime that the caller is on.
+pub(super) fn runtime(operation: Operation) -> Result<Handle> {
+    let none = |_| Error::backend(operation, Effect::NotApplied, false, Failure::NoRuntime);
+    Handle::try_current().map_err(none)
+}

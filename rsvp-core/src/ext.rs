@@ -5,9 +5,9 @@ use std::future::Future;
 use futures_util::stream::BoxStream;
 
 use crate::{
-    BatchReceipt, CoalesceConfig, CoalescedStore, Consistency, Count, Error, EventId, Operation,
-    PageLimit, PageRequest, Receipt, Removal, RemovalStep, Result, Rsvp, RsvpStore, UserId, Write,
-    listing,
+    BatchReceipt, CoalesceConfig, CoalescedStore, Consistency, Count, CountCache, CountCacheConfig,
+    Error, EventId, Operation, PageLimit, PageRequest, Receipt, Removal, RemovalStep, Result, Rsvp,
+    RsvpStore, UserId, Write, listing,
 };
 
 /// What one does with a store; every [`RsvpStore`] has it, `dyn RsvpStore` included.
@@ -201,6 +201,14 @@ pub trait RsvpStoreExt: RsvpStore {
         Self: Sized + 'static,
     {
         CoalescedStore::new(self, config)
+    }
+
+    /// Answers counts from memory where they may be older: see [`CountCache`].
+    fn count_cached(self, config: CountCacheConfig) -> CountCache<Self>
+    where
+        Self: Sized,
+    {
+        CountCache::new(self, config)
     }
 }
 

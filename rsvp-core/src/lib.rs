@@ -27,6 +27,7 @@
 
 mod coalesce;
 mod consistency;
+mod count_cache;
 mod error;
 mod ext;
 mod fold;
@@ -46,6 +47,7 @@ pub use async_trait::async_trait;
 
 pub use self::coalesce::{CoalesceConfig, CoalescedStore};
 pub use self::consistency::{Consistency, Count};
+pub use self::count_cache::{CountCache, CountCacheConfig};
 pub use self::error::{Effect, Error, Result, Source};
 pub use self::ext::RsvpStoreExt;
 pub use self::fold::FoldedBatch;

@@ -37,3 +37,22 @@ mod coalesced_narrowly {
 
     rsvp_testkit::conformance!(super::wrapped(|store| store.coalesced(narrow())));
 }
+
+mod count_cached {
+    use rsvp_core::{CountCacheConfig, RsvpStoreExt};
+
+    rsvp_testkit::conformance!(super::wrapped(
+        |store| store.count_cached(CountCacheConfig::default())
+    ));
+}
+
+/// Room for a single event, so that entries come and go.
+mod count_cached_narrowly {
+    use rsvp_core::{CountCacheConfig, RsvpStoreExt};
+
+    fn narrow() -> CountCacheConfig {
+        CountCacheConfig::default().with_capacity(1).unwrap()
+    }
+
+    rsvp_testkit::conformance!(super::wrapped(|store| store.count_cached(narrow())));
+}

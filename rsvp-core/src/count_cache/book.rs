@@ -1,0 +1,156 @@
+//! The counts that are kept, and what writes make of them.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use moka::sync::Cache;
+use tokio::sync::OwnedRwLockReadGuard;
+use tokio::time::{Instant, timeout_at};
+
+use super::entry::{Change, Entry, Tick};
+use crate::{Action, EventId, Outcome, Write};
+
+/// How long a write waits for a read of its count to end, and a read for the writes.
+///
+/// Rarely used up: a read is a round trip. A store that hangs must not make its counts hold up its
+/// writes, nor the other way round; what overlaps then is known to.
+pub(super) const PATIENCE: Duration = Duration::from_millis(50);
+
+/// The counts of the events that are asked for.
+pub(super) struct Book {
+    entries: Cache<EventId, Arc<Entry>>,
+    ticks: AtomicU64,
+    /// When counts last changed that nobody named.
+    changed_anywhere: AtomicU64,
+}
+
+impl Book {
+    pub(super) fn new(capacity: u64) -> Self {
+        let (ticks, changed_anywhere) = (AtomicU64::new(0), AtomicU64::new(0));
+        Self { entries: Cache::new(capacity), ticks, changed_anywhere }
+    }
+
+    pub(super) fn tick(&self) -> Tick {
+        self.ticks.fetch_add(1, Ordering::SeqCst) + 1
+    }
+
+    pub(super) fn entry(&self, event: &EventId) -> Arc<Entry> {
+        self.entries.get_with_by_ref(event, Arc::default)
+    }
+
+    /// Announces a write that may change any count.
+    pub(super) fn begin_anywhere(&self) -> WritingAnywhere<'_> {
+        WritingAnywhere { book: self, changed: true }
+    }
+
+    /// When such a write was last over.
+    pub(super) fn changed_anywhere(&self) -> Tick {
+        self.changed_anywhere.load(Ordering::SeqCst)
+    }
+
+    /// Announces a write that may change the counts of `events`, when no count of them is being
+    /// read.
+    pub(super) async fn begin<'a>(
+        &self,
+        events: impl Iterator<Item = &'a EventId> + Send,
+    ) -> Writing<'_> {
+        let changes: BTreeMap<_, _> =
+            events.map(|event| (event.clone(), Change::Unknown)).collect();
+        let deadline = Instant::now() + PATIENCE;
+        let mut gates = Vec::new();
+        // In one order for all, so that two of them never wait for each other.
+        for entry in changes.keys().filter_map(|event| self.entries.get(event)) {
+            let gate = entry.gate.clone();
+            match gate.clone().try_read_owned() {
+                Ok(passed) => gates.push(passed),
+                Err(_) => gates.extend(timeout_at(deadline, gate.read_owned()).await),
+            }
+        }
+        Writing { book: self, began: self.tick(), changes, _gates: gates }
+    }
+}
+
+impl fmt::Debug for Book {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Book").field("entries", &self.entries.entry_count()).finish_non_exhaustive()
+    }
+}
+
+/// A write that is on its way. Once dropped it is over, and what is not known about its effect
+/// by then never will be.
+pub(super) struct Writing<'a> {
+    book: &'a Book,
+    began: Tick,
+    changes: BTreeMap<EventId, Change>,
+    _gates: Vec<OwnedRwLockReadGuard<()>>,
+}
+
+impl Writing<'_> {
+    /// What the writes have answered.
+    pub(super) fn applied(mut self, writes: &[Write], outcomes: &[Outcome]) {
+        if writes.len() != outcomes.len() {
+            return;
+        }
+        self.unchanged();
+        for (Write { action, rsvp }, outcome) in writes.iter().zip(outcomes) {
+            let by = match (outcome, action) {
+                (Outcome::Unchanged, _) => 0,
+                (Outcome::Applied, Action::Rsvp) => 1,
+                (Outcome::Applied, Action::Cancel) => -1,
+            };
+            if let Some(Change::By(sum)) = self.changes.get_mut(&rsvp.event) {
+                *sum += by;
+            }
+        }
+    }
+
+    /// So many RSVPs are gone.
+    pub(super) fn removed(mut self, rsvps: u64) {
+        let by = i64::try_from(rsvps).map_or(i64::MIN, |rsvps| -rsvps);
+        self.changes.values_mut().for_each(|change| *change = Change::By(by));
+    }
+
+    /// Nothing has happened.
+    pub(super) fn unchanged(&mut self) {
+        self.changes.values_mut().for_each(|change| *change = Change::By(0));
+    }
+}
+
+impl Drop for Writing<'_> {
+    fn drop(&mut self) {
+        let ended = self.book.tick();
+        for (event, change) in &self.changes {
+            if let Change::By(0) = change {
+                continue;
+            }
+            // Not the entry of the beginning: it may have been made, or made anew, meanwhile.
+            if let Some(entry) = self.book.entries.get(event) {
+                entry.change(*change, self.began, ended);
+            }
+        }
+    }
+}
+
+/// A write that may change any count. Once dropped it is over, and has changed them.
+pub(super) struct WritingAnywhere<'a> {
+    book: &'a Book,
+    changed: bool,
+}
+
+impl WritingAnywhere<'_> {
+    /// Nothing has happened.
+    pub(super) fn unchanged(mut self) {
+        self.changed = false;
+    }
+}
+
+impl Drop for WritingAnywhere<'_> {
+    fn drop(&mut self) {
+        if self.changed {
+            self.book.changed_anywhere.fetch_max(self.book.tick(), Ordering::SeqCst);
+        }
+    }
+}

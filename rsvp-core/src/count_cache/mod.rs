@@ -1,0 +1,244 @@
+//! Counts from memory, as fresh as asked.
+
+mod book;
+mod config;
+mod entry;
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use tokio::time::{Instant, timeout_at};
+
+use self::book::{Book, PATIENCE};
+pub use self::config::CountCacheConfig;
+use self::entry::{Entry, Question};
+use crate::{
+    BatchReceipt, Consistency, Count, Effect, EventId, Operation, Page, PageLimit, PageRequest,
+    RemovalStep, Result, Rsvp, RsvpStore, UserId, Write, parts,
+};
+
+/// How much of the greatest age a count may have that is not settled: a twentieth.
+const UNSETTLED_SHARE: u32 = 20;
+
+/// A store that answers counts from memory where the caller lets them be older.
+///
+/// - [`Consistency::Bounded`] is answered from memory within the bound and within
+///   [`max_age`](CountCacheConfig::with_max_age), never beyond, and [`Count::age`] says how old the
+///   answer is. [`Consistency::Eventual`] is answered within `max_age`.
+/// - [`Consistency::Strong`], a bound of nothing, and [`Consistency::Session`] go to the store:
+///   only the store that issued a token can judge what it stands for.
+/// - An event's count is read once in each period, strongly, however many callers wait for it:
+///   they share the answer, or the error.
+/// - Writes through this cache that answer [`Applied`](crate::Outcome::Applied) move the count in
+///   memory, so a user's own RSVP shows in the next count.
+/// - Everything else is passed on.
+///
+/// # What it preserves, and what it weakens
+///
+/// The contract is kept, with one reading of [`Count`] that is wider: a count from memory is a
+/// number that was exact at a moment no longer ago than its age, *and then moved by what was
+/// written through this cache since*. What others wrote since is not in it.
+///
+/// A count that is read while a write of the event is on its way may have that write in it or
+/// not. So writers and the reading of a count wait for each other, for a round trip once in a
+/// period and for 50 ms at most. Where they overlap all the same (a write took longer, failed with
+/// unknown effect, or its caller has gone) the count stays as it was read, without the writes
+/// since, and is kept for a twentieth of `max_age` only. The same happens to an event that is
+/// dropped from memory while it is asked for and written to.
+///
+/// After [`remove_user_step`](RsvpStore::remove_user_step) has removed something all counts are
+/// read again, since nobody can tell which have changed.
+///
+/// With [`stale_if_error`](CountCacheConfig::with_stale_if_error) counts may be older than the
+/// caller's bound while the store is down; then it is asked again once a second.
+///
+/// A call for counts that memory cannot answer is one call of the store, however many events it
+/// asks for.
+#[derive(Debug)]
+pub struct CountCache<S> {
+    store: S,
+    config: CountCacheConfig,
+    book: Book,
+}
+
+impl<S: RsvpStore> CountCache<S> {
+    /// Keeps counts of `store` in memory.
+    pub fn new(store: S, config: CountCacheConfig) -> Self {
+        Self { store, config, book: Book::new(config.capacity) }
+    }
+
+    /// The store inside. What is written to it directly does not move the counts in memory.
+    pub fn get_ref(&self) -> &S {
+        &self.store
+    }
+
+    /// The store inside.
+    pub fn into_inner(self) -> S {
+        self.store
+    }
+
+    /// What a caller will take for an answer; nothing if only the store will do.
+    fn question(&self, consistency: &Consistency) -> Option<Question> {
+        let max_age = self.config.max_age;
+        let bound = match consistency {
+            Consistency::Strong | Consistency::Session(_) => return None,
+            Consistency::Bounded(bound) if bound.is_zero() => return None,
+            Consistency::Bounded(bound) => max_age.min(*bound),
+            Consistency::Eventual => max_age,
+        };
+        Some(Question {
+            asked: self.book.tick(),
+            bound,
+            unsettled_bound: bound.min(max_age / UNSETTLED_SHARE),
+            stale_bound: self.config.stale_if_error,
+            not_before: self.book.changed_anywhere(),
+        })
+    }
+
+    /// Reads counts that memory does not have, each by one caller at a time.
+    async fn read<'a>(
+        &self,
+        missing: BTreeMap<&'a EventId, Arc<Entry>>,
+        question: &Question,
+    ) -> Result<BTreeMap<&'a EventId, Count>> {
+        let mut counts = BTreeMap::new();
+        let mut turns = Vec::new();
+        // In one order for all, so that two callers never wait for each other.
+        for (event, entry) in missing {
+            let turn = entry.turn.clone().lock_owned().await;
+            match entry.outcome(question) {
+                Some(count) => drop(counts.insert(event, count?)),
+                None => turns.push((event, entry, turn)),
+            }
+        }
+        if turns.is_empty() {
+            return Ok(counts);
+        }
+        let deadline = Instant::now() + PATIENCE;
+        let mut gates = Vec::new();
+        for (_, entry, _) in &turns {
+            gates.extend(timeout_at(deadline, entry.gate.clone().write_owned()).await);
+        }
+        let events: Vec<EventId> = turns.iter().map(|(event, ..)| (*event).clone()).collect();
+        let (read_at, began) = (Instant::now(), self.book.tick());
+        let read = self.store.rsvp_counts(&events, &Consistency::Strong).await.and_then(|counts| {
+            parts::expect_answers(Operation::RsvpCounts, events.len(), counts.len())?;
+            Ok(counts)
+        });
+        let ended = self.book.tick();
+        match read {
+            Ok(read) => {
+                for ((event, entry, _), count) in turns.iter().zip(read) {
+                    entry.learn(count, read_at, began, ended);
+                    counts.insert(*event, count);
+                }
+            }
+            Err(error) => {
+                // Every entry has to know before the first is given up.
+                let stale: Vec<_> = turns
+                    .iter()
+                    .map(|(event, entry, _)| (*event, entry.fail(&error, ended, question)))
+                    .collect();
+                for (event, count) in stale {
+                    counts.insert(event, count.ok_or_else(|| error.clone())?);
+                }
+            }
+        }
+        Ok(counts)
+    }
+}
+
+#[async_trait]
+#[deny(clippy::missing_trait_methods)]
+impl<S: RsvpStore> RsvpStore for CountCache<S> {
+    async fn write_batch(&self, writes: &[Write]) -> Result<BatchReceipt> {
+        let mut writing = self.book.begin(writes.iter().map(|write| &write.rsvp.event)).await;
+        let written = self.store.write_batch(writes).await;
+        match &written {
+            Ok(receipt) => writing.applied(writes, &receipt.outcomes),
+            Err(error) if error.effect() == Effect::NotApplied => writing.unchanged(),
+            Err(_) => {}
+        }
+        written
+    }
+
+    async fn has_rsvped_batch(
+        &self,
+        pairs: &[Rsvp],
+        consistency: &Consistency,
+    ) -> Result<Vec<bool>> {
+        self.store.has_rsvped_batch(pairs, consistency).await
+    }
+
+    async fn rsvp_counts(
+        &self,
+        events: &[EventId],
+        consistency: &Consistency,
+    ) -> Result<Vec<Count>> {
+        let Some(question) = self.question(consistency) else {
+            return self.store.rsvp_counts(events, consistency).await;
+        };
+        let mut missing = BTreeMap::new();
+        let known: Vec<_> = events
+            .iter()
+            .map(|event| {
+                let entry = self.book.entry(event);
+                let count = entry.answer(&question);
+                if count.is_none() {
+                    missing.insert(event, entry);
+                }
+                (event, count)
+            })
+            .collect();
+        let read = if missing.is_empty() {
+            BTreeMap::new()
+        } else {
+            self.read(missing, &question).await?
+        };
+        let counts: Vec<_> = known
+            .into_iter()
+            .filter_map(|(event, count)| count.or_else(|| read.get(event).copied()))
+            .collect();
+        parts::expect_answers(Operation::RsvpCounts, events.len(), counts.len())?;
+        Ok(counts)
+    }
+
+    async fn attendees_page(&self, event: &EventId, request: &PageRequest) -> Result<Page<UserId>> {
+        self.store.attendees_page(event, request).await
+    }
+
+    async fn events_of_page(&self, user: &UserId, request: &PageRequest) -> Result<Page<EventId>> {
+        self.store.events_of_page(user, request).await
+    }
+
+    async fn scan_page(&self, request: &PageRequest) -> Result<Page<Rsvp>> {
+        self.store.scan_page(request).await
+    }
+
+    async fn remove_event_step(&self, event: &EventId, limit: PageLimit) -> Result<RemovalStep> {
+        let mut writing = self.book.begin(std::iter::once(event)).await;
+        let step = self.store.remove_event_step(event, limit).await;
+        match &step {
+            Ok(step) => writing.removed(step.removed),
+            Err(error) if error.effect() == Effect::NotApplied => writing.unchanged(),
+            Err(_) => {}
+        }
+        step
+    }
+
+    async fn remove_user_step(&self, user: &UserId, limit: PageLimit) -> Result<RemovalStep> {
+        let writing = self.book.begin_anywhere();
+        let step = self.store.remove_user_step(user, limit).await;
+        match &step {
+            Ok(RemovalStep { removed: 0, .. }) => writing.unchanged(),
+            Err(error) if error.effect() == Effect::NotApplied => writing.unchanged(),
+            _ => {}
+        }
+        step
+    }
+
+    async fn ready(&self) -> Result<()> {
+        self.store.ready().await
+    }
+}

@@ -27,12 +27,14 @@ mod error;
 mod listing;
 mod pool;
 mod position;
+mod question;
 mod replica;
 mod schema;
 mod session;
 mod sql;
 mod store;
 mod url;
+mod write;
 
 pub use self::audit::{AuditReport, Drift};
 pub use self::config::PostgresConfig;

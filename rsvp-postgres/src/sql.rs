@@ -46,6 +46,9 @@ statements! {
     /// Cancels pairs that are present; answers those cancelled. Locks as `add` does.
     cancel = include_str!("sql/cancel.sql");
     has_rsvped = include_str!("sql/has_rsvped.sql");
+    /// Which of some users come to one event: half the server's work of the statement for pairs
+    /// of any events.
+    has_rsvped_one = include_str!("sql/has_rsvped_one.sql");
     counts = include_str!("sql/counts.sql");
     attendees = "SELECT user_id FROM {schema}.rsvps WHERE event_id = $1 AND user_id > $2 ORDER BY user_id LIMIT $3";
     events_of = "SELECT event_id FROM {schema}.rsvps WHERE user_id = $1 AND event_id > $2 ORDER BY event_id LIMIT $3";

@@ -1,23 +1,24 @@
 //! The store: which statement, on which server.
 
-use std::collections::BTreeSet;
 use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures_util::future::join_all;
 use rsvp_core::{
-    Action, BatchReceipt, Consistency, Count, Error, EventId, FoldedBatch, Operation, Page,
-    PageLimit, PageRequest, RemovalStep, Result, Rsvp, RsvpStore, SessionToken, UserId, Write,
-    async_trait,
+    BatchReceipt, Consistency, Count, Error, EventId, Operation, Page, PageLimit, PageRequest,
+    RemovalStep, Result, Rsvp, RsvpStore, SessionToken, UserId, Write, async_trait,
 };
 use tokio::time::Instant;
 
 use crate::listing::{self, One, Pair, stored, stored_pair};
 use crate::pool::{Pool, Work};
 use crate::position::{Marks, PRIMARY_ONLY};
+use crate::question::Questions;
 use crate::replica::{Replicas, position};
 use crate::session::{Connector, Session};
-use crate::sql::{Statement, Statements};
+use crate::sql::Statements;
+use crate::write::{Batch, together};
 use crate::{PostgresConfig, schema};
 
 /// Keeps RSVPs in Postgres.
@@ -30,7 +31,9 @@ use crate::{PostgresConfig, schema};
 /// A batch is one statement and one round trip for its RSVPs, and one for its cancels if it has
 /// any, however long it is; with read replicas, one more to learn the position of the write. A
 /// batch with both is two statements because one that inserts and deletes cannot lock its rows in
-/// one order, and writers would deadlock.
+/// one order, and writers would deadlock. A batch of 1,024 pairs or more is written in two to four
+/// pieces at once, each on a connection of its own, because the server works on a statement with
+/// one core.
 ///
 /// Every call is bounded by the timeouts of its [`PostgresConfig`]. It runs on a task of its own,
 /// so a caller that goes away leaves a write to finish. Cloning is cheap and shares the
@@ -211,29 +214,6 @@ impl fmt::Debug for PostgresStore {
     }
 }
 
-/// Runs `statement` with the pairs of the writes that do `action`, and adds to `changed` those
-/// that it changed.
-async fn write_pairs(
-    session: &mut Session,
-    statement: &Statement,
-    batch: &FoldedBatch,
-    action: Action,
-    changed: &mut BTreeSet<(String, String)>,
-) -> sqlx::Result<()> {
-    let writes = batch.finals().iter().filter(|write| write.action == action);
-    let (events, users): (Vec<&str>, Vec<&str>) =
-        writes.map(|Write { rsvp, .. }| (rsvp.event.as_str(), rsvp.user.as_str())).unzip();
-    if events.is_empty() {
-        return Ok(());
-    }
-    let query = sqlx::query_as(statement).bind(events).bind(users);
-    let (events, users): (Vec<String>, Vec<String>) =
-        query.fetch_one(&mut session.connection).await?;
-    session.applied = true;
-    changed.extend(events.into_iter().zip(users));
-    Ok(())
-}
-
 #[async_trait]
 #[deny(clippy::missing_trait_methods)]
 impl RsvpStore for PostgresStore {
@@ -241,20 +221,12 @@ impl RsvpStore for PostgresStore {
         if writes.is_empty() {
             return Ok(BatchReceipt::default());
         }
-        let batch = FoldedBatch::new(writes);
-        let (outcomes, token) = self
-            .write(Operation::Write, move |session, sql| {
-                Box::pin(async move {
-                    let mut changed = BTreeSet::new();
-                    write_pairs(session, &sql.cancel, &batch, Action::Cancel, &mut changed).await?;
-                    write_pairs(session, &sql.add, &batch, Action::Rsvp, &mut changed).await?;
-                    Ok(batch.outcomes(|Write { rsvp, .. }| {
-                        changed.contains(&(rsvp.event.to_string(), rsvp.user.to_string()))
-                    }))
-                })
-            })
-            .await?;
-        Ok(BatchReceipt { outcomes, token })
+        let batch = Batch::new(writes);
+        let pieces = batch.pieces().map(|piece| {
+            self.write(Operation::Write, |session, sql| Box::pin(piece.write(session, sql)))
+        });
+        let (changed, token) = together(join_all(pieces).await)?;
+        Ok(BatchReceipt { outcomes: batch.outcomes(&changed), token })
     }
 
     async fn has_rsvped_batch(
@@ -265,15 +237,10 @@ impl RsvpStore for PostgresStore {
         if pairs.is_empty() {
             return Ok(Vec::new());
         }
-        let (sql, pairs) = (self.inner.sql.has_rsvped.clone(), Arc::<[Rsvp]>::from(pairs));
+        let (sql, questions) = (self.inner.sql.clone(), Questions::new(pairs));
         let read = self.read(Operation::HasRsvped, consistency, move |session| {
-            let (sql, pairs) = (sql.clone(), pairs.clone());
-            Box::pin(async move {
-                let pairs = pairs.iter().map(|pair| (pair.event.as_str(), pair.user.as_str()));
-                let (events, users): (Vec<&str>, Vec<&str>) = pairs.unzip();
-                let query = sqlx::query_scalar(&sql).bind(events).bind(users);
-                query.fetch_one(&mut session.connection).await
-            })
+            let (sql, questions) = (sql.clone(), questions.clone());
+            Box::pin(async move { questions.ask(session, &sql).await })
         });
         Ok(read.await?.0)
     }

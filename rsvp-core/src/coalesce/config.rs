@@ -21,7 +21,7 @@ pub struct CoalesceConfig {
 
 impl Default for CoalesceConfig {
     fn default() -> Self {
-        Self { lanes: 4, reads: 2, max_batch: 1024, max_pending: 16_384 }
+        Self { lanes: 4, reads: 2, max_batch: 2048, max_pending: 16_384 }
     }
 }
 
@@ -48,7 +48,7 @@ impl CoalesceConfig {
         Ok(Self { reads: within("concurrent_reads", reads, 1024)?, ..self })
     }
 
-    /// The most entries of a batch that is made of several calls; 1,024 unless said otherwise. A
+    /// The most entries of a batch that is made of several calls; 2,048 unless said otherwise. A
     /// call that has more is a batch of its own: calls are never divided within a lane.
     ///
     /// # Errors

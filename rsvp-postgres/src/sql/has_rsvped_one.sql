@@ -1,0 +1,2 @@
+SELECT coalesce(array_agg(user_id), '{}') FROM {schema}.rsvps
+WHERE event_id = $1 AND user_id = ANY ($2::text[])

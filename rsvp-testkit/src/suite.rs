@@ -106,6 +106,9 @@ pub fn seed() -> u64 {
 /// });
 /// ```
 ///
+/// A store that answers bounded reads from replicas has one of its own for
+/// `a_write_shows_in_the_next_count`: there only a session or a strong read sees what it wrote.
+///
 /// The model test remembers what has failed once in `proptest-regressions/conformance.txt` of
 /// the crate that invokes the macro: commit that file.
 #[macro_export]
@@ -186,6 +189,7 @@ macro_rules! __every_case {
             reads::a_bounded_read_sees_writes_older_than_its_bound
             reads::a_bound_of_nothing_is_strong
             reads::a_count_was_true_no_longer_ago_than_its_age
+            reads::a_write_shows_in_the_next_count
             reads::an_eventual_read_answers_what_was_committed_once
 
             lists::a_listing_of_nothing_is_empty

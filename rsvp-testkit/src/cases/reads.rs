@@ -4,13 +4,14 @@ use std::time::Duration;
 
 use futures_util::TryStreamExt;
 use rsvp_core::{
-    Consistency, EventId, PageRequest, Rsvp, RsvpStore, RsvpStoreExt, SessionToken, UserId,
+    Action, Consistency, EventId, PageRequest, Rsvp, RsvpStore, RsvpStoreExt, SessionToken, UserId,
+    Write,
 };
 
 use tokio::time::Instant;
 
-use crate::Trial;
 use crate::ids::{event, user};
+use crate::{Model, Trial};
 
 /// Reads one pair in every way at `consistency`, and says how often it was seen.
 async fn assert_everywhere(
@@ -156,6 +157,36 @@ pub(crate) async fn a_count_was_true_no_longer_ago_than_its_age(trial: &Trial) {
     }
     let count = trial.peer.rsvp_count_with(&fair, &Consistency::Strong).await.unwrap();
     assert_eq!((count.value, count.age), (40, Duration::ZERO), "a strong count has no age");
+}
+
+/// Through the same store, at the default bound: whoever writes looks at the number next.
+pub(crate) async fn a_write_shows_in_the_next_count(trial: &Trial) {
+    let (store, events) = (&trial.store, [event("fair"), event("gala")]);
+    let mut model = Model::new();
+    let bounded = Consistency::Bounded(Consistency::DEFAULT_COUNT_BOUND);
+    for n in 0..60_u32 {
+        let at = |n: u32, by: u32| Rsvp::new(user(n % by), events[n as usize % 2].clone());
+        let batch: Vec<_> = (n..n + 1 + n % 4)
+            .map(|n| Write {
+                action: if n % 5 < 3 { Action::Rsvp } else { Action::Cancel },
+                rsvp: at(n, 7),
+            })
+            .collect();
+        model.write_batch(&batch);
+        store.write_batch(&batch).await.unwrap();
+        if n % 16 == 15 {
+            model.remove_event(&events[0]);
+            store.remove_event(&events[0]).await.unwrap();
+        }
+        if n % 24 == 23 {
+            model.remove_user(&user(3_u32));
+            store.remove_user(&user(3_u32)).await.unwrap();
+        }
+        let counts = store.rsvp_counts(&events, &bounded).await.unwrap();
+        let expected: Vec<_> = events.iter().map(|event| model.rsvp_count(event)).collect();
+        let counts: Vec<_> = counts.iter().map(|count| count.value).collect();
+        assert_eq!(counts, expected, "after step {n}");
+    }
 }
 
 pub(crate) async fn an_eventual_read_answers_what_was_committed_once(trial: &Trial) {

@@ -179,6 +179,18 @@ impl Error {
         Self::Backend { operation, effect: effect.of(operation), retryable, source }
     }
 
+    /// The name of the kind in snake case, as in a metric's label.
+    pub fn kind(&self) -> &'static str {
+        match self {
+            Self::InvalidInput { .. } => "invalid_input",
+            Self::Overloaded { .. } => "overloaded",
+            Self::TimedOut { .. } => "timed_out",
+            Self::Unavailable { .. } => "unavailable",
+            Self::Corrupt { .. } => "corrupt",
+            Self::Backend { .. } => "backend",
+        }
+    }
+
     /// Whether the failed call took effect. A failed read never did.
     pub fn effect(&self) -> Effect {
         match self {

@@ -6,8 +6,9 @@ use futures_util::stream::BoxStream;
 
 use crate::{
     BatchReceipt, CoalesceConfig, CoalescedStore, Consistency, Count, CountCache, CountCacheConfig,
-    Error, EventId, Operation, PageLimit, PageRequest, Receipt, Removal, RemovalStep, Result, Rsvp,
-    RsvpStore, UserId, Write, listing,
+    Error, EventId, LimitConfig, LimitStore, ObservedStore, Operation, PageLimit, PageRequest,
+    Receipt, Removal, RemovalStep, Result, RetryConfig, RetryStore, Rsvp, RsvpStore, TimeoutConfig,
+    TimeoutStore, UserId, Write, listing,
 };
 
 /// What one does with a store; every [`RsvpStore`] has it, `dyn RsvpStore` included.
@@ -209,6 +210,42 @@ pub trait RsvpStoreExt: RsvpStore {
         Self: Sized,
     {
         CountCache::new(self, config)
+    }
+
+    /// Tries again what fails and is worth it: see [`RetryStore`].
+    fn retried(self, config: RetryConfig) -> RetryStore<Self>
+    where
+        Self: Sized,
+    {
+        RetryStore::new(self, config)
+    }
+
+    /// Ends every call in time: see [`TimeoutStore`].
+    fn timed(self, config: TimeoutConfig) -> TimeoutStore<Self>
+    where
+        Self: Sized,
+    {
+        TimeoutStore::new(self, config)
+    }
+
+    /// Bounds what goes on at once: see [`LimitStore`].
+    fn limited(self, config: LimitConfig) -> LimitStore<Self>
+    where
+        Self: Sized,
+    {
+        LimitStore::new(self, config)
+    }
+
+    /// Counts, times and traces every call under a name: see [`ObservedStore`].
+    ///
+    /// # Errors
+    ///
+    /// As [`ObservedStore::new`].
+    fn observed(self, name: &str) -> Result<ObservedStore<Self>>
+    where
+        Self: Sized,
+    {
+        ObservedStore::new(self, name)
     }
 }
 

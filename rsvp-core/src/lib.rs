@@ -25,6 +25,7 @@
 //! }
 //! ```
 
+mod around;
 mod coalesce;
 mod consistency;
 mod count_cache;
@@ -32,14 +33,19 @@ mod error;
 mod ext;
 mod fold;
 mod id;
+mod limit;
 mod listing;
+mod name;
+mod observe;
 mod operation;
 mod page;
 mod parts;
 mod pointer;
+mod retry;
 mod rsvp;
 mod store;
 mod text;
+mod timeout;
 mod token;
 pub mod url;
 
@@ -52,8 +58,12 @@ pub use self::error::{Effect, Error, Result, Source};
 pub use self::ext::RsvpStoreExt;
 pub use self::fold::FoldedBatch;
 pub use self::id::{EventId, MAX_ID_BYTES, UserId};
+pub use self::limit::{LimitConfig, LimitStore};
+pub use self::observe::ObservedStore;
 pub use self::operation::Operation;
 pub use self::page::{Cursor, Page, PageLimit, PageRequest};
+pub use self::retry::{RetryConfig, RetryStore};
 pub use self::rsvp::{Action, BatchReceipt, Outcome, Receipt, Removal, RemovalStep, Rsvp, Write};
 pub use self::store::RsvpStore;
+pub use self::timeout::{TimeoutConfig, TimeoutStore};
 pub use self::token::SessionToken;

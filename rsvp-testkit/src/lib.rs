@@ -6,6 +6,9 @@
 //!
 //! Randomised cases print their seed; `RSVP_TESTKIT_SEED` runs them again with it.
 //!
+//! [`FaultStore`] makes any store fail, before or after the effect, delay and hang: for tests of what
+//! is built on one.
+//!
 //! What the suite cannot do is to hurt the engine. For tests that do, [`ledger`] has writers who
 //! remember what was acknowledged.
 //!
@@ -20,6 +23,7 @@
 //! ```
 
 mod cases;
+mod fault;
 mod ids;
 pub mod ledger;
 mod model;
@@ -28,6 +32,7 @@ pub mod servers;
 mod suite;
 mod trial;
 
+pub use self::fault::{FaultStore, Faults};
 pub use self::ids::{HOSTILE_IDS, hostile_ids};
 pub use self::model::Model;
 pub use self::suite::{CASES, Case, SEED_VARIABLE, run, seed};

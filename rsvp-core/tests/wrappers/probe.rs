@@ -67,6 +67,7 @@ impl Probe {
 
     /// From now on calls wait until they are let through.
     pub(crate) fn shut(&self) {
+        self.gate.passes.forget_permits(usize::MAX);
         self.gate.shut.store(true, Ordering::SeqCst);
     }
 

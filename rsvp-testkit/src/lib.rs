@@ -29,6 +29,7 @@ pub mod ledger;
 mod model;
 #[cfg(feature = "servers")]
 pub mod servers;
+pub mod staleness;
 mod suite;
 mod trial;
 

@@ -44,6 +44,8 @@ impl Known {
 #[derive(Debug, Default)]
 struct State {
     known: Option<Known>,
+    /// How many reads in a row were made because what was known was not settled.
+    hasty: u32,
     /// When the count last changed through this cache, or may have.
     changed: Tick,
     /// Why the last read failed, if it did, and when.
@@ -94,8 +96,13 @@ impl Entry {
             return Some(known.aged(known.age));
         }
         let age = known.age();
-        let bound = if known.settled { question.bound } else { question.unsettled_bound };
-        if age <= bound && known.began > question.not_before {
+        let bound = match known.settled {
+            true => Some(question.bound),
+            // Read again at once, as a rule: whoever began to write since then has waited.
+            false if state.hasty < MAX_HASTY => None,
+            false => Some(question.unsettled_bound),
+        };
+        if bound.is_some_and(|bound| age <= bound) && known.began > question.not_before {
             return Some(known.aged(age));
         }
         // While the store is down not every caller tries it again.
@@ -115,8 +122,18 @@ impl Entry {
     }
 
     /// The store said `count` to a question that was put between two ticks.
-    pub(super) fn learn(&self, count: Count, read_at: Instant, began: Tick, ended: Tick) {
+    pub(super) fn learn(
+        &self,
+        count: Count,
+        question: &Question,
+        read_at: Instant,
+        (began, ended): (Tick, Tick),
+    ) {
         let mut state = self.state();
+        state.hasty = match &state.known {
+            Some(known) if known.age() <= question.bound => state.hasty.saturating_add(1),
+            _ => 0,
+        };
         let settled = state.changed < began;
         let value = i64::try_from(count.value).unwrap_or(i64::MAX);
         let known = Known { value, age: count.age, read_at, began, ended, settled };
@@ -148,6 +165,10 @@ impl Entry {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
+
+/// How often an unsettled count is read again at once. Then it is served for as long as its own
+/// bound allows: under writers that are slower than anybody's patience no read is ever settled.
+const MAX_HASTY: u32 = 8;
 
 /// For how long after a failure the store is not asked again, as long as there is an old count.
 const PAUSE: Duration = Duration::from_secs(1);

@@ -43,9 +43,9 @@ const UNSETTLED_SHARE: u32 = 20;
 /// A count that is read while a write of the event is on its way may have that write in it or
 /// not. So writers and the reading of a count wait for each other, for a round trip once in a
 /// period and for 50 ms at most. Where they overlap all the same (a write took longer, failed with
-/// unknown effect, or its caller has gone) the count stays as it was read, without the writes
-/// since, and is kept for a twentieth of `max_age` only. The same happens to an event that is
-/// dropped from memory while it is asked for and written to.
+/// unknown effect, its caller has gone, or it had begun before anybody asked for the count) the
+/// next caller reads again. When that has not helped eight times in a row, the count is served as
+/// it was read, without the writes since, for a twentieth of `max_age`.
 ///
 /// After [`remove_user_step`](RsvpStore::remove_user_step) has removed something all counts are
 /// read again, since nobody can tell which have changed.
@@ -130,7 +130,7 @@ impl<S: RsvpStore> CountCache<S> {
         match read {
             Ok(read) => {
                 for ((event, entry, _), count) in turns.iter().zip(read) {
-                    entry.learn(count, read_at, began, ended);
+                    entry.learn(count, question, read_at, (began, ended));
                     counts.insert(*event, count);
                 }
             }

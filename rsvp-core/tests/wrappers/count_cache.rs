@@ -11,7 +11,6 @@ use rsvp_core::{
     Consistency, Count, CountCache, CountCacheConfig, EventId, Operation, RsvpStore, RsvpStoreExt,
     SessionToken, Write,
 };
-use rsvp_testkit::{FaultStore, Faults};
 use tokio::time::{advance, sleep};
 
 use crate::probe::{Probe, Reaction};
@@ -211,15 +210,11 @@ async fn with_room_for_few_events_the_counts_of_many_are_right() {
 /// acknowledged before, and nobody sees what was not begun.
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn among_many_writers_every_count_has_what_was_acknowledged_before() {
-    let seed = rsvp_testkit::seed();
-    println!("{}={seed}", rsvp_testkit::SEED_VARIABLE);
-    let faults =
-        Faults { delay: 1.0, longest_delay: Duration::from_millis(4), ..Faults::default() };
     let probe = Probe::new();
-    let slow = FaultStore::new(probe.clone(), seed).with_writes(faults).with_reads(faults);
+    probe.take(2);
     let period = Duration::from_millis(500);
-    let store =
-        Arc::new(slow.count_cached(CountCacheConfig::default().with_max_age(period).unwrap()));
+    let config = CountCacheConfig::default().with_max_age(period).unwrap();
+    let store = Arc::new(probe.clone().count_cached(config));
     let (begun, acknowledged) = (Arc::new(AtomicU64::new(0)), Arc::new(AtomicU64::new(0)));
     let began = tokio::time::Instant::now();
     let writers = (0..16_u64).map(|writer| {
@@ -266,6 +261,21 @@ async fn a_write_that_overlaps_a_read_is_never_counted_twice() {
     sleep(MILLISECOND).await;
     assert_eq!(count(&store, &bounded(5000)).await.value, 1, "it has taken effect already");
     write.await.unwrap().unwrap();
+    assert_eq!(count(&store, &bounded(5000)).await.value, 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_write_that_is_over_before_the_read_that_missed_it_shows_next() {
+    let (store, probe) = cached(CountCacheConfig::default());
+    // Answered late: so late that the writer does not wait for it.
+    probe.react([Reaction::Late(Duration::from_millis(500))]);
+    let read = {
+        let store = store.clone();
+        tokio::spawn(async move { store.rsvp_count(&fair()).await })
+    };
+    sleep(MILLISECOND).await;
+    store.rsvp(&user(1_u64), &fair()).await.unwrap();
+    assert_eq!(read.await.unwrap().unwrap().value, 0, "it was read before");
     assert_eq!(count(&store, &bounded(5000)).await.value, 1);
 }
 

@@ -1,7 +1,7 @@
 //! A store that writes down what it is asked, and does what a test tells it.
 
 use std::collections::VecDeque;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -38,8 +38,10 @@ pub(crate) struct Probe {
     log: Mutex<Vec<Asked>>,
     reactions: Mutex<VecDeque<Reaction>>,
     gate: Gate,
+    /// Milliseconds that every call takes before its effect, and again after it.
+    latency: AtomicU64,
     /// The position that the next write's token has.
-    pub(crate) position: AtomicUsize,
+    position: AtomicU64,
 }
 
 /// While it is shut, a call passes for every one that is let through.
@@ -63,6 +65,11 @@ impl Probe {
     /// On data that others see too.
     pub(crate) fn on(store: &Arc<MemoryStore>) -> Arc<Self> {
         Arc::new(Self { store: store.clone(), ..Self::default() })
+    }
+
+    /// From now on every call takes that long before its effect, and again after it.
+    pub(crate) fn take(&self, millis: u64) {
+        self.latency.store(millis, Ordering::SeqCst);
     }
 
     /// From now on calls wait until they are let through.
@@ -110,8 +117,15 @@ impl Probe {
         if self.gate.shut.load(Ordering::SeqCst) {
             self.gate.passes.acquire().await.unwrap().forget();
         }
+        let latency = Duration::from_millis(self.latency.load(Ordering::SeqCst));
         match reaction {
-            None => call.await,
+            None if latency.is_zero() => call.await,
+            None => {
+                tokio::time::sleep(latency).await;
+                let answer = call.await;
+                tokio::time::sleep(latency).await;
+                answer
+            }
             Some(Reaction::Fail(error)) => Err(error),
             Some(Reaction::Lose(error)) => call.await.and(Err(error)),
             Some(Reaction::Panic) => panic!("as it was told"),
@@ -140,7 +154,7 @@ impl RsvpStore for Probe {
         };
         let call = self.store.write_batch(writes);
         let answer = self.answer(Operation::Write, writes.len(), None, cut, call).await;
-        let position = self.position.fetch_add(1, Ordering::SeqCst) as u64;
+        let position = self.position.fetch_add(1, Ordering::SeqCst);
         let token = SessionToken::at(std::ptr::from_ref(self).addr() as u64, position);
         answer.map(|receipt| BatchReceipt { token, ..receipt })
     }

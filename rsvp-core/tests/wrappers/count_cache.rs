@@ -126,6 +126,22 @@ async fn a_thousand_callers_cause_one_read() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn callers_whose_bound_is_shorter_than_a_read_share_it_all_the_same() {
+    let (store, probe) = cached(CountCacheConfig::default());
+    probe.take(50);
+    let calls: Vec<_> = (0..1000)
+        .map(|_| {
+            let store = store.clone();
+            tokio::spawn(async move { count(&store, &bounded(1)).await })
+        })
+        .collect();
+    for call in calls {
+        assert_eq!(call.await.unwrap(), Count::fresh(0), "exact while the call ran");
+    }
+    assert!(reads(&probe) <= 2);
+}
+
+#[tokio::test(start_paused = true)]
 async fn counts_of_many_events_are_one_call_for_those_that_are_missing() {
     let (store, probe) = cached(CountCacheConfig::default());
     for n in 0..50_u32 {

@@ -1,9 +1,16 @@
-//! Opening a store by its URL.
+//! Opening a store by its URL, or many by theirs.
+
+mod layers;
+mod shards;
 
 use std::fmt::Write;
 use std::sync::Arc;
 
-use rsvp_core::{Error, Result, RsvpStore};
+use futures_util::future::try_join_all;
+use rsvp_core::{Error, Result, RsvpStore, Shard, ShardedStore};
+
+use self::layers::Layers;
+use self::shards::{NamedUrl, Shards};
 
 /// A scheme that [`open`] knows, whether or not its backend is compiled in.
 struct Scheme {
@@ -29,7 +36,7 @@ const SCHEMES: &[Scheme] = &[
     },
 ];
 
-/// Opens the store that `url` names.
+/// Opens the store that `url` names, or the stores that it names as one.
 ///
 /// | URL | backend | cargo feature |
 /// |---|---|---|
@@ -38,24 +45,71 @@ const SCHEMES: &[Scheme] = &[
 /// | `redis://user:password@host:port/database?…`, `rediss://…` over TLS | `RedisStore` on one primary; the parameters are those of `RedisConfig::from_url` | `redis`, for TLS `tls` as well |
 /// | `redis+cluster://user:password@host:port,host:port?…`, `rediss+cluster://…` over TLS | `RedisStore` on a Redis Cluster | `redis`, for TLS `tls` as well |
 ///
+/// Every URL may have parameters for wrappers, beside those of its backend. They go around it in
+/// this order, whatever order they are given in; [`RsvpStoreExt`](rsvp_core::RsvpStoreExt) says
+/// why.
+///
+/// | parameter | wrapper |
+/// |---|---|
+/// | `observe=NAME` | `ObservedStore`: metrics and spans of what the backend itself is asked |
+/// | `timeout=2s` | `TimeoutStore`, around each try |
+/// | `retry=2s` | `RetryStore`, with this budget of time |
+/// | `limit=64` | `LimitStore`, with so many calls at once |
+/// | `coalesce=true` | `CoalescedStore` |
+/// | `count_cache=5s` | `CountCache`, with this greatest age |
+/// | `stale_if_error=600s` | the same, while the store is down |
+///
+/// # Many stores as one
+///
+/// Several URLs with names, parted by spaces, are the shards of a
+/// [`ShardedStore`]; a name may have a weight. The parameters of a URL go around that shard, those of
+/// a part that begins with `?` around all of them, with `spread` (1 unless given) among them:
+///
+/// ```text
+/// eu1=postgres://db1/tickets eu2*2=postgres://db2/tickets ?spread=2&coalesce=true&count_cache=5s
+/// ```
+///
 /// ```
 /// use rsvp::{EventId, RsvpStoreExt, UserId};
 ///
 /// # async fn example() -> rsvp::Result<()> {
-/// let store = rsvp::open("memory:").await?;
+/// let store = rsvp::open("memory:?coalesce=true&count_cache=5s").await?;
 /// store.rsvp(&UserId::from(1), &EventId::new("101a")?).await?;
+///
+/// let shards = rsvp::open("a=memory: b=memory: ?spread=2&retry=1s").await?;
+/// shards.rsvp(&UserId::from(1), &EventId::new("101a")?).await?;
 /// # Ok(())
 /// # }
-/// # tokio::runtime::Builder::new_current_thread().build()?.block_on(example())?;
+/// # tokio::runtime::Builder::new_current_thread().enable_time().build()?.block_on(example())?;
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 ///
 /// # Errors
 ///
 /// [`Error::InvalidInput`] with the field `url` for a scheme that is unknown or whose cargo
-/// feature is off, and for anything else that is wrong with the URL. The URL itself is never
-/// repeated, since it may hold a password.
+/// feature is off, with that of the parameter which is wrong, and for anything else that is wrong
+/// with the URL. The URL itself is never repeated, since it may hold a password.
 pub async fn open(url: &str) -> Result<Arc<dyn RsvpStore>> {
+    let Some(Shards { shards, spread, layers }) = Shards::parse(url)? else {
+        return open_one(url).await;
+    };
+    let shards = try_join_all(shards.into_iter().map(open_shard)).await?;
+    layers.wrap(Arc::new(ShardedStore::new(shards, spread)?))
+}
+
+async fn open_shard(
+    NamedUrl { name, weight, url }: NamedUrl<'_>,
+) -> Result<Shard<Arc<dyn RsvpStore>>> {
+    Ok(Shard::new(name, open_one(url).await?).with_weight(weight))
+}
+
+async fn open_one(url: &str) -> Result<Arc<dyn RsvpStore>> {
+    let (url, layers) = Layers::split(url)?;
+    let layers = layers.check()?;
+    layers.wrap(open_backend(&url).await?)
+}
+
+async fn open_backend(url: &str) -> Result<Arc<dyn RsvpStore>> {
     let (scheme, rest) = url.split_once(':').unwrap_or_default();
     match scheme.to_ascii_lowercase().as_str() {
         #[cfg(feature = "memory")]
@@ -163,12 +217,73 @@ mod tests {
     #[cfg(feature = "memory")]
     #[tokio::test]
     async fn memory_opens_and_takes_nothing_more() {
-        for url in ["memory:", "MEMORY:"] {
+        for url in ["memory:", "MEMORY:", "memory:?"] {
             open(url).await.unwrap().ready().await.unwrap();
         }
         for url in ["memory://", "memory:?secret=hunter2", "memory:secret"] {
             let message = refused(url).await;
             assert!(!message.contains("secret"), "{message}");
+        }
+    }
+
+    #[cfg(feature = "memory")]
+    #[tokio::test]
+    async fn wrappers_go_around_in_their_order_however_they_are_given() {
+        let all = "memory:?count_cache=5s&observe=db&coalesce=true&limit=64&retry=1s&timeout=2s\
+                   &stale_if_error=60s";
+        let shown = format!("{:?}", open(all).await.unwrap());
+        let order = ["CountCache", "Coalesced", "Limit", "Retry", "Timeout", "Observed", "Memory"];
+        let places: Vec<_> = order.iter().map(|name| shown.find(name).expect(name)).collect();
+        assert!(places.is_sorted(), "{shown}");
+        let none = format!("{:?}", open("memory:?coalesce=false").await.unwrap());
+        assert!(none.starts_with("MemoryStore"), "{none}");
+    }
+
+    #[cfg(feature = "memory")]
+    #[tokio::test]
+    async fn several_names_are_shards() {
+        let text = "a=memory: b*2.5=memory:?observe=b\n\t?spread=2&coalesce=true&count_cache=1s";
+        let shown = format!("{:?}", open(text).await.unwrap());
+        assert!(
+            shown.starts_with("CountCache { store: CoalescedStore { store: Sharded"),
+            "{shown}"
+        );
+        assert!(shown.contains("\"b\": (2.5, ObservedStore"), "{shown}");
+        assert!(shown.contains("spread: 2"), "{shown}");
+        let one = format!("{:?}", open("only=memory:").await.unwrap());
+        assert!(one.starts_with("ShardedStore"), "{one}");
+    }
+
+    #[cfg(feature = "memory")]
+    #[tokio::test]
+    async fn what_is_wrong_with_wrappers_and_shards_is_named() {
+        for (url, field) in [
+            ("memory:?coalesce=hunter2", "coalesce"),
+            ("memory:?count_cache=5", "count_cache"),
+            ("memory:?count_cache=0s", "count_cache"),
+            ("memory:?count_cache=5s&count_cache=6s", "count_cache"),
+            ("memory:?stale_if_error=5s", "stale_if_error"),
+            ("memory:?retry=hunter2", "retry"),
+            ("memory:?timeout=0ms", "timeout"),
+            ("memory:?limit=0", "limit"),
+            ("memory:?limit=hunter2", "limit"),
+            ("memory:?observe=hunter 2", "url"),
+            ("memory:?observe=hunter%202", "observe"),
+            ("memory:?spread=2", "url"),
+            ("a=memory: memory:", "url"),
+            ("a=memory: b=hunter2:", "url"),
+            ("a=memory: a=memory:", "shard"),
+            ("a*hunter2=memory: b=memory:", "weight"),
+            ("a*0=memory: b=memory:", "weight"),
+            ("a=memory: ?spread=0", "spread"),
+            ("a=memory: ?spread=hunter2", "spread"),
+            ("a=memory: ?schema=hunter2", "url"),
+            ("?spread=2 ?coalesce=true", "shard"),
+            ("u:hunter2@h=memory: b=memory:", "url"),
+        ] {
+            let message = refused(url).await;
+            assert!(message.starts_with(&format!("invalid {field}: ")), "{url}: {message}");
+            assert!(!message.contains("hunter2"), "{message}");
         }
     }
 }

@@ -1,0 +1,107 @@
+//! The whole stack, opened by URL, over four stores on one real server: it keeps the contract,
+//! counts exactly under a rush, and serves no count that is too old.
+
+#![cfg(any(feature = "postgres", feature = "redis"))]
+#![allow(clippy::unwrap_used, clippy::print_stdout, reason = "a panic is how a test fails")]
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use rsvp::{Consistency, EventId, RsvpStore, RsvpStoreExt, UserId};
+use rsvp_testkit::{Subject, staleness};
+
+const LAYERS: &str = "?spread=2&retry=2s&coalesce=true&count_cache=5s";
+
+/// Two stacks on the same data, as two processes would have them.
+async fn two(urls: &str) -> [Arc<dyn RsvpStore>; 2] {
+    [rsvp::open(urls).await.unwrap(), rsvp::open(urls).await.unwrap()]
+}
+
+async fn subject(urls: String) -> Subject {
+    let [store, peer] = two(&urls).await;
+    let shown = format!("{store:?}");
+    let nest = "CountCache { store: CoalescedStore { store: RetryStore { store: ShardedStore";
+    assert!(shown.starts_with(nest), "{shown}");
+    Subject::from(store).with_peer(peer)
+}
+
+/// 10,000 users at once, on one event.
+async fn a_rush_is_counted_exactly(urls: String) {
+    let stores = two(&urls).await;
+    let event = EventId::new("the concert").unwrap();
+    let calls = (0..10_000_u32).map(|n| {
+        let (store, event) = (stores[n as usize % 2].clone(), event.clone());
+        tokio::spawn(async move { store.rsvp(&UserId::from(n), &event).await.unwrap() })
+    });
+    for call in calls.collect::<Vec<_>>() {
+        assert!(call.await.unwrap().outcome.is_applied());
+    }
+    for store in stores {
+        let count = store.rsvp_count_with(&event, &Consistency::Strong).await.unwrap();
+        assert_eq!(count.value, 10_000);
+    }
+}
+
+/// Fewer reads than over memory, since each of these takes a round trip when it is its time.
+async fn no_count_is_too_old(urls: String) {
+    let seed = rsvp_testkit::seed();
+    println!("{}={seed}", rsvp_testkit::SEED_VARIABLE);
+    let bounds = [20, 100, 1000].map(Duration::from_millis);
+    println!("{}", staleness::measure(two(&urls).await, &bounds, 1_000_000, seed).await);
+}
+
+#[cfg(feature = "postgres")]
+mod postgres {
+    use rsvp_testkit::servers::PostgresServer;
+
+    use super::LAYERS;
+
+    /// Four schemas of a database of its own.
+    async fn urls() -> String {
+        let url = PostgresServer::shared().await.create_database().await;
+        let shard = |n| format!("s{n}={url}?migrate=true&schema=s{n}&pool_size=2 ");
+        (1..=4).map(shard).chain([LAYERS.to_owned()]).collect()
+    }
+
+    rsvp_testkit::conformance!(super::subject(urls().await).await);
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn a_rush_is_counted_exactly() {
+        super::a_rush_is_counted_exactly(urls().await).await;
+    }
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn no_count_is_too_old() {
+        super::no_count_is_too_old(urls().await).await;
+    }
+}
+
+#[cfg(feature = "redis")]
+mod redis {
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
+    use rsvp_testkit::servers::RedisServer;
+
+    use super::LAYERS;
+
+    /// Four prefixes that nobody else has.
+    async fn urls() -> String {
+        let url = RedisServer::shared().await.url();
+        static NEXT: AtomicUsize = AtomicUsize::new(0);
+        let own = NEXT.fetch_add(1, Ordering::Relaxed);
+        let shard = |n| format!("s{n}={url}?prefix=stack.{own}.s{n} ");
+        (1..=4).map(shard).chain([LAYERS.to_owned()]).collect()
+    }
+
+    rsvp_testkit::conformance!(super::subject(urls().await).await);
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn a_rush_is_counted_exactly() {
+        super::a_rush_is_counted_exactly(urls().await).await;
+    }
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn no_count_is_too_old() {
+        super::no_count_is_too_old(urls().await).await;
+    }
+}

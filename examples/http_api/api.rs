@@ -4,9 +4,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::extract::{Json, State};
-use axum::http::{HeaderValue, StatusCode, Uri};
+use axum::http::header::CONTENT_TYPE;
+use axum::http::{HeaderName, HeaderValue, StatusCode, Uri};
 use axum::response::{IntoResponse, Response};
 use axum::{Router, middleware};
+use metrics_exporter_prometheus::PrometheusHandle;
 use rsvp::{
     Action, Consistency, Error, EventId, Outcome, Page, Receipt, RsvpStore, RsvpStoreExt, UserId,
 };
@@ -21,11 +23,13 @@ use crate::problem::Problem;
 
 type Answer<T> = Result<Json<T>, Problem>;
 
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub(crate) struct App {
     pub(crate) store: Arc<dyn RsvpStore>,
     /// The writes that run, whether their clients still wait or not.
     pub(crate) writes: TaskTracker,
+    /// What has been recorded.
+    pub(crate) metrics: PrometheusHandle,
 }
 
 #[derive(OpenApi)]
@@ -58,6 +62,7 @@ fn documented_routes() -> OpenApiRouter<App> {
         .routes(routes!(events_of))
         .routes(routes!(healthz))
         .routes(routes!(readyz))
+        .routes(routes!(metrics))
         .routes(routes!(openapi))
 }
 
@@ -304,6 +309,16 @@ async fn healthz() {}
 )]
 async fn readyz(State(app): State<App>) -> Result<(), Problem> {
     Ok(app.store.ready().await?)
+}
+
+/// Metrics in the text format of Prometheus.
+#[utoipa::path(
+    get, path = "/metrics",
+    responses((status = 200, description = "All there are", body = String,
+        content_type = "text/plain; version=0.0.4"))
+)]
+async fn metrics(State(app): State<App>) -> ([(HeaderName, &'static str); 1], String) {
+    ([(CONTENT_TYPE, "text/plain; version=0.0.4")], app.metrics.render())
 }
 
 /// This description.

@@ -6,22 +6,26 @@
 //! curl http://127.0.0.1:8080/events/101a/rsvp_count
 //! ```
 //!
-//! `GET /openapi.json` describes the interface. Who the user is comes in a header, which a gateway
+//! `GET /openapi.json` describes the interface, `GET /metrics` is for Prometheus, and
+//! `grafana.json` is a dashboard of that. Who the user is comes in a header, which a gateway
 //! that has authenticated them must set: do not expose this service without one.
 
 mod api;
 mod body;
 mod extract;
 mod log;
+mod metrics;
 mod problem;
 mod server;
 
 use std::io::{self, Write};
 use std::net::SocketAddr;
 use std::process::ExitCode;
+use std::sync::Arc;
 use std::time::Duration;
 
 use clap::Parser;
+use rsvp::{RsvpStore, RsvpStoreExt};
 use tokio::net::TcpListener;
 use tokio_util::task::TaskTracker;
 
@@ -32,7 +36,8 @@ struct Flags {
     /// Where to listen. Port 0 picks a free one.
     #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:8080")]
     listen: SocketAddr,
-    /// Which store to keep the RSVPs in.
+    /// Which store to keep the RSVPs in, with wrappers as parameters, or several with names: see
+    /// `rsvp::open`.
     #[arg(long, value_name = "URL", default_value = "memory:")]
     store: String,
     /// How long a connection may idle or take to send a request's headers. The default is longer
@@ -48,7 +53,15 @@ struct Flags {
 async fn main() -> ExitCode {
     let flags = Flags::parse();
     show_warnings();
-    let store = match rsvp::open(&flags.store).await {
+    // Before the store, whose metrics are described when it opens.
+    let metrics = match metrics::install() {
+        Ok(metrics) => metrics,
+        Err(error) => {
+            log::failure("cannot record metrics", &error);
+            return ExitCode::FAILURE;
+        }
+    };
+    let store = match open(&flags.store).await {
         Ok(store) => store,
         Err(error) => {
             log::failure("cannot open the store", &error);
@@ -56,7 +69,7 @@ async fn main() -> ExitCode {
         }
     };
     let writes = TaskTracker::new();
-    let router = api::router(api::App { store, writes: writes.clone() });
+    let router = api::router(api::App { store, writes: writes.clone(), metrics });
     match serve(&flags, router, writes).await {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
@@ -64,6 +77,11 @@ async fn main() -> ExitCode {
             ExitCode::FAILURE
         }
     }
+}
+
+/// The store as this service sees it, with metrics under the name `api`.
+async fn open(url: &str) -> rsvp::Result<Arc<dyn RsvpStore>> {
+    Ok(Arc::new(rsvp::open(url).await?.observed("api")?))
 }
 
 /// Shows what the library warns of.

@@ -12,6 +12,7 @@ mod check;
 mod ids;
 mod lifecycle;
 mod limits;
+mod metrics;
 mod openapi;
 mod paging;
 mod random;

@@ -20,6 +20,7 @@ async fn every_endpoint_is_described() {
         "get /events/{event_id}/users",
         "get /events/{event_id}/users/{user_id}",
         "get /healthz",
+        "get /metrics",
         "get /openapi.json",
         "get /readyz",
         "get /users/{user_id}/events",

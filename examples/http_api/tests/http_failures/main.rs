@@ -23,6 +23,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use hyper::Method;
+use metrics_exporter_prometheus::PrometheusBuilder;
 use rsvp::{Effect, Error, EventId, Operation, RsvpStoreExt, UserId};
 use tokio::net::TcpListener;
 use tokio::sync::oneshot;
@@ -44,7 +45,8 @@ async fn serve(store: Arc<Stub>) -> Running {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap().to_string();
     let writes = TaskTracker::new();
-    let router = api::router(api::App { store, writes: writes.clone() });
+    let metrics = PrometheusBuilder::new().build_recorder().handle();
+    let router = api::router(api::App { store, writes: writes.clone(), metrics });
     let (stop, stopped) = oneshot::channel();
     let ended = tokio::spawn(async move {
         let stopped = async { stopped.await.unwrap() };

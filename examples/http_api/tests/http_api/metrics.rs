@@ -1,0 +1,104 @@
+//! What Prometheus and Grafana are told.
+
+use std::collections::BTreeSet;
+
+use serde_json::Value;
+
+use crate::raw;
+use crate::service::{Service, command, get, rsvp};
+
+/// A service on three shards, with everything in front of them, after some requests.
+async fn busy_service() -> Service {
+    let store = "a=memory:?observe=a b=memory:?observe=b c=memory:?observe=c \
+                 ?coalesce=true&count_cache=5s";
+    let service =
+        Service::start_with(command().args(["--listen", "127.0.0.1:0", "--store", store]));
+    let mut client = service.client().await;
+    for n in 0..20 {
+        assert_eq!(
+            rsvp(&mut client, "somebody's fair", &format!("somebody {n}")).await.status,
+            201
+        );
+        for path in ["rsvp_count", "users/somebody", "users"] {
+            let path = format!("/events/somebody%27s%20fair/{path}");
+            assert_eq!(get(&mut client, &path).await.status, 200);
+        }
+    }
+    assert_eq!(get(&mut client, "/readyz").await.status, 200);
+    service
+}
+
+async fn metrics(service: &Service) -> String {
+    let request = "GET /metrics HTTP/1.1\r\nHost: service\r\nConnection: close\r\n\r\n";
+    let answer = raw::exchange(&service.address, request).await;
+    let (head, metrics) = answer.split_once("\r\n\r\n").unwrap();
+    assert!(head.starts_with("HTTP/1.1 200 OK\r\n"), "{head}");
+    assert!(head.contains("content-type: text/plain; version=0.0.4"), "{head}");
+    metrics.to_owned()
+}
+
+/// The value of the sample that has all these labels.
+fn sample(metrics: &str, name: &str, labels: &[&str]) -> f64 {
+    let found = metrics.lines().find(|line| {
+        line.starts_with(&format!("{name}{{")) && labels.iter().all(|label| line.contains(label))
+    });
+    let line = found.unwrap_or_else(|| panic!("no {name} with {labels:?} in {metrics}"));
+    line.rsplit(' ').next().unwrap().parse().unwrap()
+}
+
+#[tokio::test]
+async fn calls_are_counted_outside_and_inside() {
+    let metrics = metrics(&busy_service().await).await;
+    let calls = "rsvp_store_calls_total";
+    let ok = r#"result="ok""#;
+    let of = |store, operation| sample(&metrics, calls, &[store, operation, ok]);
+    assert_eq!(of(r#"store="api""#, r#"operation="write""#), 20.0);
+    assert_eq!(of(r#"store="api""#, r#"operation="rsvp_counts""#), 20.0);
+    let lines = metrics.lines().filter(|line| {
+        line.starts_with(calls) && line.contains("rsvp_counts") && !line.contains(r#""api""#)
+    });
+    let inside: f64 =
+        lines.map(|line| line.rsplit(' ').next().unwrap().parse::<f64>().unwrap()).sum();
+    assert_eq!(inside, 1.0, "one read of one shard, and all others from memory");
+    let duration = "rsvp_store_call_duration_seconds";
+    let within = |le: &str| {
+        let labels = [r#"store="api""#, r#"operation="write""#, le];
+        sample(&metrics, &format!("{duration}_bucket"), &labels)
+    };
+    assert_eq!((within(r#"le="5""#), within(r#"le="+Inf""#)), (20.0, 20.0));
+    assert!(!metrics.contains("somebody"), "no id in {metrics}");
+}
+
+/// The names of metrics in a query: what is neither a function nor a label.
+fn names(query: &str) -> BTreeSet<String> {
+    let words = query.split(|c: char| !c.is_ascii_alphanumeric() && c != '_');
+    words.filter(|word| word.starts_with("rsvp_store_")).map(str::to_owned).collect()
+}
+
+#[tokio::test]
+async fn every_metric_of_the_dashboard_is_there() {
+    let metrics = metrics(&busy_service().await).await;
+    let there: BTreeSet<&str> =
+        metrics.lines().filter_map(|line| line.split(['{', ' ']).next()).collect();
+    let dashboard: Value = serde_json::from_str(include_str!("../../grafana.json")).unwrap();
+    let panels = dashboard["panels"].as_array().unwrap();
+    let queries = panels.iter().flat_map(|panel| panel["targets"].as_array().unwrap());
+    let queries: Vec<_> = queries.map(|target| target["expr"].as_str().unwrap()).collect();
+    assert!(queries.len() >= panels.len(), "{queries:?}");
+    let mut shown = BTreeSet::new();
+    for query in queries {
+        let names = names(query);
+        assert!(!names.is_empty(), "{query}");
+        for name in names {
+            assert!(there.contains(name.as_str()), "{name} of {query} is not in {metrics}");
+            shown.insert(name);
+        }
+    }
+    for label in ["store", "operation", "result", "le"] {
+        assert!(metrics.contains(&format!("{label}=\"")), "{label}");
+    }
+    let exported = there.iter().filter(|name| name.starts_with("rsvp_store_"));
+    for name in exported {
+        assert!(shown.contains(*name), "{name} is on no panel");
+    }
+}

@@ -1,8 +1,8 @@
 //! What the benchmarks share: the pairs they write, the callers that write them, and servers with
 //! the store and the by-hand way on them.
 //!
-//! The targets are `memory`, `postgres`, `postgres_ratio`, `postgres_disk`, `redis`, `redis_ratio`
-//! and `redis_memory`; each says at its top what it compares and what its figures mean. They run
+//! The targets are `wrappers`, `coalesced_ratio`, `overload`, `memory`, `postgres`, `postgres_ratio`,
+//! `postgres_disk`, `redis`, `redis_ratio` and `redis_memory`; each says at its top what it compares and what its figures mean. They run
 //! under `cargo bench -p rsvp-benches`, bring their servers themselves, and leave nothing behind.
 #![allow(
     clippy::expect_used,

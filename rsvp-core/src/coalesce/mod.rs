@@ -168,6 +168,13 @@ impl<S: RsvpStore + 'static> RsvpStore for CoalescedStore<S> {
             return Ok(BatchReceipt::default());
         }
         let runtime = lane::runtime(Operation::Write)?;
+        if let [write] = writes
+            && let Some(lane) = self.writes.get(self.lane_of(&write.rsvp.event))
+        {
+            let call = lane.admit(1)?.call(&runtime, vec![write.clone()], ());
+            let (outcomes, token) = call.await?;
+            return Ok(BatchReceipt { outcomes, token });
+        }
         let parts = parts::divide(writes.iter().cloned(), |write| self.lane_of(&write.rsvp.event));
         // Room in every lane before the first is used: refused is refused as a whole.
         let mut admitted = Vec::with_capacity(parts.len());

@@ -1,0 +1,145 @@
+//! What each wrapper costs by itself: nanoseconds of a call over a store that answers at once.
+//!
+//! ```text
+//! cargo bench -p rsvp-benches --bench wrappers
+//! ```
+//!
+//! One caller makes one call after another, on a runtime of one thread. `bare` is the store alone;
+//! the difference to it is the wrapper's own. Of a coalesced store that is two switches of tasks,
+//! which many callers share; of a cache that answers from memory it is all there is to a count. No
+//! recorder of metrics is installed, except for `observed_recorded`, and no subscriber of spans.
+#![allow(missing_docs, reason = "criterion's macros make public items")]
+#![allow(clippy::expect_used, reason = "a benchmark that cannot go on ends")]
+
+use std::hint::black_box;
+use std::sync::Arc;
+use std::time::Duration;
+
+use criterion::{BenchmarkId, Criterion, criterion_group, criterion_main};
+use metrics_exporter_prometheus::PrometheusBuilder;
+use rsvp_core::{
+    BatchReceipt, CoalesceConfig, Consistency, Count, CountCacheConfig, EventId, LimitConfig,
+    Outcome, Page, PageLimit, PageRequest, RemovalStep, Result, RetryConfig, Rsvp, RsvpStore,
+    RsvpStoreExt, SessionToken, Shard, ShardedStore, TimeoutConfig, UserId, Write, async_trait,
+};
+use tokio::runtime::{Builder, Runtime};
+use tokio::time::Instant;
+
+/// Answers every call at once, and keeps nothing.
+#[derive(Debug)]
+struct AtOnce;
+
+#[async_trait]
+impl RsvpStore for AtOnce {
+    async fn write_batch(&self, writes: &[Write]) -> Result<BatchReceipt> {
+        let outcomes = vec![Outcome::Applied; writes.len()];
+        Ok(BatchReceipt { outcomes, token: SessionToken::new() })
+    }
+
+    async fn has_rsvped_batch(&self, pairs: &[Rsvp], _: &Consistency) -> Result<Vec<bool>> {
+        Ok(vec![true; pairs.len()])
+    }
+
+    async fn rsvp_counts(&self, events: &[EventId], _: &Consistency) -> Result<Vec<Count>> {
+        Ok(vec![Count::fresh(1); events.len()])
+    }
+
+    async fn attendees_page(&self, _: &EventId, _: &PageRequest) -> Result<Page<UserId>> {
+        Ok(Page::last(Vec::new()))
+    }
+
+    async fn events_of_page(&self, _: &UserId, _: &PageRequest) -> Result<Page<EventId>> {
+        Ok(Page::last(Vec::new()))
+    }
+
+    async fn scan_page(&self, _: &PageRequest) -> Result<Page<Rsvp>> {
+        Ok(Page::last(Vec::new()))
+    }
+
+    async fn remove_event_step(&self, _: &EventId, _: PageLimit) -> Result<RemovalStep> {
+        Ok(RemovalStep::default())
+    }
+
+    async fn remove_user_step(&self, _: &UserId, _: PageLimit) -> Result<RemovalStep> {
+        Ok(RemovalStep::default())
+    }
+
+    async fn ready(&self) -> Result<()> {
+        Ok(())
+    }
+}
+
+fn sharded(spread: usize) -> ShardedStore<AtOnce> {
+    let shards = ["a", "b", "c", "d"].map(|name| Shard::new(name, AtOnce));
+    ShardedStore::new(shards, spread).expect("a legal placement")
+}
+
+fn stores() -> Vec<(&'static str, Arc<dyn RsvpStore>)> {
+    let hour = Duration::from_secs(3600);
+    let stack = sharded(1)
+        .retried(RetryConfig::default())
+        .coalesced(CoalesceConfig::default())
+        .count_cached(CountCacheConfig::default());
+    vec![
+        ("bare", Arc::new(AtOnce)),
+        ("timed", Arc::new(AtOnce.timed(TimeoutConfig::new(hour).expect("legal")))),
+        ("retried", Arc::new(AtOnce.retried(RetryConfig::default()))),
+        ("limited", Arc::new(AtOnce.limited(LimitConfig::new(64).expect("legal")))),
+        ("observed", Arc::new(AtOnce.observed("bench").expect("a legal name"))),
+        ("sharded_4_spread_1", Arc::new(sharded(1))),
+        ("sharded_4_spread_4", Arc::new(sharded(4))),
+        ("count_cached", Arc::new(AtOnce.count_cached(CountCacheConfig::default()))),
+        ("coalesced", Arc::new(AtOnce.coalesced(CoalesceConfig::default()))),
+        ("stack", Arc::new(stack)),
+    ]
+}
+
+/// The time of so many calls, one after another.
+fn calls(runtime: &Runtime, store: &dyn RsvpStore, operation: &str, times: u64) -> Duration {
+    let (user, event) = (UserId::from(1_u64), EventId::from(1_u64));
+    runtime.block_on(async {
+        let start = Instant::now();
+        for _ in 0..times {
+            match operation {
+                "rsvp" => drop(black_box(store.rsvp(&user, &event).await)),
+                "has_rsvped" => drop(black_box(store.has_rsvped(&user, &event).await)),
+                _ => drop(black_box(store.rsvp_count(&event).await)),
+            }
+        }
+        start.elapsed()
+    })
+}
+
+fn compare(criterion: &mut Criterion) {
+    let runtime = Builder::new_current_thread().enable_all().build().expect("a runtime");
+    let recorder = PrometheusBuilder::new().build_recorder();
+    for operation in ["rsvp", "has_rsvped", "rsvp_count"] {
+        let mut group = criterion.benchmark_group(format!("wrappers/{operation}"));
+        for (name, store) in stores() {
+            let id = BenchmarkId::from_parameter(name);
+            group.bench_function(id, |bencher| {
+                bencher.iter_custom(|times| calls(&runtime, &*store, operation, times));
+            });
+        }
+        let observed = AtOnce.observed("bench").expect("a legal name");
+        group.bench_function(BenchmarkId::from_parameter("observed_recorded"), |bencher| {
+            bencher.iter_custom(|times| {
+                let run = || calls(&runtime, &observed, operation, times);
+                metrics::with_local_recorder(&recorder, run)
+            });
+        });
+        // Histograms are emptied by whoever asks for the metrics.
+        recorder.handle().run_upkeep();
+        group.finish();
+    }
+}
+
+criterion_group! {
+    name = wrappers;
+    config = Criterion::default()
+        .sample_size(20)
+        .warm_up_time(Duration::from_millis(300))
+        .measurement_time(Duration::from_secs(1));
+    targets = compare
+}
+criterion_main!(wrappers);

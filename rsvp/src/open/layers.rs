@@ -68,6 +68,21 @@ impl Layers {
         Ok(true)
     }
 
+    /// Divides what many stores are given together: what goes around each of them, so that one that
+    /// is down or slow leaves the others alone, and what goes around all of them as one.
+    pub(super) fn divide(self) -> (Self, Self) {
+        let Self { timeout, retry, coalesce, .. } = self;
+        let each = Self { timeout, retry, coalesce, ..Self::default() };
+        (each, Self { timeout: None, retry: None, coalesce: None, ..self })
+    }
+
+    /// With what `others` has and this one has not.
+    pub(super) fn or(self, others: &Self) -> Self {
+        let timeout = self.timeout.or(others.timeout);
+        let (retry, coalesce) = (self.retry.or(others.retry), self.coalesce.or(others.coalesce));
+        Self { timeout, retry, coalesce, ..self }
+    }
+
     /// Checks what can be checked before there is a store.
     pub(super) fn check(self) -> Result<Self> {
         if self.stale_if_error.is_some() && self.count_cache.is_none() {

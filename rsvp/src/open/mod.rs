@@ -61,9 +61,11 @@ const SCHEMES: &[Scheme] = &[
 ///
 /// # Many stores as one
 ///
-/// Several URLs with names, parted by spaces, are the shards of a
-/// [`ShardedStore`]; a name may have a weight. The parameters of a URL go around that shard, those of
-/// a part that begins with `?` around all of them, with `spread` (1 unless given) among them:
+/// Several URLs with names, parted by spaces, are the shards of a [`ShardedStore`]; a name may have
+/// a weight. A part that begins with `?` has the parameters of all of them, with `spread` (1 unless
+/// given) among them. Its `timeout`, `retry` and `coalesce` go around each shard that does not say
+/// otherwise, so that a shard that is down or slow leaves the others alone; the rest goes around all
+/// of them as one:
 ///
 /// ```text
 /// eu1=postgres://db1/tickets eu2*2=postgres://db2/tickets ?spread=2&coalesce=true&count_cache=5s
@@ -90,22 +92,24 @@ const SCHEMES: &[Scheme] = &[
 /// feature is off, with that of the parameter which is wrong, and for anything else that is wrong
 /// with the URL. The URL itself is never repeated, since it may hold a password.
 pub async fn open(url: &str) -> Result<Arc<dyn RsvpStore>> {
-    let Some(Shards { shards, spread, layers }) = Shards::parse(url)? else {
-        return open_one(url).await;
+    let Some(Shards { shards, spread, each, layers }) = Shards::parse(url)? else {
+        return open_one(url, &Layers::default()).await;
     };
-    let shards = try_join_all(shards.into_iter().map(open_shard)).await?;
+    let shards = shards.into_iter().map(|shard| open_shard(shard, &each));
+    let shards = try_join_all(shards).await?;
     layers.wrap(Arc::new(ShardedStore::new(shards, spread)?))
 }
 
 async fn open_shard(
     NamedUrl { name, weight, url }: NamedUrl<'_>,
+    layers: &Layers,
 ) -> Result<Shard<Arc<dyn RsvpStore>>> {
-    Ok(Shard::new(name, open_one(url).await?).with_weight(weight))
+    Ok(Shard::new(name, open_one(url, layers).await?).with_weight(weight))
 }
 
-async fn open_one(url: &str) -> Result<Arc<dyn RsvpStore>> {
+async fn open_one(url: &str, others: &Layers) -> Result<Arc<dyn RsvpStore>> {
     let (url, layers) = Layers::split(url)?;
-    let layers = layers.check()?;
+    let layers = layers.check()?.or(others);
     layers.wrap(open_backend(&url).await?)
 }
 
@@ -244,12 +248,16 @@ mod tests {
     async fn several_names_are_shards() {
         let text = "a=memory: b*2.5=memory:?observe=b\n\t?spread=2&coalesce=true&count_cache=1s";
         let shown = format!("{:?}", open(text).await.unwrap());
+        assert!(shown.starts_with("CountCache { store: ShardedStore"), "{shown}");
+        assert!(shown.contains("\"a\": (1.0, CoalescedStore { store: MemoryStore"), "{shown}");
+        assert!(shown.contains("\"b\": (2.5, CoalescedStore { store: ObservedStore"), "{shown}");
+        assert!(shown.contains("spread: 2"), "{shown}");
+        let other = "a=memory:?coalesce=false b=memory:?retry=1s ?coalesce=true&retry=2s";
+        let shown = format!("{:?}", open(other).await.unwrap());
         assert!(
-            shown.starts_with("CountCache { store: CoalescedStore { store: Sharded"),
+            shown.contains("\"a\": (1.0, RetryStore") && shown.contains("budget: 1s"),
             "{shown}"
         );
-        assert!(shown.contains("\"b\": (2.5, ObservedStore"), "{shown}");
-        assert!(shown.contains("spread: 2"), "{shown}");
         let one = format!("{:?}", open("only=memory:").await.unwrap());
         assert!(one.starts_with("ShardedStore"), "{one}");
     }

@@ -9,7 +9,9 @@ use super::layers::Layers;
 pub(super) struct Shards<'a> {
     pub(super) shards: Vec<NamedUrl<'a>>,
     pub(super) spread: usize,
-    /// What goes around all of them together.
+    /// What goes around each of them that does not say otherwise.
+    pub(super) each: Layers,
+    /// What goes around all of them as one.
     pub(super) layers: Layers,
 }
 
@@ -53,7 +55,8 @@ impl<'a> Shards<'a> {
                 }
             }
         }
-        Ok(Some(Self { shards, spread: spread.unwrap_or(1), layers: layers.check()? }))
+        let (each, layers) = layers.check()?.divide();
+        Ok(Some(Self { shards, spread: spread.unwrap_or(1), each, layers }))
     }
 }
 

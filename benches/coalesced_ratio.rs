@@ -7,8 +7,9 @@
 //!
 //! 10,000 callers each make one call after another, an RSVP or a question: through the coalesced
 //! Postgres store, or by hand, where they share a pool of 32 connections and each RSVP is one
-//! statement. Rounds of equal time alternate on one durable server. The ratio is that of the
-//! medians. In the end the tables must hold what each way was given, and its counts must say so.
+//! statement. For questions the by-hand way is also told with a pool as sqlx makes it, which asks
+//! a connection whether it lives before using it. Rounds of equal time alternate on one durable
+//! server. The ratio is that of the medians. In the end the tables must hold what each way was given, and its counts must say so.
 #![allow(clippy::print_stdout, clippy::expect_used, reason = "output is what it is for")]
 
 use std::sync::Arc;
@@ -80,21 +81,25 @@ async fn compare_questions(
         });
         tally.await.per_second()
     };
-    let by_hand = async |time| {
-        let (by_hand, pairs) = (database.by_hand.clone(), pairs.clone());
-        let tally = Crowd(CALLERS).during(time, move || {
-            let numbers: Vec<_> = pairs.draw(1, 2 * held).collect();
+    let tested = database.by_hand_tested().await;
+    for (title, by_hand) in [("", &database.by_hand), (", pool as sqlx makes it", &tested)] {
+        let by_hand = async |time| {
             let (by_hand, pairs) = (by_hand.clone(), pairs.clone());
-            async move {
-                for n in numbers {
-                    let pair = pairs.nth(n);
-                    assert_eq!(by_hand.has_rsvped(&pair).await, n < held, "{pair:?}");
+            let tally = Crowd(CALLERS).during(time, move || {
+                let numbers: Vec<_> = pairs.draw(1, 2 * held).collect();
+                let (by_hand, pairs) = (by_hand.clone(), pairs.clone());
+                async move {
+                    for n in numbers {
+                        let pair = pairs.nth(n);
+                        assert_eq!(by_hand.has_rsvped(&pair).await, n < held, "{pair:?}");
+                    }
                 }
-            }
-        });
-        tally.await.per_second()
-    };
-    alternation.compare(&format!("has_rsvped, {events} event(s)"), store, by_hand).await;
+            });
+            tally.await.per_second()
+        };
+        let title = format!("has_rsvped, {events} event(s){title}");
+        alternation.compare(&title, store, by_hand).await;
+    }
 }
 
 #[tokio::main]

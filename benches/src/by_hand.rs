@@ -42,15 +42,22 @@ const COUNT: &str = "SELECT count FROM counters WHERE event_id = $1";
 impl ByHand {
     /// Creates the tables in the database at `url`, and connects `clients` times.
     pub async fn create(url: &str, clients: u32) -> Self {
+        let by_hand = Self::connect(url, clients, false).await;
+        raw_sql(SCHEMA).execute(&by_hand.pool).await.expect("the tables are new");
+        by_hand
+    }
+
+    /// Connects `clients` times to tables that are there. `tested` is what sqlx does unless told
+    /// otherwise: a connection is asked whether it lives before it is used.
+    pub async fn connect(url: &str, clients: u32, tested: bool) -> Self {
         let options: PgConnectOptions = url.parse().expect("a URL");
         let pool = PgPoolOptions::new()
             .min_connections(clients)
             .max_connections(clients)
-            .test_before_acquire(false)
+            .test_before_acquire(tested)
             .connect_with(options.disable_statement_logging())
             .await
             .expect("the server takes connections");
-        raw_sql(SCHEMA).execute(&pool).await.expect("the tables are new");
         Self { pool }
     }
 

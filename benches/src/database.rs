@@ -56,6 +56,11 @@ impl Database {
         database
     }
 
+    /// The by-hand way with a pool as sqlx makes it: see [`ByHand::connect`].
+    pub async fn by_hand_tested(&self) -> ByHand {
+        ByHand::connect(&self.url, Self::CLIENTS as u32, true).await
+    }
+
     /// Runs SQL, which may take a minute, and returns its rows as lines of columns parted by `|`.
     pub async fn execute(&self, sql: &str) -> String {
         self.server.execute_in(&self.url, sql).await

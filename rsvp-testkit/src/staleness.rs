@@ -1,145 +1,198 @@
-//! How old counts really are, measured while they change.
+//! How old counts really are: measured, under writers, through two stores on the same data.
+//!
+//! A count says how old it may be. Here that is compared with what the writers know.
+//!
+//! ```
+//! use std::sync::Arc;
+//! use std::time::Duration;
+//!
+//! use rsvp_core::{CountCacheConfig, RsvpStore, RsvpStoreExt};
+//! use rsvp_memory::MemoryStore;
+//! use rsvp_testkit::staleness::measure;
+//!
+//! # #[tokio::main]
+//! # async fn main() {
+//! let data = Arc::new(MemoryStore::new());
+//! // As two processes would have it.
+//! let process = || -> Arc<dyn RsvpStore> {
+//!     Arc::new(data.clone().count_cached(CountCacheConfig::default()))
+//! };
+//! let bounds = [5, 20, 100].map(Duration::from_millis);
+//! println!("{}", measure([process(), process()], &bounds, 10_000).await);
+//! # }
+//! ```
 
 use std::fmt;
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use rand::rngs::StdRng;
-use rand::{Rng, SeedableRng};
-use rsvp_core::{Consistency, EventId, RsvpStore, RsvpStoreExt, UserId};
-use tokio::task::JoinSet;
+use rsvp_core::{Consistency, Count, EventId, RsvpStore, RsvpStoreExt, UserId, Write};
+use tokio::task::{JoinSet, yield_now};
 use tokio::time::{Instant, sleep};
 
-/// Readers of each store.
-const READERS: u64 = 4;
+/// Between two writes of a writer.
+const PAUSE: Duration = Duration::from_millis(1);
 
-/// What was found out about the counts of two stores.
-#[derive(Clone, Copy, Debug, Default)]
+/// A reader compares its counts with the history once in so many.
+const CHUNK: usize = 256;
+
+/// What [`measure`] has found.
+#[derive(Clone, Debug)]
 pub struct Staleness {
     /// How many counts were read.
-    pub reads: u64,
-    /// How many RSVPs were made meanwhile.
-    pub writes: u64,
-    /// The oldest answer: how long before it was asked for its number had been replaced.
-    pub oldest: Duration,
-    /// The most of its bound that any answer was old, in parts of the bound.
-    pub worst: f64,
+    pub reads: usize,
+    /// How many batches of writes were acknowledged meanwhile.
+    pub writes: usize,
+    /// For each bound, how long before the question the oldest answer had ceased to be true.
+    pub greatest: Vec<(Duration, Duration)>,
 }
 
 impl fmt::Display for Staleness {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { reads, writes, oldest, worst } = self;
-        let percent = 100.0 * worst;
-        write!(f, "{reads} reads among {writes} writes: the oldest count was {oldest:?} old, ")?;
-        write!(f, "none more than {percent:.0} % of its bound")
+        write!(f, "{} counts among {} writes, the oldest", self.reads, self.writes)?;
+        for (at, (bound, greatest)) in self.greatest.iter().enumerate() {
+            let comma = if at == 0 { "" } else { "," };
+            write!(f, "{comma} {greatest:?} within {bound:?}")?;
+        }
+        Ok(())
     }
 }
 
-/// The moments at which the writes were acknowledged, in order.
-#[derive(Debug, Default)]
-struct History {
-    acknowledged: RwLock<Vec<Instant>>,
-    begun: AtomicU64,
-}
-
-impl History {
-    fn acknowledge(&self) {
-        let mut moments = self.acknowledged.write().unwrap_or_else(PoisonError::into_inner);
-        // Under the lock, so that the moments are in order.
-        moments.push(Instant::now());
-    }
-
-    /// How long before `asked` the number `value` was replaced by a greater one, if it was.
-    fn staleness(&self, value: u64, asked: Instant) -> Duration {
-        let acknowledged = self.acknowledged.read().unwrap_or_else(PoisonError::into_inner);
-        let replaced = usize::try_from(value).ok().and_then(|value| acknowledged.get(value));
-        replaced.map_or(Duration::ZERO, |replaced| asked.saturating_duration_since(*replaced))
-    }
-}
-
-/// Makes RSVPs through two stores on the same data while their counts of one event are read, at
-/// each of `bounds` in turn by chance, `reads` times in all; and measures how old the answers are.
+/// Reads counts through both stores at each of `bounds`, `reads` in total, while a writer through
+/// each of them makes RSVPs.
 ///
-/// Run it on a runtime of several threads. The users and the event are new ones.
+/// Each bound has an event of its own, `staleness/0` and so on, so that the reads within a short
+/// one do not make the others fresh. To be called on a runtime of several threads, with stores
+/// that know nothing of these events.
+///
+/// Nobody cancels, so the truth grows. A count is too old if it lacks a write that, when the count
+/// was asked for, had been acknowledged longer ago than the count's own [age](Count::age) or than
+/// the bound.
 ///
 /// # Panics
 ///
-/// If a call fails, or a count is older than its bound or than it says, or was never true.
+/// If a count is too old, or counts what was never written, or a call fails.
 pub async fn measure(
     stores: [Arc<dyn RsvpStore>; 2],
     bounds: &[Duration],
-    reads: u64,
-    seed: u64,
+    reads: usize,
 ) -> Staleness {
-    let event = EventId::new(format!("staleness {seed:x}")).expect("a legal id");
-    let history = Arc::new(History::default());
+    let events: Vec<_> = (0..bounds.len()).map(event).collect();
+    let (history, stop) = (Arc::new(History::default()), Arc::new(AtomicBool::new(false)));
     let mut writers = JoinSet::new();
+    for (name, store) in stores.iter().enumerate() {
+        let (store, events) = (Arc::clone(store), events.clone());
+        let (history, stop) = (Arc::clone(&history), Arc::clone(&stop));
+        writers.spawn(async move {
+            for n in 0_u64.. {
+                if stop.load(Ordering::Relaxed) {
+                    return;
+                }
+                let user = UserId::new(format!("{name}/{n}")).expect("a legal id");
+                let rsvp = |event: &EventId| Write::rsvp(user.clone(), event.clone());
+                let writes: Vec<_> = events.iter().map(rsvp).collect();
+                history.begin();
+                store.write_batch(&writes).await.expect("an acknowledged write");
+                history.acknowledge();
+                sleep(PAUSE).await;
+            }
+        });
+    }
     let mut readers = JoinSet::new();
-    for (number, store) in (0_u64..).zip(stores) {
-        let random = |salt: u64| StdRng::seed_from_u64(seed ^ (number << 32) ^ salt);
-        writers.spawn(write(store.clone(), event.clone(), history.clone(), number, random(0)));
-        for reader in 1..=READERS {
-            let share = reads.div_ceil(2 * READERS);
-            let (store, event, history) = (store.clone(), event.clone(), history.clone());
-            readers.spawn(read(store, event, history, bounds.to_vec(), share, random(reader)));
-        }
+    let count = stores.len() * bounds.len();
+    for reader in 0..count {
+        let (at, store) = (reader % bounds.len(), Arc::clone(&stores[reader / bounds.len()]));
+        let reader = Reader {
+            store,
+            event: events[at].clone(),
+            bound: bounds[at],
+            reads: reads / count + usize::from(reader < reads % count),
+            history: Arc::clone(&history),
+        };
+        readers.spawn(async move { (at, reader.run().await) });
     }
-    let mut all = Staleness::default();
-    for found in readers.join_all().await {
-        all.reads += found.reads;
-        all.oldest = all.oldest.max(found.oldest);
-        all.worst = all.worst.max(found.worst);
+    let mut greatest: Vec<_> = bounds.iter().map(|bound| (*bound, Duration::ZERO)).collect();
+    while let Some(measured) = readers.join_next().await {
+        let (at, staleness) = measured.expect("no count is too old");
+        greatest[at].1 = greatest[at].1.max(staleness);
     }
-    writers.shutdown().await;
-    all.writes = history.begun.load(Ordering::SeqCst);
-    all
+    stop.store(true, Ordering::Relaxed);
+    while let Some(written) = writers.join_next().await {
+        written.expect("a writer whose writes are acknowledged");
+    }
+    let writes = history.acknowledged.lock().expect("a history").len();
+    Staleness { reads, writes, greatest }
 }
 
-/// New users, one after another, until it is stopped.
-async fn write(
-    store: Arc<dyn RsvpStore>,
-    event: EventId,
-    history: Arc<History>,
-    number: u64,
-    mut random: StdRng,
-) {
-    for user in 0_u64.. {
-        let user = UserId::new(format!("{number} {user}")).expect("a legal id");
-        history.begun.fetch_add(1, Ordering::SeqCst);
-        let receipt = store.rsvp(&user, &event).await.expect("an RSVP");
-        assert!(receipt.outcome.is_applied(), "{user:?} is new");
-        history.acknowledge();
-        sleep(Duration::from_micros(random.random_range(0..3000))).await;
+fn event(at: usize) -> EventId {
+    EventId::new(format!("staleness/{at}")).expect("a legal id")
+}
+
+/// What the writers know, which is the same for every event.
+#[derive(Debug, Default)]
+struct History {
+    begun: AtomicUsize,
+    /// The moment by which so many writes, and one more, had been acknowledged.
+    acknowledged: Mutex<Vec<Instant>>,
+}
+
+impl History {
+    fn begin(&self) {
+        self.begun.fetch_add(1, Ordering::SeqCst);
+    }
+
+    fn acknowledge(&self) {
+        // Under the lock, so that the moments grow.
+        let mut acknowledged = self.acknowledged.lock().expect("a history");
+        acknowledged.push(Instant::now());
     }
 }
 
-async fn read(
+/// Reads at one bound through one store.
+struct Reader {
     store: Arc<dyn RsvpStore>,
     event: EventId,
+    bound: Duration,
+    reads: usize,
     history: Arc<History>,
-    bounds: Vec<Duration>,
-    reads: u64,
-    mut random: StdRng,
-) -> Staleness {
-    let mut found = Staleness { reads, ..Staleness::default() };
-    for n in 0..reads {
-        let bound = bounds[random.random_range(0..bounds.len())];
-        let asked = Instant::now();
-        let count = store.rsvp_count_with(&event, &Consistency::Bounded(bound)).await;
-        let count = count.expect("a count");
-        let staleness = history.staleness(count.value, asked);
-        assert!(count.age <= bound, "{count:?} is older than {bound:?} by what it says");
-        assert!(staleness <= bound, "{count:?} is {staleness:?} old, more than {bound:?}");
-        assert!(staleness <= count.age, "{count:?} is {staleness:?} old, more than it says");
-        let begun = history.begun.load(Ordering::SeqCst);
-        assert!(count.value <= begun, "{count:?} was never true: {begun} were begun");
-        found.oldest = found.oldest.max(staleness);
-        found.worst = found.worst.max(staleness.as_secs_f64() / bound.as_secs_f64());
-        if n % 64 == 0 {
-            // Answers from memory never wait, and others want to run, too.
-            tokio::task::yield_now().await;
+}
+
+impl Reader {
+    /// How stale the stalest answer was.
+    async fn run(self) -> Duration {
+        let bounded = Consistency::Bounded(self.bound);
+        let (mut greatest, mut chunk) = (Duration::ZERO, Vec::with_capacity(CHUNK));
+        for read in 1..=self.reads {
+            let asked = Instant::now();
+            let count = self.store.rsvp_count_with(&self.event, &bounded).await;
+            chunk.push((asked, count.expect("a count")));
+            if chunk.len() == CHUNK || read == self.reads {
+                greatest = greatest.max(self.check(&chunk));
+                chunk.clear();
+                // A store that never waits would keep the thread to itself.
+                yield_now().await;
+            }
         }
+        greatest
     }
-    found
+
+    fn check(&self, answers: &[(Instant, Count)]) -> Duration {
+        let begun = self.history.begun.load(Ordering::SeqCst);
+        let acknowledged = self.history.acknowledged.lock().expect("a history");
+        let mut greatest = Duration::ZERO;
+        for (asked, count) in answers {
+            let value = usize::try_from(count.value).expect("a count of what was written");
+            assert!(value <= begun, "{count:?}, when only {begun} writes had begun");
+            let Some(superseded) = acknowledged.get(value) else { continue };
+            let staleness = asked.saturating_duration_since(*superseded);
+            assert!(
+                staleness <= count.age && count.age <= self.bound,
+                "{count:?} had not been true for {staleness:?}, asked for within {:?}",
+                self.bound
+            );
+            greatest = greatest.max(staleness);
+        }
+        greatest
+    }
 }

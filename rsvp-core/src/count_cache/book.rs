@@ -94,28 +94,33 @@ impl Writing<'_> {
         if writes.len() != outcomes.len() {
             return;
         }
-        self.unchanged();
+        self.changes.values_mut().for_each(|change| *change = Change::Unchanged);
         for (Write { action, rsvp }, outcome) in writes.iter().zip(outcomes) {
             let by = match (outcome, action) {
-                (Outcome::Unchanged, _) => 0,
+                (Outcome::Unchanged, _) => continue,
                 (Outcome::Applied, Action::Rsvp) => 1,
                 (Outcome::Applied, Action::Cancel) => -1,
             };
-            if let Some(Change::By(sum)) = self.changes.get_mut(&rsvp.event) {
-                *sum += by;
+            if let Some(change) = self.changes.get_mut(&rsvp.event) {
+                let sum = if let Change::Applied(sum) = change { *sum } else { 0 };
+                *change = Change::Applied(sum + by);
             }
         }
     }
 
     /// So many RSVPs are gone.
     pub(super) fn removed(mut self, rsvps: u64) {
-        let by = i64::try_from(rsvps).map_or(i64::MIN, |rsvps| -rsvps);
-        self.changes.values_mut().for_each(|change| *change = Change::By(by));
+        let removed = match i64::try_from(rsvps) {
+            Ok(0) => Change::Unchanged,
+            Ok(rsvps) => Change::Applied(-rsvps),
+            Err(_) => Change::Unknown,
+        };
+        self.changes.values_mut().for_each(|change| *change = removed);
     }
 
     /// Nothing has happened.
-    pub(super) fn unchanged(&mut self) {
-        self.changes.values_mut().for_each(|change| *change = Change::By(0));
+    pub(super) fn not_applied(mut self) {
+        self.changes.clear();
     }
 }
 
@@ -123,9 +128,6 @@ impl Drop for Writing<'_> {
     fn drop(&mut self) {
         let ended = self.book.tick();
         for (event, change) in &self.changes {
-            if let Change::By(0) = change {
-                continue;
-            }
             // Not the entry of the beginning: it may have been made, or made anew, meanwhile.
             if let Some(entry) = self.book.entries.get(event) {
                 entry.change(*change, self.began, ended);

@@ -26,9 +26,18 @@ struct Known {
     read_at: Instant,
     began: Tick,
     ended: Tick,
-    /// Every write through this cache is known to be in it or not, and those that are not have
-    /// been added.
-    settled: bool,
+    standing: Standing,
+}
+
+/// What is known of the writes through this cache.
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum Standing {
+    /// Each is known to be in the count or not, and those that are not have been added.
+    Settled,
+    /// Some may be in it or not; nobody was told what became of them.
+    Unsettled,
+    /// It may lack one that was acknowledged.
+    Behind,
 }
 
 impl Known {
@@ -44,12 +53,20 @@ impl Known {
 #[derive(Debug, Default)]
 struct State {
     known: Option<Known>,
-    /// How many reads in a row were made because what was known was not settled.
-    hasty: u32,
     /// When the count last changed through this cache, or may have.
     changed: Tick,
+    /// When a write of the event was last acknowledged.
+    acknowledged: Tick,
     /// Why the last read failed, if it did, and when.
     failure: Option<(Tick, Instant, Error)>,
+}
+
+impl State {
+    /// Whether the last read failed with what is worth repeating, no longer ago than this.
+    fn failed_within(&self, time: Duration) -> bool {
+        let failure = self.failure.as_ref();
+        failure.is_some_and(|(_, at, error)| error.is_retryable() && at.elapsed() < time)
+    }
 }
 
 /// What one caller will take for an answer.
@@ -59,7 +76,7 @@ pub(super) struct Question {
     pub(super) asked: Tick,
     /// How old an answer from before may be.
     pub(super) bound: Duration,
-    /// How old it may be if some write is neither known to be in it nor known not to be.
+    /// How old it may be if there is a write that may be in it or not.
     pub(super) unsettled_bound: Duration,
     /// How old it may be while the store fails.
     pub(super) stale_bound: Option<Duration>,
@@ -68,10 +85,14 @@ pub(super) struct Question {
     pub(super) not_before: Tick,
 }
 
-/// What a write has made of the count of an event.
+/// What a call that writes has made of the count of an event.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Change {
-    By(i64),
+    /// Some of it was applied, which adds up to so much. A sum of zero is a change as well: a read
+    /// may have seen a part of it.
+    Applied(i64),
+    /// It was acknowledged, and there was nothing to do.
+    Unchanged,
     /// It failed, or nobody waited to see what became of it.
     Unknown,
 }
@@ -96,18 +117,23 @@ impl Entry {
             return Some(known.aged(known.age));
         }
         let age = known.age();
-        let bound = match known.settled {
-            true => Some(question.bound),
-            // Read again at once, as a rule: whoever began to write since then has waited.
-            false if state.hasty < MAX_HASTY => None,
-            false => Some(question.unsettled_bound),
+        let bound = match known.standing {
+            Standing::Settled => Some(question.bound),
+            Standing::Unsettled => Some(question.unsettled_bound),
+            Standing::Behind => None,
         };
         if bound.is_some_and(|bound| age <= bound) && known.began > question.not_before {
             return Some(known.aged(age));
         }
         // While the store is down not every caller tries it again.
-        let failing = state.failure.as_ref().is_some_and(|(_, at, _)| at.elapsed() < PAUSE);
-        if failing { stale(known, question) } else { None }
+        if state.failed_within(PAUSE) { stale(known, question) } else { None }
+    }
+
+    /// An old count for whoever would otherwise wait until somebody else has read it: while the
+    /// store is down that may take as long as it takes to fail.
+    pub(super) fn meanwhile(&self, question: &Question) -> Option<Count> {
+        let state = self.state();
+        state.known.filter(|_| state.failed_within(NEWS)).and_then(|known| stale(known, question))
     }
 
     /// What came of the read that the caller has been waiting for: an answer after all, or why
@@ -122,21 +148,15 @@ impl Entry {
     }
 
     /// The store said `count` to a question that was put between two ticks.
-    pub(super) fn learn(
-        &self,
-        count: Count,
-        question: &Question,
-        read_at: Instant,
-        (began, ended): (Tick, Tick),
-    ) {
+    pub(super) fn learn(&self, count: Count, read_at: Instant, began: Tick, ended: Tick) {
         let mut state = self.state();
-        state.hasty = match &state.known {
-            Some(known) if known.age() <= question.bound => state.hasty.saturating_add(1),
-            _ => 0,
+        let standing = match (state.changed < began, state.acknowledged < began) {
+            (true, _) => Standing::Settled,
+            (false, true) => Standing::Unsettled,
+            (false, false) => Standing::Behind,
         };
-        let settled = state.changed < began;
         let value = i64::try_from(count.value).unwrap_or(i64::MAX);
-        let known = Known { value, age: count.age, read_at, began, ended, settled };
+        let known = Known { value, age: count.age, read_at, began, ended, standing };
         state.known = Some(known);
         state.failure = None;
     }
@@ -151,12 +171,24 @@ impl Entry {
     /// A write that began at the tick `began` is over at `ended`.
     pub(super) fn change(&self, change: Change, began: Tick, ended: Tick) {
         let mut state = self.state();
-        state.changed = ended;
+        // Of two that end at once the later one may get here first.
+        if !matches!(change, Change::Unknown) {
+            state.acknowledged = state.acknowledged.max(ended);
+        }
+        if !matches!(change, Change::Unchanged) {
+            state.changed = state.changed.max(ended);
+        }
         let Some(known) = &mut state.known else { return };
+        let settled = known.standing == Standing::Settled;
         match change {
+            Change::Unchanged if settled => {}
             // What is added to a count that may have it already would be a count that never was.
-            Change::By(by) if known.settled && began > known.ended => known.value += by,
-            _ => known.settled = false,
+            Change::Applied(by) if settled && began > known.ended => {
+                known.value = known.value.saturating_add(by);
+            }
+            Change::Applied(_) | Change::Unchanged => known.standing = Standing::Behind,
+            Change::Unknown if settled => known.standing = Standing::Unsettled,
+            Change::Unknown => {}
         }
     }
 
@@ -166,14 +198,41 @@ impl Entry {
     }
 }
 
-/// How often an unsettled count is read again at once. Then it is served for as long as its own
-/// bound allows: under writers that are slower than anybody's patience no read is ever settled.
-const MAX_HASTY: u32 = 8;
-
 /// For how long after a failure the store is not asked again, as long as there is an old count.
 const PAUSE: Duration = Duration::from_secs(1);
+
+/// For how long after a failure the next attempt is taken to fail as well, until it has not. More
+/// than an attempt should take.
+const NEWS: Duration = Duration::from_secs(10);
 
 fn stale(known: Known, question: &Question) -> Option<Count> {
     let age = known.age();
     question.stale_bound.filter(|bound| age <= *bound).map(|_| known.aged(age))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn question(asked: Tick) -> Question {
+        let second = Duration::from_secs(1);
+        Question {
+            asked,
+            bound: second,
+            unsettled_bound: Duration::ZERO,
+            stale_bound: None,
+            not_before: 0,
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn of_two_writes_that_end_at_once_the_later_one_is_not_forgotten() {
+        let entry = Entry::default();
+        // A read from 11 to 13. One write was over before it, the other was not.
+        entry.change(Change::Applied(1), 8, 12);
+        entry.change(Change::Applied(1), 9, 10);
+        entry.learn(Count::fresh(1), Instant::now(), 11, 13);
+        tokio::time::advance(Duration::from_millis(1)).await;
+        assert!(entry.answer(&question(14)).is_none(), "it may lack the one that ended at 12");
+    }
 }

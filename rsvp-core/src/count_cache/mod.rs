@@ -8,6 +8,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use async_trait::async_trait;
+use tokio::sync::OwnedMutexGuard;
 use tokio::time::{Instant, timeout_at};
 
 use self::book::{Book, PATIENCE};
@@ -43,18 +44,21 @@ const UNSETTLED_SHARE: u32 = 20;
 /// A count that is read while a write of the event is on its way may have that write in it or
 /// not. So writers and the reading of a count wait for each other, for a round trip once in a
 /// period and for 50 ms at most. Where they overlap all the same (a write took longer, failed with
-/// unknown effect, its caller has gone, or it had begun before anybody asked for the count) the
-/// next caller reads again. When that has not helped eight times in a row, the count is served as
-/// it was read, without the writes since, for a twentieth of `max_age`.
+/// unknown effect, or its caller has gone) the count stays as it was read. It is kept for a
+/// twentieth of `max_age`, and no longer than until a write of the event is acknowledged, which
+/// would not show in it: then it is read again. So a store whose writes take longer than 50 ms is
+/// asked for the count of a hot event more often, one read after another. The same happens to an
+/// event that is dropped from memory while it is asked for and written to.
 ///
 /// After [`remove_user_step`](RsvpStore::remove_user_step) has removed something all counts are
 /// read again, since nobody can tell which have changed.
 ///
 /// With [`stale_if_error`](CountCacheConfig::with_stale_if_error) counts may be older than the
-/// caller's bound while the store is down; then it is asked again once a second.
+/// caller's bound while the store is down; then one caller a second asks it again, and nobody else
+/// waits for that.
 ///
 /// A call for counts that memory cannot answer is one call of the store, however many events it
-/// asks for.
+/// asks for, except for those that somebody else is reading: their answers are waited for.
 #[derive(Debug)]
 pub struct CountCache<S> {
     store: S,
@@ -99,22 +103,33 @@ impl<S: RsvpStore> CountCache<S> {
     /// Reads counts that memory does not have, each by one caller at a time.
     async fn read<'a>(
         &self,
-        missing: BTreeMap<&'a EventId, Arc<Entry>>,
+        mut missing: BTreeMap<&'a EventId, Arc<Entry>>,
         question: &Question,
-    ) -> Result<BTreeMap<&'a EventId, Count>> {
-        let mut counts = BTreeMap::new();
-        let mut turns = Vec::new();
-        // In one order for all, so that two callers never wait for each other.
-        for (event, entry) in missing {
-            let turn = entry.turn.clone().lock_owned().await;
-            match entry.outcome(question) {
-                Some(count) => drop(counts.insert(event, count?)),
-                None => turns.push((event, entry, turn)),
+    ) -> Result<Counts<'a>> {
+        let mut counts = Counts::new();
+        while !missing.is_empty() {
+            let mut turns = Vec::new();
+            let taken = take_turns(&mut missing, &mut counts, question).await;
+            for (event, entry, turn) in taken {
+                match entry.outcome(question) {
+                    Some(count) => drop(counts.insert(event, count?)),
+                    None => turns.push((event, entry, turn)),
+                }
+            }
+            if !turns.is_empty() {
+                counts.extend(self.read_in_turn(turns, question).await?);
             }
         }
-        if turns.is_empty() {
-            return Ok(counts);
-        }
+        Ok(counts)
+    }
+
+    /// Reads counts whose turns the caller has, in one call.
+    async fn read_in_turn<'a>(
+        &self,
+        turns: Vec<Turn<'a>>,
+        question: &Question,
+    ) -> Result<Counts<'a>> {
+        let mut counts = Counts::new();
         let deadline = Instant::now() + PATIENCE;
         let mut gates = Vec::new();
         for (_, entry, _) in &turns {
@@ -130,7 +145,7 @@ impl<S: RsvpStore> CountCache<S> {
         match read {
             Ok(read) => {
                 for ((event, entry, _), count) in turns.iter().zip(read) {
-                    entry.learn(count, question, read_at, (began, ended));
+                    entry.learn(count, read_at, began, ended);
                     counts.insert(*event, count);
                 }
             }
@@ -149,15 +164,49 @@ impl<S: RsvpStore> CountCache<S> {
     }
 }
 
+type Counts<'a> = BTreeMap<&'a EventId, Count>;
+
+/// An event that the holder alone reads the count of.
+type Turn<'a> = (&'a EventId, Arc<Entry>, OwnedMutexGuard<()>);
+
+/// Takes the turns that are free out of `missing`; if there is none, waits for one. What somebody
+/// else is reading from a store that is down is answered with an old count, if that will do.
+///
+/// Nobody waits for a turn while holding another. Otherwise a read that hangs would hold up those of
+/// other events, and batches that overlap would be read, and fail, one after another.
+async fn take_turns<'a>(
+    missing: &mut BTreeMap<&'a EventId, Arc<Entry>>,
+    counts: &mut Counts<'a>,
+    question: &Question,
+) -> Vec<Turn<'a>> {
+    let mut turns = Vec::new();
+    for (event, entry) in std::mem::take(missing) {
+        match entry.turn.clone().try_lock_owned() {
+            Ok(turn) => turns.push((event, entry, turn)),
+            Err(_) => match entry.meanwhile(question) {
+                Some(count) => drop(counts.insert(event, count)),
+                None => drop(missing.insert(event, entry)),
+            },
+        }
+    }
+    if turns.is_empty()
+        && let Some((event, entry)) = missing.pop_first()
+    {
+        let turn = entry.turn.clone().lock_owned().await;
+        turns.push((event, entry, turn));
+    }
+    turns
+}
+
 #[async_trait]
 #[deny(clippy::missing_trait_methods)]
 impl<S: RsvpStore> RsvpStore for CountCache<S> {
     async fn write_batch(&self, writes: &[Write]) -> Result<BatchReceipt> {
-        let mut writing = self.book.begin(writes.iter().map(|write| &write.rsvp.event)).await;
+        let writing = self.book.begin(writes.iter().map(|write| &write.rsvp.event)).await;
         let written = self.store.write_batch(writes).await;
         match &written {
             Ok(receipt) => writing.applied(writes, &receipt.outcomes),
-            Err(error) if error.effect() == Effect::NotApplied => writing.unchanged(),
+            Err(error) if error.effect() == Effect::NotApplied => writing.not_applied(),
             Err(_) => {}
         }
         written
@@ -217,11 +266,11 @@ impl<S: RsvpStore> RsvpStore for CountCache<S> {
     }
 
     async fn remove_event_step(&self, event: &EventId, limit: PageLimit) -> Result<RemovalStep> {
-        let mut writing = self.book.begin(std::iter::once(event)).await;
+        let writing = self.book.begin(std::iter::once(event)).await;
         let step = self.store.remove_event_step(event, limit).await;
         match &step {
             Ok(step) => writing.removed(step.removed),
-            Err(error) if error.effect() == Effect::NotApplied => writing.unchanged(),
+            Err(error) if error.effect() == Effect::NotApplied => writing.not_applied(),
             Err(_) => {}
         }
         step

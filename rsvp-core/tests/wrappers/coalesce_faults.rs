@@ -181,10 +181,11 @@ fn a_runtime_that_shuts_down_leaves_no_lane_behind() {
     let (store, probe) = coalesced(narrow());
     probe.shut();
     let (driving, waiting) = (Runtime::new().unwrap(), Runtime::new().unwrap());
-    let first = driving.block_on(async {
-        let first = spawn_write(&store, rsvp(1));
-        tokio::time::sleep(Duration::from_millis(50)).await;
-        first
+    driving.block_on(async {
+        drop(spawn_write(&store, rsvp(1)));
+        while probe.asked().is_empty() {
+            tokio::task::yield_now().await;
+        }
     });
     let second = waiting.spawn({
         let store = store.clone();
@@ -200,7 +201,6 @@ fn a_runtime_that_shuts_down_leaves_no_lane_behind() {
         .block_on(async { timeout(Duration::from_secs(60), second).await })
         .expect("every call ends");
     assert_eq!(error.unwrap().unwrap_err().effect(), Effect::NotApplied, "it was never begun");
-    drop(first);
     probe.open();
     let receipt = waiting.block_on(store.write_batch(&[rsvp(3)])).unwrap();
     assert_eq!(receipt.outcomes, [Outcome::Applied]);

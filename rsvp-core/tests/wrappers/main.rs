@@ -2,6 +2,7 @@
 
 #![allow(
     clippy::unwrap_used,
+    clippy::expect_used,
     clippy::panic,
     clippy::print_stdout,
     clippy::indexing_slicing,
@@ -10,14 +11,11 @@
 
 mod coalesce;
 mod coalesce_faults;
-mod count_cache;
-mod count_cache_faults;
 mod limit;
 mod observe;
 mod probe;
 mod retry;
 mod shard;
-mod staleness;
 mod timeout;
 
 use rsvp_core::{EventId, UserId};

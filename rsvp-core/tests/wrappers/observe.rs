@@ -37,7 +37,7 @@ fn call_everything(store: &dyn RsvpStore) {
     let (strong, page) = (Default::default(), PageRequest::default());
     store.write_batch(&writes).now_or_never().unwrap().unwrap();
     store.has_rsvped_batch(&pairs, &strong).now_or_never().unwrap().unwrap();
-    store.rsvp_counts(&[fair.clone()], &strong).now_or_never().unwrap().unwrap();
+    store.rsvp_counts(std::slice::from_ref(&fair), &strong).now_or_never().unwrap().unwrap();
     store.attendees_page(&fair, &page).now_or_never().unwrap().unwrap();
     store.events_of_page(&ann, &page).now_or_never().unwrap().unwrap();
     store.scan_page(&page).now_or_never().unwrap().unwrap();

@@ -3,7 +3,6 @@
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
-use std::time::Duration;
 
 use rsvp_core::{
     BatchReceipt, Consistency, Count, Error, EventId, Operation, Page, PageLimit, PageRequest,
@@ -28,8 +27,6 @@ pub(crate) enum Reaction {
     Lose(Error),
     Panic,
     TooFewAnswers,
-    /// Late by this much, after the effect.
-    Late(Duration),
 }
 
 #[derive(Debug, Default)]
@@ -38,8 +35,6 @@ pub(crate) struct Probe {
     log: Mutex<Vec<Asked>>,
     reactions: Mutex<VecDeque<Reaction>>,
     gate: Gate,
-    /// Milliseconds that every call takes before its effect, and again after it.
-    latency: AtomicU64,
     /// The position that the next write's token has.
     position: AtomicU64,
 }
@@ -60,16 +55,6 @@ impl Default for Gate {
 impl Probe {
     pub(crate) fn new() -> Arc<Self> {
         Arc::default()
-    }
-
-    /// On data that others see too.
-    pub(crate) fn on(store: &Arc<MemoryStore>) -> Arc<Self> {
-        Arc::new(Self { store: store.clone(), ..Self::default() })
-    }
-
-    /// From now on every call takes that long before its effect, and again after it.
-    pub(crate) fn take(&self, millis: u64) {
-        self.latency.store(millis, Ordering::SeqCst);
     }
 
     /// From now on calls wait until they are let through.
@@ -117,24 +102,12 @@ impl Probe {
         if self.gate.shut.load(Ordering::SeqCst) {
             self.gate.passes.acquire().await.unwrap().forget();
         }
-        let latency = Duration::from_millis(self.latency.load(Ordering::SeqCst));
         match reaction {
-            None if latency.is_zero() => call.await,
-            None => {
-                tokio::time::sleep(latency).await;
-                let answer = call.await;
-                tokio::time::sleep(latency).await;
-                answer
-            }
+            None => call.await,
             Some(Reaction::Fail(error)) => Err(error),
             Some(Reaction::Lose(error)) => call.await.and(Err(error)),
             Some(Reaction::Panic) => panic!("as it was told"),
             Some(Reaction::TooFewAnswers) => call.await.map(cut),
-            Some(Reaction::Late(delay)) => {
-                let answer = call.await;
-                tokio::time::sleep(delay).await;
-                answer
-            }
         }
     }
 }

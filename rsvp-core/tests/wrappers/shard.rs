@@ -21,7 +21,7 @@ fn sharded(count: usize, spread: usize) -> (ShardedStore<Arc<Probe>>, Vec<Arc<Pr
 
 /// The probe of the shard called `name`.
 fn probe<'a>(probes: &'a [Arc<Probe>], name: &str) -> &'a Arc<Probe> {
-    &probes[name[1..].parse::<usize>().unwrap()]
+    &probes[name.trim_start_matches('s').parse::<usize>().unwrap()]
 }
 
 fn unavailable(operation: Operation, effect: Effect) -> Reaction {

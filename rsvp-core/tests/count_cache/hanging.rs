@@ -1,0 +1,133 @@
+//! Readers and writers wait for each other, but not for long.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use rsvp_core::{CountCacheConfig, RsvpStore, RsvpStoreExt, Write};
+use tokio::task::JoinSet;
+use tokio::time::{Instant, timeout};
+
+use crate::control::Point;
+use crate::{bounded, cache, event, ms, number, settle, user};
+
+/// The longest that readers and writers wait for each other.
+const PATIENCE: u64 = 50;
+
+#[tokio::test(start_paused = true)]
+async fn a_write_that_hangs_holds_up_no_count_for_long() {
+    let (cache, inner) = cache(CountCacheConfig::default());
+    let events: Vec<_> = (0..20).map(event).collect();
+    // So that the cache knows them.
+    cache.rsvp_counts(&events, &bounded(1)).await.unwrap();
+    tokio::time::advance(ms(10)).await;
+    inner.writes.hold(Point::After);
+    let mut writes = JoinSet::new();
+    for event in events.clone() {
+        let cache = cache.clone();
+        writes.spawn(async move { cache.rsvp(&user("ann"), &event).await });
+    }
+    settle().await;
+    let asked = Instant::now();
+    let counts = cache.rsvp_counts(&events, &bounded(1)).await.unwrap();
+    assert_eq!(asked.elapsed(), ms(PATIENCE));
+    assert!(counts.iter().all(|count| count.value == 1));
+    let asked = Instant::now();
+    number(&*cache, &events[0], 5000).await;
+    assert_eq!(asked.elapsed(), ms(0), "what was read meanwhile is kept");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_read_that_hangs_holds_up_no_write_for_long() {
+    let (cache, inner) = cache(CountCacheConfig::default());
+    inner.reads.hold(Point::Before);
+    let mut reads = JoinSet::new();
+    for n in 0..20 {
+        let cache = cache.clone();
+        reads.spawn(async move { number(&*cache, &event(n), 5000).await });
+    }
+    settle().await;
+    let began = Instant::now();
+    let mut writers = JoinSet::new();
+    for n in 0..100 {
+        let cache = cache.clone();
+        writers.spawn(async move {
+            let writes: Vec<_> = (0..20).map(|at| Write::rsvp(user(n), event(at))).collect();
+            cache.write_batch(&writes).await.unwrap();
+        });
+    }
+    writers.join_all().await;
+    assert_eq!(began.elapsed(), ms(PATIENCE));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_write_that_hangs_holds_up_no_other_write_for_long() {
+    let (cache, inner) = cache(CountCacheConfig::default());
+    let fair = event("fair");
+    number(&*cache, &fair, 1).await;
+    inner.writes.takes(ms(10_000));
+    let hanging = tokio::spawn({
+        let (cache, fair) = (cache.clone(), fair.clone());
+        async move { cache.rsvp(&user("ann"), &fair).await }
+    });
+    settle().await;
+    inner.writes.takes(ms(0));
+    tokio::time::advance(ms(10)).await;
+    let reading = tokio::spawn({
+        let (cache, fair) = (cache.clone(), fair.clone());
+        async move { number(&*cache, &fair, 1).await }
+    });
+    settle().await;
+    let began = Instant::now();
+    cache.rsvp(&user("bob"), &fair).await.unwrap();
+    assert!(began.elapsed() <= ms(PATIENCE), "{:?}", began.elapsed());
+    reading.await.unwrap();
+    hanging.await.unwrap().unwrap();
+    assert_eq!(number(&*cache, &fair, 5000).await, 2);
+}
+
+#[tokio::test(start_paused = true)]
+async fn readers_and_writers_of_a_hot_event_both_get_on() {
+    let (cache, inner) = cache(CountCacheConfig::default());
+    let fair = event("fair");
+    inner.reads.takes(ms(5));
+    inner.writes.takes(ms(5));
+    let mut tasks = JoinSet::new();
+    let (reads, writes) = (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicUsize::new(0)));
+    for task in 0..40 {
+        let (cache, fair) = (cache.clone(), fair.clone());
+        let (reads, writes) = (reads.clone(), writes.clone());
+        tasks.spawn(async move {
+            for n in 0.. {
+                if task % 2 == 0 {
+                    number(&*cache, &fair, 1).await;
+                    reads.fetch_add(1, Ordering::Relaxed);
+                } else {
+                    cache.rsvp(&user(task * 1_000_000 + n), &fair).await.unwrap();
+                    writes.fetch_add(1, Ordering::Relaxed);
+                }
+            }
+        });
+    }
+    timeout(ms(1000), tasks.join_next()).await.unwrap_err();
+    let (reads, writes) = (reads.load(Ordering::Relaxed), writes.load(Ordering::Relaxed));
+    println!("{reads} counts and {writes} writes in 1 s, {} reads of the store", inner.reads());
+    // Twenty of each, who wait for the round trip of the others and then take one.
+    assert!(reads >= 20 * 50 && writes >= 20 * 50, "{reads} counts, {writes} writes");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_dropped_read_lets_the_writers_on() {
+    let (cache, inner) = cache(CountCacheConfig::default());
+    let fair = event("fair");
+    inner.reads.hold(Point::Before);
+    let reading = tokio::spawn({
+        let (cache, fair) = (cache.clone(), fair.clone());
+        async move { number(&*cache, &fair, 5000).await }
+    });
+    settle().await;
+    reading.abort();
+    settle().await;
+    let began = Instant::now();
+    cache.rsvp(&user("ann"), &fair).await.unwrap();
+    assert_eq!(began.elapsed(), ms(0));
+}

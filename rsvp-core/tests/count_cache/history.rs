@@ -1,0 +1,181 @@
+//! A store that remembers every change of a count, and what a cache in front of it may answer.
+
+use std::future::Future;
+use std::sync::Mutex;
+use std::time::Duration;
+
+use rsvp_core::{
+    BatchReceipt, Consistency, Count, Effect, Error, EventId, Operation, Page, PageLimit,
+    PageRequest, RemovalStep, Result, Rsvp, RsvpStore, UserId, Write, async_trait,
+};
+use rsvp_memory::MemoryStore;
+use tokio::time::{Instant, sleep};
+
+/// What becomes of a call.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) enum Fate {
+    Answered,
+    /// Fails without effect, and says so.
+    Refused,
+    /// Fails without effect, and does not know.
+    Lost,
+    /// Takes effect, and fails.
+    AnswerLost,
+}
+
+/// What the store does with the calls of one task.
+#[derive(Clone, Debug)]
+pub(crate) struct Plan {
+    pub(crate) call: usize,
+    pub(crate) before: Duration,
+    pub(crate) after: Duration,
+    pub(crate) fate: Fate,
+}
+
+tokio::task_local! {
+    pub(crate) static PLAN: Plan;
+}
+
+/// A count changed.
+#[derive(Clone, Debug)]
+struct Change {
+    at: Instant,
+    event: EventId,
+    by: i64,
+    call: usize,
+}
+
+/// A call, from its beginning to its end. The numbers order what happens at one moment.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Span {
+    pub(crate) began: (usize, Instant),
+    pub(crate) ended: (usize, Instant),
+}
+
+#[derive(Debug, Default)]
+pub(crate) struct History {
+    store: MemoryStore,
+    events: Vec<EventId>,
+    changes: Mutex<Vec<Change>>,
+}
+
+impl History {
+    pub(crate) fn new(events: &[EventId]) -> Self {
+        Self { events: events.to_vec(), ..Self::default() }
+    }
+
+    fn counts(&self) -> Vec<i64> {
+        self.events.iter().map(|event| self.store.table().rsvp_count(event) as i64).collect()
+    }
+
+    /// Carries a write out as planned, and remembers what it changed.
+    async fn write<T>(&self, effect: impl Future<Output = Result<T>> + Send) -> Result<T> {
+        let Plan { call, before, after, fate } = PLAN.get();
+        sleep(before).await;
+        let failed = |effect| Err(Error::unavailable(Operation::Write, effect, None));
+        match fate {
+            Fate::Refused => return failed(Effect::NotApplied),
+            Fate::Lost => return failed(Effect::Unknown),
+            Fate::Answered | Fate::AnswerLost => {}
+        }
+        // Nothing else runs meanwhile: the memory store never waits.
+        let counts = self.counts();
+        let done = effect.await;
+        for ((event, before), after) in self.events.iter().zip(counts).zip(self.counts()) {
+            if before != after {
+                let (at, event, by) = (Instant::now(), event.clone(), after - before);
+                self.changes.lock().unwrap().push(Change { at, event, by, call });
+            }
+        }
+        sleep(after).await;
+        if fate == Fate::AnswerLost { failed(Effect::Unknown) } else { done }
+    }
+
+    /// Whether a count is one that a cache may answer: one that was true at a moment no longer
+    /// ago than its age, moved by what was acknowledged through the cache since.
+    ///
+    /// `ended` tells when a write through this cache was acknowledged: for others, and for those
+    /// that failed, it is `None`.
+    pub(crate) fn allows(
+        &self,
+        event: &EventId,
+        count: &Count,
+        read: &Span,
+        ended: impl Fn(usize) -> Option<usize>,
+    ) -> bool {
+        let changes = self.changes.lock().unwrap();
+        let changes: Vec<_> = changes.iter().filter(|change| change.event == *event).collect();
+        let mut truth = 0;
+        (0..=changes.len()).any(|at| {
+            let since = at.checked_sub(1).map(|last| changes[last].at);
+            truth += at.checked_sub(1).map_or(0, |last| changes[last].by);
+            let (asked, answered) = (read.began.1, read.ended.1);
+            let until = changes.get(at).map(|next| next.at);
+            let begun = since.is_none_or(|since| since <= answered);
+            let recent = until.is_none_or(|until| until + count.age >= asked);
+            // What was acknowledged while the read ran may be in it or not.
+            let (mut own, mut fewer, mut more) = (truth, 0, 0);
+            for change in &changes[at..] {
+                match ended(change.call) {
+                    Some(ended) if ended < read.began.0 => own += change.by,
+                    Some(ended) if ended < read.ended.0 => {
+                        (fewer, more) = (fewer + change.by.min(0), more + change.by.max(0));
+                    }
+                    _ => {}
+                }
+            }
+            let possible = (own + fewer).max(0)..=(own + more).max(0);
+            begun && recent && possible.contains(&(count.value as i64))
+        })
+    }
+}
+
+/// A process's way to the store.
+#[derive(Debug)]
+pub(crate) struct Recorded(pub(crate) std::sync::Arc<History>);
+
+#[async_trait]
+impl RsvpStore for Recorded {
+    async fn write_batch(&self, writes: &[Write]) -> Result<BatchReceipt> {
+        self.0.write(self.0.store.write_batch(writes)).await
+    }
+
+    async fn has_rsvped_batch(&self, pairs: &[Rsvp], level: &Consistency) -> Result<Vec<bool>> {
+        self.0.store.has_rsvped_batch(pairs, level).await
+    }
+
+    async fn rsvp_counts(&self, events: &[EventId], level: &Consistency) -> Result<Vec<Count>> {
+        let Plan { before, after, fate, .. } = PLAN.get();
+        sleep(before).await;
+        let counts = self.0.store.rsvp_counts(events, level).await;
+        sleep(after).await;
+        if fate != Fate::Answered {
+            return Err(Error::unavailable(Operation::RsvpCounts, Effect::NotApplied, None));
+        }
+        counts
+    }
+
+    async fn attendees_page(&self, event: &EventId, request: &PageRequest) -> Result<Page<UserId>> {
+        self.0.store.attendees_page(event, request).await
+    }
+
+    async fn events_of_page(&self, user: &UserId, request: &PageRequest) -> Result<Page<EventId>> {
+        self.0.store.events_of_page(user, request).await
+    }
+
+    async fn scan_page(&self, request: &PageRequest) -> Result<Page<Rsvp>> {
+        self.0.store.scan_page(request).await
+    }
+
+    async fn remove_event_step(&self, event: &EventId, limit: PageLimit) -> Result<RemovalStep> {
+        self.0.write(self.0.store.remove_event_step(event, limit)).await
+    }
+
+    async fn remove_user_step(&self, user: &UserId, limit: PageLimit) -> Result<RemovalStep> {
+        self.0.write(self.0.store.remove_user_step(user, limit)).await
+    }
+
+    async fn ready(&self) -> Result<()> {
+        self.0.store.ready().await
+    }
+}

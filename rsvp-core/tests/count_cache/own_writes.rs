@@ -1,0 +1,135 @@
+//! What is written through the cache shows in the next count.
+
+use rsvp_core::{CountCacheConfig, Outcome, PageLimit, RsvpStore, RsvpStoreExt, Write};
+use tokio::time::advance;
+
+use crate::{bounded, cache, count, event, ms, number, user};
+
+#[tokio::test(start_paused = true)]
+async fn ones_own_writes_show_in_the_next_count_without_a_read() {
+    let (cache, inner) = cache(CountCacheConfig::default());
+    let fair = event("fair");
+    number(&*cache, &fair, 5000).await;
+    for n in 1..=50 {
+        cache.rsvp(&user(n), &fair).await.unwrap();
+        assert_eq!(number(&*cache, &fair, 5000).await, n);
+    }
+    for n in (0..50).rev() {
+        cache.cancel(&user(n + 1), &fair).await.unwrap();
+        assert_eq!(number(&*cache, &fair, 5000).await, n);
+    }
+    assert_eq!(inner.reads(), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn ones_own_writes_make_a_count_no_younger() {
+    let (cache, inner) = cache(CountCacheConfig::default());
+    let fair = event("fair");
+    number(&*cache, &fair, 5000).await;
+    for age in [1000, 2000, 3000, 4000, 5000] {
+        advance(ms(1000)).await;
+        inner.data().rsvp(&user(age), &fair).await.unwrap();
+        cache.rsvp(&user("own").clone(), &fair).await.unwrap();
+        let count = count(&*cache, &fair, 5000).await.unwrap();
+        assert_eq!((count.value, count.age), (1, ms(age)));
+    }
+    advance(ms(1)).await;
+    assert_eq!(number(&*cache, &fair, 5000).await, 6);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_was_unchanged_moves_no_count() {
+    let (cache, inner) = cache(CountCacheConfig::default());
+    let fair = event("fair");
+    number(&*cache, &fair, 5000).await;
+    cache.rsvp(&user("ann"), &fair).await.unwrap();
+    for _ in 0..3 {
+        let receipt = cache.rsvp(&user("ann"), &fair).await.unwrap();
+        assert_eq!(receipt.outcome, Outcome::Unchanged);
+        let receipt = cache.cancel(&user("bob"), &fair).await.unwrap();
+        assert_eq!(receipt.outcome, Outcome::Unchanged);
+        assert_eq!(number(&*cache, &fair, 5000).await, 1);
+    }
+    assert_eq!(inner.reads(), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_batch_moves_each_of_its_events_by_what_was_applied() {
+    let (cache, inner) = cache(CountCacheConfig::default());
+    let (fair, gala, ball) = (event("fair"), event("gala"), event("ball"));
+    let events = [fair.clone(), gala.clone(), ball.clone()];
+    inner.data().rsvp(&user("old"), &gala).await.unwrap();
+    cache.rsvp_counts(&events[..2], &bounded(5000)).await.unwrap();
+    let writes = [
+        Write::rsvp(user("ann"), fair.clone()),
+        Write::rsvp(user("ann"), gala.clone()),
+        // A duplicate, and one that takes another back.
+        Write::rsvp(user("ann"), fair.clone()),
+        Write::rsvp(user("bob"), fair.clone()),
+        Write::cancel(user("bob"), fair.clone()),
+        Write::cancel(user("old"), gala.clone()),
+        Write::cancel(user("old"), gala.clone()),
+        Write::rsvp(user("bob"), ball.clone()),
+        Write::rsvp(user("eve"), fair.clone()),
+    ];
+    cache.write_batch(&writes).await.unwrap();
+    assert_eq!(inner.reads(), 1);
+    for (event, expected, reads) in [(&fair, 2, 1), (&gala, 1, 1), (&ball, 1, 2)] {
+        assert_eq!(number(&*cache, event, 5000).await, expected, "{event:?}");
+        assert_eq!(inner.reads(), reads, "only the unknown one is read");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_removed_event_counts_nobody_step_by_step() {
+    let (cache, inner) = cache(CountCacheConfig::default());
+    let fair = event("fair");
+    for n in 0..7 {
+        inner.data().rsvp(&user(n), &fair).await.unwrap();
+    }
+    number(&*cache, &fair, 5000).await;
+    for left in [4, 1, 0, 0] {
+        cache.remove_event_step(&fair, PageLimit::new(3).unwrap()).await.unwrap();
+        assert_eq!(number(&*cache, &fair, 5000).await, left);
+    }
+    assert_eq!(inner.reads(), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_removed_user_is_counted_nowhere() {
+    let (cache, inner) = cache(CountCacheConfig::default());
+    let events: Vec<_> = (0..10).map(event).collect();
+    for event in &events {
+        inner.data().rsvp(&user("ann"), event).await.unwrap();
+        inner.data().rsvp(&user("bob"), event).await.unwrap();
+        number(&*cache, event, 5000).await;
+    }
+    cache.remove_user(&user("ann")).await.unwrap();
+    for event in &events {
+        assert_eq!(number(&*cache, event, 5000).await, 1);
+    }
+    let reads = inner.reads();
+    cache.remove_user(&user("never there")).await.unwrap();
+    for event in &events {
+        assert_eq!(number(&*cache, event, 5000).await, 1);
+    }
+    assert_eq!(inner.reads(), reads, "a removal of nothing changes nothing");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_count_is_never_below_zero_nor_too_large_to_move() {
+    let (cache, inner) = cache(CountCacheConfig::default());
+    for (claimed, expected) in [(0, 0), (u64::MAX, i64::MAX as u64)] {
+        let event = event(claimed);
+        inner.data().rsvp(&user("ann"), &event).await.unwrap();
+        inner.claim(&event, claimed);
+        number(&*cache, &event, 5000).await;
+        cache.rsvp(&user("bob"), &event).await.unwrap();
+        cache.rsvp(&user("eve"), &event).await.unwrap();
+        for guest in ["ann", "bob", "eve"] {
+            cache.cancel(&user(guest), &event).await.unwrap();
+        }
+        let counted = number(&*cache, &event, 5000).await;
+        assert!(counted.abs_diff(expected) <= 3, "{counted} of {claimed}");
+    }
+}

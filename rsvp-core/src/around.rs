@@ -3,7 +3,7 @@
 /// Implements [`RsvpStore`](crate::RsvpStore) for a wrapper around `self.store`, each call by its
 /// method
 ///
-/// ```ignore
+/// ```text
 /// async fn around<T, F>(
 ///     &self,
 ///     operation: Operation,

@@ -28,6 +28,43 @@ use crate::{
 ///     Ok(store.rsvp_count(event).await?.value)
 /// }
 /// ```
+///
+/// # Wrappers, and their order
+///
+/// A wrapper is a store around a store, so they compose in one expression, from the inside out:
+///
+/// ```
+/// use std::time::Duration;
+/// use rsvp_core::{
+///     CoalesceConfig, CountCacheConfig, Result, RetryConfig, RsvpStore, RsvpStoreExt, TimeoutConfig,
+/// };
+///
+/// fn wrapped(backend: impl RsvpStore + 'static) -> Result<impl RsvpStore> {
+///     backend
+///         .observed("postgres")?
+///         .timed(TimeoutConfig::new(Duration::from_secs(1))?)
+///         .retried(RetryConfig::default())
+///         .coalesced(CoalesceConfig::default())
+///         .count_cached(CountCacheConfig::default())
+///         .observed("tickets")
+/// }
+/// ```
+///
+/// 1. [`observed`](Self::observed) inside shows what the backend is asked: every try, every batch.
+/// 2. [`timed`](Self::timed) inside of `retried`: each try ends in time, and a call that hangs is
+///    tried again. Around it the limit would be that of all tries.
+/// 3. [`retried`](Self::retried) inside of `coalesced`: a batch is repeated once for all its callers
+///    and keeps its turn. Outside, a write that is repeated would come after later writes of its
+///    pair, and what was refused for overload would come back at once.
+/// 4. [`ShardedStore`](crate::ShardedStore) around shards of which each has all of the above, and
+///    `coalesced` too: then a shard that is down or slow fails or delays its own batches only.
+///    Coalesced or retried as one, every batch that has anything for it fails, and what other shards
+///    have applied is repeated, which answers `Unchanged`.
+/// 5. [`limited`](Self::limited) around a store that has no bound of its own; `coalesced` has one.
+/// 6. [`coalesced`](Self::coalesced) inside of `count_cached`: an answer from memory need not queue.
+/// 7. [`count_cached`](Self::count_cached) outside of everything that changes counts, since it sees
+///    only what is written through it.
+/// 8. [`observed`](Self::observed) outside shows what callers see.
 pub trait RsvpStoreExt: RsvpStore {
     /// `user` is coming to `event`.
     ///

@@ -8,6 +8,8 @@
 //! - [`RsvpStoreExt`]: the verbs that everyone calls, on every store for free.
 //! - [`Consistency`], [`SessionToken`], [`Count`]: how fresh a read must be and how old it is.
 //! - [`PageRequest`], [`Page`], [`Cursor`]: lists of any length.
+//! - Wrappers, each a store around a store: [`CoalescedStore`], [`ShardedStore`], [`CountCache`],
+//!   [`RetryStore`], [`TimeoutStore`], [`LimitStore`], [`ObservedStore`].
 //! - [`FoldedBatch`]: a batch as a sorted set, for backends that write in sets.
 //! - [`url`]: a store's URL taken apart, for backends that are opened by URL.
 //! - [`Error`]: what went wrong, whether it took effect and whether to repeat it.

@@ -23,61 +23,12 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use futures_util::FutureExt;
-use rsvp_benches::{Crowd, Database, Invocation, Pairs};
-use rsvp_core::{
-    BatchReceipt, CoalesceConfig, Consistency, Count, Error, EventId, Outcome, Page, PageLimit,
-    PageRequest, RemovalStep, Result, Rsvp, RsvpStore, RsvpStoreExt, SessionToken, UserId, Write,
-    async_trait,
-};
+use rsvp_benches::{Crowd, Database, Invocation, Pairs, Simulated};
+use rsvp_core::{CoalesceConfig, Error, RsvpStore, RsvpStoreExt};
 use tokio::time::{Instant, MissedTickBehavior, interval, sleep};
 
 const EVENTS: u64 = 10_000;
 const TIMES: f64 = 5.0;
-
-/// Takes 5 ms for a batch and 50 µs for each entry.
-#[derive(Debug)]
-struct Unhurried;
-
-#[async_trait]
-impl RsvpStore for Unhurried {
-    async fn write_batch(&self, writes: &[Write]) -> Result<BatchReceipt> {
-        sleep(Duration::from_micros(5_000 + 50 * writes.len() as u64)).await;
-        let outcomes = vec![Outcome::Applied; writes.len()];
-        Ok(BatchReceipt { outcomes, token: SessionToken::new() })
-    }
-
-    async fn has_rsvped_batch(&self, pairs: &[Rsvp], _: &Consistency) -> Result<Vec<bool>> {
-        Ok(vec![true; pairs.len()])
-    }
-
-    async fn rsvp_counts(&self, events: &[EventId], _: &Consistency) -> Result<Vec<Count>> {
-        Ok(vec![Count::fresh(1); events.len()])
-    }
-
-    async fn attendees_page(&self, _: &EventId, _: &PageRequest) -> Result<Page<UserId>> {
-        Ok(Page::last(Vec::new()))
-    }
-
-    async fn events_of_page(&self, _: &UserId, _: &PageRequest) -> Result<Page<EventId>> {
-        Ok(Page::last(Vec::new()))
-    }
-
-    async fn scan_page(&self, _: &PageRequest) -> Result<Page<Rsvp>> {
-        Ok(Page::last(Vec::new()))
-    }
-
-    async fn remove_event_step(&self, _: &EventId, _: PageLimit) -> Result<RemovalStep> {
-        Ok(RemovalStep::default())
-    }
-
-    async fn remove_user_step(&self, _: &UserId, _: PageLimit) -> Result<RemovalStep> {
-        Ok(RemovalStep::default())
-    }
-
-    async fn ready(&self) -> Result<()> {
-        Ok(())
-    }
-}
 
 /// How many bytes of memory this process has in use.
 fn memory() -> u64 {
@@ -185,7 +136,8 @@ async fn main() {
             .and_then(|config| config.with_max_pending(pending))
             .expect("a legal configuration")
     };
-    let unhurried = Arc::new(Unhurried.coalesced(config(4, 512, 4_096)));
+    let unhurried = Simulated::taking(Duration::from_millis(5), Duration::from_micros(50));
+    let unhurried = Arc::new(unhurried.coalesced(config(4, 512, 4_096)));
     measure("a backend that takes its time", unhurried, 8_192, time).await;
     let database = Database::start().await;
     database.start_over(EVENTS).await;

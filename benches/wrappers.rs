@@ -17,60 +17,16 @@ use std::time::Duration;
 
 use criterion::{BenchmarkId, Criterion, criterion_group, criterion_main};
 use metrics_exporter_prometheus::PrometheusBuilder;
+use rsvp_benches::Simulated;
 use rsvp_core::{
-    BatchReceipt, CoalesceConfig, Consistency, Count, CountCacheConfig, EventId, LimitConfig,
-    Outcome, Page, PageLimit, PageRequest, RemovalStep, Result, RetryConfig, Rsvp, RsvpStore,
-    RsvpStoreExt, SessionToken, Shard, ShardedStore, TimeoutConfig, UserId, Write, async_trait,
+    CoalesceConfig, CountCacheConfig, EventId, LimitConfig, RetryConfig, RsvpStore, RsvpStoreExt,
+    Shard, ShardedStore, TimeoutConfig, UserId,
 };
 use tokio::runtime::{Builder, Runtime};
 use tokio::time::Instant;
 
-/// Answers every call at once, and keeps nothing.
-#[derive(Debug)]
-struct AtOnce;
-
-#[async_trait]
-impl RsvpStore for AtOnce {
-    async fn write_batch(&self, writes: &[Write]) -> Result<BatchReceipt> {
-        let outcomes = vec![Outcome::Applied; writes.len()];
-        Ok(BatchReceipt { outcomes, token: SessionToken::new() })
-    }
-
-    async fn has_rsvped_batch(&self, pairs: &[Rsvp], _: &Consistency) -> Result<Vec<bool>> {
-        Ok(vec![true; pairs.len()])
-    }
-
-    async fn rsvp_counts(&self, events: &[EventId], _: &Consistency) -> Result<Vec<Count>> {
-        Ok(vec![Count::fresh(1); events.len()])
-    }
-
-    async fn attendees_page(&self, _: &EventId, _: &PageRequest) -> Result<Page<UserId>> {
-        Ok(Page::last(Vec::new()))
-    }
-
-    async fn events_of_page(&self, _: &UserId, _: &PageRequest) -> Result<Page<EventId>> {
-        Ok(Page::last(Vec::new()))
-    }
-
-    async fn scan_page(&self, _: &PageRequest) -> Result<Page<Rsvp>> {
-        Ok(Page::last(Vec::new()))
-    }
-
-    async fn remove_event_step(&self, _: &EventId, _: PageLimit) -> Result<RemovalStep> {
-        Ok(RemovalStep::default())
-    }
-
-    async fn remove_user_step(&self, _: &UserId, _: PageLimit) -> Result<RemovalStep> {
-        Ok(RemovalStep::default())
-    }
-
-    async fn ready(&self) -> Result<()> {
-        Ok(())
-    }
-}
-
-fn sharded(spread: usize) -> ShardedStore<AtOnce> {
-    let shards = ["a", "b", "c", "d"].map(|name| Shard::new(name, AtOnce));
+fn sharded(spread: usize) -> ShardedStore<Simulated> {
+    let shards = ["a", "b", "c", "d"].map(|name| Shard::new(name, Simulated::at_once()));
     ShardedStore::new(shards, spread).expect("a legal placement")
 }
 
@@ -81,15 +37,15 @@ fn stores() -> Vec<(&'static str, Arc<dyn RsvpStore>)> {
         .coalesced(CoalesceConfig::default())
         .count_cached(CountCacheConfig::default());
     vec![
-        ("bare", Arc::new(AtOnce)),
-        ("timed", Arc::new(AtOnce.timed(TimeoutConfig::new(hour).expect("legal")))),
-        ("retried", Arc::new(AtOnce.retried(RetryConfig::default()))),
-        ("limited", Arc::new(AtOnce.limited(LimitConfig::new(64).expect("legal")))),
-        ("observed", Arc::new(AtOnce.observed("bench").expect("a legal name"))),
+        ("bare", Arc::new(Simulated::at_once())),
+        ("timed", Arc::new(Simulated::at_once().timed(TimeoutConfig::new(hour).expect("legal")))),
+        ("retried", Arc::new(Simulated::at_once().retried(RetryConfig::default()))),
+        ("limited", Arc::new(Simulated::at_once().limited(LimitConfig::new(64).expect("legal")))),
+        ("observed", Arc::new(Simulated::at_once().observed("bench").expect("a legal name"))),
         ("sharded_4_spread_1", Arc::new(sharded(1))),
         ("sharded_4_spread_4", Arc::new(sharded(4))),
-        ("count_cached", Arc::new(AtOnce.count_cached(CountCacheConfig::default()))),
-        ("coalesced", Arc::new(AtOnce.coalesced(CoalesceConfig::default()))),
+        ("count_cached", Arc::new(Simulated::at_once().count_cached(CountCacheConfig::default()))),
+        ("coalesced", Arc::new(Simulated::at_once().coalesced(CoalesceConfig::default()))),
         ("stack", Arc::new(stack)),
     ]
 }
@@ -121,7 +77,7 @@ fn compare(criterion: &mut Criterion) {
                 bencher.iter_custom(|times| calls(&runtime, &*store, operation, times));
             });
         }
-        let observed = AtOnce.observed("bench").expect("a legal name");
+        let observed = Simulated::at_once().observed("bench").expect("a legal name");
         group.bench_function(BenchmarkId::from_parameter("observed_recorded"), |bencher| {
             bencher.iter_custom(|times| {
                 let run = || calls(&runtime, &observed, operation, times);

@@ -20,6 +20,7 @@ mod database;
 mod invocation;
 mod pairs;
 mod redis;
+mod simulated;
 mod town;
 
 pub use self::alternation::Alternation;
@@ -29,4 +30,5 @@ pub use self::database::Database;
 pub use self::invocation::Invocation;
 pub use self::pairs::Pairs;
 pub use self::redis::{Keyspace, RedisByHand, ServerTime};
+pub use self::simulated::Simulated;
 pub use self::town::Town;

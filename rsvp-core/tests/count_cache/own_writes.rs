@@ -29,7 +29,7 @@ async fn ones_own_writes_make_a_count_no_younger() {
     for age in [1000, 2000, 3000, 4000, 5000] {
         advance(ms(1000)).await;
         inner.data().rsvp(&user(age), &fair).await.unwrap();
-        cache.rsvp(&user("own").clone(), &fair).await.unwrap();
+        cache.rsvp(&user("own"), &fair).await.unwrap();
         let count = count(&*cache, &fair, 5000).await.unwrap();
         assert_eq!((count.value, count.age), (1, ms(age)));
     }

@@ -7,7 +7,7 @@ use std::time::Duration;
 use proptest::collection::vec;
 use proptest::prelude::*;
 use proptest::sample::select;
-use proptest::test_runner::{Config, RngAlgorithm, RngSeed, TestRunner};
+use proptest::test_runner::{Config, FileFailurePersistence, RngAlgorithm, RngSeed, TestRunner};
 use rsvp_core::{Action, Consistency, Count, CountCacheConfig, EventId, PageLimit, RsvpStore};
 use rsvp_core::{CountCache, Rsvp, RsvpStoreExt, UserId, Write};
 use rsvp_testkit::SEED_VARIABLE;
@@ -16,6 +16,10 @@ use tokio::time::{Instant, sleep, timeout};
 
 use crate::history::{Fate, History, PLAN, Plan, Recorded, Span};
 use crate::{event, ms, user};
+
+/// What has failed once.
+const REGRESSIONS: &str =
+    concat!(env!("CARGO_MANIFEST_DIR"), "/proptest-regressions/count_cache.txt");
 
 /// So that a count that is not settled is kept for 50 ms.
 const MAX_AGE: u64 = 1000;
@@ -83,15 +87,21 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
     vec(step, 1..60)
 }
 
-/// The process, when it asked and was answered, the bound, the events and the counts.
-type Read = (usize, Span, Duration, Vec<EventId>, Vec<Count>);
+/// What a reader was told.
+#[derive(Debug)]
+struct Told {
+    process: usize,
+    span: Span,
+    bound: Duration,
+    counts: Vec<(EventId, Count)>,
+}
 
 #[derive(Debug, Default)]
 struct Record {
     next: usize,
     /// Which process a write went through, and when it was acknowledged.
     acknowledged: BTreeMap<usize, (usize, usize)>,
-    reads: Vec<Read>,
+    told: Vec<Told>,
 }
 
 impl Record {
@@ -112,7 +122,9 @@ async fn carry_out(cache: Arc<CountCache<Recorded>>, step: Step, record: Arc<Mut
             read.map(|counts| {
                 let mut record = record.lock().unwrap();
                 let span = Span { began, ended: record.now() };
-                record.reads.push((step.process, span, *bound, events.clone(), counts));
+                assert_eq!(counts.len(), events.len());
+                let counts = events.iter().cloned().zip(counts).collect();
+                record.told.push(Told { process: step.process, span, bound: *bound, counts });
             })
         }
     };
@@ -144,13 +156,12 @@ async fn run(steps: Vec<Step>) -> Result<(), TestCaseError> {
     }
     calls.join_all().await;
     let record = record.lock().unwrap();
-    for (process, span, bound, events, counts) in &record.reads {
-        prop_assert_eq!(events.len(), counts.len());
+    for Told { process, span, bound, counts } in &record.told {
         let ended = |call| {
             let (through, ended) = record.acknowledged.get(&call)?;
             (through == process).then_some(*ended)
         };
-        for (event, count) in events.iter().zip(counts) {
+        for (event, count) in counts {
             let greatest = (*bound).min(ms(MAX_AGE));
             prop_assert!(count.age <= greatest, "{:?} within {:?}", count, bound);
             prop_assert!(
@@ -174,9 +185,10 @@ fn every_count_was_true_within_its_age_and_its_age_is_within_the_bound() {
     println!("{SEED_VARIABLE}={seed}");
     let config = Config {
         cases: 1000,
+        max_shrink_iters: 1000,
         rng_algorithm: RngAlgorithm::ChaCha,
         rng_seed: RngSeed::Fixed(seed),
-        failure_persistence: None,
+        failure_persistence: Some(Box::new(FileFailurePersistence::Direct(REGRESSIONS))),
         ..Config::default()
     };
     let outcome = TestRunner::new(config).run(&steps(), |steps| {

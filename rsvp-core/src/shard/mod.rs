@@ -162,8 +162,11 @@ impl<S: RsvpStore> ShardedStore<S> {
             let (entries, positions) = part.split();
             let call = call(&shard.store, entries);
             Some(async move {
-                let answered = call.await.map_err(|error| of_shard(&shard.name, error));
-                answered.map(|answered| (positions, answered))
+                let answered = call.await.and_then(|(answers, beside)| {
+                    parts::expect_answers(operation, positions.len(), answers.len())?;
+                    Ok((positions, (answers, beside)))
+                });
+                answered.map_err(|error| of_shard(&shard.name, error))
             })
         });
         let calls: Vec<_> = calls.collect();

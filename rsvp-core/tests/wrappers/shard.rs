@@ -128,6 +128,14 @@ async fn kinds_that_are_not_worth_repeating_stay_what_they_are() {
 }
 
 #[tokio::test]
+async fn a_shard_that_answers_too_little_is_named() {
+    let (store, probes) = sharded(2, 2);
+    probes[1].react([Reaction::TooFewAnswers]);
+    let error = store.rsvp_count(&event(1_u64)).await.unwrap_err();
+    assert!(matches!(error, Error::Corrupt { .. }) && error.to_string().contains("s1"), "{error}");
+}
+
+#[tokio::test]
 async fn tokens_of_all_shards_are_merged() {
     let (store, _probes) = sharded(4, 1);
     let writes: Vec<_> = (0..100_u32).map(|n| Write::rsvp(user(n), event(n))).collect();

@@ -90,6 +90,8 @@ pub enum Error {
     Overloaded {
         /// The refused operation.
         operation: Operation,
+        /// Which part of the store refused it, where it has parts.
+        source: Option<Source>,
     },
 
     /// No answer came in time.
@@ -102,6 +104,8 @@ pub enum Error {
         after: Duration,
         /// Whether it took effect.
         effect: Effect,
+        /// Which part of the store it was waited for, where it has parts.
+        source: Option<Source>,
     },
 
     /// The store cannot be reached, or does not take this call now.
@@ -149,13 +153,13 @@ impl Error {
 
     /// A call shed before any effect.
     pub fn overloaded(operation: Operation) -> Self {
-        Self::Overloaded { operation }
+        Self::Overloaded { operation, source: None }
     }
 
     /// No answer within `after`. A read or a call that was not sent yet is
     /// [`Effect::NotApplied`], a write that was sent is [`Effect::Unknown`].
     pub fn timed_out(operation: Operation, after: Duration, effect: Effect) -> Self {
-        Self::TimedOut { operation, after, effect: effect.of(operation) }
+        Self::TimedOut { operation, after, effect: effect.of(operation), source: None }
     }
 
     /// A store that cannot be reached or does not take the call now.
@@ -211,15 +215,18 @@ impl Error {
     pub fn with_effect(self, effect: Effect) -> Self {
         match self {
             error if error.effect() == effect => error,
-            Self::TimedOut { operation, after, .. } => Self::timed_out(operation, after, effect),
+            Self::TimedOut { operation, after, source, .. } => {
+                Self::TimedOut { operation, after, effect: effect.of(operation), source }
+            }
             Self::Unavailable { operation, source, .. } => {
                 Self::unavailable(operation, effect, source)
             }
             Self::Backend { operation, retryable, source, .. } => {
                 Self::Backend { operation, effect: effect.of(operation), retryable, source }
             }
-            Self::Overloaded { operation } => {
-                Self::unavailable(operation, effect, Some(self.into()))
+            Self::Overloaded { operation, source } => {
+                let source = source.unwrap_or_else(|| Self::overloaded(operation).into());
+                Self::unavailable(operation, effect, Some(source))
             }
             error @ (Self::InvalidInput { .. } | Self::Corrupt { .. }) => error,
         }

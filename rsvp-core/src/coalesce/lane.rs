@@ -104,18 +104,14 @@ impl<S: RsvpStore + 'static, B: Batch> Lane<S, B> {
         self.queue().pending
     }
 
+    /// Whether a call would be refused now.
+    pub(super) fn is_full(&self) -> bool {
+        self.pending() >= self.limits.max_pending
+    }
+
     fn queue(&self) -> MutexGuard<'_, Queue<B>> {
         // Nothing that panics runs under the lock.
         self.queue.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// Takes batches until there is nothing left to take.
-    async fn drive(self: Arc<Self>) {
-        let mut driver = Driver { lane: &self, in_flight: 0, finished: false };
-        while let Some(calls) = driver.next() {
-            // Whoever waits for one of these calls sees that its reply is gone.
-            let _ = AssertUnwindSafe(self.run(calls)).catch_unwind().await;
-        }
     }
 
     async fn run(&self, mut calls: Vec<Call<B>>) {
@@ -185,7 +181,9 @@ impl<S: RsvpStore + 'static, B: Batch> Place<S, B> {
         }
         drop(queue);
         if idle {
-            lane.tasks.spawn_on(lane.clone().drive(), runtime);
+            // Made here and not by the task, which a runtime that shuts down may never begin.
+            let driver = Driver { lane: lane.clone(), in_flight: 0, finished: false };
+            lane.tasks.spawn_on(driver.drive(), runtime);
         }
         async move { answer.await.unwrap_or_else(|_| Err(lost(B::OPERATION))) }
     }
@@ -199,16 +197,24 @@ impl<S: RsvpStore + 'static, B: Batch> Drop for Place<S, B> {
     }
 }
 
-/// A task that takes batches from a lane. Dropped in the middle, by a runtime that shuts down, it
-/// leaves the lane to the next.
-struct Driver<'a, S: RsvpStore + 'static, B: Batch> {
-    lane: &'a Lane<S, B>,
+/// What takes batches from a lane, on a task. Dropped before it is finished, by a runtime that
+/// shuts down, it leaves the lane to the next.
+struct Driver<S: RsvpStore + 'static, B: Batch> {
+    lane: Arc<Lane<S, B>>,
     /// Entries of the batch that is on its way.
     in_flight: usize,
     finished: bool,
 }
 
-impl<S: RsvpStore + 'static, B: Batch> Driver<'_, S, B> {
+impl<S: RsvpStore + 'static, B: Batch> Driver<S, B> {
+    /// Takes batches until there is nothing left to take.
+    async fn drive(mut self) {
+        while let Some(calls) = self.next() {
+            // Whoever waits for one of these calls sees that its reply is gone.
+            let _ = AssertUnwindSafe(self.lane.run(calls)).catch_unwind().await;
+        }
+    }
+
     /// The calls of the next batch, in the order in which they came.
     fn next(&mut self) -> Option<Vec<Call<B>>> {
         let mut queue = self.lane.queue();
@@ -231,7 +237,7 @@ impl<S: RsvpStore + 'static, B: Batch> Driver<'_, S, B> {
     }
 }
 
-impl<S: RsvpStore + 'static, B: Batch> Drop for Driver<'_, S, B> {
+impl<S: RsvpStore + 'static, B: Batch> Drop for Driver<S, B> {
     fn drop(&mut self) {
         if self.finished {
             return;

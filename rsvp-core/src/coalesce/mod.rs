@@ -16,7 +16,7 @@ use self::batch::{Counts, Questions, Writes};
 pub use self::config::CoalesceConfig;
 use self::lane::{Batch, Lane, Limits};
 use crate::{
-    BatchReceipt, Consistency, Count, EventId, Operation, Page, PageLimit, PageRequest,
+    BatchReceipt, Consistency, Count, Error, EventId, Operation, Page, PageLimit, PageRequest,
     RemovalStep, Result, Rsvp, RsvpStore, SessionToken, UserId, Write, parts,
 };
 
@@ -36,7 +36,8 @@ const KINDS: usize = 4;
 ///   effect in the order in which they were called. Each call gets the outcomes of its own writes.
 /// - **Questions and counts** are batched by the kind of their [`Consistency`], each batch as
 ///   fresh as its most demanding call. An event whose count many ask for is asked for once.
-/// - Lists, removals and readiness are passed on as they are.
+/// - Lists and removals are passed on as they are, and so is [`ready`](RsvpStore::ready), unless
+///   every lane is full and would refuse a write.
 ///
 /// # What it preserves, and what it weakens
 ///
@@ -49,7 +50,7 @@ const KINDS: usize = 4;
 ///   [`max_pending`](CoalesceConfig::with_max_pending) entries refuses a call at once as
 ///   [`Error::Overloaded`](crate::Error::Overloaded), before any effect; other lanes go on.
 /// - **Dropping a call** does not recall a queued write: it takes effect in its turn. A queued
-///   read whose caller has gone is not made.
+///   read whose caller has gone is not made; its room is given back when its turn comes.
 /// - **Waits are those of the store.** A batch that hangs holds up its lane, so put a
 ///   [`TimeoutStore`](crate::TimeoutStore) inside where the backend has no timeouts of its own.
 /// - Batches run on tasks of the Tokio runtime of the caller that found the lane idle. Without a
@@ -245,6 +246,9 @@ impl<S: RsvpStore + 'static> RsvpStore for CoalescedStore<S> {
 
     async fn ready(&self) -> Result<()> {
         self.refuse_if_closed(Operation::Ready)?;
+        if self.writes.iter().all(|lane| lane.is_full()) {
+            return Err(Error::overloaded(Operation::Ready));
+        }
         self.store.ready().await
     }
 }

@@ -17,25 +17,23 @@ pub struct ShardError {
     pub error: Error,
 }
 
-/// The error of a call that the shard `name` has failed, with the same effect.
+/// The error of a call that the shard `name` has failed, of the same kind and effect.
 pub(super) fn of_shard(name: &Arc<str>, error: Error) -> Error {
-    let effect = error.effect();
-    match &error {
+    let source = ShardError { name: name.clone(), error: error.clone() }.into();
+    match error {
         Error::InvalidInput { .. } => error,
         Error::Corrupt { operation, what } => {
-            Error::corrupt(*operation, format!("in shard {name:?}, {what}"))
+            Error::corrupt(operation, format!("in shard {name:?}, {what}"))
         }
-        Error::Overloaded { operation }
-        | Error::TimedOut { operation, .. }
-        | Error::Unavailable { operation, .. } => {
-            let operation = *operation;
-            let source = ShardError { name: name.clone(), error };
-            Error::unavailable(operation, effect, Some(source.into()))
+        Error::Overloaded { operation, .. } => Error::Overloaded { operation, source: Some(source) },
+        Error::TimedOut { operation, after, effect, .. } => {
+            Error::TimedOut { operation, after, effect, source: Some(source) }
         }
-        Error::Backend { operation, retryable, .. } => {
-            let (operation, retryable) = (*operation, *retryable);
-            let source = ShardError { name: name.clone(), error };
-            Error::backend(operation, effect, retryable, source)
+        Error::Unavailable { operation, effect, .. } => {
+            Error::Unavailable { operation, effect, source: Some(source) }
+        }
+        Error::Backend { operation, effect, retryable, .. } => {
+            Error::Backend { operation, effect, retryable, source }
         }
     }
 }

@@ -82,9 +82,13 @@ type Scattered<'a, A, T> = BoxFuture<'a, Result<(Vec<A>, T)>>;
 ///
 /// The contract is kept. What a batch was not before it is not over shards either, a transaction:
 /// if a shard fails, the error's effect is unknown as soon as any part may have taken effect, and
-/// its source is a [`ShardError`] that names the shard. Kinds that are worth repeating become
-/// [`Error::Unavailable`](crate::Error::Unavailable), others stay what they are. A count that
-/// cannot be had from every shard of its event is an error, never a lower number.
+/// its source is a [`ShardError`] that names the shard. Errors keep their kind, but for what one
+/// shard has refused for overload while others have not: that is
+/// [`Error::Unavailable`](crate::Error::Unavailable). A count that cannot be had from every shard
+/// of its event is an error, never a lower number.
+///
+/// With a spread above 1 a count is a sum of numbers that were each exact while the read ran, not
+/// all at the same moment: of two users of whom one leaves as the other comes, it may see one half.
 ///
 /// The more shards, the likelier is one of them down: calls to other shards go on, but lists of a
 /// user and scans need all, and so does [`ready`](RsvpStore::ready), for a write may go to any.

@@ -264,6 +264,26 @@ async fn a_full_queue_refuses_at_once() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_store_that_would_refuse_every_write_is_not_ready() {
+    let [first, second] = events_of_two_lanes().await;
+    let (store, probe) = coalesced(narrow().with_lanes(2).unwrap().with_max_pending(1).unwrap());
+    probe.shut();
+    let mut calls = vec![spawn_write(&store, Write::rsvp(user(1_u64), first))];
+    settle().await;
+    assert!(store.ready().now_or_never().is_none(), "writes of other lanes would be accepted");
+    calls.push(spawn_write(&store, Write::rsvp(user(1_u64), second)));
+    settle().await;
+    let refused = store.ready().now_or_never().expect("at once").unwrap_err();
+    assert!(matches!(refused, Error::Overloaded { operation: Operation::Ready, .. }), "{refused}");
+    probe.open();
+    for call in calls {
+        call.await.unwrap().unwrap();
+    }
+    settle().await;
+    store.ready().await.unwrap();
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_batch_of_a_full_lane_and_another_is_refused_as_a_whole() {
     let [first, second] = events_of_two_lanes().await;
     let (store, probe) = coalesced(narrow().with_lanes(2).unwrap().with_max_pending(5).unwrap());

@@ -207,6 +207,34 @@ fn a_runtime_that_shuts_down_leaves_no_lane_behind() {
     assert_eq!(store.pending(), 0);
 }
 
+#[test]
+fn a_runtime_that_ends_before_it_begins_a_batch_leaves_no_lane_behind() {
+    let (store, _probe) = coalesced(narrow());
+    let (ann, fair) = (user(1_u64), event(1_u64));
+    let ended = tokio::runtime::Builder::new_current_thread().build().unwrap();
+    ended.block_on(async {
+        // Queued, and then nobody lets the task that was spawned for it begin.
+        assert!(store.rsvp(&ann, &fair).now_or_never().is_none());
+        assert!(store.has_rsvped(&ann, &fair).now_or_never().is_none());
+    });
+    let handle = ended.handle().clone();
+    drop(ended);
+    assert_eq!(store.pending(), 0, "what will never be made is not waited for");
+    let shut_down = handle.enter();
+    let refused = store.rsvp(&ann, &fair).now_or_never().expect("at once").unwrap_err();
+    assert_eq!((refused.effect(), refused.is_retryable()), (Effect::NotApplied, true));
+    drop(shut_down);
+    let runtime = Runtime::new().unwrap();
+    let receipt = runtime.block_on(timeout_after_a_minute(store.rsvp(&ann, &fair))).unwrap();
+    assert_eq!(receipt.outcome, Outcome::Applied);
+    assert!(runtime.block_on(timeout_after_a_minute(store.has_rsvped(&ann, &fair))).unwrap());
+    runtime.block_on(timeout_after_a_minute(store.close()));
+}
+
+async fn timeout_after_a_minute<T>(call: impl Future<Output = T>) -> T {
+    timeout(Duration::from_secs(60), call).await.expect("every call ends")
+}
+
 /// One writer's pairs are its own, so it knows what every acknowledged write must answer and
 /// leave, and forgets what it knows of a pair after a failure of unknown effect or a drop.
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]

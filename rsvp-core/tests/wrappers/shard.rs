@@ -2,6 +2,7 @@
 
 use std::error::Error as _;
 use std::sync::Arc;
+use std::time::Duration;
 
 use futures_util::TryStreamExt;
 use rsvp_core::{
@@ -105,7 +106,13 @@ async fn a_batch_that_fails_in_part_is_of_unknown_effect() {
         probe.react([Reaction::Fail(Error::overloaded(Operation::Write))]);
     }
     let error = store.write_batch(&writes).await.unwrap_err();
-    assert_eq!(error.effect(), Effect::NotApplied, "all of it was refused");
+    assert!(matches!(error, Error::Overloaded { .. }), "all of it was refused: {error}");
+    assert_eq!(error.effect(), Effect::NotApplied);
+    failed_shard(&error);
+    probes[1].react([Reaction::Fail(Error::overloaded(Operation::Write))]);
+    let error = store.write_batch(&writes).await.unwrap_err();
+    assert!(matches!(error, Error::Unavailable { .. }), "only a part was refused: {error}");
+    assert_eq!((failed_shard(&error).as_str(), error.effect()), ("s1", Effect::Unknown));
 
     // Repeated, it ends right.
     store.write_batch(&writes).await.unwrap();
@@ -113,9 +120,20 @@ async fn a_batch_that_fails_in_part_is_of_unknown_effect() {
 }
 
 #[tokio::test]
-async fn kinds_that_are_not_worth_repeating_stay_what_they_are() {
+async fn errors_of_a_shard_keep_their_kind() {
     let (store, probes) = sharded(1, 1);
     let (ann, fair) = (user(1_u64), event(1_u64));
+    let second = Duration::from_secs(1);
+    for error in [
+        Error::overloaded(Operation::Write),
+        Error::timed_out(Operation::Write, second, Effect::Unknown),
+        Error::unavailable(Operation::Write, Effect::NotApplied, None),
+    ] {
+        probes[0].react([Reaction::Fail(error.clone())]);
+        let told = store.rsvp(&ann, &fair).await.unwrap_err();
+        assert_eq!((told.kind(), told.effect()), (error.kind(), error.effect()));
+        assert_eq!((failed_shard(&told), told.to_string()), ("s0".to_owned(), error.to_string()));
+    }
     probes[0].react([Reaction::Fail(Error::corrupt(Operation::RsvpCounts, "a negative count"))]);
     let error = store.rsvp_count(&fair).await.unwrap_err();
     assert!(matches!(error, Error::Corrupt { .. }) && error.to_string().contains("s0"), "{error}");

@@ -19,7 +19,7 @@ pub enum Consistency {
     /// Only the store that issued a token can judge it: one whose engine has no positions issues
     /// tokens that hold none. A cache in front of it must pass such reads through.
     Session(SessionToken),
-    /// Answers a state that was current at most this long ago.
+    /// Answers a state that was current at most this long before the read began.
     /// The default of [`rsvp_count`](crate::RsvpStoreExt::rsvp_count), with
     /// [`DEFAULT_COUNT_BOUND`](Self::DEFAULT_COUNT_BOUND).
     Bounded(Duration),
@@ -38,8 +38,8 @@ impl Consistency {
 pub struct Count {
     /// The number of RSVPs.
     pub value: u64,
-    /// The number was exact at some moment no longer ago than this. Zero: it was exact while
-    /// the read ran.
+    /// The number was exact at some moment that was no longer than this before the read began.
+    /// Zero: it was exact while the read ran.
     pub age: Duration,
 }
 
@@ -49,7 +49,7 @@ impl Count {
         Self::aged(value, Duration::ZERO)
     }
 
-    /// A count that was exact at some moment no longer ago than `age`.
+    /// A count that was exact at some moment no longer than `age` before the read began.
     pub fn aged(value: u64, age: Duration) -> Self {
         Self { value, age }
     }

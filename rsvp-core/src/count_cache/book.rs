@@ -13,24 +13,20 @@ use tokio::time::{Instant, timeout_at};
 use super::entry::{Change, Entry, Tick};
 use crate::{Action, EventId, Outcome, Write};
 
-/// How long a write waits for a read of its count to end, and a read for the writes.
-///
-/// Rarely used up: a read is a round trip. A store that hangs must not make its counts hold up its
-/// writes, nor the other way round; what overlaps then is known to.
-pub(super) const PATIENCE: Duration = Duration::from_millis(50);
-
 /// The counts of the events that are asked for.
 pub(super) struct Book {
     entries: Cache<EventId, Arc<Entry>>,
+    /// How long a write waits for a read of its count to end.
+    patience: Duration,
     ticks: AtomicU64,
     /// When counts last changed that nobody named.
     changed_anywhere: AtomicU64,
 }
 
 impl Book {
-    pub(super) fn new(capacity: u64) -> Self {
+    pub(super) fn new(capacity: u64, patience: Duration) -> Self {
         let (ticks, changed_anywhere) = (AtomicU64::new(0), AtomicU64::new(0));
-        Self { entries: Cache::new(capacity), ticks, changed_anywhere }
+        Self { entries: Cache::new(capacity), patience, ticks, changed_anywhere }
     }
 
     pub(super) fn tick(&self) -> Tick {
@@ -43,7 +39,7 @@ impl Book {
 
     /// Announces a write that may change any count.
     pub(super) fn begin_anywhere(&self) -> WritingAnywhere<'_> {
-        WritingAnywhere { book: self, changed: true }
+        WritingAnywhere { book: self, applied: true }
     }
 
     /// When such a write was last over.
@@ -59,7 +55,7 @@ impl Book {
     ) -> Writing<'_> {
         let changes: BTreeMap<_, _> =
             events.map(|event| (event.clone(), Change::Unknown)).collect();
-        let deadline = Instant::now() + PATIENCE;
+        let deadline = Instant::now() + self.patience;
         let mut gates = Vec::new();
         // In one order for all, so that two of them never wait for each other.
         for entry in changes.keys().filter_map(|event| self.entries.get(event)) {
@@ -108,14 +104,10 @@ impl Writing<'_> {
         }
     }
 
-    /// So many RSVPs are gone.
-    pub(super) fn removed(mut self, rsvps: u64) {
-        let removed = match i64::try_from(rsvps) {
-            Ok(0) => Change::Unchanged,
-            Ok(rsvps) => Change::Applied(-rsvps),
-            Err(_) => Change::Unknown,
-        };
-        self.changes.values_mut().for_each(|change| *change = removed);
+    /// A step of a removal was acknowledged. How many RSVPs it says are gone is the least: a step
+    /// that a store inside has repeated does not count what its first try removed.
+    pub(super) fn removed(mut self) {
+        self.changes.values_mut().for_each(|change| *change = Change::Uncounted);
     }
 
     /// Nothing has happened.
@@ -139,19 +131,19 @@ impl Drop for Writing<'_> {
 /// A write that may change any count. Once dropped it is over, and has changed them.
 pub(super) struct WritingAnywhere<'a> {
     book: &'a Book,
-    changed: bool,
+    applied: bool,
 }
 
 impl WritingAnywhere<'_> {
     /// Nothing has happened.
-    pub(super) fn unchanged(mut self) {
-        self.changed = false;
+    pub(super) fn not_applied(mut self) {
+        self.applied = false;
     }
 }
 
 impl Drop for WritingAnywhere<'_> {
     fn drop(&mut self) {
-        if self.changed {
+        if self.applied {
             self.book.changed_anywhere.fetch_max(self.book.tick(), Ordering::SeqCst);
         }
     }

@@ -41,6 +41,20 @@ impl CountCacheConfig {
         Ok(Self { max_age: check_timeout("count_cache", age)?, ..self })
     }
 
+    /// A small part of the greatest age: for so long a count is kept that is not settled.
+    pub(super) fn short(&self) -> Duration {
+        self.max_age / 20
+    }
+
+    /// How long a write of an event and a read of its count wait for each other.
+    ///
+    /// Longer than writes usually take, or they overlap and the count is read again and again;
+    /// seldom used up, for a read is a round trip; and a small part of the period, so that a write
+    /// that hangs holds up few others.
+    pub(super) fn patience(&self) -> Duration {
+        self.short().clamp(Duration::from_millis(50), Duration::from_millis(250))
+    }
+
     /// While the store fails with what is worth repeating, answer counts that are up to this old,
     /// older than the caller's bound too. Their [`Count::age`](crate::Count::age) tells. Not done
     /// unless said so.

@@ -19,7 +19,8 @@ pub(super) type Tick = u64;
 /// A count that was read from the store.
 #[derive(Clone, Copy, Debug)]
 struct Known {
-    /// May be below zero for a moment, when two writes of a pair are told in the wrong order.
+    /// Below zero if others have written what is not in it, or if two writes of a pair were told
+    /// in the wrong order.
     value: i64,
     /// How old it was already when the read began, which was at `read_at`.
     age: Duration,
@@ -93,6 +94,8 @@ pub(super) enum Change {
     Applied(i64),
     /// It was acknowledged, and there was nothing to do.
     Unchanged,
+    /// It was acknowledged, and may have changed the count by more than it says.
+    Uncounted,
     /// It failed, or nobody waited to see what became of it.
     Unknown,
 }
@@ -185,8 +188,13 @@ impl Entry {
             // What is added to a count that may have it already would be a count that never was.
             Change::Applied(by) if settled && began > known.ended => {
                 known.value = known.value.saturating_add(by);
+                if known.value < 0 {
+                    known.standing = Standing::Behind;
+                }
             }
-            Change::Applied(_) | Change::Unchanged => known.standing = Standing::Behind,
+            Change::Applied(_) | Change::Unchanged | Change::Uncounted => {
+                known.standing = Standing::Behind;
+            }
             Change::Unknown if settled => known.standing = Standing::Unsettled,
             Change::Unknown => {}
         }

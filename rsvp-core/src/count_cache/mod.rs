@@ -5,22 +5,20 @@ mod config;
 mod entry;
 
 use std::collections::BTreeMap;
+use std::pin::pin;
 use std::sync::Arc;
 
 use async_trait::async_trait;
 use tokio::sync::OwnedMutexGuard;
-use tokio::time::{Instant, timeout_at};
+use tokio::time::{Instant, timeout, timeout_at};
 
-use self::book::{Book, PATIENCE};
+use self::book::Book;
 pub use self::config::CountCacheConfig;
 use self::entry::{Entry, Question};
 use crate::{
     BatchReceipt, Consistency, Count, Effect, EventId, Operation, Page, PageLimit, PageRequest,
     RemovalStep, Result, Rsvp, RsvpStore, UserId, Write, parts,
 };
-
-/// How much of the greatest age a count may have that is not settled: a twentieth.
-const UNSETTLED_SHARE: u32 = 20;
 
 /// A store that answers counts from memory where the caller lets them be older.
 ///
@@ -39,26 +37,34 @@ const UNSETTLED_SHARE: u32 = 20;
 ///
 /// The contract is kept, with one reading of [`Count`] that is wider: a count from memory is a
 /// number that was exact at a moment no longer ago than its age, *and then moved by what was
-/// written through this cache since*. What others wrote since is not in it.
+/// written through this cache since*. What others wrote since is not in it. To others belongs what
+/// nobody was told of as [`Applied`](crate::Outcome::Applied): a write that takes effect after its
+/// call has failed or its caller has gone, and one that a [`RetryStore`](crate::RetryStore) inside
+/// has repeated, which answers [`Unchanged`](crate::Outcome::Unchanged) if the first try took
+/// effect. Such a write shows within the period, and at once at [`Consistency::Session`].
 ///
 /// A count that is read while a write of the event is on its way may have that write in it or
-/// not. So writers and the reading of a count wait for each other, for a round trip once in a
-/// period and for 50 ms at most. Where they overlap all the same (a write took longer, failed with
-/// unknown effect, or its caller has gone) the count stays as it was read. It is kept for a
-/// twentieth of `max_age`, and no longer than until a write of the event is acknowledged, which
-/// would not show in it: then it is read again. So a store whose writes take longer than 50 ms is
-/// asked for the count of a hot event more often, one read after another. The same happens to an
-/// event that is dropped from memory while it is asked for and written to.
+/// not. So writers and the reading of a count wait for each other, once in a period, for as long as
+/// those that are on their way take and for a twentieth of `max_age` at most, within 50 and 250 ms.
+/// Where they overlap all the same (a write took longer, failed with unknown effect, or its caller
+/// has gone) the count stays as it was read. It is kept for a twentieth of `max_age`, and no longer
+/// than until a write of the event is acknowledged, which would not show in it: then it is read
+/// again. So a store whose writes take longer than that is asked for the count of a hot event more
+/// often, one read after another. The same happens to an event that is dropped from memory while it
+/// is asked for and written to.
 ///
-/// After [`remove_user_step`](RsvpStore::remove_user_step) has removed something all counts are
-/// read again, since nobody can tell which have changed.
+/// After a [`remove_event_step`](RsvpStore::remove_event_step) the event's count is read again, and
+/// after a [`remove_user_step`](RsvpStore::remove_user_step) all counts are, since nobody can tell
+/// which have changed.
 ///
 /// With [`stale_if_error`](CountCacheConfig::with_stale_if_error) counts may be older than the
-/// caller's bound while the store is down; then one caller a second asks it again, and nobody else
+/// caller's bound while the store fails; then one caller a second asks it again, and nobody else
 /// waits for that.
 ///
 /// A call for counts that memory cannot answer is one call of the store, however many events it
-/// asks for, except for those that somebody else is reading: their answers are waited for.
+/// asks for, except for those that somebody else is reading: their answers are waited for. Such
+/// waits are as long as that read takes, so put a [`TimeoutStore`](crate::TimeoutStore) inside where
+/// the backend has no timeouts of its own, and do not stop polling a call without dropping it.
 #[derive(Debug)]
 pub struct CountCache<S> {
     store: S,
@@ -69,7 +75,7 @@ pub struct CountCache<S> {
 impl<S: RsvpStore> CountCache<S> {
     /// Keeps counts of `store` in memory.
     pub fn new(store: S, config: CountCacheConfig) -> Self {
-        Self { store, config, book: Book::new(config.capacity) }
+        Self { store, config, book: Book::new(config.capacity, config.patience()) }
     }
 
     /// The store inside. What is written to it directly does not move the counts in memory.
@@ -94,7 +100,7 @@ impl<S: RsvpStore> CountCache<S> {
         Some(Question {
             asked: self.book.tick(),
             bound,
-            unsettled_bound: bound.min(max_age / UNSETTLED_SHARE),
+            unsettled_bound: bound.min(self.config.short()),
             stale_bound: self.config.stale_if_error,
             not_before: self.book.changed_anywhere(),
         })
@@ -130,14 +136,24 @@ impl<S: RsvpStore> CountCache<S> {
         question: &Question,
     ) -> Result<Counts<'a>> {
         let mut counts = Counts::new();
-        let deadline = Instant::now() + PATIENCE;
+        let patience = self.config.patience();
+        let deadline = Instant::now() + patience;
         let mut gates = Vec::new();
         for (_, entry, _) in &turns {
             gates.extend(timeout_at(deadline, entry.gate.clone().write_owned()).await);
         }
         let events: Vec<EventId> = turns.iter().map(|(event, ..)| (*event).clone()).collect();
         let (read_at, began) = (Instant::now(), self.book.tick());
-        let read = self.store.rsvp_counts(&events, &Consistency::Strong).await.and_then(|counts| {
+        let mut read = pin!(self.store.rsvp_counts(&events, &Consistency::Strong));
+        let read = match timeout(patience, &mut read).await {
+            Ok(read) => read,
+            Err(_) => {
+                // A read that hangs does not hold up every write.
+                gates.clear();
+                read.await
+            }
+        };
+        let read = read.and_then(|counts| {
             parts::expect_answers(Operation::RsvpCounts, events.len(), counts.len())?;
             Ok(counts)
         });
@@ -269,7 +285,7 @@ impl<S: RsvpStore> RsvpStore for CountCache<S> {
         let writing = self.book.begin(std::iter::once(event)).await;
         let step = self.store.remove_event_step(event, limit).await;
         match &step {
-            Ok(step) => writing.removed(step.removed),
+            Ok(_) => writing.removed(),
             Err(error) if error.effect() == Effect::NotApplied => writing.not_applied(),
             Err(_) => {}
         }
@@ -279,10 +295,8 @@ impl<S: RsvpStore> RsvpStore for CountCache<S> {
     async fn remove_user_step(&self, user: &UserId, limit: PageLimit) -> Result<RemovalStep> {
         let writing = self.book.begin_anywhere();
         let step = self.store.remove_user_step(user, limit).await;
-        match &step {
-            Ok(RemovalStep { removed: 0, .. }) => writing.unchanged(),
-            Err(error) if error.effect() == Effect::NotApplied => writing.unchanged(),
-            _ => {}
+        if step.as_ref().is_err_and(|error| error.effect() == Effect::NotApplied) {
+            writing.not_applied();
         }
         step
     }

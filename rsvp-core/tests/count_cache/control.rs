@@ -23,6 +23,8 @@ struct State {
     /// Up to so much is added to each half of a call.
     jitter: Duration,
     error: Option<(Point, Error)>,
+    /// The error is that of the next call alone.
+    once: bool,
 }
 
 /// Holds, delays and fails the calls of one kind.
@@ -64,6 +66,11 @@ impl Control {
         self.state.send_modify(|state| state.error = Some((point, error)));
     }
 
+    /// The next call fails at `point`.
+    pub(crate) fn fail_once(&self, point: Point, error: Error) {
+        self.state.send_modify(|state| (state.error, state.once) = (Some((point, error)), true));
+    }
+
     pub(crate) fn heal(&self) {
         self.state.send_modify(|state| state.error = None);
     }
@@ -78,7 +85,12 @@ impl Control {
         }
         let state = states.wait_for(|state| state.held != Some(point)).await.unwrap().clone();
         match state.error {
-            Some((at, error)) if at == point => Err(error),
+            Some((at, error)) if at == point => {
+                if state.once {
+                    self.state.send_modify(|state| (state.error, state.once) = (None, false));
+                }
+                Err(error)
+            }
             _ => Ok(()),
         }
     }

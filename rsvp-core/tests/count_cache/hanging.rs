@@ -8,7 +8,7 @@ use crate::control::Point;
 use crate::{bounded, cache, event, ms, number, settle, user};
 
 /// The longest that readers and writers wait for each other.
-const PATIENCE: u64 = 50;
+const PATIENCE: u64 = 250;
 
 #[tokio::test(start_paused = true)]
 async fn a_write_that_hangs_holds_up_no_count_for_long() {
@@ -54,6 +54,8 @@ async fn a_read_that_hangs_holds_up_no_write_for_long() {
     }
     writers.join_all().await;
     assert_eq!(began.elapsed(), ms(PATIENCE));
+    cache.rsvp(&user("late"), &event(1)).await.unwrap();
+    assert_eq!(began.elapsed(), ms(PATIENCE), "the same read holds up no write twice");
 }
 
 #[tokio::test(start_paused = true)]

@@ -124,7 +124,7 @@ impl History {
                     _ => {}
                 }
             }
-            let possible = (own + fewer).max(0)..=(own + more).max(0);
+            let possible = own + fewer..=own + more;
             begun && recent && possible.contains(&(count.value as i64))
         })
     }

@@ -1,8 +1,15 @@
 //! What is written through the cache shows in the next count.
 
-use rsvp_core::{CountCacheConfig, Outcome, PageLimit, RsvpStore, RsvpStoreExt, Write};
+use std::sync::Arc;
+
+use rsvp_core::{
+    CountCacheConfig, Effect, Error, Operation, Outcome, PageLimit, RetryConfig, RsvpStore,
+    RsvpStoreExt, Shard, ShardedStore, Write,
+};
 use tokio::time::advance;
 
+use crate::control::Point;
+use crate::inner::Inner;
 use crate::{bounded, cache, count, event, ms, number, user};
 
 #[tokio::test(start_paused = true)]
@@ -80,6 +87,19 @@ async fn a_batch_moves_each_of_its_events_by_what_was_applied() {
     }
 }
 
+/// Through another cache, on the same data.
+#[tokio::test(start_paused = true)]
+async fn ones_own_writes_show_also_where_others_have_written_what_is_not_in_the_count() {
+    let (cache, inner) = cache(CountCacheConfig::default());
+    let fair = event("fair");
+    number(&*cache, &fair, 5000).await;
+    inner.data().rsvp(&user("ann"), &fair).await.unwrap();
+    cache.cancel(&user("ann"), &fair).await.unwrap();
+    cache.rsvp(&user("bob"), &fair).await.unwrap();
+    assert_eq!(number(&*cache, &fair, 5000).await, 1);
+    assert_eq!(inner.reads(), 2, "what was below zero is read again");
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_removed_event_counts_nobody_step_by_step() {
     let (cache, inner) = cache(CountCacheConfig::default());
@@ -88,11 +108,13 @@ async fn a_removed_event_counts_nobody_step_by_step() {
         inner.data().rsvp(&user(n), &fair).await.unwrap();
     }
     number(&*cache, &fair, 5000).await;
-    for left in [4, 1, 0, 0] {
+    for (step, left) in (1..).zip([4, 1, 0, 0]) {
         cache.remove_event_step(&fair, PageLimit::new(3).unwrap()).await.unwrap();
-        assert_eq!(number(&*cache, &fair, 5000).await, left);
+        for _ in 0..3 {
+            assert_eq!(number(&*cache, &fair, 5000).await, left);
+        }
+        assert_eq!(inner.reads(), 1 + step, "once after each step");
     }
-    assert_eq!(inner.reads(), 1);
 }
 
 #[tokio::test(start_paused = true)]
@@ -108,12 +130,51 @@ async fn a_removed_user_is_counted_nowhere() {
     for event in &events {
         assert_eq!(number(&*cache, event, 5000).await, 1);
     }
-    let reads = inner.reads();
-    cache.remove_user(&user("never there")).await.unwrap();
-    for event in &events {
-        assert_eq!(number(&*cache, event, 5000).await, 1);
+}
+
+/// The first try takes effect, and its answer is lost.
+#[tokio::test(start_paused = true)]
+async fn what_is_removed_is_not_counted_where_a_store_inside_repeats_steps() {
+    let inner = Arc::new(Inner::default());
+    let cache = inner.clone().retried(RetryConfig::default());
+    let cache = cache.count_cached(CountCacheConfig::default());
+    let (fair, gala) = (event("fair"), event("gala"));
+    for n in 0..5 {
+        inner.data().rsvp(&user(n), &fair).await.unwrap();
+        inner.data().rsvp(&user(n), &gala).await.unwrap();
     }
-    assert_eq!(inner.reads(), reads, "a removal of nothing changes nothing");
+    assert_eq!(number(&cache, &fair, 5000).await, 5);
+    let lost = Error::unavailable(Operation::RemoveEvent, Effect::Unknown, None);
+    inner.writes.fail_once(Point::After, lost.clone());
+    let step = cache.remove_event_step(&fair, PageLimit::new(2).unwrap()).await.unwrap();
+    assert_eq!((step.removed, step.more), (2, true), "of four that are gone");
+    assert_eq!(number(&cache, &fair, 5000).await, 1);
+    inner.writes.fail_once(Point::After, lost.clone());
+    assert_eq!(cache.remove_event(&fair).await.unwrap().removed, 0, "of one that is gone");
+    assert_eq!(number(&cache, &fair, 5000).await, 0);
+
+    assert_eq!(number(&cache, &gala, 5000).await, 5);
+    inner.writes.fail_once(Point::After, lost);
+    assert_eq!(cache.remove_user(&user(1)).await.unwrap().removed, 0, "of one that is gone");
+    assert_eq!(number(&cache, &gala, 5000).await, 4);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_removed_is_not_counted_where_a_shard_inside_fails() {
+    let shards = [(); 2].map(|()| Arc::new(Inner::default()));
+    let named = shards.iter().zip(["a", "b"]);
+    let named = named.map(|(inner, name)| Shard::new(name, inner.clone()));
+    let cache = ShardedStore::new(named, 2).unwrap().count_cached(CountCacheConfig::default());
+    let fair = event("fair");
+    for n in 0..100 {
+        cache.rsvp(&user(n), &fair).await.unwrap();
+    }
+    assert_eq!(number(&cache, &fair, 5000).await, 100);
+    let last = cache.get_ref().shards().last().unwrap().get_ref();
+    let lost = Error::unavailable(Operation::RemoveEvent, Effect::Unknown, None);
+    last.writes.fail_once(Point::After, lost);
+    assert!(cache.remove_event_step(&fair, PageLimit::MAX).await.unwrap().more);
+    assert_eq!(number(&cache, &fair, 5000).await, 0);
 }
 
 #[tokio::test(start_paused = true)]

@@ -6,7 +6,7 @@ use rsvp_core::{
     CountCacheConfig, Effect, Error, EventId, Operation, PageLimit, RsvpStore, RsvpStoreExt, Write,
 };
 use tokio::task::JoinHandle;
-use tokio::time::{advance, sleep};
+use tokio::time::{Instant, advance, sleep};
 
 use crate::control::Point;
 use crate::inner::Inner;
@@ -193,13 +193,49 @@ async fn a_removal_of_a_user_that_overlaps_a_read_is_seen_once_it_is_acknowledge
     assert_eq!(number(&*cache, &fair, 5000).await, 0);
 }
 
+/// Fifty writers and fifty readers of one event, each at its own pace, for four periods.
+#[tokio::test(start_paused = true)]
+async fn writes_that_take_as_long_as_they_may_cost_no_more_reads_than_periods() {
+    let (cache, inner) = cache(CountCacheConfig::default());
+    let fair = event("fair");
+    inner.reads.takes(ms(5));
+    inner.writes.takes(ms(50));
+    inner.writes.takes_about(ms(50));
+    let mut calls = tokio::task::JoinSet::new();
+    let end = Instant::now() + ms(20_000);
+    for caller in 0..50_u64 {
+        let (writing, reading, fair) = (cache.clone(), cache.clone(), fair.clone());
+        let read = fair.clone();
+        calls.spawn(async move {
+            sleep(ms(caller * 3)).await;
+            for n in 0.. {
+                if Instant::now() >= end {
+                    return n;
+                }
+                writing.rsvp(&user(caller * 10_000 + n), &fair).await.unwrap();
+            }
+            0
+        });
+        calls.spawn(async move {
+            while Instant::now() < end {
+                number(&*reading, &read, 5000).await;
+                sleep(ms(10)).await;
+            }
+            0
+        });
+    }
+    let written: u64 = calls.join_all().await.into_iter().sum();
+    assert!(inner.reads() <= 5, "{} reads in four periods", inner.reads());
+    assert!(written > 8_000, "{written} writes of 100 ms from fifty writers in 20 s");
+}
+
 /// With a store that takes longer than readers and writers wait for each other.
 #[tokio::test(start_paused = true)]
 async fn writers_of_a_slow_store_see_their_own_writes() {
     let (cache, inner) = cache(CountCacheConfig::default());
     let fair = event("fair");
-    inner.writes.takes_about(ms(70));
-    inner.reads.takes_about(ms(70));
+    inner.writes.takes_about(ms(700));
+    inner.reads.takes_about(ms(700));
     let mut writers = tokio::task::JoinSet::new();
     let acknowledged = Arc::new(std::sync::atomic::AtomicU64::new(0));
     for writer in 0..10_u64 {

@@ -65,6 +65,9 @@ use crate::{
 /// 7. [`count_cached`](Self::count_cached) outside of everything that changes counts, since it sees
 ///    only what is written through it.
 /// 8. [`observed`](Self::observed) outside shows what callers see.
+///
+/// Wrappers that wait need a Tokio runtime with timers, such as `#[tokio::main]` makes; Tokio panics
+/// without.
 pub trait RsvpStoreExt: RsvpStore {
     /// `user` is coming to `event`.
     ///

@@ -17,23 +17,33 @@ pub struct ShardError {
     pub error: Error,
 }
 
-/// The error of a call that the shard `name` has failed, of the same kind and effect.
-pub(super) fn of_shard(name: &Arc<str>, error: Error) -> Error {
-    let source = ShardError { name: name.clone(), error: error.clone() }.into();
-    match error {
-        Error::InvalidInput { .. } => error,
-        Error::Corrupt { operation, what } => {
-            Error::corrupt(operation, format!("in shard {name:?}, {what}"))
-        }
-        Error::Overloaded { operation, .. } => Error::Overloaded { operation, source: Some(source) },
-        Error::TimedOut { operation, after, effect, .. } => {
-            Error::TimedOut { operation, after, effect, source: Some(source) }
-        }
-        Error::Unavailable { operation, effect, .. } => {
-            Error::Unavailable { operation, effect, source: Some(source) }
-        }
-        Error::Backend { operation, effect, retryable, .. } => {
-            Error::Backend { operation, effect, retryable, source }
+impl Error {
+    /// The same error of a store that has parts: of the same kind and effect, and naming the part.
+    ///
+    /// Its source becomes a [`ShardError`]; kinds without a source name the shard in their text.
+    #[must_use]
+    pub fn in_shard(self, name: impl Into<Arc<str>>) -> Self {
+        let name = name.into();
+        let source = ShardError { name: name.clone(), error: self.clone() }.into();
+        match self {
+            Self::InvalidInput { field, reason } => {
+                Self::InvalidInput { field, reason: format!("{reason} (shard {name:?})") }
+            }
+            Self::Corrupt { operation, what } => {
+                Self::Corrupt { operation, what: format!("in shard {name:?}, {what}") }
+            }
+            Self::Overloaded { operation, .. } => {
+                Self::Overloaded { operation, source: Some(source) }
+            }
+            Self::TimedOut { operation, after, effect, .. } => {
+                Self::TimedOut { operation, after, effect, source: Some(source) }
+            }
+            Self::Unavailable { operation, effect, .. } => {
+                Self::Unavailable { operation, effect, source: Some(source) }
+            }
+            Self::Backend { operation, effect, retryable, .. } => {
+                Self::Backend { operation, effect, retryable, source }
+            }
         }
     }
 }

@@ -3,7 +3,6 @@
 use futures_util::future::{BoxFuture, join_all};
 
 use super::cursor::ShardCursor;
-use super::error::of_shard;
 use super::{Shard, ShardedStore};
 use crate::{Cursor, Operation, Page, PageLimit, PageRequest, Result, RsvpStore};
 
@@ -25,7 +24,7 @@ impl<S: RsvpStore> ShardedStore<S> {
         while let Some((shard, request)) = rest.next() {
             let request = PageRequest { limit, ..request };
             let page = ask(&shard.store, request).await;
-            let page = page.map_err(|error| of_shard(&shard.name, error))?;
+            let page = page.map_err(|error| error.in_shard(shard.name.clone()))?;
             let listed = page.items.len();
             items.extend(page.items);
             if page.next.is_some() {
@@ -55,7 +54,7 @@ impl<S: RsvpStore> ShardedStore<S> {
             rest.iter().map(|(shard, request)| ask(&shard.store, request.clone())).collect();
         let mut items = Vec::new();
         for ((shard, asked), page) in rest.into_iter().zip(join_all(asked).await) {
-            let page = page.map_err(|error| of_shard(&shard.name, error))?;
+            let page = page.map_err(|error| error.in_shard(shard.name.clone()))?;
             if !items.is_empty() && items.len() + page.items.len() > request.limit.get() {
                 return Ok(Page { items, next: Some(cursor(operation, shard, asked.cursor)) });
             }

@@ -13,7 +13,6 @@ use async_trait::async_trait;
 use futures_util::future::{BoxFuture, join_all};
 
 pub use self::error::ShardError;
-use self::error::of_shard;
 pub use self::placement::Placement;
 use crate::{
     BatchReceipt, Consistency, Count, EventId, Operation, Page, PageLimit, PageRequest,
@@ -170,7 +169,7 @@ impl<S: RsvpStore> ShardedStore<S> {
                     parts::expect_answers(operation, positions.len(), answers.len())?;
                     Ok((positions, (answers, beside)))
                 });
-                answered.map_err(|error| of_shard(&shard.name, error))
+                answered.map_err(|error| error.in_shard(shard.name.clone()))
             })
         });
         let calls: Vec<_> = calls.collect();
@@ -198,7 +197,7 @@ impl<S: RsvpStore> ShardedStore<S> {
                 Ok(step) => step,
                 // What is gone is told; the next step will meet the error again.
                 Err(_) if all.removed > 0 => return Ok(all),
-                Err(error) => return Err(of_shard(&shard.name, error)),
+                Err(error) => return Err(error.in_shard(shard.name.clone())),
             };
             all.removed = all.removed.saturating_add(step.removed);
             all.token.merge(&step.token);
@@ -326,7 +325,7 @@ impl<S: RsvpStore> RsvpStore for ShardedStore<S> {
 
     async fn ready(&self) -> Result<()> {
         let ready = self.shards.iter().map(async |shard| {
-            shard.store.ready().await.map_err(|error| of_shard(&shard.name, error))
+            shard.store.ready().await.map_err(|error| error.in_shard(shard.name.clone()))
         });
         parts::all(join_all(ready).await).map(drop)
     }

@@ -71,16 +71,16 @@ impl Layers {
     /// Divides what many stores are given together: what goes around each of them, so that one that
     /// is down or slow leaves the others alone, and what goes around all of them as one.
     pub(super) fn divide(self) -> (Self, Self) {
-        let Self { timeout, retry, coalesce, .. } = self;
-        let each = Self { timeout, retry, coalesce, ..Self::default() };
-        (each, Self { timeout: None, retry: None, coalesce: None, ..self })
+        let Self { timeout, retry, limit, coalesce, observe, count_cache, stale_if_error } = self;
+        let each = Self { timeout, retry, limit, coalesce, ..Self::default() };
+        (each, Self { observe, count_cache, stale_if_error, ..Self::default() })
     }
 
     /// With what `others` has and this one has not.
     pub(super) fn or(self, others: &Self) -> Self {
-        let timeout = self.timeout.or(others.timeout);
-        let (retry, coalesce) = (self.retry.or(others.retry), self.coalesce.or(others.coalesce));
-        Self { timeout, retry, coalesce, ..self }
+        let (timeout, retry) = (self.timeout.or(others.timeout), self.retry.or(others.retry));
+        let (limit, coalesce) = (self.limit.or(others.limit), self.coalesce.or(others.coalesce));
+        Self { timeout, retry, limit, coalesce, ..self }
     }
 
     /// Checks what can be checked before there is a store.
@@ -131,7 +131,7 @@ impl Layers {
 }
 
 /// Fills what a parameter fills.
-fn once<T>(field: &'static str, slot: &mut Option<T>, value: T) -> Result<()> {
+pub(super) fn once<T>(field: &'static str, slot: &mut Option<T>, value: T) -> Result<()> {
     match slot.replace(value) {
         None => Ok(()),
         Some(_) => Err(Error::invalid_input(field, "is given twice")),

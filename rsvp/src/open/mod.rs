@@ -63,9 +63,10 @@ const SCHEMES: &[Scheme] = &[
 ///
 /// Several URLs with names, parted by spaces, are the shards of a [`ShardedStore`]; a name may have
 /// a weight. A part that begins with `?` has the parameters of all of them, with `spread` (1 unless
-/// given) among them. Its `timeout`, `retry` and `coalesce` go around each shard that does not say
-/// otherwise, so that a shard that is down or slow leaves the others alone; the rest goes around all
-/// of them as one:
+/// given) among them. Its `timeout`, `retry`, `limit` and `coalesce` go around each shard that does
+/// not say otherwise, so that a shard that is down or slow leaves the others alone. Its `observe`
+/// and `count_cache` go around all of them as one: that observer sees what the cache lets through,
+/// before it is coalesced.
 ///
 /// ```text
 /// eu1=postgres://db1/tickets eu2*2=postgres://db2/tickets ?spread=2&coalesce=true&count_cache=5s
@@ -90,7 +91,16 @@ const SCHEMES: &[Scheme] = &[
 ///
 /// [`Error::InvalidInput`] with the field `url` for a scheme that is unknown or whose cargo
 /// feature is off, with that of the parameter which is wrong, and for anything else that is wrong
-/// with the URL. The URL itself is never repeated, since it may hold a password.
+/// with the URL. The URL itself is never repeated, since it may hold a password. Of several stores
+/// the error names the one that it is from.
+///
+/// # Runtime
+///
+/// What is opened needs a Tokio runtime with timers, such as `#[tokio::main]` makes, and panics
+/// without. To end a process without losing queued writes whose callers have gone, let those calls
+/// run in tasks of their own and wait for these, as the service in `examples/http_api` does; a host
+/// that builds its [`CoalescedStore`](rsvp_core::CoalescedStore) itself can also
+/// [close](rsvp_core::CoalescedStore::close) it.
 pub async fn open(url: &str) -> Result<Arc<dyn RsvpStore>> {
     let Some(Shards { shards, spread, each, layers }) = Shards::parse(url)? else {
         return open_one(url, &Layers::default()).await;
@@ -104,7 +114,8 @@ async fn open_shard(
     NamedUrl { name, weight, url }: NamedUrl<'_>,
     layers: &Layers,
 ) -> Result<Shard<Arc<dyn RsvpStore>>> {
-    Ok(Shard::new(name, open_one(url, layers).await?).with_weight(weight))
+    let store = open_one(url, layers).await.map_err(|error| error.in_shard(name))?;
+    Ok(Shard::new(name, store).with_weight(weight))
 }
 
 async fn open_one(url: &str, others: &Layers) -> Result<Arc<dyn RsvpStore>> {
@@ -258,8 +269,20 @@ mod tests {
             shown.contains("\"a\": (1.0, RetryStore") && shown.contains("budget: 1s"),
             "{shown}"
         );
+        let limited = "a=memory: b=memory:?limit=7 ?coalesce=true&limit=64&observe=all";
+        let shown = format!("{:?}", open(limited).await.unwrap());
+        assert!(shown.starts_with("ObservedStore { store: ShardedStore"), "{shown}");
+        let each = "(1.0, CoalescedStore { store: LimitStore";
+        assert_eq!(shown.matches(each).count(), 2, "batches are limited, not callers: {shown}");
         let one = format!("{:?}", open("only=memory:").await.unwrap());
         assert!(one.starts_with("ShardedStore"), "{one}");
+    }
+
+    #[cfg(feature = "memory")]
+    #[tokio::test]
+    async fn of_several_stores_the_one_that_does_not_open_is_named() {
+        let message = refused("eu1=memory: eu2=hunter2: eu3=memory:").await;
+        assert!(message.ends_with("(shard \"eu2\")") && !message.contains("hunter2"), "{message}");
     }
 
     #[cfg(feature = "memory")]
@@ -285,6 +308,8 @@ mod tests {
             ("a*0=memory: b=memory:", "weight"),
             ("a=memory: ?spread=0", "spread"),
             ("a=memory: ?spread=hunter2", "spread"),
+            ("a=memory: ?spread=2&spread=2", "spread"),
+            ("a=memory: ?spread=2 ?spread=hunter2", "spread"),
             ("a=memory: ?schema=hunter2", "url"),
             ("?spread=2 ?coalesce=true", "shard"),
             ("u:hunter2@h=memory: b=memory:", "url"),

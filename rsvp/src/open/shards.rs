@@ -2,7 +2,7 @@
 
 use rsvp_core::{Error, Result};
 
-use super::layers::Layers;
+use super::layers::{Layers, once};
 
 /// `NAME=URL NAME*WEIGHT=URL … ?spread=N&…`
 #[derive(Debug)]
@@ -49,7 +49,7 @@ impl<'a> Shards<'a> {
                 let (name, value) = parameter.split_once('=').unwrap_or((parameter, ""));
                 if name == "spread" {
                     let no_number = |_| Error::invalid_input("spread", "is not a number");
-                    spread = Some(value.parse().map_err(no_number)?);
+                    once("spread", &mut spread, value.parse().map_err(no_number)?)?;
                 } else if !layers.take(name, value)? {
                     return Err(Error::invalid_input("url", UNKNOWN));
                 }

@@ -1,11 +1,15 @@
-//! What an operator must know, on stderr.
+//! What an operator must know.
 
 use std::error::Error;
 use std::fmt::Write as _;
-use std::io::Write as _;
+
+/// Logs `error` and everything behind it.
+pub(crate) fn failure(what: &str, error: &dyn Error) {
+    tracing::error!("{}", line(what, error));
+}
 
 /// One line with `error` and everything behind it.
-pub(crate) fn failure(what: &str, error: &dyn Error) {
+pub(crate) fn line(what: &str, error: &dyn Error) -> String {
     let mut line = format!("{what}: {error}");
     let mut source = error.source();
     while let Some(cause) = source {
@@ -13,6 +17,5 @@ pub(crate) fn failure(what: &str, error: &dyn Error) {
         let _ = write!(line, ": {cause}");
         source = cause.source();
     }
-    // The service must live on when nobody reads its stderr.
-    let _ = writeln!(std::io::stderr().lock(), "{line}");
+    line
 }

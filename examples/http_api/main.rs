@@ -28,6 +28,7 @@ use clap::Parser;
 use rsvp::{RsvpStore, RsvpStoreExt};
 use tokio::net::TcpListener;
 use tokio_util::task::TaskTracker;
+use tracing_appender::non_blocking::{NonBlockingBuilder, WorkerGuard};
 
 /// The RSVP store as an HTTP service.
 #[derive(Debug, Parser)]
@@ -37,7 +38,7 @@ struct Flags {
     #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:8080")]
     listen: SocketAddr,
     /// Which store to keep the RSVPs in, with wrappers as parameters, or several with names: see
-    /// `rsvp::open`.
+    /// `rsvp::open`. What this service itself asks is observed as `api`.
     #[arg(long, value_name = "URL", default_value = "memory:")]
     store: String,
     /// How long a connection may idle or take to send a request's headers. The default is longer
@@ -52,19 +53,19 @@ struct Flags {
 #[tokio::main]
 async fn main() -> ExitCode {
     let flags = Flags::parse();
-    show_warnings();
+    let _log = show_log();
     // Before the store, whose metrics are described when it opens.
     let metrics = match metrics::install() {
         Ok(metrics) => metrics,
         Err(error) => {
-            log::failure("cannot record metrics", &error);
+            end("cannot record metrics", &error);
             return ExitCode::FAILURE;
         }
     };
     let store = match open(&flags.store).await {
         Ok(store) => store,
         Err(error) => {
-            log::failure("cannot open the store", &error);
+            end("cannot open the store", &error);
             return ExitCode::from(2);
         }
     };
@@ -73,7 +74,7 @@ async fn main() -> ExitCode {
     match serve(&flags, router, writes).await {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            log::failure("stopped", &error);
+            end("stopped", &error);
             ExitCode::FAILURE
         }
     }
@@ -84,14 +85,28 @@ async fn open(url: &str) -> rsvp::Result<Arc<dyn RsvpStore>> {
     Ok(Arc::new(rsvp::open(url).await?.observed("api")?))
 }
 
-/// Shows what the library warns of.
-fn show_warnings() {
+/// How many lines may wait until somebody reads stderr; then new ones are lost.
+const LOG_LINES: usize = 10_000;
+
+/// Shows failures, and what the library warns of, on stderr: from a thread of its own, since the
+/// service must go on when nobody reads it. Once dropped, what waits has been written.
+fn show_log() -> WorkerGuard {
+    let stderr = NonBlockingBuilder::default().buffered_lines_limit(LOG_LINES).lossy(true);
+    let (stderr, guard) = stderr.finish(io::stderr());
     tracing_subscriber::fmt()
         .with_max_level(tracing_subscriber::filter::LevelFilter::WARN)
-        .with_writer(io::stderr)
+        .with_writer(stderr)
+        .with_target(false)
         .with_ansi(false)
         .without_time()
         .init();
+    guard
+}
+
+/// Says why the service ends.
+fn end(what: &str, error: &dyn std::error::Error) {
+    // Nothing is left to be done if nobody can be told.
+    let _ = writeln!(io::stderr().lock(), "{}", log::line(what, error));
 }
 
 async fn serve(flags: &Flags, router: axum::Router, writes: TaskTracker) -> io::Result<()> {

@@ -52,7 +52,8 @@ impl From<Error> for Problem {
             // Corrupt data, a backend's own errors, and kinds that are yet to come.
             _ => (StatusCode::INTERNAL_SERVER_ERROR, None),
         };
-        if status.is_server_error() {
+        // What is refused for overload comes in thousands, and there is a metric of it.
+        if status.is_server_error() && !matches!(error, Error::Overloaded { .. }) {
             log::failure("request failed", &error);
         }
         Self { field, ..Self::new(status, error.to_string()) }

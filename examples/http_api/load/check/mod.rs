@@ -23,7 +23,7 @@ use tokio::time::Instant;
 pub(crate) use self::client::{Answer, Client};
 pub(crate) use self::report::Report;
 use self::walk::{Walk, Walked};
-use self::world::World;
+pub(crate) use self::world::World;
 
 pub(crate) type Failure = Box<dyn std::error::Error + Send + Sync>;
 

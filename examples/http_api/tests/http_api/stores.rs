@@ -6,10 +6,11 @@ use rsvp_testkit::servers::PostgresServer;
 #[cfg(feature = "redis")]
 use rsvp_testkit::servers::{Persistence, RedisCluster, RedisServer};
 
-use crate::check::Plan;
-use crate::service::{Service, command};
+use crate::check::{Plan, World};
+use crate::service::{Service, command, get};
 
-/// A random run of 4,000 operations by 16 connections, compared with the model.
+/// A random run of 4,000 operations by 16 connections, compared with the model. The service then
+/// answers counts to those without a session as well.
 async fn a_random_run_matches_a_model(store: &str) {
     let service =
         Service::start_with(command().args(["--listen", "127.0.0.1:0", "--store", store]));
@@ -27,6 +28,29 @@ async fn a_random_run_matches_a_model(store: &str) {
     let report = plan.run().await.unwrap();
     println!("{report}");
     assert_eq!(report.differences(), 0);
+
+    let mut client = service.client().await;
+    for event in World::new("run", 0, 20).events {
+        let count = format!("/events/{}/rsvp_count", event.name.segment);
+        let anybody = get(&mut client, &count).await;
+        let strong = [("RSVP-Session", b"r1".as_slice())];
+        let writer = client.send(hyper::Method::GET, &count, &strong).await.unwrap();
+        assert_eq!(anybody.json["count"], writer.json["count"], "{}", event.name.id);
+        assert!(anybody.json["count"].is_u64(), "{anybody:?}");
+    }
+}
+
+/// Every write goes through the same cache, so counts from memory are exact as well.
+#[tokio::test]
+async fn a_random_run_over_http_and_wrappers_matches_a_model() {
+    a_random_run_matches_a_model("memory:?observe=db&coalesce=true&count_cache=5s").await;
+}
+
+#[tokio::test]
+async fn a_random_run_over_http_and_shards_matches_a_model() {
+    let shards = "a=memory: b*2=memory: c=memory: \
+                  ?spread=2&timeout=5s&retry=2s&limit=64&coalesce=true&count_cache=5s";
+    a_random_run_matches_a_model(shards).await;
 }
 
 #[cfg(feature = "postgres")]
@@ -34,6 +58,14 @@ async fn a_random_run_matches_a_model(store: &str) {
 async fn a_random_run_over_http_and_postgres_matches_a_model() {
     let url = PostgresServer::shared().await.create_database().await;
     a_random_run_matches_a_model(&format!("{url}?migrate=true")).await;
+}
+
+#[cfg(feature = "postgres")]
+#[tokio::test]
+async fn a_random_run_over_http_wrappers_and_postgres_matches_a_model() {
+    let url = PostgresServer::shared().await.create_database().await;
+    let wrappers = "migrate=true&timeout=9s&retry=2s&coalesce=true&count_cache=5s";
+    a_random_run_matches_a_model(&format!("{url}?{wrappers}")).await;
 }
 
 #[cfg(feature = "redis")]
@@ -62,4 +94,23 @@ async fn a_server_that_keeps_nothing_is_warned_of() {
     service.end().await;
     let stderr = service.stderr();
     assert!(stderr.contains("keeps nothing") && stderr.contains("WARN"), "{stderr}");
+}
+
+/// A pipe holds 64 KiB, which is some hundred lines.
+#[cfg(feature = "redis")]
+#[tokio::test]
+async fn a_service_whose_stderr_nobody_reads_goes_on() {
+    let server = RedisServer::builder().start().await;
+    let service = Service::start_with(
+        command()
+            .args(["--listen", "127.0.0.1:0", "--store", &server.url()])
+            .stderr(std::process::Stdio::piped()),
+    );
+    server.kill().await;
+    let mut client = service.client().await;
+    for n in 0..3000 {
+        let answer = crate::service::rsvp(&mut client, "fair", &n.to_string()).await;
+        assert!(answer.status.is_server_error(), "{answer:?}");
+    }
+    assert_eq!(get(&mut client, "/healthz").await.status, 200);
 }

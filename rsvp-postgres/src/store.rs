@@ -222,7 +222,7 @@ impl RsvpStore for PostgresStore {
             return Ok(BatchReceipt::default());
         }
         let batch = Batch::new(writes);
-        let pieces = batch.pieces().map(|piece| {
+        let pieces = batch.pieces(self.inner.config.pool_size).map(|piece| {
             self.write(Operation::Write, |session, sql| Box::pin(piece.write(session, sql)))
         });
         let (changed, token) = together(join_all(pieces).await)?;

@@ -8,7 +8,7 @@
 ///     &self,
 ///     operation: Operation,
 ///     entries: usize,
-///     call: impl Fn() -> F + Send + Sync,
+///     call: impl Fn() -> F,
 /// ) -> Result<T>
 /// ```
 ///

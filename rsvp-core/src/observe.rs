@@ -35,7 +35,7 @@ const IN_FLIGHT: &str = "rsvp_store_calls_in_flight";
 ///
 /// `store` is the name given here, `operation` that of the [`Operation`], and `result` is `ok`, the
 /// [kind](crate::Error::kind) of the error, or `dropped` for a call whose caller went away. No
-/// label ever holds an id, so there are a few hundred series at most.
+/// label ever holds an id, so there are a few hundred series for each observed store at most.
 ///
 /// Every call is also a span of the crate `tracing`, at the level debug and with the target
 /// `rsvp`, with `store`, `operation`, `entries` and `result`; no ids either.

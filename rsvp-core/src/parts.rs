@@ -78,7 +78,7 @@ pub(crate) fn expect_answers(operation: Operation, asked: usize, answers: usize)
 /// whole would fail there again. Its effect is that of the whole: unknown as soon as any part may
 /// have taken effect.
 pub(crate) fn all<A>(parts: impl IntoIterator<Item = Result<A>>) -> Result<Vec<A>> {
-    let (mut answers, mut failure) = (Vec::new(), None::<Error>);
+    let (mut answers, mut failures) = (Vec::new(), Vec::new());
     let mut effect = Effect::NotApplied;
     for part in parts {
         match part {
@@ -90,14 +90,12 @@ pub(crate) fn all<A>(parts: impl IntoIterator<Item = Result<A>>) -> Result<Vec<A
                 if error.effect() == Effect::Unknown {
                     effect = Effect::Unknown;
                 }
-                let worse = |first: &Error| first.is_retryable() && !error.is_retryable();
-                if failure.as_ref().is_none_or(worse) {
-                    failure = Some(error);
-                }
+                failures.push(error);
             }
         }
     }
-    match failure {
+    // The first of those that are equal.
+    match failures.into_iter().min_by_key(Error::is_retryable) {
         None => Ok(answers),
         Some(error) => Err(error.with_effect(effect)),
     }

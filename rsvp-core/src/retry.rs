@@ -82,11 +82,22 @@ impl RetryConfig {
     /// said otherwise.
     ///
     /// A repeated write answers [`Unchanged`](crate::Outcome::Unchanged) if the first try had
-    /// applied it, and a repeated step does not count what the first had removed. A host that does
+    /// applied it, and a repeated step does not count what the first had removed. A
+    /// [`CountCache`](crate::CountCache) around it shows such a write by its next period. A host that does
     /// something for every `Applied`, and must not miss one, says `false` and deals with the error.
     #[must_use]
     pub fn with_unknown_writes(self, repeated: bool) -> Self {
         Self { unknown_writes: repeated, ..self }
+    }
+
+    /// The pauses between the tries of a call.
+    fn pauses(&self) -> impl Iterator<Item = Duration> + use<> {
+        ExponentialBuilder::new()
+            .with_min_delay(FIRST_PAUSE)
+            .with_max_delay(LONGEST_PAUSE)
+            .with_max_times(self.tries - 1)
+            .with_jitter()
+            .build()
     }
 }
 
@@ -140,13 +151,7 @@ impl<S> RetryStore<S> {
             return call().await;
         }
         let began = Instant::now();
-        let mut pauses = ExponentialBuilder::new()
-            .with_min_delay(FIRST_PAUSE)
-            .with_max_delay(LONGEST_PAUSE)
-            .with_max_times(self.config.tries - 1)
-            .with_jitter()
-            .build();
-        let mut effect = Effect::NotApplied;
+        let (mut pauses, mut effect) = (None, Effect::NotApplied);
         loop {
             let error = match call().await {
                 Ok(answer) => {
@@ -159,7 +164,11 @@ impl<S> RetryStore<S> {
                 effect = Effect::Unknown;
             }
             let in_time = |pause: &Duration| began.elapsed() + *pause <= self.config.budget;
-            let pause = if self.is_worth_it(&error) { pauses.next() } else { None };
+            let pause = if self.is_worth_it(&error) {
+                pauses.get_or_insert_with(|| self.config.pauses()).next()
+            } else {
+                None
+            };
             match pause.filter(in_time) {
                 Some(pause) if self.take() => sleep(pause).await,
                 _ => return Err(error.with_effect(effect)),

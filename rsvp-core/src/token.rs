@@ -15,7 +15,7 @@ const VERSION: &str = "r1";
 /// others, pass it to later reads as [`Consistency::Session`](crate::Consistency::Session). It
 /// prints as visible ASCII of the letters `r . -` and hexadecimal digits (34 bytes per engine, so one for most
 /// hosts), fit for a header or a cookie. It holds no ids and no secret; it is not authenticated,
-/// and a forged one can only make its bearer's reads slower.
+/// and a forged one can only make reads slower: its bearer's, and those that are coalesced with them.
 ///
 /// To a backend a token is a map from an *origin* to a *position*. The origin names a log whose
 /// positions can be compared (a Postgres cluster's system identifier, say); positions grow.

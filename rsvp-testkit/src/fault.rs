@@ -14,7 +14,8 @@ use rsvp_core::{
 };
 use tokio::time::sleep;
 
-/// How often something goes wrong with a call, as probabilities; nothing unless said otherwise.
+/// How often something goes wrong with a call, as probabilities that add up to 1 at most; nothing
+/// unless said otherwise.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Faults {
     /// Refused, before any effect: unavailable, or overloaded.
@@ -114,7 +115,9 @@ impl<S> FaultStore<S> {
             chance -= probability;
             chance < 0.0
         };
-        if !self.enabled.load(Ordering::SeqCst) {
+        if self.down.load(Ordering::SeqCst) {
+            Fate::Before { overloaded: false }
+        } else if !self.enabled.load(Ordering::SeqCst) {
             Fate::Nothing
         } else if is(faults.before) {
             Fate::Before { overloaded: one_of_two }
@@ -134,11 +137,7 @@ impl<S> FaultStore<S> {
         operation: Operation,
         call: impl Future<Output = Result<T>>,
     ) -> Result<T> {
-        let fate = if self.down.load(Ordering::SeqCst) {
-            Fate::Before { overloaded: false }
-        } else {
-            self.fate(operation)
-        };
+        let fate = self.fate(operation);
         if !matches!(fate, Fate::Nothing) {
             self.faults.fetch_add(1, Ordering::SeqCst);
         }

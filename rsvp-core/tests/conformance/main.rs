@@ -115,7 +115,7 @@ mod observed {
     rsvp_testkit::conformance!(super::wrapped(|store| store.observed("test").unwrap()));
 }
 
-/// The order that `RsvpStoreExt` recommends.
+/// One coalescer and one cache around all shards.
 mod stacked {
     use std::sync::Arc;
 

@@ -2,76 +2,131 @@
 
 use std::sync::Arc;
 
-use async_trait::async_trait;
+use futures_util::future::BoxFuture;
 
 use crate::{
     BatchReceipt, Consistency, Count, EventId, Page, PageLimit, PageRequest, RemovalStep, Result,
     Rsvp, RsvpStore, UserId, Write,
 };
 
+/// Hands every call on. The signatures are those that `async_trait` makes, written out so that the
+/// future is the store's own: with `async fn` each pointer would put it into one more box.
 macro_rules! pointer {
     ($pointer:ty) => {
-        #[async_trait]
         #[deny(clippy::missing_trait_methods)]
         impl<S: RsvpStore + ?Sized> RsvpStore for $pointer {
-            async fn write_batch(&self, writes: &[Write]) -> Result<BatchReceipt> {
-                (**self).write_batch(writes).await
+            fn write_batch<'s, 'a, 'f>(
+                &'s self,
+                writes: &'a [Write],
+            ) -> BoxFuture<'f, Result<BatchReceipt>>
+            where
+                Self: 'f,
+                's: 'f,
+                'a: 'f,
+            {
+                (**self).write_batch(writes)
             }
 
-            async fn has_rsvped_batch(
-                &self,
-                pairs: &[Rsvp],
-                consistency: &Consistency,
-            ) -> Result<Vec<bool>> {
-                (**self).has_rsvped_batch(pairs, consistency).await
+            fn has_rsvped_batch<'s, 'a, 'b, 'f>(
+                &'s self,
+                pairs: &'a [Rsvp],
+                consistency: &'b Consistency,
+            ) -> BoxFuture<'f, Result<Vec<bool>>>
+            where
+                Self: 'f,
+                's: 'f,
+                'a: 'f,
+                'b: 'f,
+            {
+                (**self).has_rsvped_batch(pairs, consistency)
             }
 
-            async fn rsvp_counts(
-                &self,
-                events: &[EventId],
-                consistency: &Consistency,
-            ) -> Result<Vec<Count>> {
-                (**self).rsvp_counts(events, consistency).await
+            fn rsvp_counts<'s, 'a, 'b, 'f>(
+                &'s self,
+                events: &'a [EventId],
+                consistency: &'b Consistency,
+            ) -> BoxFuture<'f, Result<Vec<Count>>>
+            where
+                Self: 'f,
+                's: 'f,
+                'a: 'f,
+                'b: 'f,
+            {
+                (**self).rsvp_counts(events, consistency)
             }
 
-            async fn attendees_page(
-                &self,
-                event: &EventId,
-                request: &PageRequest,
-            ) -> Result<Page<UserId>> {
-                (**self).attendees_page(event, request).await
+            fn attendees_page<'s, 'a, 'b, 'f>(
+                &'s self,
+                event: &'a EventId,
+                request: &'b PageRequest,
+            ) -> BoxFuture<'f, Result<Page<UserId>>>
+            where
+                Self: 'f,
+                's: 'f,
+                'a: 'f,
+                'b: 'f,
+            {
+                (**self).attendees_page(event, request)
             }
 
-            async fn events_of_page(
-                &self,
-                user: &UserId,
-                request: &PageRequest,
-            ) -> Result<Page<EventId>> {
-                (**self).events_of_page(user, request).await
+            fn events_of_page<'s, 'a, 'b, 'f>(
+                &'s self,
+                user: &'a UserId,
+                request: &'b PageRequest,
+            ) -> BoxFuture<'f, Result<Page<EventId>>>
+            where
+                Self: 'f,
+                's: 'f,
+                'a: 'f,
+                'b: 'f,
+            {
+                (**self).events_of_page(user, request)
             }
 
-            async fn scan_page(&self, request: &PageRequest) -> Result<Page<Rsvp>> {
-                (**self).scan_page(request).await
+            fn scan_page<'s, 'a, 'f>(
+                &'s self,
+                request: &'a PageRequest,
+            ) -> BoxFuture<'f, Result<Page<Rsvp>>>
+            where
+                Self: 'f,
+                's: 'f,
+                'a: 'f,
+            {
+                (**self).scan_page(request)
             }
 
-            async fn remove_event_step(
-                &self,
-                event: &EventId,
+            fn remove_event_step<'s, 'a, 'f>(
+                &'s self,
+                event: &'a EventId,
                 limit: PageLimit,
-            ) -> Result<RemovalStep> {
-                (**self).remove_event_step(event, limit).await
+            ) -> BoxFuture<'f, Result<RemovalStep>>
+            where
+                Self: 'f,
+                's: 'f,
+                'a: 'f,
+            {
+                (**self).remove_event_step(event, limit)
             }
 
-            async fn remove_user_step(
-                &self,
-                user: &UserId,
+            fn remove_user_step<'s, 'a, 'f>(
+                &'s self,
+                user: &'a UserId,
                 limit: PageLimit,
-            ) -> Result<RemovalStep> {
-                (**self).remove_user_step(user, limit).await
+            ) -> BoxFuture<'f, Result<RemovalStep>>
+            where
+                Self: 'f,
+                's: 'f,
+                'a: 'f,
+            {
+                (**self).remove_user_step(user, limit)
             }
 
-            async fn ready(&self) -> Result<()> {
-                (**self).ready().await
+            fn ready<'s, 'f>(&'s self) -> BoxFuture<'f, Result<()>>
+            where
+                Self: 'f,
+                's: 'f,
+            {
+                (**self).ready()
             }
         }
     };

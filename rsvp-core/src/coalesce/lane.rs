@@ -47,10 +47,11 @@ struct Call<B: Batch + ?Sized> {
     reply: oneshot::Sender<Answered<B>>,
 }
 
-/// A queue of calls, and the tasks that take batches from it.
+/// A queue of calls, and the drivers that take batches from it.
 pub(super) struct Lane<S, B: Batch> {
     store: Arc<S>,
     limits: Limits,
+    /// What is still to be done in any lane of the store.
     tasks: TaskTracker,
     queue: Mutex<Queue<B>>,
 }
@@ -79,11 +80,31 @@ impl<S: RsvpStore + 'static, B: Batch> Lane<S, B> {
         Arc::new(Self { store, limits, tasks, queue: Mutex::new(queue) })
     }
 
+    /// Queues a call, unless there is no room for it.
+    pub(super) async fn call(self: &Arc<Self>, entries: &[B::Entry], wish: B::Wish) -> Answered<B>
+    where
+        B::Entry: Clone,
+    {
+        let queue = self.admit(entries.len())?;
+        // The lock is released before the answer is awaited.
+        let answer = self.push(queue, entries.to_vec(), wish);
+        answer.await
+    }
+
+    /// Makes room for a call of so many entries, to be used later.
+    pub(super) fn reserve(self: &Arc<Self>, entries: usize) -> Result<Place<'_, S, B>> {
+        let queue = self.admit(entries)?;
+        let place = Place { lane: self, entries, _token: self.tasks.token() };
+        // Not before there is a token: whoever closes the lane must see one of the two.
+        drop(queue);
+        Ok(place)
+    }
+
     /// Makes room for a call of so many entries.
     ///
     /// A lane takes one more call as long as it is below its bound, however large the call is:
     /// so a batch that is larger than the bound goes through when there is little else to do.
-    pub(super) fn admit(self: &Arc<Self>, entries: usize) -> Result<Place<S, B>> {
+    fn admit(&self, entries: usize) -> Result<MutexGuard<'_, Queue<B>>> {
         let mut queue = self.queue();
         if queue.closed {
             return Err(closed(B::OPERATION));
@@ -92,7 +113,34 @@ impl<S: RsvpStore + 'static, B: Batch> Lane<S, B> {
             return Err(Error::overloaded(B::OPERATION));
         }
         queue.pending += entries;
-        Ok(Place { lane: self.clone(), entries, _token: self.tasks.token() })
+        Ok(queue)
+    }
+
+    /// Queues a call that there is room for. If nobody drives the lane, the caller's runtime will.
+    fn push(
+        self: &Arc<Self>,
+        mut queue: MutexGuard<'_, Queue<B>>,
+        entries: Vec<B::Entry>,
+        wish: B::Wish,
+    ) -> impl Future<Output = Answered<B>> + Send + use<S, B> {
+        let (reply, answer) = oneshot::channel();
+        match (queue.drivers < self.limits.width).then(|| runtime(B::OPERATION)) {
+            Some(Err(error)) => {
+                queue.pending -= entries.len();
+                let _ = reply.send(Err(error));
+            }
+            Some(Ok(runtime)) => {
+                queue.calls.push_back(Call { entries, wish, reply });
+                queue.drivers += 1;
+                // Made here and not by the task, which a runtime that shuts down may never begin.
+                let driver = Driver::new(self.clone());
+                // That runtime would drop it at once.
+                drop(queue);
+                drop(runtime.spawn(driver.drive()));
+            }
+            None => queue.calls.push_back(Call { entries, wish, reply }),
+        }
+        async move { answer.await.unwrap_or_else(|_| Err(lost(B::OPERATION))) }
     }
 
     /// Refuses calls from now on; those that have a place are still made.
@@ -153,43 +201,27 @@ impl<S: RsvpStore + 'static, B: Batch> Lane<S, B> {
 }
 
 /// Room in a lane for one call. Dropped, it is room for others again.
-pub(super) struct Place<S: RsvpStore + 'static, B: Batch> {
-    lane: Arc<Lane<S, B>>,
+pub(super) struct Place<'a, S: RsvpStore + 'static, B: Batch> {
+    lane: &'a Arc<Lane<S, B>>,
     entries: usize,
     /// Whoever waits for the lane to drain waits for this call, too.
     _token: TaskTrackerToken,
 }
 
-impl<S: RsvpStore + 'static, B: Batch> Place<S, B> {
-    /// Queues a call of as many entries as there is room for, on `runtime` if nobody drives the
-    /// lane, and returns what waits for its answer.
+impl<S: RsvpStore + 'static, B: Batch> Place<'_, S, B> {
+    /// Queues a call of as many entries as there is room for, and returns what waits for its answer.
     pub(super) fn call(
         mut self,
-        runtime: &Handle,
         entries: Vec<B::Entry>,
         wish: B::Wish,
     ) -> impl Future<Output = Answered<B>> + Send + use<S, B> {
-        let (reply, answer) = oneshot::channel();
-        let lane = self.lane.clone();
-        let mut queue = lane.queue();
         // From now on the room is that of the call in the queue.
         self.entries = 0;
-        queue.calls.push_back(Call { entries, wish, reply });
-        let idle = queue.drivers < lane.limits.width;
-        if idle {
-            queue.drivers += 1;
-        }
-        drop(queue);
-        if idle {
-            // Made here and not by the task, which a runtime that shuts down may never begin.
-            let driver = Driver { lane: lane.clone(), in_flight: 0, finished: false };
-            lane.tasks.spawn_on(driver.drive(), runtime);
-        }
-        async move { answer.await.unwrap_or_else(|_| Err(lost(B::OPERATION))) }
+        self.lane.push(self.lane.queue(), entries, wish)
     }
 }
 
-impl<S: RsvpStore + 'static, B: Batch> Drop for Place<S, B> {
+impl<S: RsvpStore + 'static, B: Batch> Drop for Place<'_, S, B> {
     fn drop(&mut self) {
         if self.entries > 0 {
             self.lane.queue().pending -= self.entries;
@@ -204,9 +236,16 @@ struct Driver<S: RsvpStore + 'static, B: Batch> {
     /// Entries of the batch that is on its way.
     in_flight: usize,
     finished: bool,
+    /// Whoever waits for the lane to drain waits for this.
+    _token: TaskTrackerToken,
 }
 
 impl<S: RsvpStore + 'static, B: Batch> Driver<S, B> {
+    fn new(lane: Arc<Lane<S, B>>) -> Self {
+        let _token = lane.tasks.token();
+        Self { lane, in_flight: 0, finished: false, _token }
+    }
+
     /// Takes batches until there is nothing left to take.
     async fn drive(mut self) {
         while let Some(calls) = self.next() {

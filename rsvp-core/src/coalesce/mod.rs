@@ -54,8 +54,8 @@ const KINDS: usize = 4;
 /// - **Waits are those of the store.** A batch that hangs holds up its lane, so put a
 ///   [`TimeoutStore`](crate::TimeoutStore) inside where the backend has no timeouts of its own.
 /// - Batches run on tasks of the Tokio runtime of the caller that found the lane idle. Without a
-///   runtime a call is refused; when the runtime shuts down, its queued calls are answered with an
-///   error.
+///   runtime that caller is refused; when the runtime shuts down, its queued calls are answered with
+///   an error.
 ///
 /// A write goes to at most [`lanes`](CoalesceConfig::with_lanes) batches, whatever its length.
 pub struct CoalescedStore<S> {
@@ -132,10 +132,10 @@ impl<S: RsvpStore + 'static> CoalescedStore<S> {
     }
 
     /// Asks in a queue of reads.
-    async fn ask<B: Batch<Wish = Consistency, Token = ()>>(
+    async fn ask<B: Batch<Entry: Clone + Sync, Wish = Consistency, Token = ()>>(
         &self,
         lanes: &[Arc<Lane<S, B>>; KINDS],
-        entries: Vec<B::Entry>,
+        entries: &[B::Entry],
         consistency: &Consistency,
     ) -> Result<Vec<B::Answer>> {
         let [strong, session, bounded, eventual] = lanes;
@@ -145,9 +145,7 @@ impl<S: RsvpStore + 'static> CoalescedStore<S> {
             Consistency::Bounded(_) => bounded,
             Consistency::Eventual => eventual,
         };
-        let runtime = lane::runtime(B::OPERATION)?;
-        let place = lane.admit(entries.len())?;
-        let (answers, ()) = place.call(&runtime, entries, consistency.clone()).await?;
+        let (answers, ()) = lane.call(entries, consistency.clone()).await?;
         Ok(answers)
     }
 }
@@ -168,24 +166,24 @@ impl<S: RsvpStore + 'static> RsvpStore for CoalescedStore<S> {
         if writes.is_empty() {
             return Ok(BatchReceipt::default());
         }
-        let runtime = lane::runtime(Operation::Write)?;
         if let [write] = writes
             && let Some(lane) = self.writes.get(self.lane_of(&write.rsvp.event))
         {
-            let call = lane.admit(1)?.call(&runtime, vec![write.clone()], ());
-            let (outcomes, token) = call.await?;
+            let (outcomes, token) = lane.call(writes, ()).await?;
             return Ok(BatchReceipt { outcomes, token });
         }
+        // Found out before a part is queued.
+        lane::runtime(Operation::Write)?;
         let parts = parts::divide(writes.iter().cloned(), |write| self.lane_of(&write.rsvp.event));
         // Room in every lane before the first is used: refused is refused as a whole.
-        let mut admitted = Vec::with_capacity(parts.len());
+        let mut reserved = Vec::with_capacity(parts.len());
         for (part, lane) in parts.iter().filter_map(|part| Some((part, self.writes.get(part.to)?)))
         {
-            admitted.push(lane.admit(part.entries.len())?);
+            reserved.push(lane.reserve(part.entries.len())?);
         }
-        let calls = parts.into_iter().zip(admitted).map(|(part, place)| {
+        let calls = parts.into_iter().zip(reserved).map(|(part, place)| {
             let (entries, positions) = part.split();
-            let answer = place.call(&runtime, entries, ());
+            let answer = place.call(entries, ());
             async move { answer.await.map(|answer| (positions, answer)) }
         });
         // All are queued before the first answer is awaited.
@@ -208,7 +206,7 @@ impl<S: RsvpStore + 'static> RsvpStore for CoalescedStore<S> {
         if pairs.is_empty() {
             return Ok(Vec::new());
         }
-        self.ask(&self.questions, pairs.to_vec(), consistency).await
+        self.ask(&self.questions, pairs, consistency).await
     }
 
     async fn rsvp_counts(
@@ -219,7 +217,7 @@ impl<S: RsvpStore + 'static> RsvpStore for CoalescedStore<S> {
         if events.is_empty() {
             return Ok(Vec::new());
         }
-        self.ask(&self.counts, events.to_vec(), consistency).await
+        self.ask(&self.counts, events, consistency).await
     }
 
     async fn attendees_page(&self, event: &EventId, request: &PageRequest) -> Result<Page<UserId>> {

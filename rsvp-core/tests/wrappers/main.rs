@@ -13,6 +13,7 @@ mod coalesce;
 mod coalesce_faults;
 mod limit;
 mod observe;
+mod overload;
 mod probe;
 mod retry;
 mod shard;

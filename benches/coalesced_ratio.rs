@@ -18,40 +18,41 @@
 )]
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
-use rsvp_benches::{Alternation, Crowd, Database, Pairs};
+use rsvp_benches::{Alternation, ByHand, Crowd, Database, Pairs};
 use rsvp_core::{CoalesceConfig, CoalescedStore, Rsvp, RsvpStoreExt};
 use rsvp_postgres::PostgresStore;
 
 const CALLERS: usize = 10_000;
 
-type Coalesced = Arc<CoalescedStore<Arc<PostgresStore>>>;
+type Coalesced = CoalescedStore<PostgresStore>;
+
+/// What all callers share, for as long as the benchmark runs: counting ten thousand references
+/// takes as long as a part of an answer.
+fn shared<T: ?Sized>(it: impl Into<Box<T>>) -> &'static T {
+    Box::leak(it.into())
+}
 
 async fn compare_writes(
     database: &Database,
-    coalesced: &Coalesced,
+    coalesced: &'static Coalesced,
     events: u64,
     alternation: Alternation,
 ) {
     database.start_over(events).await;
-    let (ours, theirs) = (Arc::new(Pairs::of(events)), Arc::new(Pairs::of(events)));
+    let (ours, theirs): (&Pairs, &Pairs) = (shared(Pairs::of(events)), shared(Pairs::of(events)));
     let store = async |time| {
-        let (store, pairs) = (coalesced.clone(), ours.clone());
-        let tally = Crowd(CALLERS).during(time, move || {
-            let (store, pair) = (store.clone(), pairs.nth(pairs.number()));
-            async move {
-                let receipt = store.rsvp(&pair.user, &pair.event).await.expect("an RSVP");
-                assert!(receipt.outcome.is_applied(), "{pair:?} was there already");
-            }
+        let tally = Crowd(CALLERS).during(time, move || async move {
+            let pair = ours.nth(ours.number());
+            let receipt = coalesced.rsvp(&pair.user, &pair.event).await.expect("an RSVP");
+            assert!(receipt.outcome.is_applied(), "{pair:?} was there already");
         });
         tally.await.per_second()
     };
+    let hand: &ByHand = shared(database.by_hand.clone());
     let by_hand = async |time| {
-        let (by_hand, pairs) = (database.by_hand.clone(), theirs.clone());
-        let tally = Crowd(CALLERS).during(time, move || {
-            let (by_hand, pairs) = (by_hand.clone(), pairs.clone());
-            async move { by_hand.take_one(&pairs).await }
-        });
+        let tally = Crowd(CALLERS).during(time, move || hand.take_one(theirs));
         tally.await.per_second()
     };
     alternation.compare(&format!("RSVPs, {events} event(s)"), store, by_hand).await;
@@ -61,42 +62,38 @@ async fn compare_writes(
 /// Asks for pairs of which half exist, in no order.
 async fn compare_questions(
     database: &Database,
-    coalesced: &Coalesced,
+    coalesced: &'static Coalesced,
     events: u64,
     alternation: Alternation,
 ) {
     const HELD: u64 = 200_000;
+    const ASKED: usize = 1_000_000;
     database.start_over(events).await;
-    let pairs = Arc::new(Pairs::of(events));
-    database.load(&pairs, HELD).await;
+    let pairs: &Arc<Pairs> = shared(Arc::new(Pairs::of(events)));
+    database.load(pairs, HELD).await;
     database.by_hand.copy_store().await;
     let held = pairs.taken();
-    // Made beforehand: making ids takes as long as a tenth of an answer.
-    let asked: Arc<[Rsvp]> = (0..2 * held).map(|n| pairs.nth(n)).collect();
+    // Made beforehand and asked for one after another: making ids, or looking for them all over the
+    // memory, takes as long as a tenth of an answer.
+    let draw = pairs.draw(ASKED, 2 * held).map(|n| (pairs.nth(n), n < held));
+    let asked: &[(Rsvp, bool)] = shared(draw.collect::<Vec<_>>());
+    let next: &AtomicUsize = shared(AtomicUsize::new(0));
+    let draw = move || &asked[next.fetch_add(1, Ordering::Relaxed) % ASKED];
     let store = async |time| {
-        let (store, pairs, asked) = (coalesced.clone(), pairs.clone(), asked.clone());
-        let tally = Crowd(CALLERS).during(time, move || {
-            let n = pairs.draw(1, 2 * held).next().unwrap_or(0);
-            let (store, asked) = (store.clone(), asked.clone());
-            async move {
-                let pair = &asked[n as usize];
-                let has = store.has_rsvped(&pair.user, &pair.event).await.expect("an answer");
-                assert_eq!(has, n < held, "{pair:?}");
-            }
+        let tally = Crowd(CALLERS).during(time, move || async move {
+            let (pair, held) = draw();
+            let has = coalesced.has_rsvped(&pair.user, &pair.event).await.expect("an answer");
+            assert_eq!(has, *held, "{pair:?}");
         });
         tally.await.per_second()
     };
-    let tested = database.by_hand_tested().await;
-    for (title, by_hand) in [("", &database.by_hand), (", pool as sqlx makes it", &tested)] {
+    let (lazy, tested) = (database.by_hand.clone(), database.by_hand_tested().await);
+    for (title, hand) in [("", lazy), (", pool as sqlx makes it", tested)] {
+        let hand: &ByHand = shared(hand);
         let by_hand = async |time| {
-            let (by_hand, pairs, asked) = (by_hand.clone(), pairs.clone(), asked.clone());
-            let tally = Crowd(CALLERS).during(time, move || {
-                let n = pairs.draw(1, 2 * held).next().unwrap_or(0);
-                let (by_hand, asked) = (by_hand.clone(), asked.clone());
-                async move {
-                    let pair = &asked[n as usize];
-                    assert_eq!(by_hand.has_rsvped(pair).await, n < held, "{pair:?}");
-                }
+            let tally = Crowd(CALLERS).during(time, move || async move {
+                let (pair, held) = draw();
+                assert_eq!(hand.has_rsvped(pair).await, *held, "{pair:?}");
             });
             tally.await.per_second()
         };
@@ -111,9 +108,10 @@ async fn main() {
     let database = Database::start().await;
     let clients = Database::CLIENTS;
     println!("{CALLERS} callers; by hand: a pool of {clients} connections");
-    let coalesced = Arc::new(database.store.clone().coalesced(CoalesceConfig::default()));
+    let coalesced = PostgresStore::clone(&database.store).coalesced(CoalesceConfig::default());
+    let coalesced: &Coalesced = shared(coalesced);
     for events in [1, 10_000] {
-        compare_writes(&database, &coalesced, events, alternation).await;
-        compare_questions(&database, &coalesced, events, alternation).await;
+        compare_writes(&database, coalesced, events, alternation).await;
+        compare_questions(&database, coalesced, events, alternation).await;
     }
 }

@@ -2,13 +2,14 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
+use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use moka::sync::Cache;
 use tokio::sync::OwnedRwLockReadGuard;
-use tokio::time::{Instant, timeout_at};
+use tokio::time::{Instant, timeout, timeout_at};
 
 use super::entry::{Change, Entry, Tick};
 use crate::{Action, EventId, Outcome, Write};
@@ -16,7 +17,7 @@ use crate::{Action, EventId, Outcome, Write};
 /// The counts of the events that are asked for.
 pub(super) struct Book {
     entries: Cache<EventId, Arc<Entry>>,
-    /// How long a write waits for a read of its count to end.
+    /// How long a write waits for a read of its count to end, and how long it holds one up.
     patience: Duration,
     ticks: AtomicU64,
     /// When counts last changed that nobody named.
@@ -65,7 +66,7 @@ impl Book {
                 Err(_) => gates.extend(timeout_at(deadline, gate.read_owned()).await),
             }
         }
-        Writing { book: self, began: self.tick(), changes, _gates: gates }
+        Writing { book: self, began: self.tick(), changes, gates }
     }
 }
 
@@ -81,10 +82,25 @@ pub(super) struct Writing<'a> {
     book: &'a Book,
     began: Tick,
     changes: BTreeMap<EventId, Change>,
-    _gates: Vec<OwnedRwLockReadGuard<()>>,
+    gates: Vec<OwnedRwLockReadGuard<()>>,
 }
 
 impl Writing<'_> {
+    /// Waits for the write. If it hangs, the reading of its counts is not held up any more.
+    pub(super) async fn done<T>(&mut self, write: impl Future<Output = T>) -> T {
+        if self.gates.is_empty() {
+            return write.await;
+        }
+        let mut write = pin!(write);
+        match timeout(self.book.patience, &mut write).await {
+            Ok(written) => written,
+            Err(_) => {
+                self.gates.clear();
+                write.await
+            }
+        }
+    }
+
     /// What the writes have answered.
     pub(super) fn applied(mut self, writes: &[Write], outcomes: &[Outcome]) {
         if writes.len() != outcomes.len() {

@@ -49,8 +49,8 @@ impl CountCacheConfig {
     /// How long a write of an event and a read of its count wait for each other.
     ///
     /// Longer than writes usually take, or they overlap and the count is read again and again;
-    /// seldom used up, for a read is a round trip; and a small part of the period, so that a write
-    /// that hangs holds up few others.
+    /// seldom used up, for both are round trips; and not so long that a call which hangs holds the
+    /// others up for longer than they would take.
     pub(super) fn patience(&self) -> Duration {
         self.short().clamp(Duration::from_millis(50), Duration::from_millis(250))
     }

@@ -36,7 +36,7 @@ use crate::{
 /// # What it preserves, and what it weakens
 ///
 /// The contract is kept, with one reading of [`Count`] that is wider: a count from memory is a
-/// number that was exact at a moment no longer ago than its age, *and then moved by what was
+/// number that was exact at a moment no longer before the read than its age, *and then moved by what was
 /// written through this cache since*. What others wrote since is not in it. To others belongs what
 /// nobody was told of as [`Applied`](crate::Outcome::Applied): a write that takes effect after its
 /// call has failed or its caller has gone, and one that a [`RetryStore`](crate::RetryStore) inside
@@ -218,8 +218,8 @@ async fn take_turns<'a>(
 #[deny(clippy::missing_trait_methods)]
 impl<S: RsvpStore> RsvpStore for CountCache<S> {
     async fn write_batch(&self, writes: &[Write]) -> Result<BatchReceipt> {
-        let writing = self.book.begin(writes.iter().map(|write| &write.rsvp.event)).await;
-        let written = self.store.write_batch(writes).await;
+        let mut writing = self.book.begin(writes.iter().map(|write| &write.rsvp.event)).await;
+        let written = writing.done(self.store.write_batch(writes)).await;
         match &written {
             Ok(receipt) => writing.applied(writes, &receipt.outcomes),
             Err(error) if error.effect() == Effect::NotApplied => writing.not_applied(),
@@ -282,8 +282,8 @@ impl<S: RsvpStore> RsvpStore for CountCache<S> {
     }
 
     async fn remove_event_step(&self, event: &EventId, limit: PageLimit) -> Result<RemovalStep> {
-        let writing = self.book.begin(std::iter::once(event)).await;
-        let step = self.store.remove_event_step(event, limit).await;
+        let mut writing = self.book.begin(std::iter::once(event)).await;
+        let step = writing.done(self.store.remove_event_step(event, limit)).await;
         match &step {
             Ok(_) => writing.removed(),
             Err(error) if error.effect() == Effect::NotApplied => writing.not_applied(),

@@ -85,6 +85,31 @@ async fn a_write_that_hangs_holds_up_no_other_write_for_long() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_write_that_hangs_holds_up_nobody_twice() {
+    let (cache, inner) = cache(CountCacheConfig::default());
+    let fair = event("fair");
+    number(&*cache, &fair, 1).await;
+    inner.writes.takes(ms(10_000));
+    let hanging = tokio::spawn({
+        let (cache, fair) = (cache.clone(), fair.clone());
+        async move { cache.rsvp(&user("ann"), &fair).await }
+    });
+    settle().await;
+    inner.writes.takes(ms(5));
+    tokio::time::advance(ms(PATIENCE + 1)).await;
+    for n in 0..100 {
+        let began = Instant::now();
+        cache.rsvp(&user(n), &fair).await.unwrap();
+        assert_eq!(began.elapsed(), ms(5), "write {n}");
+        assert_eq!(number(&*cache, &fair, 1).await, n + 1);
+        assert_eq!(began.elapsed(), ms(5), "count {n}");
+    }
+    assert!(!hanging.is_finished());
+    hanging.await.unwrap().unwrap();
+    assert_eq!(number(&*cache, &fair, 5000).await, 101);
+}
+
+#[tokio::test(start_paused = true)]
 async fn readers_and_writers_of_a_hot_event_both_get_on() {
     let (cache, inner) = cache(CountCacheConfig::default());
     let fair = event("fair");

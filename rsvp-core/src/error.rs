@@ -69,7 +69,7 @@ impl fmt::Debug for Source {
 ///
 /// Two questions are answered in code: [`effect`](Self::effect) tells whether the call took
 /// effect, [`is_retryable`](Self::is_retryable) whether repeating it can succeed. `Display` says
-/// what was being done and what to try; the driver's own error is the
+/// what was being done and what to try; the driver's own error, or that of a part of the store, is the
 /// [`source`](StdError::source) and is not printed a second time.
 #[derive(Clone, Debug, thiserror::Error)]
 #[non_exhaustive]
@@ -224,11 +224,12 @@ impl Error {
             Self::Backend { operation, retryable, source, .. } => {
                 Self::Backend { operation, effect: effect.of(operation), retryable, source }
             }
-            Self::Overloaded { operation, source } => {
+            Self::Overloaded { operation, source } if operation.is_write() => {
                 let source = source.unwrap_or_else(|| Self::overloaded(operation).into());
                 Self::unavailable(operation, effect, Some(source))
             }
-            error @ (Self::InvalidInput { .. } | Self::Corrupt { .. }) => error,
+            error
+            @ (Self::Overloaded { .. } | Self::InvalidInput { .. } | Self::Corrupt { .. }) => error,
         }
     }
 
@@ -300,6 +301,14 @@ mod tests {
             assert_eq!(whole.effect(), Effect::Unknown, "{part:?}");
             assert_eq!(whole.is_retryable(), part.is_retryable(), "{part:?}");
         }
+    }
+
+    #[test]
+    fn a_read_that_was_refused_in_part_was_refused() {
+        let part = Error::overloaded(Operation::RsvpCounts);
+        let whole = part.with_effect(Effect::Unknown);
+        assert!(matches!(whole, Error::Overloaded { .. }), "{whole:?}");
+        assert_eq!(whole.effect(), Effect::NotApplied);
     }
 
     #[test]

@@ -5,6 +5,7 @@ use std::panic::AssertUnwindSafe;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use futures_util::FutureExt;
+use futures_util::future::Either;
 use tokio::runtime::Handle;
 use tokio::sync::oneshot;
 use tokio_util::task::TaskTracker;
@@ -15,7 +16,7 @@ use crate::{Effect, Error, Operation, Result, RsvpStore, parts};
 /// What the calls of a lane become on the store.
 pub(super) trait Batch: 'static {
     const OPERATION: Operation;
-    type Entry: Send + 'static;
+    type Entry: Clone + Send + Sync + 'static;
     type Answer: Send + 'static;
     /// What a call wants beside its entries, such as how fresh its answer must be.
     type Wish: Send + 'static;
@@ -81,13 +82,14 @@ impl<S: RsvpStore + 'static, B: Batch> Lane<S, B> {
     }
 
     /// Queues a call, unless there is no room for it.
-    pub(super) async fn call(self: &Arc<Self>, entries: &[B::Entry], wish: B::Wish) -> Answered<B>
-    where
-        B::Entry: Clone,
-    {
-        let queue = self.admit(entries.len())?;
-        // The lock is released before the answer is awaited.
-        let answer = self.push(queue, entries.to_vec(), wish);
+    pub(super) async fn call(self: &Arc<Self>, entries: &[B::Entry], wish: B::Wish) -> Answered<B> {
+        let answer = if let [_] = entries {
+            let queue = self.admit(1)?;
+            Either::Left(self.push(queue, entries.to_vec(), wish))
+        } else {
+            // Many are not copied under the lock.
+            Either::Right(self.reserve(entries.len())?.call(entries.to_vec(), wish))
+        };
         answer.await
     }
 
@@ -109,7 +111,7 @@ impl<S: RsvpStore + 'static, B: Batch> Lane<S, B> {
         if queue.closed {
             return Err(closed(B::OPERATION));
         }
-        if queue.pending >= self.limits.max_pending {
+        if self.is_full(&queue) {
             return Err(Error::overloaded(B::OPERATION));
         }
         queue.pending += entries;
@@ -134,7 +136,7 @@ impl<S: RsvpStore + 'static, B: Batch> Lane<S, B> {
                 queue.drivers += 1;
                 // Made here and not by the task, which a runtime that shuts down may never begin.
                 let driver = Driver::new(self.clone());
-                // That runtime would drop it at once.
+                // A runtime that has ended drops it at once, and that takes the lock.
                 drop(queue);
                 drop(runtime.spawn(driver.drive()));
             }
@@ -153,8 +155,12 @@ impl<S: RsvpStore + 'static, B: Batch> Lane<S, B> {
     }
 
     /// Whether a call would be refused now.
-    pub(super) fn is_full(&self) -> bool {
-        self.pending() >= self.limits.max_pending
+    pub(super) fn would_refuse(&self) -> bool {
+        self.is_full(&self.queue())
+    }
+
+    fn is_full(&self, queue: &Queue<B>) -> bool {
+        queue.pending >= self.limits.max_pending
     }
 
     fn queue(&self) -> MutexGuard<'_, Queue<B>> {

@@ -37,7 +37,8 @@ const KINDS: usize = 4;
 /// - **Questions and counts** are batched by the kind of their [`Consistency`], each batch as
 ///   fresh as its most demanding call. An event whose count many ask for is asked for once.
 /// - Lists and removals are passed on as they are, and so is [`ready`](RsvpStore::ready), unless
-///   every lane is full and would refuse a write.
+///   every lane is full: then every write would be refused. One full lane refuses the writes of its
+///   own events only.
 ///
 /// # What it preserves, and what it weakens
 ///
@@ -55,7 +56,7 @@ const KINDS: usize = 4;
 ///   [`TimeoutStore`](crate::TimeoutStore) inside where the backend has no timeouts of its own.
 /// - Batches run on tasks of the Tokio runtime of the caller that found the lane idle. Without a
 ///   runtime that caller is refused; when the runtime shuts down, its queued calls are answered with
-///   an error.
+///   an error. A runtime of one thread must be kept running for as long as others wait.
 ///
 /// A write goes to at most [`lanes`](CoalesceConfig::with_lanes) batches, whatever its length.
 pub struct CoalescedStore<S> {
@@ -132,7 +133,7 @@ impl<S: RsvpStore + 'static> CoalescedStore<S> {
     }
 
     /// Asks in a queue of reads.
-    async fn ask<B: Batch<Entry: Clone + Sync, Wish = Consistency, Token = ()>>(
+    async fn ask<B: Batch<Wish = Consistency, Token = ()>>(
         &self,
         lanes: &[Arc<Lane<S, B>>; KINDS],
         entries: &[B::Entry],
@@ -244,7 +245,7 @@ impl<S: RsvpStore + 'static> RsvpStore for CoalescedStore<S> {
 
     async fn ready(&self) -> Result<()> {
         self.refuse_if_closed(Operation::Ready)?;
-        if self.writes.iter().all(|lane| lane.is_full()) {
+        if self.writes.iter().all(|lane| lane.would_refuse()) {
             return Err(Error::overloaded(Operation::Ready));
         }
         self.store.ready().await

@@ -81,8 +81,8 @@ type Scattered<'a, A, T> = BoxFuture<'a, Result<(Vec<A>, T)>>;
 ///
 /// The contract is kept. What a batch was not before it is not over shards either, a transaction:
 /// if a shard fails, the error's effect is unknown as soon as any part may have taken effect, and
-/// its source is a [`ShardError`] that names the shard. Errors keep their kind, but for what one
-/// shard has refused for overload while others have not: that is
+/// its source is a [`ShardError`] that names the shard. Errors keep their kind, but for writes that
+/// one shard has refused for overload while others have not: that is
 /// [`Error::Unavailable`](crate::Error::Unavailable). A count that cannot be had from every shard
 /// of its event is an error, never a lower number.
 ///

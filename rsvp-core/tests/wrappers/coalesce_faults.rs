@@ -231,6 +231,83 @@ fn a_runtime_that_ends_before_it_begins_a_batch_leaves_no_lane_behind() {
     runtime.block_on(timeout_after_a_minute(store.close()));
 }
 
+#[test]
+fn whoever_has_no_runtime_is_served_by_those_who_have() {
+    let (store, probe) = coalesced(narrow());
+    probe.shut();
+    let runtime = Runtime::new().unwrap();
+    let first = runtime.spawn({
+        let store = store.clone();
+        async move { store.write_batch(&[rsvp(1)]).await }
+    });
+    while store.pending() == 0 {
+        std::thread::yield_now();
+    }
+    let writes = [rsvp(2)];
+    let mut second = store.write_batch(&writes);
+    assert!(second.as_mut().now_or_never().is_none(), "it waits for its batch");
+    probe.let_through(2);
+    runtime.block_on(first).unwrap().unwrap();
+    runtime.block_on(timeout_after_a_minute(store.close()));
+    let receipt = second.now_or_never().expect("all is done").unwrap();
+    assert_eq!(receipt.outcomes, [Outcome::Applied]);
+}
+
+/// Two drivers take questions; one of them ends with its runtime.
+#[test]
+fn the_end_of_one_runtime_leaves_the_questions_to_the_other() {
+    let (store, probe) = coalesced(CoalesceConfig::default().with_concurrent_reads(2).unwrap());
+    probe.shut();
+    let ask = |runtime: &Runtime| {
+        let store = store.clone();
+        runtime.spawn(async move { store.has_rsvped(&user(1_u64), &event(1_u64)).await })
+    };
+    let asked = |count: usize| {
+        let mut seen = 0;
+        while seen < count {
+            seen += probe.asked().len();
+            std::thread::yield_now();
+        }
+    };
+    let (ending, lasting) = (Runtime::new().unwrap(), Runtime::new().unwrap());
+    drop(ask(&ending));
+    asked(1);
+    let first = ask(&lasting);
+    asked(1);
+    let queued = ask(&lasting);
+    while store.pending() < 3 {
+        std::thread::yield_now();
+    }
+    ending.shutdown_timeout(Duration::from_secs(60));
+    assert_eq!(store.pending(), 2, "what the ended one asked is forgotten");
+    probe.open();
+    lasting.block_on(timeout_after_a_minute(async {
+        assert!(!first.await.unwrap().unwrap());
+        assert!(!queued.await.unwrap().unwrap());
+        store.close().await;
+    }));
+}
+
+#[test]
+fn a_batch_over_lanes_on_a_runtime_that_has_ended_is_refused() {
+    let (store, _probe) = coalesced(CoalesceConfig::default());
+    let ended = Runtime::new().unwrap();
+    let handle = ended.handle().clone();
+    drop(ended);
+    let shut_down = handle.enter();
+    let writes: Vec<_> = (0..100_u32).map(|n| Write::rsvp(user(n), event(n))).collect();
+    let pairs: Vec<_> = writes.iter().map(|write| write.rsvp.clone()).collect();
+    let refused = store.write_batch(&writes).now_or_never().expect("at once").unwrap_err();
+    assert_eq!((refused.effect(), refused.is_retryable()), (Effect::NotApplied, true));
+    let asked = store.has_rsvped_batch(&pairs, &Consistency::Strong).now_or_never();
+    assert!(asked.expect("at once").is_err());
+    assert_eq!(store.pending(), 0);
+    drop(shut_down);
+    let receipt =
+        Runtime::new().unwrap().block_on(timeout_after_a_minute(store.write_batch(&writes)));
+    assert_eq!(receipt.unwrap().outcomes, [Outcome::Applied; 100]);
+}
+
 async fn timeout_after_a_minute<T>(call: impl Future<Output = T>) -> T {
     timeout(Duration::from_secs(60), call).await.expect("every call ends")
 }

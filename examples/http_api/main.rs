@@ -28,7 +28,7 @@ use clap::Parser;
 use rsvp::{RsvpStore, RsvpStoreExt};
 use tokio::net::TcpListener;
 use tokio_util::task::TaskTracker;
-use tracing_appender::non_blocking::{NonBlockingBuilder, WorkerGuard};
+use tracing_appender::non_blocking::{NonBlocking, NonBlockingBuilder, WorkerGuard};
 
 /// The RSVP store as an HTTP service.
 #[derive(Debug, Parser)]
@@ -53,19 +53,19 @@ struct Flags {
 #[tokio::main]
 async fn main() -> ExitCode {
     let flags = Flags::parse();
-    let _log = show_log();
+    let mut log = Log::start();
     // Before the store, whose metrics are described when it opens.
     let metrics = match metrics::install() {
         Ok(metrics) => metrics,
         Err(error) => {
-            end("cannot record metrics", &error);
+            log.end("cannot record metrics", &error);
             return ExitCode::FAILURE;
         }
     };
     let store = match open(&flags.store).await {
         Ok(store) => store,
         Err(error) => {
-            end("cannot open the store", &error);
+            log.end("cannot open the store", &error);
             return ExitCode::from(2);
         }
     };
@@ -74,7 +74,7 @@ async fn main() -> ExitCode {
     match serve(&flags, router, writes).await {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            end("stopped", &error);
+            log.end("stopped", &error);
             ExitCode::FAILURE
         }
     }
@@ -88,25 +88,34 @@ async fn open(url: &str) -> rsvp::Result<Arc<dyn RsvpStore>> {
 /// How many lines may wait until somebody reads stderr; then new ones are lost.
 const LOG_LINES: usize = 10_000;
 
-/// Shows failures, and what the library warns of, on stderr: from a thread of its own, since the
-/// service must go on when nobody reads it. Once dropped, what waits has been written.
-fn show_log() -> WorkerGuard {
-    let stderr = NonBlockingBuilder::default().buffered_lines_limit(LOG_LINES).lossy(true);
-    let (stderr, guard) = stderr.finish(io::stderr());
-    tracing_subscriber::fmt()
-        .with_max_level(tracing_subscriber::filter::LevelFilter::WARN)
-        .with_writer(stderr)
-        .with_target(false)
-        .with_ansi(false)
-        .without_time()
-        .init();
-    guard
+/// Stderr, written to by a thread of its own, since the service must go on, and end, when nobody
+/// reads it. Once dropped, what waits has been written, or a second has gone by.
+struct Log {
+    stderr: NonBlocking,
+    _guard: WorkerGuard,
 }
 
-/// Says why the service ends.
-fn end(what: &str, error: &dyn std::error::Error) {
-    // Nothing is left to be done if nobody can be told.
-    let _ = writeln!(io::stderr().lock(), "{}", log::line(what, error));
+impl Log {
+    /// Shows failures, and what the library warns of.
+    fn start() -> Self {
+        let stderr = NonBlockingBuilder::default().buffered_lines_limit(LOG_LINES).lossy(true);
+        let (stderr, guard) = stderr.finish(io::stderr());
+        tracing_subscriber::fmt()
+            .with_max_level(tracing_subscriber::filter::LevelFilter::WARN)
+            .with_writer(stderr.clone())
+            .with_target(false)
+            .with_ansi(false)
+            .without_time()
+            .init();
+        Self { stderr, _guard: guard }
+    }
+
+    /// Says why the service ends.
+    fn end(&mut self, what: &str, error: &dyn std::error::Error) {
+        let line = format!("{}\n", log::line(what, error));
+        // Nothing is left to be done if nobody can be told.
+        let _ = self.stderr.write_all(line.as_bytes());
+    }
 }
 
 async fn serve(flags: &Flags, router: axum::Router, writes: TaskTracker) -> io::Result<()> {

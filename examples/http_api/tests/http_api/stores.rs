@@ -101,9 +101,10 @@ async fn a_server_that_keeps_nothing_is_warned_of() {
 #[tokio::test]
 async fn a_service_whose_stderr_nobody_reads_goes_on() {
     let server = RedisServer::builder().start().await;
-    let service = Service::start_with(
+    let mut service = Service::start_with(
         command()
-            .args(["--listen", "127.0.0.1:0", "--store", &server.url()])
+            .args(["--listen", "127.0.0.1:0", "--shutdown-seconds", "1"])
+            .args(["--store", &server.url()])
             .stderr(std::process::Stdio::piped()),
     );
     server.kill().await;
@@ -117,4 +118,10 @@ async fn a_service_whose_stderr_nobody_reads_goes_on() {
     };
     let patience = std::time::Duration::from_secs(60);
     tokio::time::timeout(patience, failures).await.expect("every request is answered");
+
+    let unfinished = "POST /events/1/rsvp HTTP/1.1\r\nHost: h\r\nContent-Length: 9\r\n\r\n";
+    let _in_flight = crate::raw::connect(&service.address, unfinished).await;
+    tokio::time::sleep(std::time::Duration::from_millis(100)).await;
+    service.signal(nix::sys::signal::Signal::SIGTERM);
+    assert_eq!(service.end().await.code(), Some(1), "it says so, and ends though nobody listens");
 }

@@ -9,7 +9,8 @@
 //! Postgres store, or by hand, where they share a pool of 32 connections and each RSVP is one
 //! statement. For questions the by-hand way is also told with a pool as sqlx makes it, which asks
 //! a connection whether it lives before using it. Rounds of equal time alternate on one durable
-//! server. The ratio is that of the medians. In the end the tables must hold what each way was given, and its counts must say so.
+//! server. The ratio is that of the medians. In the end the tables must hold what each way was given,
+//! and its counts must say so.
 #![allow(
     clippy::print_stdout,
     clippy::expect_used,

@@ -32,8 +32,8 @@ use crate::{PostgresConfig, schema};
 /// any, however long it is; with read replicas, one more to learn the position of the write. A
 /// batch with both is two statements because one that inserts and deletes cannot lock its rows in
 /// one order, and writers would deadlock. A batch of 1,024 pairs or more is written in two to four
-/// pieces at once, each on a connection of its own, because the server works on a statement with
-/// one core.
+/// pieces at once, if the pool has as many connections, each on one of its own, because the server
+/// works on a statement with one core.
 ///
 /// Every call is bounded by the timeouts of its [`PostgresConfig`]. It runs on a task of its own,
 /// so a caller that goes away leaves a write to finish. Cloning is cheap and shares the

@@ -96,8 +96,8 @@ const SCHEMES: &[Scheme] = &[
 ///
 /// # Runtime
 ///
-/// What is opened needs a Tokio runtime with timers, such as `#[tokio::main]` makes, and panics
-/// without. To end a process without losing queued writes whose callers have gone, let those calls
+/// Backends that are servers, and wrappers that wait, need a Tokio runtime with timers, such as
+/// `#[tokio::main]` makes; Tokio panics without. To end a process without losing queued writes whose callers have gone, let those calls
 /// run in tasks of their own and wait for these, as the service in `examples/http_api` does; a host
 /// that builds its [`CoalescedStore`](rsvp_core::CoalescedStore) itself can also
 /// [close](rsvp_core::CoalescedStore::close) it.

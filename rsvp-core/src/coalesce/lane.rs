@@ -168,7 +168,8 @@ impl<S: RsvpStore + 'static, B: Batch> Lane<S, B> {
         self.queue.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    async fn run(&self, mut calls: Vec<Call<B>>) {
+    /// Makes one call of all, and gives each its own answers once `landed` has been told.
+    async fn run(&self, mut calls: Vec<Call<B>>, landed: impl FnOnce()) {
         if B::may_be_skipped() {
             calls.retain(|call| !call.reply.is_closed());
         }
@@ -188,6 +189,8 @@ impl<S: RsvpStore + 'static, B: Batch> Lane<S, B> {
             parts::expect_answers(B::OPERATION, asked, answers.len())?;
             Ok((answers, token))
         });
+        // Whoever calls again as soon as there is an answer finds its room free.
+        landed();
         // A caller that has gone away needs no answer.
         match answered {
             Ok((answers, token)) => {
@@ -256,14 +259,25 @@ impl<S: RsvpStore + 'static, B: Batch> Driver<S, B> {
     async fn drive(mut self) {
         while let Some(calls) = self.next() {
             // Whoever waits for one of these calls sees that its reply is gone.
-            let _ = AssertUnwindSafe(self.lane.run(calls)).catch_unwind().await;
+            let lane = self.lane.clone();
+            let run = lane.run(calls, || self.landed());
+            let _ = AssertUnwindSafe(run).catch_unwind().await;
+        }
+    }
+
+    /// Makes room: the batch that was on its way is over.
+    fn landed(&mut self) {
+        let entries = std::mem::take(&mut self.in_flight);
+        if entries > 0 {
+            self.lane.queue().pending -= entries;
         }
     }
 
     /// The calls of the next batch, in the order in which they came.
     fn next(&mut self) -> Option<Vec<Call<B>>> {
+        // What panicked has not landed yet, and what nobody waits for was never in the air.
+        self.landed();
         let mut queue = self.lane.queue();
-        queue.pending -= std::mem::take(&mut self.in_flight);
         let mut batch = Vec::new();
         while let Some(call) = queue.calls.front() {
             let entries = self.in_flight + call.entries.len();

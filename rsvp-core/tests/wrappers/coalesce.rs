@@ -263,6 +263,22 @@ async fn a_full_queue_refuses_at_once() {
     store.rsvp(&ann, &fair).await.unwrap();
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn as_many_callers_as_there_is_room_for_are_never_refused() {
+    let (store, _probe) =
+        coalesced(narrow().with_max_batch(3).unwrap().with_max_pending(8).unwrap());
+    let mut callers = tokio::task::JoinSet::new();
+    for caller in 0..8_u32 {
+        let store = store.clone();
+        callers.spawn(async move {
+            for n in 0..2000_u32 {
+                store.rsvp(&user(caller), &event(n)).await.unwrap();
+            }
+        });
+    }
+    callers.join_all().await;
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_store_that_would_refuse_every_write_is_not_ready() {
     let [first, second] = events_of_two_lanes().await;

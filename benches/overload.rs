@@ -72,10 +72,6 @@ async fn press(store: &Arc<dyn RsvpStore>, pairs: &[Rsvp], rate: f64, time: Dura
         ticks.tick().await;
         let due = (began.elapsed().min(time).as_secs_f64() * rate) as u64;
         for pair in pairs.by_ref().take((due - begun) as usize) {
-            // What would be begun later is not of this time.
-            if began.elapsed() > time {
-                break;
-            }
             seen.begun.fetch_add(1, Ordering::Relaxed);
             let (store, seen, pair) = (store.clone(), seen.clone(), pair.clone());
             let mut call = Box::pin(async move {

@@ -70,6 +70,25 @@ impl Book {
     }
 }
 
+/// Waits for a call. If it hangs, its gates are opened for the others.
+pub(super) async fn while_patient<G, T>(
+    patience: Duration,
+    gates: &mut Vec<G>,
+    call: impl Future<Output = T>,
+) -> T {
+    if gates.is_empty() {
+        return call.await;
+    }
+    let mut call = pin!(call);
+    match timeout(patience, &mut call).await {
+        Ok(answer) => answer,
+        Err(_) => {
+            gates.clear();
+            call.await
+        }
+    }
+}
+
 impl fmt::Debug for Book {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Book").field("entries", &self.entries.entry_count()).finish_non_exhaustive()
@@ -88,17 +107,7 @@ pub(super) struct Writing<'a> {
 impl Writing<'_> {
     /// Waits for the write. If it hangs, the reading of its counts is not held up any more.
     pub(super) async fn done<T>(&mut self, write: impl Future<Output = T>) -> T {
-        if self.gates.is_empty() {
-            return write.await;
-        }
-        let mut write = pin!(write);
-        match timeout(self.book.patience, &mut write).await {
-            Ok(written) => written,
-            Err(_) => {
-                self.gates.clear();
-                write.await
-            }
-        }
+        while_patient(self.book.patience, &mut self.gates, write).await
     }
 
     /// What the writes have answered.

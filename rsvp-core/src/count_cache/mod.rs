@@ -5,14 +5,13 @@ mod config;
 mod entry;
 
 use std::collections::BTreeMap;
-use std::pin::pin;
 use std::sync::Arc;
 
 use async_trait::async_trait;
 use tokio::sync::OwnedMutexGuard;
-use tokio::time::{Instant, timeout, timeout_at};
+use tokio::time::{Instant, timeout_at};
 
-use self::book::Book;
+use self::book::{Book, while_patient};
 pub use self::config::CountCacheConfig;
 use self::entry::{Entry, Question};
 use crate::{
@@ -144,16 +143,8 @@ impl<S: RsvpStore> CountCache<S> {
         }
         let events: Vec<EventId> = turns.iter().map(|(event, ..)| (*event).clone()).collect();
         let (read_at, began) = (Instant::now(), self.book.tick());
-        let mut read = pin!(self.store.rsvp_counts(&events, &Consistency::Strong));
-        let read = match timeout(patience, &mut read).await {
-            Ok(read) => read,
-            Err(_) => {
-                // A read that hangs does not hold up every write.
-                gates.clear();
-                read.await
-            }
-        };
-        let read = read.and_then(|counts| {
+        let read = self.store.rsvp_counts(&events, &Consistency::Strong);
+        let read = while_patient(patience, &mut gates, read).await.and_then(|counts| {
             parts::expect_answers(Operation::RsvpCounts, events.len(), counts.len())?;
             Ok(counts)
         });

@@ -1,14 +1,30 @@
 //! Readers and writers wait for each other, but not for long.
 
-use rsvp_core::{CountCacheConfig, RsvpStore, RsvpStoreExt, Write};
-use tokio::task::JoinSet;
+use std::sync::Arc;
+
+use rsvp_core::{CountCacheConfig, EventId, Receipt, Result, RsvpStore, RsvpStoreExt, Write};
+use tokio::task::{JoinHandle, JoinSet};
 use tokio::time::Instant;
 
 use crate::control::Point;
-use crate::{bounded, cache, event, ms, number, settle, user};
+use crate::inner::Inner;
+use crate::{Cache, bounded, cache, event, ms, number, settle, user};
 
 /// The longest that readers and writers wait for each other.
 const PATIENCE: u64 = 250;
+
+/// A write that is on its way for ten seconds.
+async fn hanging_write(
+    cache: &Arc<Cache>,
+    inner: &Inner,
+    event: &EventId,
+) -> JoinHandle<Result<Receipt>> {
+    inner.writes.takes(ms(10_000));
+    let (cache, event) = (cache.clone(), event.clone());
+    let hanging = tokio::spawn(async move { cache.rsvp(&user("ann"), &event).await });
+    settle().await;
+    hanging
+}
 
 #[tokio::test(start_paused = true)]
 async fn a_write_that_hangs_holds_up_no_count_for_long() {
@@ -63,12 +79,7 @@ async fn a_write_that_hangs_holds_up_no_other_write_for_long() {
     let (cache, inner) = cache(CountCacheConfig::default());
     let fair = event("fair");
     number(&*cache, &fair, 1).await;
-    inner.writes.takes(ms(10_000));
-    let hanging = tokio::spawn({
-        let (cache, fair) = (cache.clone(), fair.clone());
-        async move { cache.rsvp(&user("ann"), &fair).await }
-    });
-    settle().await;
+    let hanging = hanging_write(&cache, &inner, &fair).await;
     inner.writes.takes(ms(0));
     tokio::time::advance(ms(10)).await;
     let reading = tokio::spawn({
@@ -89,12 +100,7 @@ async fn a_write_that_hangs_holds_up_nobody_twice() {
     let (cache, inner) = cache(CountCacheConfig::default());
     let fair = event("fair");
     number(&*cache, &fair, 1).await;
-    inner.writes.takes(ms(10_000));
-    let hanging = tokio::spawn({
-        let (cache, fair) = (cache.clone(), fair.clone());
-        async move { cache.rsvp(&user("ann"), &fair).await }
-    });
-    settle().await;
+    let hanging = hanging_write(&cache, &inner, &fair).await;
     inner.writes.takes(ms(5));
     tokio::time::advance(ms(PATIENCE + 1)).await;
     for n in 0..100 {

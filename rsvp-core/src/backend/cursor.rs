@@ -2,26 +2,28 @@
 
 use crate::{Cursor, PageRequest, Result};
 
-/// Writes the fields of a cursor, the tag of its listing first.
+/// Writes the fields of a cursor, the tag of its listing and its subject first.
 ///
 /// ```
 /// use rsvp_core::backend::{CursorReader, CursorWriter};
 ///
-/// let cursor = CursorWriter::new(b'a').u64(42).text("ann").finish();
-/// let mut reader = CursorReader::new(b'a', &cursor)?;
+/// let cursor = CursorWriter::new(b'a', "fair").u64(42).text("ann").finish();
+/// let mut reader = CursorReader::new(b'a', "fair", &cursor)?;
 /// assert_eq!((reader.u64()?, reader.text(255)?), (42, "ann"));
 /// reader.end()?;
-/// assert!(CursorReader::new(b'b', &cursor).is_err(), "of another listing");
+/// assert!(CursorReader::new(b'b', "fair", &cursor).is_err(), "of another listing");
+/// assert!(CursorReader::new(b'a', "ball", &cursor).is_err(), "of another subject");
 /// # Ok::<(), rsvp_core::Error>(())
 /// ```
 #[derive(Debug)]
 pub struct CursorWriter(Vec<u8>);
 
 impl CursorWriter {
-    /// Begins a cursor of the listing with this tag.
+    /// Begins a cursor of the listing with this tag, of this subject: an event, a user, or nothing
+    /// for a listing of everything.
     #[must_use]
-    pub fn new(tag: u8) -> Self {
-        Self(vec![tag])
+    pub fn new(tag: u8, subject: &str) -> Self {
+        Self(vec![tag]).u64(digest(subject))
     }
 
     /// Adds a number of 64 bits.
@@ -75,20 +77,21 @@ impl<'a> CursorReader<'a> {
     /// # Errors
     ///
     /// [`Cursor::refused`] if the cursor is of another listing.
-    pub fn of(tag: u8, request: &'a PageRequest) -> Result<Option<Self>> {
-        request.cursor.as_ref().map(|cursor| Self::new(tag, cursor)).transpose()
+    pub fn of(tag: u8, subject: &str, request: &'a PageRequest) -> Result<Option<Self>> {
+        request.cursor.as_ref().map(|cursor| Self::new(tag, subject, cursor)).transpose()
     }
 
     /// The fields of a cursor.
     ///
     /// # Errors
     ///
-    /// [`Cursor::refused`] if the cursor is of another listing.
-    pub fn new(tag: u8, cursor: &'a Cursor) -> Result<Self> {
-        match cursor.as_bytes().split_first() {
-            Some((own, fields)) if *own == tag => Ok(Self(fields)),
-            _ => Err(Cursor::refused()),
-        }
+    /// [`Cursor::refused`] if the cursor is of another listing or another subject.
+    pub fn new(tag: u8, subject: &str, cursor: &'a Cursor) -> Result<Self> {
+        let mut reader = match cursor.as_bytes().split_first() {
+            Some((own, fields)) if *own == tag => Self(fields),
+            _ => return Err(Cursor::refused()),
+        };
+        if reader.u64()? == digest(subject) { Ok(reader) } else { Err(Cursor::refused()) }
     }
 
     fn bytes(&mut self, count: usize) -> Result<&'a [u8]> {
@@ -146,6 +149,13 @@ impl<'a> CursorReader<'a> {
     }
 }
 
+/// A digest that tells subjects apart, the same in every process: FNV-1a of 64 bits (Fowler, Noll
+/// and Vo, RFC 9923). It protects against mistakes, and not against forgery.
+fn digest(subject: &str) -> u64 {
+    let step = |hash: u64, byte: u8| (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3);
+    subject.bytes().fold(0xcbf2_9ce4_8422_2325, step)
+}
+
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
@@ -160,14 +170,14 @@ mod tests {
             text in "[a-zé]{0,60}",
             rest: Vec<u8>,
         ) {
-            let written = CursorWriter::new(b'x').u16(small).text(&text).u64(number);
+            let written = CursorWriter::new(b'x', "s").u16(small).text(&text).u64(number);
             let cursor = written.rest(&rest).finish();
-            let mut reader = CursorReader::new(b'x', &cursor).unwrap();
+            let mut reader = CursorReader::new(b'x', "s", &cursor).unwrap();
             prop_assert_eq!(reader.u16().unwrap(), small);
             prop_assert_eq!(reader.text(120).unwrap(), text);
             prop_assert_eq!(reader.u64().unwrap(), number);
             prop_assert_eq!(reader.rest(), rest);
-            prop_assert!(CursorReader::new(b'y', &cursor).is_err());
+            prop_assert!(CursorReader::new(b'y', "s", &cursor).is_err());
         }
 
         #[test]
@@ -179,15 +189,15 @@ mod tests {
                 reader.u16()?;
                 reader.end()
             };
-            let _ = CursorReader::new(b'x', &cursor).and_then(read);
+            let _ = CursorReader::new(b'x', "s", &cursor).and_then(read);
         }
     }
 
     #[test]
     fn a_text_over_its_limit_and_bytes_left_over_are_refused() {
-        let cursor = CursorWriter::new(b'x').text("abc").finish();
-        assert!(CursorReader::new(b'x', &cursor).unwrap().text(2).is_err());
-        let reader = CursorReader::new(b'x', &cursor).unwrap();
+        let cursor = CursorWriter::new(b'x', "s").text("abc").finish();
+        assert!(CursorReader::new(b'x', "s", &cursor).unwrap().text(2).is_err());
+        let reader = CursorReader::new(b'x', "s", &cursor).unwrap();
         assert!(reader.end().is_err());
     }
 }

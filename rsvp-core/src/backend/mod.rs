@@ -13,7 +13,6 @@
 mod cursor;
 mod folded_batch;
 mod hosts;
-mod name;
 mod range;
 mod run;
 mod scatter;
@@ -22,8 +21,8 @@ mod stored;
 pub use self::cursor::{CursorReader, CursorWriter};
 pub use self::folded_batch::FoldedBatch;
 pub use self::hosts::{HostFailure, HostRotation};
-pub use self::name::{MAX_NAME_BYTES, check_name};
 pub use self::range::{check_range, check_timeout};
 pub use self::run::run_to_end;
-pub use self::scatter::{Part, check_answer_count, combine, combine_errors, partition, reorder};
+pub use self::scatter::{Part, check_answer_count, combine, combine_errors, fail_all, partition, reorder};
 pub use self::stored::stored_id;
+pub use crate::model::{MAX_NAME_BYTES, check_name};

@@ -81,6 +81,11 @@ pub fn check_answer_count(operation: Operation, entries: usize, answers: usize) 
     Err(Error::corrupt(operation, format!("{answers} answers to {entries} entries")))
 }
 
+/// The results of a part that has failed as a whole: the same error for each of its entries.
+pub fn fail_all<A>(entries: usize, error: &Error) -> Vec<Result<A>> {
+    (0..entries).map(|_| Err(error.clone())).collect()
+}
+
 /// Combines the results of all parts into one.
 ///
 /// # Errors
@@ -103,14 +108,15 @@ pub fn combine<A>(parts: impl IntoIterator<Item = Result<A>>) -> Result<Vec<A>> 
 /// The error of a call of which some parts failed; `None` if none did.
 ///
 /// It is the first error that is not retryable, since repeating the whole call would fail there
-/// again, and otherwise the first. Its effect is that of the whole call. The effect is unknown if
-/// that of any part is, or if another part was `applied`.
+/// again, and otherwise the first. Its effect is that of the whole call: the
+/// [most uncertain](Effect::and) of all parts, and at least unknown if another part was `applied`.
 pub fn combine_errors(failures: impl IntoIterator<Item = Error>, applied: bool) -> Option<Error> {
     let failures: Vec<Error> = failures.into_iter().collect();
-    let unknown = applied || failures.iter().any(|error| error.effect() == Effect::Unknown);
+    let of_others = if applied { Effect::Unknown } else { Effect::NotApplied };
+    let effect = failures.iter().map(Error::effect).fold(of_others, Effect::and);
     // Of those that are equal, the first.
     let error = failures.into_iter().min_by_key(Error::is_retryable)?;
-    Some(if unknown { error.with_effect(Effect::Unknown) } else { error })
+    Some(if effect == Effect::NotApplied { error } else { error.with_effect(effect) })
 }
 
 #[cfg(test)]

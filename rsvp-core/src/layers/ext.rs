@@ -1,7 +1,7 @@
 //! The constructors of the layers.
 
 use super::{
-    CoalesceConfig, CoalescedStore, CountCache, CountCacheConfig, LimitConfig, LimitStore,
+    CoalesceConfig, CoalescedStore, CountCache, CountCacheConfig, Layer, Layered, LimitConfig, LimitStore,
     ObservedStore, RetryConfig, RetryStore, TimeoutConfig, TimeoutStore,
 };
 use crate::{Result, RsvpStore};
@@ -58,6 +58,11 @@ use crate::{Result, RsvpStore};
 /// Every method returns [`Error::InvalidInput`](crate::Error::InvalidInput) with the name of the
 /// setting that is out of range.
 pub trait LayerExt: RsvpStore + Sized {
+    /// Puts a layer around the store: see [`Layer`].
+    fn with_layer<L: Layer>(self, layer: L) -> Layered<L, Self> {
+        Layered::around(self, layer)
+    }
+
     /// Makes few large batches out of many small calls: see [`CoalescedStore`].
     ///
     /// # Errors

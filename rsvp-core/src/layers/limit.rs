@@ -1,14 +1,11 @@
 //! A bound on what goes on at once.
 
-use async_trait::async_trait;
 use tokio::sync::Semaphore;
+use tokio::time::timeout_at;
 
-use super::intercept::intercept_every_call;
+use super::{Call, Layer, Layered};
 use crate::backend::check_range;
-use crate::{
-    BatchReceipt, Consistency, Count, Error, EventId, Operation, Page, PageLimit, PageRequest,
-    RemovalStep, Result, Rsvp, RsvpStore, UserId, Write,
-};
+use crate::{Error, Operation, Result, RsvpStore};
 
 /// How many calls a [`LimitStore`] lets through at once, and how many may wait.
 #[derive(Clone, Copy, Debug)]
@@ -42,27 +39,29 @@ impl LimitConfig {
     }
 }
 
-/// A store that is asked only so much at once.
+/// A store that gets a bounded number of calls at once.
 ///
-/// Calls over the bound wait in the order in which they came; when too many wait, one more is
-/// refused at once as [`Error::Overloaded`], before any effect. A batch is one call. A caller that
-/// goes away leaves its place to others.
+/// Calls over the bound wait in the order in which they came, until their deadlines. When too many
+/// wait, one more is refused at once as [`Error::Overloaded`], before any effect. A batch is one
+/// call. A caller that goes away leaves its place to others.
 ///
 /// [`ready`](RsvpStore::ready) does not wait: it is refused when a write would be refused, and
 /// takes no place otherwise.
 ///
-/// Everything else is kept. How long a call waits is bounded by what goes on inside, so put a
-/// [`TimeoutStore`](super::TimeoutStore) around it where that matters.
+/// Everything else is kept. The wait of a call without a deadline is bounded by the calls inside, so
+/// put a [`TimeoutStore`](super::TimeoutStore) around the layer where that matters.
+pub type LimitStore<S> = Layered<Limit, S>;
+
+/// The layer of a [`LimitStore`].
 #[derive(Debug)]
-pub struct LimitStore<S> {
-    store: S,
-    /// For those that are under way.
+pub struct Limit {
+    /// Places of the calls that are under way.
     running: Semaphore,
-    /// For those and for those that wait.
+    /// Places of those calls and of the calls that wait.
     admitted: Semaphore,
 }
 
-impl<S> LimitStore<S> {
+impl<S> Layered<Limit, S> {
     /// Bounds the calls that `store` gets at once.
     ///
     /// # Errors
@@ -73,35 +72,28 @@ impl<S> LimitStore<S> {
         config.check()?;
         let running = Semaphore::new(config.concurrency);
         let admitted = Semaphore::new(config.concurrency + config.queue());
-        Ok(Self { store, running, admitted })
-    }
-
-    /// The store inside.
-    pub fn get_ref(&self) -> &S {
-        &self.store
-    }
-
-    /// The store inside.
-    pub fn into_inner(self) -> S {
-        self.store
-    }
-
-    async fn intercept<T, F: Future<Output = Result<T>>>(
-        &self,
-        operation: Operation,
-        _: usize,
-        call: impl Fn() -> F,
-    ) -> Result<T> {
-        let refused = |_| Error::overloaded(operation);
-        let admitted = self.admitted.try_acquire().map_err(refused)?;
-        if operation == Operation::Ready {
-            drop(admitted);
-            return call().await;
-        }
-        // It is never closed.
-        let _running = self.running.acquire().await.map_err(|_| Error::overloaded(operation))?;
-        call().await
+        Ok(Self::around(store, Limit { running, admitted }))
     }
 }
 
-intercept_every_call!(LimitStore);
+impl Layer for Limit {
+    async fn call<C: Call, S: RsvpStore>(&self, call: C, store: &S) -> Result<C::Answer> {
+        let operation = call.operation();
+        let admitted = self.admitted.try_acquire().map_err(|_| Error::overloaded(operation))?;
+        if operation == Operation::Ready {
+            drop(admitted);
+            return call.run(store).await;
+        }
+        let place = self.running.acquire();
+        let place = match call.deadline() {
+            None => place.await,
+            Some(deadline) => match timeout_at(deadline.instant(), place).await {
+                Ok(place) => place,
+                Err(_) => return Err(Error::too_late(operation)),
+            },
+        };
+        // The semaphore is never closed.
+        let _running = place.map_err(|_| Error::overloaded(operation))?;
+        call.run(store).await
+    }
+}

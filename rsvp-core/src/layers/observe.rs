@@ -1,24 +1,20 @@
 //! What a store does, for those on call.
 
-use std::fmt;
 use std::sync::Arc;
 
-use async_trait::async_trait;
 use metrics::{SharedString, Unit, counter, describe_counter, describe_gauge, describe_histogram};
 use metrics::{gauge, histogram};
 use tokio::time::Instant;
 use tracing::{Instrument, Span, debug_span, field};
 
-use super::intercept::intercept_every_call;
+use super::{Call, Layer, Layered};
 use crate::backend::check_name;
-use crate::{
-    BatchReceipt, Consistency, Count, EventId, Operation, Page, PageLimit, PageRequest,
-    RemovalStep, Result, Rsvp, RsvpStore, UserId, Write,
-};
+use crate::{Error, Operation, Result, RsvpStore};
 
 const CALLS: &str = "rsvp_store_calls_total";
 const ENTRIES: &str = "rsvp_store_entries_total";
 const DURATION: &str = "rsvp_store_call_duration_seconds";
+const FAILURES: &str = "rsvp_store_entry_failures_total";
 const IN_FLIGHT: &str = "rsvp_store_calls_in_flight";
 
 /// A store whose calls are counted, timed and traced.
@@ -30,6 +26,7 @@ const IN_FLIGHT: &str = "rsvp_store_calls_in_flight";
 /// |---|---|---|
 /// | `rsvp_store_calls_total` | counter | `store`, `operation`, `result` |
 /// | `rsvp_store_entries_total` | counter of the writes, pairs and events of batches | `store`, `operation` |
+/// | `rsvp_store_entry_failures_total` | counter of the entries of answered batches that failed | `store`, `operation`, `result` |
 /// | `rsvp_store_call_duration_seconds` | histogram | `store`, `operation` |
 /// | `rsvp_store_calls_in_flight` | gauge | `store`, `operation` |
 ///
@@ -45,12 +42,15 @@ const IN_FLIGHT: &str = "rsvp_store_calls_in_flight";
 /// lets through.
 ///
 /// Everything of the contract is kept.
-pub struct ObservedStore<S> {
-    store: S,
+pub type ObservedStore<S> = Layered<Observe, S>;
+
+/// The layer of an [`ObservedStore`].
+#[derive(Clone, Debug)]
+pub struct Observe {
     name: SharedString,
 }
 
-impl<S> ObservedStore<S> {
+impl<S> Layered<Observe, S> {
     /// Observes the calls of `store` under a name.
     ///
     /// # Errors
@@ -61,41 +61,25 @@ impl<S> ObservedStore<S> {
         check_name("observe", name)?;
         describe_counter!(CALLS, Unit::Count, "Calls of the RSVP store");
         describe_counter!(ENTRIES, Unit::Count, "Writes, pairs and events of those calls");
-        describe_histogram!(DURATION, Unit::Seconds, "How long those calls took");
+        describe_counter!(FAILURES, Unit::Count, "Entries of answered batches that failed");
+        describe_histogram!(DURATION, Unit::Seconds, "Duration of those calls");
         describe_gauge!(IN_FLIGHT, Unit::Count, "Calls of the RSVP store that are under way");
-        Ok(Self { store, name: SharedString::from_shared(Arc::from(name)) })
-    }
-
-    /// The store inside.
-    pub fn get_ref(&self) -> &S {
-        &self.store
-    }
-
-    /// The store inside.
-    pub fn into_inner(self) -> S {
-        self.store
-    }
-
-    async fn intercept<T, F: Future<Output = Result<T>>>(
-        &self,
-        operation: Operation,
-        entries: usize,
-        call: impl Fn() -> F,
-    ) -> Result<T> {
-        let mut observed = Observed::begin(&self.name, operation, entries);
-        let answer = call().instrument(observed.span.clone()).await;
-        observed.result = match &answer {
-            Ok(_) => "ok",
-            Err(error) => error.kind(),
-        };
-        answer
+        Ok(Self::around(store, Observe { name: SharedString::from_shared(Arc::from(name)) }))
     }
 }
 
-impl<S: fmt::Debug> fmt::Debug for ObservedStore<S> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let mut shown = f.debug_struct("ObservedStore");
-        shown.field("store", &self.store).field("name", &self.name.as_ref()).finish()
+impl Layer for Observe {
+    async fn call<C: Call, S: RsvpStore>(&self, call: C, store: &S) -> Result<C::Answer> {
+        let mut observed = Observed::begin(&self.name, call.operation(), call.entries());
+        let answer = call.run(store).instrument(observed.span.clone()).await;
+        observed.result = match &answer {
+            Ok(answer) => {
+                observed.count_failures(C::failures(answer).into_iter().map(|(_, error)| error));
+                "ok"
+            }
+            Err(error) => error.kind(),
+        };
+        answer
     }
 }
 
@@ -119,11 +103,21 @@ impl<'a> Observed<'a> {
             result = field::Empty,
         );
         // The limit of a page says little about its items.
-        if matches!(operation, Operation::Write | Operation::HasRsvped | Operation::RsvpCounts) {
+        if matches!(operation, Operation::Write | Operation::HasRsvped | Operation::RsvpCount) {
             counter!(ENTRIES, &labels(name, operation)).increment(entries as u64);
         }
         gauge!(IN_FLIGHT, &labels(name, operation)).increment(1.0);
         Self { name, operation, began: Instant::now(), result: "dropped", span }
+    }
+}
+
+impl Observed<'_> {
+    fn count_failures(&self, errors: impl Iterator<Item = Error>) {
+        for error in errors {
+            let [store, operation] = labels(self.name, self.operation);
+            let labels = [store, operation, ("result", error.kind().into())];
+            counter!(FAILURES, &labels).increment(1);
+        }
     }
 }
 
@@ -141,5 +135,3 @@ impl Drop for Observed<'_> {
         counter!(CALLS, &[store, operation, ("result", self.result.into())]).increment(1);
     }
 }
-
-intercept_every_call!(ObservedStore);

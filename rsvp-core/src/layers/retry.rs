@@ -3,16 +3,12 @@
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
-use async_trait::async_trait;
 use backon::{BackoffBuilder, ExponentialBuilder};
 use tokio::time::{Instant, sleep};
 
-use super::intercept::intercept_every_call;
+use super::{Call, Layer, Layered};
 use crate::backend::{check_range, check_timeout};
-use crate::{
-    BatchReceipt, Consistency, Count, Effect, Error, EventId, Operation, Page, PageLimit,
-    PageRequest, RemovalStep, Result, Rsvp, RsvpStore, UserId, Write,
-};
+use crate::{Deadline, Effect, Error, Operation, Result, RsvpStore};
 
 /// The first pause, and the longest, each before its jitter.
 const FIRST_PAUSE: Duration = Duration::from_millis(10);
@@ -48,11 +44,10 @@ impl Default for RetryConfig {
 }
 
 impl RetryConfig {
-    /// Sets the time after the beginning of a call in which it may be repeated, within 1 ms to
-    /// 1 h. Defaults to 2 s.
+    /// Sets the time that a call may take with all its attempts, within 1 ms to 1 h. Defaults to
+    /// 2 s.
     ///
-    /// A pause that would end later is not begun. The last attempt takes as long as it takes. A
-    /// [`TimeoutStore`](super::TimeoutStore) inside bounds it.
+    /// A pause that would end later is not begun, and it is the deadline of the last attempt.
     #[must_use]
     pub fn with_deadline(self, deadline: Duration) -> Self {
         Self { deadline, ..self }
@@ -78,9 +73,9 @@ impl RetryConfig {
     /// Defaults to true.
     ///
     /// A retried write answers [`Unchanged`](crate::Outcome::Unchanged) if an earlier attempt had
-    /// applied it, and a retried step does not count the RSVPs that an earlier attempt removed. A
-    /// [`CountCache`](super::CountCache) around the layer shows such a write by its next period. A
-    /// host that acts on every `Applied` and must not miss one sets false and handles the error.
+    /// applied it, and its receipt says that it was [repeated](crate::Receipt::repeated). A retried
+    /// step does not count the RSVPs that an earlier attempt removed. A host that acts on every
+    /// `Applied` and must not miss one sets false and handles the error.
     #[must_use]
     pub fn with_unknown_writes(self, retried: bool) -> Self {
         Self { unknown_writes: retried, ..self }
@@ -111,24 +106,29 @@ impl RetryConfig {
 /// [attempt limit](RetryConfig::with_max_attempts) and a
 /// [retry budget](RetryConfig::with_retry_budget) shared by all callers, so that they do not keep a
 /// store down. (The budget is that of gRPC's proposal A6, and of "Handling Overload" in *Site
-/// Reliability Engineering*, 2016.) If the last attempt fails as well, its error is returned. Its
-/// effect is unknown if that of any attempt is.
+/// Reliability Engineering*, 2016.) Of a batch only the entries that failed are retried. If the last
+/// attempt fails as well, its error is returned. Its effect is the most uncertain of all attempts.
 ///
 /// # What it preserves, and what it weakens
 ///
-/// The state ends right and a count never moves twice. Outcomes weaken: see
+/// The state ends right and a count never moves twice. A write whose effect is
+/// [pending](Effect::Pending) is not repeated before it is settled. Outcomes weaken: see
 /// [`with_unknown_writes`](RetryConfig::with_unknown_writes).
 ///
-/// [`ready`](RsvpStore::ready) is not retried, since it answers for now.
+/// [`ready`](RsvpStore::ready) is not retried, since it answers for now. Neither is
+/// [`replace_label`](RsvpStore::replace_label) after an attempt of unknown effect, since it could
+/// not tell its own earlier attempt from another's.
+pub type RetryStore<S> = Layered<Retry, S>;
+
+/// The layer of a [`RetryStore`].
 #[derive(Debug)]
-pub struct RetryStore<S> {
-    store: S,
+pub struct Retry {
     config: RetryConfig,
-    /// What is left of the retry budget, in tenths of a retry.
+    /// The rest of the retry budget, in tenths of a retry.
     budget: AtomicU32,
 }
 
-impl<S> RetryStore<S> {
+impl<S> Layered<Retry, S> {
     /// Retries the calls of `store`.
     ///
     /// # Errors
@@ -137,57 +137,150 @@ impl<S> RetryStore<S> {
     /// setting is out of range.
     pub fn new(store: S, config: RetryConfig) -> Result<Self> {
         config.check()?;
-        Ok(Self { store, config, budget: AtomicU32::new(config.retry_budget * RETRY) })
+        let budget = AtomicU32::new(config.retry_budget * RETRY);
+        Ok(Self::around(store, Retry { config, budget }))
     }
+}
 
-    /// The store inside.
-    pub fn get_ref(&self) -> &S {
-        &self.store
-    }
+/// An entry of a batch, or a whole call, whose last attempt has failed.
+struct Failed {
+    place: usize,
+    error: Error,
+    /// The most uncertain effect of all attempts.
+    effect: Effect,
+}
 
-    /// The store inside.
-    pub fn into_inner(self) -> S {
-        self.store
-    }
-
-    async fn intercept<T, F: Future<Output = Result<T>>>(
-        &self,
-        operation: Operation,
-        _: usize,
-        call: impl Fn() -> F,
-    ) -> Result<T> {
+impl Layer for Retry {
+    async fn call<C: Call, S: RsvpStore>(&self, call: C, store: &S) -> Result<C::Answer> {
+        let operation = call.operation();
         if operation == Operation::Ready {
-            return call().await;
+            return call.run(store).await;
         }
         let began = Instant::now();
-        let (mut pauses, mut effect) = (None, Effect::NotApplied);
-        loop {
-            let error = match call().await {
-                Ok(answer) => {
-                    self.refund();
-                    return Ok(answer);
-                }
-                Err(error) => error,
-            };
-            if error.effect() == Effect::Unknown {
-                effect = Effect::Unknown;
+        let deadline = Deadline::at(began + self.config.deadline);
+        let call = call.with_deadline(deadline);
+        let deadline = call.deadline().unwrap_or(deadline);
+
+        // The first attempt: most calls end here.
+        let (mut answer, mut failed) = first_attempt(&call, store).await;
+        if failed.is_empty() {
+            self.refund();
+            return answer.ok_or_else(|| Error::corrupt(operation, "no answer"));
+        }
+        let mut pauses = self.config.pauses();
+        while let Some(pause) = pauses.next() {
+            // Which of them can be retried, and the pause that all of them need.
+            let retried: Vec<usize> = (0..).zip(&failed).filter(|(_, one)| self.may_retry(operation, one)).map(|(at, _)| at).collect();
+            let settled = failed.iter().filter_map(|one| one.error.retry_at()).max();
+            let pause = settled.map_or(pause, |settled| pause.max(settled.remaining()));
+            if retried.is_empty() || pause >= deadline.remaining() || !self.take() {
+                break;
             }
-            let in_time = |pause: &Duration| began.elapsed() + *pause <= self.config.deadline;
-            let pause = if self.may_retry(&error) {
-                pauses.get_or_insert_with(|| self.config.pauses()).next()
-            } else {
-                None
-            };
-            match pause.filter(in_time) {
-                Some(pause) if self.take() => sleep(pause).await,
-                _ => return Err(error.with_effect(effect)),
+            sleep(pause).await;
+            let (again, rest) = split(failed, &retried);
+            failed = rest;
+            failed.extend(attempt_again(&call, store, &mut answer, again).await);
+            if failed.is_empty() {
+                self.refund();
+                break;
             }
         }
+        // The entries that failed for good have the error of their last attempt.
+        let elapsed = began.elapsed();
+        let error = |one: &Failed| waited(one.error.clone().with_effect(one.effect), elapsed);
+        match &mut answer {
+            Some(answer) => failed.iter().for_each(|one| C::fail(answer, one.place, error(one))),
+            None => {
+                let first = failed.first().map(error);
+                return Err(first.unwrap_or_else(|| Error::corrupt(operation, "no answer")));
+            }
+        }
+        answer.ok_or_else(|| Error::corrupt(operation, "no answer"))
     }
+}
 
-    fn may_retry(&self, error: &Error) -> bool {
-        let certain = error.effect() == Effect::NotApplied;
-        error.is_retryable() && (certain || self.config.unknown_writes)
+/// The first attempt of a call: its answer if there is one, and what of it has failed.
+async fn first_attempt<C: Call, S: RsvpStore>(
+    call: &C,
+    store: &S,
+) -> (Option<C::Answer>, Vec<Failed>) {
+    let failed = |place, error: Error| Failed { place, effect: error.effect(), error };
+    match call.run(store).await {
+        Ok(answer) => {
+            let failures = C::failures(&answer).into_iter();
+            let failures = failures.map(|(place, error)| failed(place, error)).collect();
+            (Some(answer), failures)
+        }
+        // One stands for all entries, since there is no answer to put errors into.
+        Err(error) => (None, vec![failed(0, error)]),
+    }
+}
+
+/// Repeats what has failed and puts its answers into that of the whole. Returns what has failed
+/// again.
+async fn attempt_again<C: Call, S: RsvpStore>(
+    call: &C,
+    store: &S,
+    answer: &mut Option<C::Answer>,
+    again: Vec<Failed>,
+) -> Vec<Failed> {
+    let Some(whole) = answer else {
+        // The whole call has failed so far.
+        let effect = again.iter().map(|one| one.effect).fold(Effect::NotApplied, Effect::and);
+        let (first, mut failed) = first_attempt(call, store).await;
+        failed.iter_mut().for_each(|one| one.effect = one.effect.and(effect));
+        *answer = first;
+        if let (Some(answer), false) = (answer, effect == Effect::NotApplied) {
+            (0..call.entries()).for_each(|place| C::mark_repeated(answer, place));
+        }
+        return failed;
+    };
+    let places: Vec<usize> = again.iter().map(|one| one.place).collect();
+    let part = match call.part(&places).run(store).await {
+        Ok(part) => part,
+        Err(error) => {
+            let fail = |one: Failed| Failed {
+                effect: one.effect.and(error.effect()),
+                error: error.clone(),
+                ..one
+            };
+            return again.into_iter().map(fail).collect();
+        }
+    };
+    let failures = C::failures(&part);
+    C::merge(whole, &places, part);
+    let repeated = again.iter().filter(|one| one.effect != Effect::NotApplied);
+    repeated.for_each(|one| C::mark_repeated(whole, one.place));
+    let failed = |(at, error): (usize, Error)| {
+        let before = again.get(at)?;
+        Some(Failed { place: before.place, effect: before.effect.and(error.effect()), error })
+    };
+    failures.into_iter().filter_map(failed).collect()
+}
+
+/// The same error after all attempts: a timeout tells how long they took together.
+fn waited(error: Error, elapsed: Duration) -> Error {
+    match error {
+        Error::TimedOut { operation, effect, source, .. } => {
+            Error::TimedOut { operation, after: elapsed, effect, source }
+        }
+        error => error,
+    }
+}
+
+/// Takes those at `places` out.
+fn split(all: Vec<Failed>, places: &[usize]) -> (Vec<Failed>, Vec<Failed>) {
+    let (taken, rest): (Vec<_>, Vec<_>) =
+        all.into_iter().enumerate().partition(|(at, _)| places.contains(at));
+    let without_places = |all: Vec<(usize, Failed)>| all.into_iter().map(|(_, one)| one).collect();
+    (without_places(taken), without_places(rest))
+}
+
+impl Retry {
+    fn may_retry(&self, operation: Operation, failed: &Failed) -> bool {
+        let certain = failed.error.effect() == Effect::NotApplied;
+        let unknown = self.config.unknown_writes && operation != Operation::ReplaceLabel;
+        failed.error.is_retryable() && (certain || unknown)
     }
 
     /// Takes a retry out of the budget.
@@ -204,5 +297,3 @@ impl<S> RetryStore<S> {
         let _ = self.budget.fetch_update(Ordering::Relaxed, Ordering::Relaxed, put);
     }
 }
-
-intercept_every_call!(RetryStore);

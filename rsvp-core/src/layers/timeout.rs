@@ -2,15 +2,11 @@
 
 use std::time::Duration;
 
-use async_trait::async_trait;
-use tokio::time::timeout;
+use tokio::time::timeout_at;
 
-use super::intercept::intercept_every_call;
+use super::{Call, Layer, Layered};
 use crate::backend::check_timeout;
-use crate::{
-    BatchReceipt, Consistency, Count, Effect, Error, EventId, Operation, Page, PageLimit,
-    PageRequest, RemovalStep, Result, Rsvp, RsvpStore, UserId, Write,
-};
+use crate::{Deadline, Effect, Error, Result, RsvpStore};
 
 /// How long the calls of a [`TimeoutStore`] may take.
 #[derive(Clone, Copy, Debug)]
@@ -41,19 +37,20 @@ impl TimeoutConfig {
 
 /// A store whose calls end in time.
 ///
-/// A call that has no answer in time fails as [`Error::TimedOut`]: a write or a step of a removal
-/// with unknown effect. The call inside is dropped, which is safe by contract. What was queued
-/// inside may still be done.
+/// The limit becomes the [deadline](Deadline) of the call, so that the store inside gives up in time
+/// and learns the effect of what it gave up. Only a call that does not return by a quarter of a
+/// second after its deadline is dropped, which is safe by contract. It fails as
+/// [`Error::TimedOut`], a write or a step of a removal with unknown effect.
 ///
 /// Everything else is kept. Inside of a [`RetryStore`](super::RetryStore) the limit is that of one
-/// try, outside of it that of all together.
-#[derive(Debug)]
-pub struct TimeoutStore<S> {
-    store: S,
-    config: TimeoutConfig,
-}
+/// attempt, outside of it that of all attempts together.
+pub type TimeoutStore<S> = Layered<Timeout, S>;
 
-impl<S> TimeoutStore<S> {
+/// The layer of a [`TimeoutStore`].
+#[derive(Clone, Copy, Debug)]
+pub struct Timeout(TimeoutConfig);
+
+impl<S> Layered<Timeout, S> {
     /// Bounds the calls of `store`.
     ///
     /// # Errors
@@ -62,30 +59,25 @@ impl<S> TimeoutStore<S> {
     /// of range.
     pub fn new(store: S, config: TimeoutConfig) -> Result<Self> {
         config.check()?;
-        Ok(Self { store, config })
-    }
-
-    /// The store inside.
-    pub fn get_ref(&self) -> &S {
-        &self.store
-    }
-
-    /// The store inside.
-    pub fn into_inner(self) -> S {
-        self.store
-    }
-
-    async fn intercept<T, F: Future<Output = Result<T>>>(
-        &self,
-        operation: Operation,
-        _: usize,
-        call: impl Fn() -> F,
-    ) -> Result<T> {
-        let TimeoutConfig { reads, writes } = self.config;
-        let limit = if operation.is_write() { writes } else { reads };
-        let late = |_| Err(Error::timed_out(operation, limit, Effect::Unknown));
-        timeout(limit, call()).await.unwrap_or_else(late)
+        Ok(Self::around(store, Timeout(config)))
     }
 }
 
-intercept_every_call!(TimeoutStore);
+/// How much later than its deadline a call of a store that keeps deadlines may return.
+const GRACE: Duration = Duration::from_millis(250);
+
+impl Layer for Timeout {
+    async fn call<C: Call, S: RsvpStore>(&self, call: C, store: &S) -> Result<C::Answer> {
+        let (operation, TimeoutConfig { reads, writes }) = (call.operation(), self.0);
+        let limit = if operation.is_write() { writes } else { reads };
+        let deadline = Deadline::after(limit);
+        let deadline = call.deadline().map_or(deadline, |own| own.min(deadline));
+        // A call without a deadline of its own, such as `ready`, is dropped at the limit.
+        let call = call.with_deadline(deadline);
+        let grace = if call.deadline().is_some() { GRACE } else { Duration::ZERO };
+        match timeout_at(deadline.instant() + grace, call.run(store)).await {
+            Ok(answer) => answer,
+            Err(_) => Err(Error::timed_out(operation, limit, Effect::Unknown)),
+        }
+    }
+}

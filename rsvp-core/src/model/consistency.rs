@@ -8,6 +8,7 @@ use crate::SessionToken;
 ///
 /// A store without replicas or caches answers every level strongly.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
+#[non_exhaustive]
 pub enum Consistency {
     /// Sees every write that was acknowledged before the read began, by whomever.
     /// The default of [`has_rsvped`](crate::RsvpStoreExt::has_rsvped).

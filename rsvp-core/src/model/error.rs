@@ -6,34 +6,77 @@ use std::ops::Deref;
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::Operation;
+use crate::{Deadline, Operation};
 
 /// The result of every fallible call of this library.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
 /// Whether a failed call took effect.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[non_exhaustive]
 pub enum Effect {
     /// Nothing of the call took effect, and nothing will.
     NotApplied,
-    /// The call, or any part of its batch, may have taken effect or may still do so.
+    /// The call took effect, or it never will. Which of the two is not known.
     ///
-    /// Repeating it as it is is safe; a repeated write may then answer
-    /// [`Unchanged`](crate::Outcome::Unchanged), because the first try had applied it.
+    /// Repeating it as it is is safe. A repeated write may then answer
+    /// [`Unchanged`](crate::Outcome::Unchanged), because the first attempt had applied it.
     Unknown,
+    /// The call may still take effect, at the latest at this moment: the store could not reach the
+    /// server to learn its effect or to stop it.
+    ///
+    /// Do not repeat it before. The store itself does no later write of the same pair before that,
+    /// unless it has learned the effect by then.
+    Pending(Deadline),
 }
 
-/// What to try after a failure.
-fn advice(operation: Operation, effect: Effect, retryable: bool) -> &'static str {
-    match (operation.is_write(), effect, retryable) {
-        (false, _, true) => "repeat it after a pause",
-        (false, _, false) => "repeating it will not help",
-        (true, Effect::NotApplied, true) => "nothing was applied, repeat it after a pause",
-        (true, Effect::NotApplied, false) => "nothing was applied, and repeating it will not help",
-        (true, Effect::Unknown, true) => "it may have taken effect, repeating it is safe",
-        (true, Effect::Unknown, false) => {
-            "it may have taken effect, and repeating it will not help"
-        }
+impl Effect {
+    /// The effect of two parts of one call.
+    ///
+    /// ```
+    /// use rsvp_core::Effect;
+    ///
+    /// assert_eq!(Effect::NotApplied.and(Effect::Unknown), Effect::Unknown);
+    /// ```
+    #[must_use]
+    pub fn and(self, other: Self) -> Self {
+        self.max(other)
+    }
+
+    /// Whether the effect is decided, and nothing changes it any more.
+    #[must_use]
+    pub fn is_settled(self) -> bool {
+        !matches!(self, Self::Pending(_))
+    }
+
+    /// A read has no effect to be unsure of.
+    fn of(self, operation: Operation) -> Self {
+        if operation.is_write() { self } else { Self::NotApplied }
+    }
+}
+
+/// The advice that ends a message: whether the call took effect, and whether to repeat it.
+struct Advice(Operation, Effect, bool);
+
+impl fmt::Display for Advice {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self(operation, effect, retryable) = *self;
+        f.write_str(match (operation.is_write(), effect, retryable) {
+            (false, _, true) => "repeat it after a pause",
+            (false, _, false) => "repeating it will not help",
+            (true, Effect::NotApplied, true) => "nothing was applied, repeat it after a pause",
+            (true, Effect::NotApplied, false) => {
+                "nothing was applied, and repeating it will not help"
+            }
+            (true, Effect::Unknown, true) => "it may have taken effect, repeating it is safe",
+            (true, Effect::Unknown, false) => {
+                "it may have taken effect, and repeating it will not help"
+            }
+            (true, Effect::Pending(until), _) => {
+                let left = until.remaining();
+                return write!(f, "it may still take effect within {left:?}, repeat it after that");
+            }
+        })
     }
 }
 
@@ -68,7 +111,8 @@ impl fmt::Debug for Source {
 /// Why a call failed.
 ///
 /// Two questions are answered in code: [`effect`](Self::effect) tells whether the call took
-/// effect, [`is_retryable`](Self::is_retryable) whether repeating it can succeed. `Display` says
+/// effect, [`is_retryable`](Self::is_retryable) whether repeating it can succeed, and
+/// [`retry_at`](Self::retry_at) from when on. `Display` says
 /// what was being done and what to try; the driver's own error, or that of a part of the store, is the
 /// [`source`](StdError::source) and is not printed a second time.
 #[derive(Clone, Debug, thiserror::Error)]
@@ -85,7 +129,7 @@ pub enum Error {
     },
 
     /// Refused before any effect, because too much is in flight or queued.
-    #[error("{operation} was refused, too many calls are in flight: {}", advice(*operation, Effect::NotApplied, true))]
+    #[error("{operation} was refused, too many calls are in flight: {}", Advice(*operation, Effect::NotApplied, true))]
     #[non_exhaustive]
     Overloaded {
         /// The refused operation.
@@ -95,7 +139,7 @@ pub enum Error {
     },
 
     /// No answer came in time.
-    #[error("{operation} got no answer within {after:?}: {}", advice(*operation, *effect, true))]
+    #[error("{operation} got no answer within {after:?}: {}", Advice(*operation, *effect, true))]
     #[non_exhaustive]
     TimedOut {
         /// The operation that was waited for.
@@ -109,7 +153,7 @@ pub enum Error {
     },
 
     /// The store cannot be reached, or does not take this call now.
-    #[error("{operation} found the store unavailable: {}", advice(*operation, *effect, true))]
+    #[error("{operation} found the store unavailable: {}", Advice(*operation, *effect, true))]
     #[non_exhaustive]
     Unavailable {
         /// The failed operation.
@@ -118,6 +162,14 @@ pub enum Error {
         effect: Effect,
         /// What the driver reported.
         source: Option<Source>,
+    },
+
+    /// The host has closed the store.
+    #[error("{operation} was refused, the store is closed: open it again")]
+    #[non_exhaustive]
+    Closed {
+        /// The refused operation.
+        operation: Operation,
     },
 
     /// The store holds, or answered, something that it never should.
@@ -131,7 +183,7 @@ pub enum Error {
     },
 
     /// Anything else that the backend reported.
-    #[error("{operation} failed in the backend: {}", advice(*operation, *effect, *retryable))]
+    #[error("{operation} failed in the backend: {}", Advice(*operation, *effect, *retryable))]
     #[non_exhaustive]
     Backend {
         /// The failed operation.
@@ -154,6 +206,16 @@ impl Error {
     /// A call shed before any effect.
     pub fn overloaded(operation: Operation) -> Self {
         Self::Overloaded { operation, source: None }
+    }
+
+    /// A call to a store that the host has closed.
+    pub fn closed(operation: Operation) -> Self {
+        Self::Closed { operation }
+    }
+
+    /// A call that was not sent, because its deadline had passed or was too near.
+    pub fn too_late(operation: Operation) -> Self {
+        Self::timed_out(operation, Duration::ZERO, Effect::NotApplied)
     }
 
     /// No answer within `after`. A read or a call that was not sent yet is
@@ -190,6 +252,7 @@ impl Error {
             Self::Overloaded { .. } => "overloaded",
             Self::TimedOut { .. } => "timed_out",
             Self::Unavailable { .. } => "unavailable",
+            Self::Closed { .. } => "closed",
             Self::Corrupt { .. } => "corrupt",
             Self::Backend { .. } => "backend",
         }
@@ -198,7 +261,9 @@ impl Error {
     /// Whether the failed call took effect. A failed read never did.
     pub fn effect(&self) -> Effect {
         match self {
-            Self::InvalidInput { .. } | Self::Overloaded { .. } => Effect::NotApplied,
+            Self::InvalidInput { .. } | Self::Overloaded { .. } | Self::Closed { .. } => {
+                Effect::NotApplied
+            }
             Self::TimedOut { effect, .. }
             | Self::Unavailable { effect, .. }
             | Self::Backend { effect, .. } => *effect,
@@ -206,9 +271,32 @@ impl Error {
         }
     }
 
+    /// The operation that failed; `None` for [`InvalidInput`](Self::InvalidInput), which is
+    /// refused before there is one.
+    pub fn operation(&self) -> Option<Operation> {
+        match self {
+            Self::InvalidInput { .. } => None,
+            Self::Overloaded { operation, .. }
+            | Self::TimedOut { operation, .. }
+            | Self::Unavailable { operation, .. }
+            | Self::Closed { operation }
+            | Self::Corrupt { operation, .. }
+            | Self::Backend { operation, .. } => Some(*operation),
+        }
+    }
+
+    /// The moment before which the call must not be repeated, if its effect is
+    /// [pending](Effect::Pending).
+    pub fn retry_at(&self) -> Option<Deadline> {
+        match self.effect() {
+            Effect::Pending(until) => Some(until),
+            _ => None,
+        }
+    }
+
     /// The same error of a call of which this was only a part: `effect` is that of the whole.
     ///
-    /// For those who make one call out of several, such as batches over many shards: after a
+    /// For a call that is made of several, such as the steps of a removal over many shards: after a
     /// part has taken effect, the failure of the next one leaves the whole
     /// [`Effect::Unknown`].
     #[must_use]
@@ -229,24 +317,20 @@ impl Error {
                 Self::unavailable(operation, effect, Some(source))
             }
             error
-            @ (Self::Overloaded { .. } | Self::InvalidInput { .. } | Self::Corrupt { .. }) => error,
+            @ (Self::Overloaded { .. }
+            | Self::InvalidInput { .. }
+            | Self::Closed { .. }
+            | Self::Corrupt { .. }) => error,
         }
     }
 
     /// Whether repeating the call as it is can succeed.
     pub fn is_retryable(&self) -> bool {
         match self {
-            Self::InvalidInput { .. } | Self::Corrupt { .. } => false,
+            Self::InvalidInput { .. } | Self::Closed { .. } | Self::Corrupt { .. } => false,
             Self::Overloaded { .. } | Self::TimedOut { .. } | Self::Unavailable { .. } => true,
             Self::Backend { retryable, .. } => *retryable,
         }
-    }
-}
-
-impl Effect {
-    /// A read has no effect to be unsure of.
-    fn of(self, operation: Operation) -> Self {
-        if operation.is_write() { self } else { Self::NotApplied }
     }
 }
 
@@ -309,6 +393,18 @@ mod tests {
         let whole = part.with_effect(Effect::Unknown);
         assert!(matches!(whole, Error::Overloaded { .. }), "{whole:?}");
         assert_eq!(whole.effect(), Effect::NotApplied);
+    }
+
+    #[test]
+    fn a_pending_effect_says_how_long_and_outweighs_the_others() {
+        let pending = Effect::Pending(Deadline::after(Duration::from_secs(2)));
+        assert!(!pending.is_settled() && Effect::Unknown.is_settled());
+        assert_eq!(Effect::Unknown.and(pending), pending);
+        assert_eq!(pending.and(Effect::NotApplied), pending);
+        let error = Error::unavailable(Operation::Write, pending, None);
+        assert_eq!(error.retry_at().map(Effect::Pending), Some(pending));
+        let shown = error.to_string();
+        assert!(shown.contains("it may still take effect within 1.99"), "{shown}");
     }
 
     #[test]

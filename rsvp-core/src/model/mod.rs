@@ -1,18 +1,26 @@
 //! The values that calls take and answers are made of: ids, writes, outcomes, consistency, pages, errors.
 
 mod consistency;
+mod deadline;
 mod error;
 mod id;
+mod label;
+mod name;
 mod operation;
+mod options;
 mod page;
 mod rsvp;
 mod text;
 mod token;
 
 pub use self::consistency::{Consistency, Count};
+pub use self::deadline::Deadline;
 pub use self::error::{Effect, Error, Result, Source};
 pub use self::id::{EventId, MAX_ID_BYTES, UserId};
+pub use self::label::{Label, LabelName};
+pub use self::name::{MAX_NAME_BYTES, check_name};
 pub use self::operation::Operation;
+pub use self::options::{ReadOptions, WriteOptions};
 pub use self::page::{Cursor, Page, PageLimit, PageRequest};
-pub use self::rsvp::{Action, BatchReceipt, Outcome, Receipt, Removal, RemovalStep, Rsvp, Write};
+pub use self::rsvp::{Action, BatchReceipt, Outcome, Receipt, Removal, RemovalStep, Rsvp, Write, Written};
 pub use self::token::SessionToken;

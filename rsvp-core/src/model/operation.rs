@@ -13,8 +13,8 @@ pub enum Operation {
     Write,
     /// [`has_rsvped_batch`](crate::RsvpStore::has_rsvped_batch).
     HasRsvped,
-    /// [`rsvp_counts`](crate::RsvpStore::rsvp_counts).
-    RsvpCounts,
+    /// [`rsvp_count_batch`](crate::RsvpStore::rsvp_count_batch).
+    RsvpCount,
     /// [`attendees_page`](crate::RsvpStore::attendees_page).
     Attendees,
     /// [`events_of_page`](crate::RsvpStore::events_of_page).
@@ -25,8 +25,14 @@ pub enum Operation {
     RemoveEvent,
     /// [`remove_user_step`](crate::RsvpStore::remove_user_step).
     RemoveUser,
+    /// [`label`](crate::RsvpStore::label).
+    Label,
+    /// [`replace_label`](crate::RsvpStore::replace_label).
+    ReplaceLabel,
     /// [`ready`](crate::RsvpStore::ready).
     Ready,
+    /// [`close`](crate::RsvpStore::close).
+    Close,
     /// Opening a store.
     Open,
     /// Creating or upgrading what a backend keeps its data in.
@@ -42,13 +48,16 @@ impl Operation {
     pub const ALL: &[Self] = &[
         Self::Write,
         Self::HasRsvped,
-        Self::RsvpCounts,
+        Self::RsvpCount,
         Self::Attendees,
         Self::EventsOf,
         Self::Scan,
         Self::RemoveEvent,
         Self::RemoveUser,
+        Self::Label,
+        Self::ReplaceLabel,
         Self::Ready,
+        Self::Close,
         Self::Open,
         Self::Migrate,
         Self::Audit,
@@ -60,13 +69,16 @@ impl Operation {
         match self {
             Self::Write => "write",
             Self::HasRsvped => "has_rsvped",
-            Self::RsvpCounts => "rsvp_counts",
+            Self::RsvpCount => "rsvp_count",
             Self::Attendees => "attendees",
             Self::EventsOf => "events_of",
             Self::Scan => "scan",
             Self::RemoveEvent => "remove_event",
             Self::RemoveUser => "remove_user",
+            Self::Label => "label",
+            Self::ReplaceLabel => "replace_label",
             Self::Ready => "ready",
+            Self::Close => "close",
             Self::Open => "open",
             Self::Migrate => "migrate",
             Self::Audit => "audit",
@@ -77,15 +89,20 @@ impl Operation {
     /// Whether it can change what the store holds.
     pub fn is_write(self) -> bool {
         match self {
-            Self::Write | Self::RemoveEvent | Self::RemoveUser | Self::Migrate | Self::Repair => {
-                true
-            }
+            Self::Write
+            | Self::RemoveEvent
+            | Self::RemoveUser
+            | Self::ReplaceLabel
+            | Self::Migrate
+            | Self::Repair => true,
             Self::HasRsvped
-            | Self::RsvpCounts
+            | Self::RsvpCount
             | Self::Attendees
             | Self::EventsOf
             | Self::Scan
+            | Self::Label
             | Self::Ready
+            | Self::Close
             | Self::Open
             | Self::Audit => false,
         }

@@ -6,7 +6,7 @@ use std::str::FromStr;
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 
-use crate::{Consistency, Error, Result};
+use crate::{Consistency, Error, ReadOptions, Result};
 
 /// Where the next page of a listing begins.
 ///
@@ -98,18 +98,62 @@ impl Default for PageLimit {
 }
 
 /// Which page of a listing to read.
+///
+/// ```
+/// use std::time::Duration;
+/// use rsvp_core::{PageLimit, PageRequest, ReadOptions};
+///
+/// let request = PageRequest::default()
+///     .with_limit(PageLimit::new(100)?)
+///     .with_options(ReadOptions::eventual().with_timeout(Duration::from_secs(1)));
+/// # Ok::<(), rsvp_core::Error>(())
+/// ```
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct PageRequest {
-    /// Where it begins: nowhere for the first, then what the page before returned.
+    /// Where the page begins: `None` for the first one, then [`Page::next`] of the page before.
     pub cursor: Option<Cursor>,
-    /// The most items it may have.
+    /// The most items that the page may have.
     pub limit: PageLimit,
-    /// How fresh it must be.
-    pub consistency: Consistency,
+    /// The options of the read.
+    pub options: ReadOptions,
+}
+
+impl PageRequest {
+    /// The first page, with options.
+    #[must_use]
+    pub fn new(options: ReadOptions) -> Self {
+        Self { options, ..Self::default() }
+    }
+
+    /// Begins where another page ended. `None` begins at the start.
+    #[must_use]
+    pub fn with_cursor(self, cursor: impl Into<Option<Cursor>>) -> Self {
+        Self { cursor: cursor.into(), ..self }
+    }
+
+    /// Sets the most items that the page may have.
+    #[must_use]
+    pub fn with_limit(self, limit: PageLimit) -> Self {
+        Self { limit, ..self }
+    }
+
+    /// Sets the options of the read.
+    #[must_use]
+    pub fn with_options(self, options: ReadOptions) -> Self {
+        Self { options, ..self }
+    }
+
+    /// Sets how fresh the page must be.
+    #[must_use]
+    pub fn with_consistency(self, consistency: Consistency) -> Self {
+        Self { options: self.options.with_consistency(consistency), ..self }
+    }
 }
 
 /// A page of a listing.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Page<T> {
     /// At most the requested number of items. A page may be short, even empty, and not the last.
     pub items: Vec<T>,
@@ -118,6 +162,11 @@ pub struct Page<T> {
 }
 
 impl<T> Page<T> {
+    /// A page, and where the next one begins.
+    pub fn new(items: Vec<T>, next: Option<Cursor>) -> Self {
+        Self { items, next }
+    }
+
     /// A page after which there is none.
     pub fn last(items: Vec<T>) -> Self {
         Self { items, next: None }

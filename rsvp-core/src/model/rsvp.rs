@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use crate::{EventId, SessionToken, UserId};
+use crate::{EventId, Result, SessionToken, UserId};
 
 /// The pair (user, event): this user is coming to this event.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -31,6 +31,7 @@ pub enum Action {
 
 /// One write of a batch.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
 pub struct Write {
     /// What to do.
     pub action: Action,
@@ -39,6 +40,11 @@ pub struct Write {
 }
 
 impl Write {
+    /// A write that does `action` to a pair.
+    pub fn new(action: Action, rsvp: Rsvp) -> Self {
+        Self { action, rsvp }
+    }
+
     /// `user` is coming to `event`.
     pub fn rsvp(user: UserId, event: EventId) -> Self {
         Self { action: Action::Rsvp, rsvp: Rsvp::new(user, event) }
@@ -52,6 +58,7 @@ impl Write {
 
 /// What a write changed. The count of an event moves by exactly its `Applied` outcomes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
 pub enum Outcome {
     /// The RSVP was added or cancelled by this write.
     Applied,
@@ -85,29 +92,99 @@ impl fmt::Display for Outcome {
     }
 }
 
-/// The answer to one acknowledged write.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Receipt {
-    /// What it changed.
+/// The answer to one acknowledged write of a batch.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Written {
+    /// Whether the write changed anything.
     pub outcome: Outcome,
+    /// Whether the write was repeated after an attempt of unknown effect. `Unchanged` then does not
+    /// mean that the RSVP was so before the call, since the earlier attempt may have applied it.
+    pub repeated: bool,
+}
+
+impl Written {
+    /// The answer to a write that was attempted once.
+    #[must_use]
+    pub fn new(outcome: Outcome) -> Self {
+        Self { outcome, repeated: false }
+    }
+
+    /// The same answer after an earlier attempt of unknown effect.
+    #[must_use]
+    pub fn after_repetition(self) -> Self {
+        Self { repeated: true, ..self }
+    }
+}
+
+impl From<Outcome> for Written {
+    fn from(outcome: Outcome) -> Self {
+        Self::new(outcome)
+    }
+}
+
+/// The receipt of one acknowledged write.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Receipt {
+    /// Whether the write changed anything.
+    pub outcome: Outcome,
+    /// Whether the write was repeated after an attempt of unknown effect: see
+    /// [`Written::repeated`]. A host that sends a mail for every new RSVP sends it for `Applied`,
+    /// and looks up whether it was sent for `Unchanged` that was repeated.
+    pub repeated: bool,
     /// Reads at [`Consistency::Session`](crate::Consistency::Session) with it see the write.
     pub token: SessionToken,
 }
 
-/// The answer to an acknowledged batch of writes.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+impl Receipt {
+    /// The receipt of one write of a batch.
+    #[must_use]
+    pub fn new(written: Written, token: SessionToken) -> Self {
+        let Written { outcome, repeated } = written;
+        Self { outcome, repeated, token }
+    }
+}
+
+/// The answer to a batch of writes, with a result for each.
+#[derive(Clone, Debug, Default)]
+#[non_exhaustive]
 pub struct BatchReceipt {
-    /// One outcome per write, in the order of the writes.
-    pub outcomes: Vec<Outcome>,
-    /// Reads at [`Consistency::Session`](crate::Consistency::Session) with it see every write
-    /// of the batch.
+    /// One result per write, in the order of the writes.
+    pub results: Vec<Result<Written>>,
+    /// Reads at [`Consistency::Session`](crate::Consistency::Session) with it see every
+    /// acknowledged write of the batch.
     pub token: SessionToken,
+}
+
+impl BatchReceipt {
+    /// The answer to a batch.
+    #[must_use]
+    pub fn new(results: Vec<Result<Written>>, token: SessionToken) -> Self {
+        Self { results, token }
+    }
+
+    /// The answer to a batch of which every write was acknowledged.
+    pub fn acknowledged(outcomes: impl IntoIterator<Item = Outcome>, token: SessionToken) -> Self {
+        let results = outcomes.into_iter().map(|outcome| Ok(Written::new(outcome))).collect();
+        Self { results, token }
+    }
+
+    /// The outcome of every write, if all were acknowledged.
+    ///
+    /// # Errors
+    ///
+    /// The error of the first write that failed.
+    pub fn outcomes(&self) -> Result<Vec<Outcome>> {
+        self.results.iter().map(|result| Ok(result.clone()?.outcome)).collect()
+    }
 }
 
 /// The answer to one bounded step of a removal.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct RemovalStep {
-    /// How many RSVPs this step removed.
+    /// The number of RSVPs that this step removed.
     pub removed: u64,
     /// Whether another step is needed.
     pub more: bool,
@@ -115,10 +192,19 @@ pub struct RemovalStep {
     pub token: SessionToken,
 }
 
+impl RemovalStep {
+    /// The answer to a step.
+    #[must_use]
+    pub fn new(removed: u64, more: bool, token: SessionToken) -> Self {
+        Self { removed, more, token }
+    }
+}
+
 /// The answer to a finished removal.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Removal {
-    /// How many RSVPs it removed.
+    /// The number of RSVPs that it removed.
     pub removed: u64,
     /// Reads at [`Consistency::Session`](crate::Consistency::Session) with it see the removal.
     pub token: SessionToken,

@@ -6,15 +6,16 @@ use futures_util::stream::BoxStream;
 
 use super::stream::pages;
 use crate::{
-    BatchReceipt, Consistency, Count, Error, EventId, Operation, PageLimit, PageRequest, Receipt,
-    Removal, RemovalStep, Result, Rsvp, RsvpStore, UserId, Write,
+    BatchReceipt, Consistency, Count, Error, EventId, Operation, PageLimit, PageRequest,
+    ReadOptions, Receipt, Removal, RemovalStep, Result, Rsvp, RsvpStore, UserId, Write,
+    WriteOptions,
 };
 
 /// What one does with a store; every [`RsvpStore`] has it, `dyn RsvpStore` included.
 ///
 /// All futures are [`Send`]. Single calls are batches of one: whoever has many should call
 /// [`write_batch`](RsvpStore::write_batch), [`has_rsvped_batch`](RsvpStore::has_rsvped_batch) and
-/// [`rsvp_counts`](RsvpStore::rsvp_counts).
+/// [`rsvp_count_batch`](RsvpStore::rsvp_count_batch).
 ///
 /// ```
 /// use rsvp_core::{EventId, Outcome, Result, RsvpStore, RsvpStoreExt, UserId};
@@ -36,7 +37,21 @@ pub trait RsvpStoreExt: RsvpStore {
     ///
     /// As [`write_batch`](RsvpStore::write_batch).
     fn rsvp(&self, user: &UserId, event: &EventId) -> impl Future<Output = Result<Receipt>> + Send {
-        write_one(self, Write::rsvp(user.clone(), event.clone()))
+        write_one(self, Write::rsvp(user.clone(), event.clone()), WriteOptions::default())
+    }
+
+    /// `user` is coming to `event`, with options such as a deadline.
+    ///
+    /// # Errors
+    ///
+    /// As [`write_batch`](RsvpStore::write_batch).
+    fn rsvp_with(
+        &self,
+        user: &UserId,
+        event: &EventId,
+        options: WriteOptions,
+    ) -> impl Future<Output = Result<Receipt>> + Send {
+        write_one(self, Write::rsvp(user.clone(), event.clone()), options)
     }
 
     /// `user` is not coming to `event`.
@@ -51,7 +66,21 @@ pub trait RsvpStoreExt: RsvpStore {
         user: &UserId,
         event: &EventId,
     ) -> impl Future<Output = Result<Receipt>> + Send {
-        write_one(self, Write::cancel(user.clone(), event.clone()))
+        write_one(self, Write::cancel(user.clone(), event.clone()), WriteOptions::default())
+    }
+
+    /// `user` is not coming to `event`, with options such as a deadline.
+    ///
+    /// # Errors
+    ///
+    /// As [`write_batch`](RsvpStore::write_batch).
+    fn cancel_with(
+        &self,
+        user: &UserId,
+        event: &EventId,
+        options: WriteOptions,
+    ) -> impl Future<Output = Result<Receipt>> + Send {
+        write_one(self, Write::cancel(user.clone(), event.clone()), options)
     }
 
     /// Whether `user` is coming to `event`, at [`Consistency::Strong`].
@@ -64,10 +93,10 @@ pub trait RsvpStoreExt: RsvpStore {
         user: &UserId,
         event: &EventId,
     ) -> impl Future<Output = Result<bool>> + Send {
-        async { self.has_rsvped_with(user, event, &Consistency::Strong).await }
+        self.has_rsvped_with(user, event, ReadOptions::strong())
     }
 
-    /// Whether `user` is coming to `event`, as fresh as `consistency` says.
+    /// Whether `user` is coming to `event`, with options such as the consistency.
     ///
     /// # Errors
     ///
@@ -76,12 +105,12 @@ pub trait RsvpStoreExt: RsvpStore {
         &self,
         user: &UserId,
         event: &EventId,
-        consistency: &Consistency,
+        options: impl Into<ReadOptions>,
     ) -> impl Future<Output = Result<bool>> + Send {
-        let pair = Rsvp::new(user.clone(), event.clone());
+        let (pair, options) = (Rsvp::new(user.clone(), event.clone()), options.into());
         async move {
-            let answers = self.has_rsvped_batch(&[pair], consistency).await?;
-            only(Operation::HasRsvped, answers)
+            let answers = self.has_rsvped_batch(&[pair], &options).await?;
+            only(Operation::HasRsvped, answers)?
         }
     }
 
@@ -90,27 +119,25 @@ pub trait RsvpStoreExt: RsvpStore {
     ///
     /// # Errors
     ///
-    /// As [`rsvp_counts`](RsvpStore::rsvp_counts).
+    /// As [`rsvp_count_batch`](RsvpStore::rsvp_count_batch).
     fn rsvp_count(&self, event: &EventId) -> impl Future<Output = Result<Count>> + Send {
-        async {
-            let bounded = Consistency::Bounded(Consistency::DEFAULT_COUNT_BOUND);
-            self.rsvp_count_with(event, &bounded).await
-        }
+        self.rsvp_count_with(event, ReadOptions::bounded(Consistency::DEFAULT_COUNT_BOUND))
     }
 
-    /// How many are coming to `event`, as fresh as `consistency` says.
+    /// How many are coming to `event`, with options such as the consistency.
     ///
     /// # Errors
     ///
-    /// As [`rsvp_counts`](RsvpStore::rsvp_counts).
+    /// As [`rsvp_count_batch`](RsvpStore::rsvp_count_batch).
     fn rsvp_count_with(
         &self,
         event: &EventId,
-        consistency: &Consistency,
+        options: impl Into<ReadOptions>,
     ) -> impl Future<Output = Result<Count>> + Send {
-        async {
-            let counts = self.rsvp_counts(std::slice::from_ref(event), consistency).await?;
-            only(Operation::RsvpCounts, counts)
+        let options = options.into();
+        async move {
+            let counts = self.rsvp_count_batch(std::slice::from_ref(event), &options).await?;
+            only(Operation::RsvpCount, counts)?
         }
     }
 
@@ -168,16 +195,29 @@ pub trait RsvpStoreExt: RsvpStore {
 
     /// Removes every RSVP of `event`, step by step.
     ///
-    /// After an error or a crash call it again: it goes on where it stopped, and returns what
-    /// was left to remove. (What the failed call had removed by then is not told.)
+    /// After an error or a crash call it again: it goes on where it stopped, and returns the number
+    /// of RSVPs that were left to remove. The number that the failed call had removed is not told.
     ///
     /// # Errors
     ///
     /// As [`remove_event_step`](RsvpStore::remove_event_step).
     fn remove_event(&self, event: &EventId) -> impl Future<Output = Result<Removal>> + Send {
-        async {
-            let mut removal = Removal::default();
-            while removal.take(self.remove_event_step(event, PageLimit::default()).await?) {}
+        self.remove_event_with(event, WriteOptions::default())
+    }
+
+    /// Removes every RSVP of `event`, with options: the deadline is that of all steps together.
+    ///
+    /// # Errors
+    ///
+    /// As [`remove_event_step`](RsvpStore::remove_event_step).
+    fn remove_event_with(
+        &self,
+        event: &EventId,
+        options: WriteOptions,
+    ) -> impl Future<Output = Result<Removal>> + Send {
+        async move {
+            let (mut removal, limit) = (Removal::default(), PageLimit::default());
+            while removal.take(self.remove_event_step(event, limit, &options).await?) {}
             Ok(removal)
         }
     }
@@ -188,9 +228,22 @@ pub trait RsvpStoreExt: RsvpStore {
     ///
     /// As [`remove_user_step`](RsvpStore::remove_user_step).
     fn remove_user(&self, user: &UserId) -> impl Future<Output = Result<Removal>> + Send {
-        async {
-            let mut removal = Removal::default();
-            while removal.take(self.remove_user_step(user, PageLimit::default()).await?) {}
+        self.remove_user_with(user, WriteOptions::default())
+    }
+
+    /// Removes every RSVP of `user`, as [`remove_event_with`](Self::remove_event_with).
+    ///
+    /// # Errors
+    ///
+    /// As [`remove_user_step`](RsvpStore::remove_user_step).
+    fn remove_user_with(
+        &self,
+        user: &UserId,
+        options: WriteOptions,
+    ) -> impl Future<Output = Result<Removal>> + Send {
+        async move {
+            let (mut removal, limit) = (Removal::default(), PageLimit::default());
+            while removal.take(self.remove_user_step(user, limit, &options).await?) {}
             Ok(removal)
         }
     }
@@ -198,9 +251,13 @@ pub trait RsvpStoreExt: RsvpStore {
 
 impl<S: RsvpStore + ?Sized> RsvpStoreExt for S {}
 
-async fn write_one<S: RsvpStore + ?Sized>(store: &S, write: Write) -> Result<Receipt> {
-    let BatchReceipt { outcomes, token } = store.write_batch(&[write]).await?;
-    Ok(Receipt { outcome: only(Operation::Write, outcomes)?, token })
+async fn write_one<S: RsvpStore + ?Sized>(
+    store: &S,
+    write: Write,
+    options: WriteOptions,
+) -> Result<Receipt> {
+    let BatchReceipt { results, token } = store.write_batch(&[write], &options).await?;
+    Ok(Receipt::new(only(Operation::Write, results)??, token))
 }
 
 /// The one answer to a batch of one.
@@ -208,7 +265,7 @@ fn only<T>(operation: Operation, answers: Vec<T>) -> Result<T> {
     match <[T; 1]>::try_from(answers) {
         Ok([answer]) => Ok(answer),
         Err(answers) => {
-            let what = format!("{} answers to one question", answers.len());
+            let what = format!("{} answers to one entry", answers.len());
             Err(Error::corrupt(operation, what))
         }
     }

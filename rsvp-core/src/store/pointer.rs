@@ -5,8 +5,8 @@ use std::sync::Arc;
 use futures_util::future::BoxFuture;
 
 use crate::{
-    BatchReceipt, Consistency, Count, EventId, Page, PageLimit, PageRequest, RemovalStep, Result,
-    Rsvp, RsvpStore, UserId, Write,
+    BatchReceipt, Count, EventId, Label, LabelName, Maintenance, Page, PageLimit, PageRequest,
+    ReadOptions, RemovalStep, Result, Rsvp, RsvpStore, UserId, Write, WriteOptions,
 };
 
 /// Hands every call on. The signatures are those that `async_trait` makes, written out so that the
@@ -15,51 +15,37 @@ macro_rules! pointer {
     ($pointer:ty) => {
         #[deny(clippy::missing_trait_methods)]
         impl<S: RsvpStore + ?Sized> RsvpStore for $pointer {
-            fn write_batch<'s, 'a, 'f>(
-                &'s self,
-                writes: &'a [Write],
-            ) -> BoxFuture<'f, Result<BatchReceipt>>
-            where
-                Self: 'f,
-                's: 'f,
-                'a: 'f,
-            {
-                (**self).write_batch(writes)
-            }
-
-            fn has_rsvped_batch<'s, 'a, 'b, 'f>(
-                &'s self,
-                pairs: &'a [Rsvp],
-                consistency: &'b Consistency,
-            ) -> BoxFuture<'f, Result<Vec<bool>>>
+            fn write_batch<'s, 'a, 'b, 'f>(&'s self, writes: &'a [Write], options: &'b WriteOptions) -> BoxFuture<'f, Result<BatchReceipt>>
             where
                 Self: 'f,
                 's: 'f,
                 'a: 'f,
                 'b: 'f,
             {
-                (**self).has_rsvped_batch(pairs, consistency)
+                (**self).write_batch(writes, options)
             }
 
-            fn rsvp_counts<'s, 'a, 'b, 'f>(
-                &'s self,
-                events: &'a [EventId],
-                consistency: &'b Consistency,
-            ) -> BoxFuture<'f, Result<Vec<Count>>>
+            fn has_rsvped_batch<'s, 'a, 'b, 'f>(&'s self, pairs: &'a [Rsvp], options: &'b ReadOptions) -> BoxFuture<'f, Result<Vec<Result<bool>>>>
             where
                 Self: 'f,
                 's: 'f,
                 'a: 'f,
                 'b: 'f,
             {
-                (**self).rsvp_counts(events, consistency)
+                (**self).has_rsvped_batch(pairs, options)
             }
 
-            fn attendees_page<'s, 'a, 'b, 'f>(
-                &'s self,
-                event: &'a EventId,
-                request: &'b PageRequest,
-            ) -> BoxFuture<'f, Result<Page<UserId>>>
+            fn rsvp_count_batch<'s, 'a, 'b, 'f>(&'s self, events: &'a [EventId], options: &'b ReadOptions) -> BoxFuture<'f, Result<Vec<Result<Count>>>>
+            where
+                Self: 'f,
+                's: 'f,
+                'a: 'f,
+                'b: 'f,
+            {
+                (**self).rsvp_count_batch(events, options)
+            }
+
+            fn attendees_page<'s, 'a, 'b, 'f>(&'s self, event: &'a EventId, request: &'b PageRequest) -> BoxFuture<'f, Result<Page<UserId>>>
             where
                 Self: 'f,
                 's: 'f,
@@ -69,11 +55,7 @@ macro_rules! pointer {
                 (**self).attendees_page(event, request)
             }
 
-            fn events_of_page<'s, 'a, 'b, 'f>(
-                &'s self,
-                user: &'a UserId,
-                request: &'b PageRequest,
-            ) -> BoxFuture<'f, Result<Page<EventId>>>
+            fn events_of_page<'s, 'a, 'b, 'f>(&'s self, user: &'a UserId, request: &'b PageRequest) -> BoxFuture<'f, Result<Page<EventId>>>
             where
                 Self: 'f,
                 's: 'f,
@@ -83,10 +65,7 @@ macro_rules! pointer {
                 (**self).events_of_page(user, request)
             }
 
-            fn scan_page<'s, 'a, 'f>(
-                &'s self,
-                request: &'a PageRequest,
-            ) -> BoxFuture<'f, Result<Page<Rsvp>>>
+            fn scan_page<'s, 'a, 'f>(&'s self, request: &'a PageRequest) -> BoxFuture<'f, Result<Page<Rsvp>>>
             where
                 Self: 'f,
                 's: 'f,
@@ -95,30 +74,46 @@ macro_rules! pointer {
                 (**self).scan_page(request)
             }
 
-            fn remove_event_step<'s, 'a, 'f>(
-                &'s self,
-                event: &'a EventId,
-                limit: PageLimit,
-            ) -> BoxFuture<'f, Result<RemovalStep>>
+            fn remove_event_step<'s, 'a, 'b, 'f>(&'s self, event: &'a EventId, limit: PageLimit, options: &'b WriteOptions) -> BoxFuture<'f, Result<RemovalStep>>
             where
                 Self: 'f,
                 's: 'f,
                 'a: 'f,
+                'b: 'f,
             {
-                (**self).remove_event_step(event, limit)
+                (**self).remove_event_step(event, limit, options)
             }
 
-            fn remove_user_step<'s, 'a, 'f>(
-                &'s self,
-                user: &'a UserId,
-                limit: PageLimit,
-            ) -> BoxFuture<'f, Result<RemovalStep>>
+            fn remove_user_step<'s, 'a, 'b, 'f>(&'s self, user: &'a UserId, limit: PageLimit, options: &'b WriteOptions) -> BoxFuture<'f, Result<RemovalStep>>
             where
                 Self: 'f,
                 's: 'f,
                 'a: 'f,
+                'b: 'f,
             {
-                (**self).remove_user_step(user, limit)
+                (**self).remove_user_step(user, limit, options)
+            }
+
+            fn label<'s, 'a, 'b, 'f>(&'s self, name: &'a LabelName, options: &'b ReadOptions) -> BoxFuture<'f, Result<Option<Label>>>
+            where
+                Self: 'f,
+                's: 'f,
+                'a: 'f,
+                'b: 'f,
+            {
+                (**self).label(name, options)
+            }
+
+            fn replace_label<'s, 'a, 'b, 'c, 'd, 'f>(&'s self, name: &'a LabelName, expected: Option<&'b Label>, value: &'c Label, options: &'d WriteOptions) -> BoxFuture<'f, Result<Option<Label>>>
+            where
+                Self: 'f,
+                's: 'f,
+                'a: 'f,
+                'b: 'f,
+                'c: 'f,
+                'd: 'f,
+            {
+                (**self).replace_label(name, expected, value, options)
             }
 
             fn ready<'s, 'f>(&'s self) -> BoxFuture<'f, Result<()>>
@@ -127,6 +122,18 @@ macro_rules! pointer {
                 's: 'f,
             {
                 (**self).ready()
+            }
+
+            fn close<'s, 'f>(&'s self) -> BoxFuture<'f, Result<()>>
+            where
+                Self: 'f,
+                's: 'f,
+            {
+                (**self).close()
+            }
+
+            fn maintenance(&self) -> Option<&dyn Maintenance> {
+                (**self).maintenance()
             }
         }
     };

@@ -2,9 +2,10 @@
 
 use std::collections::HashMap;
 
-use super::lane::Batch;
+use super::lane::{Answered, Batch};
 use crate::{
-    Consistency, Count, EventId, Operation, Outcome, Result, Rsvp, RsvpStore, SessionToken, Write,
+    Consistency, Count, Deadline, EventId, Operation, ReadOptions, Rsvp, RsvpStore, SessionToken,
+    Write, WriteOptions, Written,
 };
 
 /// Writes of one lane, in the order in which they came.
@@ -13,7 +14,7 @@ pub(super) struct Writes;
 impl Batch for Writes {
     const OPERATION: Operation = Operation::Write;
     type Entry = Write;
-    type Answer = Outcome;
+    type Answer = Written;
     type Freshness = ();
     type Token = SessionToken;
 
@@ -23,9 +24,11 @@ impl Batch for Writes {
         store: &S,
         writes: Vec<Write>,
         (): (),
-    ) -> Result<(Vec<Outcome>, SessionToken)> {
-        let receipt = store.write_batch(&writes).await?;
-        Ok((receipt.outcomes, receipt.token))
+        deadline: Deadline,
+    ) -> Answered<Self> {
+        let options = WriteOptions::default().with_deadline(deadline);
+        let receipt = store.write_batch(&writes, &options).await?;
+        Ok((receipt.results, receipt.token))
     }
 }
 
@@ -47,8 +50,10 @@ impl Batch for Memberships {
         store: &S,
         pairs: Vec<Rsvp>,
         consistency: Consistency,
-    ) -> Result<(Vec<bool>, ())> {
-        Ok((store.has_rsvped_batch(&pairs, &consistency).await?, ()))
+        deadline: Deadline,
+    ) -> Answered<Self> {
+        let options = ReadOptions::from(consistency).with_deadline(deadline);
+        Ok((store.has_rsvped_batch(&pairs, &options).await?, ()))
     }
 }
 
@@ -56,7 +61,7 @@ impl Batch for Memberships {
 pub(super) struct Counts;
 
 impl Batch for Counts {
-    const OPERATION: Operation = Operation::RsvpCounts;
+    const OPERATION: Operation = Operation::RsvpCount;
     type Entry = EventId;
     type Answer = Count;
     type Freshness = Consistency;
@@ -70,7 +75,8 @@ impl Batch for Counts {
         store: &S,
         events: Vec<EventId>,
         consistency: Consistency,
-    ) -> Result<(Vec<Count>, ())> {
+        deadline: Deadline,
+    ) -> Answered<Self> {
         let (mut distinct, mut places) = (Vec::new(), HashMap::new());
         let asked: Vec<usize> = events
             .into_iter()
@@ -81,9 +87,10 @@ impl Batch for Counts {
                 })
             })
             .collect();
-        let counts = store.rsvp_counts(&distinct, &consistency).await?;
+        let options = ReadOptions::from(consistency).with_deadline(deadline);
+        let counts = store.rsvp_count_batch(&distinct, &options).await?;
         // Too few answers are found out by their number.
-        Ok((asked.into_iter().filter_map(|at| counts.get(at).copied()).collect(), ()))
+        Ok((asked.into_iter().filter_map(|at| counts.get(at).cloned()).collect(), ()))
     }
 }
 

@@ -2,17 +2,19 @@
 
 use std::collections::VecDeque;
 use std::panic::AssertUnwindSafe;
+use std::time::Duration;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use futures_util::FutureExt;
 use futures_util::future::Either;
 use tokio::runtime::Handle;
 use tokio::sync::oneshot;
+use tokio::time::{Instant, timeout_at};
 use tokio_util::task::TaskTracker;
 use tokio_util::task::task_tracker::TaskTrackerToken;
 
 use crate::backend::check_answer_count;
-use crate::{Effect, Error, Operation, Result, RsvpStore};
+use crate::{Deadline, Effect, Error, Operation, Result, RsvpStore};
 
 /// What the calls of a lane become on the store.
 pub(super) trait Batch: 'static {
@@ -32,21 +34,78 @@ pub(super) trait Batch: 'static {
         !Self::OPERATION.is_write()
     }
 
-    /// One call of the store, with an answer for each entry.
+    /// One call of the store, with a result for each entry.
     fn run<S: RsvpStore>(
         store: &S,
         entries: Vec<Self::Entry>,
         freshness: Self::Freshness,
+        deadline: Deadline,
     ) -> impl Future<Output = Answered<Self>> + Send;
 }
 
-type Answered<B> = Result<(Vec<<B as Batch>::Answer>, <B as Batch>::Token)>;
+/// A result for each entry of a call or a batch, and its metadata.
+pub(super) type Answered<B> = Result<(Vec<Result<<B as Batch>::Answer>>, <B as Batch>::Token)>;
+
+/// The deadline of a call that has none, from when its batch is sent. So no batch is without one,
+/// and whoever gives up on a batch knows when it is over.
+const LONGEST_BATCH: Duration = Duration::from_secs(30);
+
+/// How much longer than the deadline of its batch a write may be pending.
+const SETTLING: Duration = Duration::from_secs(2);
 
 /// A call that waits for its batch.
 struct Call<B: Batch + ?Sized> {
     entries: Vec<B::Entry>,
     freshness: B::Freshness,
+    patience: Option<Patience>,
     reply: oneshot::Sender<Answered<B>>,
+}
+
+/// The deadline of a call, and how far the call has got.
+#[derive(Clone)]
+struct Patience {
+    deadline: Deadline,
+    progress: Arc<Mutex<Progress>>,
+}
+
+#[derive(Clone, Copy)]
+enum Progress {
+    /// The call waits for its batch.
+    Queued,
+    /// The call is part of a batch with this deadline.
+    Sent(Deadline),
+    /// The caller has given up while the call was queued, so it is not sent.
+    GivenUp,
+}
+
+impl Patience {
+    fn new(deadline: Deadline) -> Self {
+        Self { deadline, progress: Arc::new(Mutex::new(Progress::Queued)) }
+    }
+
+    /// Marks the call as part of a batch, unless nobody can use its answer any more.
+    fn send(&self, batch: Deadline) -> bool {
+        let mut progress = self.progress.lock().unwrap_or_else(PoisonError::into_inner);
+        if self.deadline.has_passed() || matches!(*progress, Progress::GivenUp) {
+            *progress = Progress::GivenUp;
+            return false;
+        }
+        *progress = Progress::Sent(batch);
+        true
+    }
+
+    /// The error of a caller that gives up at its deadline.
+    fn give_up(&self, operation: Operation, waited: Duration) -> Error {
+        let mut progress = self.progress.lock().unwrap_or_else(PoisonError::into_inner);
+        let effect = match *progress {
+            Progress::Sent(batch) => Effect::Pending(Deadline::at(batch.instant() + SETTLING)),
+            Progress::Queued | Progress::GivenUp => Effect::NotApplied,
+        };
+        if effect == Effect::NotApplied {
+            *progress = Progress::GivenUp;
+        }
+        Error::timed_out(operation, waited, effect)
+    }
 }
 
 /// A queue of calls, and the drivers that take batches from it.
@@ -87,13 +146,14 @@ impl<S: RsvpStore + 'static, B: Batch> Lane<S, B> {
         self: &Arc<Self>,
         entries: &[B::Entry],
         freshness: B::Freshness,
+        deadline: Option<Deadline>,
     ) -> Answered<B> {
         let answer = if let [_] = entries {
             let queue = self.admit(1)?;
-            Either::Left(self.push(queue, entries.to_vec(), freshness))
+            Either::Left(self.push(queue, entries.to_vec(), freshness, deadline))
         } else {
             // Many are not copied under the lock.
-            Either::Right(self.reserve(entries.len())?.call(entries.to_vec(), freshness))
+            Either::Right(self.reserve(entries.len())?.call(entries.to_vec(), freshness, deadline))
         };
         answer.await
     }
@@ -114,7 +174,7 @@ impl<S: RsvpStore + 'static, B: Batch> Lane<S, B> {
     fn admit(&self, entries: usize) -> Result<MutexGuard<'_, Queue<B>>> {
         let mut queue = self.queue();
         if queue.closed {
-            return Err(closed(B::OPERATION));
+            return Err(Error::closed(B::OPERATION));
         }
         if self.is_full(&queue) {
             return Err(Error::overloaded(B::OPERATION));
@@ -129,15 +189,18 @@ impl<S: RsvpStore + 'static, B: Batch> Lane<S, B> {
         mut queue: MutexGuard<'_, Queue<B>>,
         entries: Vec<B::Entry>,
         freshness: B::Freshness,
+        deadline: Option<Deadline>,
     ) -> impl Future<Output = Answered<B>> + Send + use<S, B> {
         let (reply, answer) = oneshot::channel();
+        let patience = deadline.map(Patience::new);
+        let own = patience.clone();
         match (queue.drivers < self.limits.width).then(|| runtime(B::OPERATION)) {
             Some(Err(error)) => {
                 queue.pending -= entries.len();
                 let _ = reply.send(Err(error));
             }
             Some(Ok(runtime)) => {
-                queue.calls.push_back(Call { entries, freshness, reply });
+                queue.calls.push_back(Call { entries, freshness, patience, reply });
                 queue.drivers += 1;
                 // Made here and not by the task, which a runtime that shuts down may never begin.
                 let driver = Driver::new(self.clone());
@@ -145,9 +208,17 @@ impl<S: RsvpStore + 'static, B: Batch> Lane<S, B> {
                 drop(queue);
                 drop(runtime.spawn(driver.drive()));
             }
-            None => queue.calls.push_back(Call { entries, freshness, reply }),
+            None => queue.calls.push_back(Call { entries, freshness, patience, reply }),
         }
-        async move { answer.await.unwrap_or_else(|_| Err(lost(B::OPERATION))) }
+        async move {
+            let lost = |_| Err(lost(B::OPERATION));
+            let Some(patience) = own else { return answer.await.unwrap_or_else(lost) };
+            let began = Instant::now();
+            match timeout_at(patience.deadline.instant(), answer).await {
+                Ok(answer) => answer.unwrap_or_else(lost),
+                Err(_) => Err(patience.give_up(B::OPERATION, began.elapsed())),
+            }
+        }
     }
 
     /// Refuses calls from now on; those that have a place are still made.
@@ -178,9 +249,14 @@ impl<S: RsvpStore + 'static, B: Batch> Lane<S, B> {
         if B::may_be_skipped() {
             calls.retain(|call| !call.reply.is_closed());
         }
+        let deadline = batch_deadline(&calls);
         let (mut entries, mut replies) = (Vec::new(), Vec::with_capacity(calls.len()));
         let mut freshness = None;
         for mut call in calls {
+            if call.patience.as_ref().is_some_and(|patience| !patience.send(deadline)) {
+                let _ = call.reply.send(Err(Error::too_late(B::OPERATION)));
+                continue;
+            }
             replies.push((call.entries.len(), call.reply));
             entries.append(&mut call.entries);
             match &mut freshness {
@@ -191,7 +267,7 @@ impl<S: RsvpStore + 'static, B: Batch> Lane<S, B> {
         let Some(freshness) = freshness else { return };
         let asked = entries.len();
         let answered =
-            B::run(&*self.store, entries, freshness).await.and_then(|(answers, token)| {
+            B::run(&*self.store, entries, freshness, deadline).await.and_then(|(answers, token)| {
                 check_answer_count(B::OPERATION, asked, answers.len())?;
                 Ok((answers, token))
             });
@@ -215,6 +291,13 @@ impl<S: RsvpStore + 'static, B: Batch> Lane<S, B> {
     }
 }
 
+/// The latest deadline of all calls.
+fn batch_deadline<B: Batch>(calls: &[Call<B>]) -> Deadline {
+    let longest = Deadline::after(LONGEST_BATCH);
+    let deadline = |call: &Call<B>| call.patience.as_ref().map_or(longest, |own| own.deadline);
+    calls.iter().map(deadline).max().unwrap_or(longest)
+}
+
 /// Room in a lane for one call. Dropped, it is room for others again.
 pub(super) struct Place<'a, S: RsvpStore + 'static, B: Batch> {
     lane: &'a Arc<Lane<S, B>>,
@@ -229,10 +312,11 @@ impl<S: RsvpStore + 'static, B: Batch> Place<'_, S, B> {
         mut self,
         entries: Vec<B::Entry>,
         freshness: B::Freshness,
+        deadline: Option<Deadline>,
     ) -> impl Future<Output = Answered<B>> + Send + use<S, B> {
         // From now on the room is that of the call in the queue.
         self.entries = 0;
-        self.lane.push(self.lane.queue(), entries, freshness)
+        self.lane.push(self.lane.queue(), entries, freshness, deadline)
     }
 }
 
@@ -324,18 +408,12 @@ impl<S: RsvpStore + 'static, B: Batch> Drop for Driver<S, B> {
 
 #[derive(Debug, thiserror::Error)]
 enum Failure {
-    #[error("the store was closed")]
-    Closed,
     #[error("the store panicked, or the runtime that drove it was shut down")]
     Lost,
     #[error("the runtime that drove the queue was shut down")]
     Stopped,
     #[error("calls are coalesced on a Tokio runtime, and there is none here")]
     NoRuntime,
-}
-
-pub(super) fn closed(operation: Operation) -> Error {
-    Error::backend(operation, Effect::NotApplied, false, Failure::Closed)
 }
 
 fn lost(operation: Operation) -> Error {

@@ -15,10 +15,11 @@ use xxhash_rust::xxh3::xxh3_64;
 use self::batch::{Counts, Memberships, Writes};
 pub use self::config::CoalesceConfig;
 use self::lane::{Batch, Lane, Limits};
-use crate::backend::{Part, combine, partition, reorder};
+use crate::backend::{Part, fail_all, partition, reorder};
 use crate::{
-    BatchReceipt, Consistency, Count, Error, EventId, Operation, Page, PageLimit, PageRequest,
-    RemovalStep, Result, Rsvp, RsvpStore, SessionToken, UserId, Write,
+    BatchReceipt, Consistency, Count, Error, EventId, Label, LabelName, Maintenance, Operation,
+    Page, PageLimit, PageRequest, ReadOptions, RemovalStep, Result, Rsvp, RsvpStore, SessionToken,
+    UserId, Write, WriteOptions,
 };
 
 /// The kinds of [`Consistency`]. Reads of one kind make batches, so that a read that a replica may
@@ -44,8 +45,8 @@ const KINDS: usize = 4;
 /// # What it preserves, and what it weakens
 ///
 /// Everything of the contract is kept. A session token stands for the whole batch that a write was
-/// part of. What fails fails together: a batch's error is given to every caller in it, with its
-/// effect. If the store panics, the callers of that batch get an error of unknown effect, and
+/// part of. An entry that fails fails alone, and a batch that fails as a whole gives its error to
+/// every caller in it, with its effect. If the store panics, the callers of that batch get an error of unknown effect, and
 /// everybody else notices nothing.
 ///
 /// - **Queues are bounded.** A lane that has
@@ -53,8 +54,10 @@ const KINDS: usize = 4;
 ///   [`Error::Overloaded`](crate::Error::Overloaded), before any effect; other lanes go on.
 /// - **Dropping a call** does not recall a queued write: it takes effect in its turn. A queued
 ///   read whose caller has gone is not made; its room is given back when its turn comes.
-/// - **Waits are those of the store.** A batch that hangs holds up its lane, so put a
-///   [`TimeoutStore`](crate::layers::TimeoutStore) inside where the backend has no timeouts of its own.
+/// - **Deadlines are kept.** A queued call whose deadline has passed is not sent. A batch has the
+///   latest deadline of its calls, or 30 s for a call without one. A caller whose deadline passes
+///   while its batch is in flight gets [`Error::TimedOut`], and a write is then
+///   [pending](crate::Effect::Pending) until its batch is over.
 /// - Batches run on tasks of the Tokio runtime of the caller that found the lane idle. Without a
 ///   runtime that caller is refused; when the runtime shuts down, its queued calls are answered with
 ///   an error. A runtime of one thread must be kept running for as long as others wait.
@@ -103,8 +106,7 @@ impl<S: RsvpStore + 'static> CoalescedStore<S> {
         &self.store
     }
 
-    /// The store inside, shared with the batches that are still in flight. To wait for those,
-    /// [`close`](Self::close) first.
+    /// The store inside, shared with the batches that are still in flight.
     pub fn into_inner(self) -> Arc<S> {
         self.store
     }
@@ -117,13 +119,9 @@ impl<S: RsvpStore + 'static> CoalescedStore<S> {
         writes.chain(memberships).chain(counts).sum()
     }
 
-    /// Refuses what is queued from now on, and waits until everything that was queued before has
-    /// been answered.
-    ///
-    /// Writes, memberships and counts are refused for good, as not applied and not worth repeating;
-    /// so are removals and readiness. Lists are still passed on. Dropping this future stops the
-    /// waiting and not the closing.
-    pub async fn close(&self) {
+    /// Refuses calls from now on as [`Error::Closed`], and waits until every queued call has been
+    /// answered. Dropping this future stops the waiting and not the closing.
+    async fn drain(&self) {
         self.writes.iter().for_each(|lane| lane.close());
         self.memberships.iter().for_each(|lane| lane.close());
         self.counts.iter().for_each(|lane| lane.close());
@@ -132,7 +130,7 @@ impl<S: RsvpStore + 'static> CoalescedStore<S> {
     }
 
     fn refuse_if_closed(&self, operation: Operation) -> Result<()> {
-        if self.tasks.is_closed() { Err(lane::closed(operation)) } else { Ok(()) }
+        if self.tasks.is_closed() { Err(Error::closed(operation)) } else { Ok(()) }
     }
 
     fn lane_of(&self, event: &EventId) -> usize {
@@ -141,21 +139,22 @@ impl<S: RsvpStore + 'static> CoalescedStore<S> {
         (xxh3_64(event.as_str().as_bytes()) % lanes) as usize
     }
 
-    /// Asks in a queue of reads.
-    async fn ask<B: Batch<Freshness = Consistency, Token = ()>>(
+    /// Reads through a queue of its level of consistency.
+    async fn read<B: Batch<Freshness = Consistency, Token = ()>>(
         &self,
         lanes: &[Arc<Lane<S, B>>; KINDS],
         entries: &[B::Entry],
-        consistency: &Consistency,
-    ) -> Result<Vec<B::Answer>> {
+        options: &ReadOptions,
+    ) -> Result<Vec<Result<B::Answer>>> {
         let [strong, session, bounded, eventual] = lanes;
-        let lane = match consistency {
+        let lane = match options.consistency {
             Consistency::Strong => strong,
             Consistency::Session(_) => session,
             Consistency::Bounded(_) => bounded,
             Consistency::Eventual => eventual,
         };
-        let (answers, ()) = lane.call(entries, consistency.clone()).await?;
+        let consistency = options.consistency.clone();
+        let (answers, ()) = lane.call(entries, consistency, options.deadline).await?;
         Ok(answers)
     }
 }
@@ -172,15 +171,15 @@ impl<S: fmt::Debug> fmt::Debug for CoalescedStore<S> {
 #[async_trait]
 #[deny(clippy::missing_trait_methods)]
 impl<S: RsvpStore + 'static> RsvpStore for CoalescedStore<S> {
-    async fn write_batch(&self, writes: &[Write]) -> Result<BatchReceipt> {
+    async fn write_batch(&self, writes: &[Write], options: &WriteOptions) -> Result<BatchReceipt> {
         if writes.is_empty() {
             return Ok(BatchReceipt::default());
         }
         if let [write] = writes
             && let Some(lane) = self.writes.get(self.lane_of(&write.rsvp.event))
         {
-            let (outcomes, token) = lane.call(writes, ()).await?;
-            return Ok(BatchReceipt { outcomes, token });
+            let (results, token) = lane.call(writes, (), options.deadline).await?;
+            return Ok(BatchReceipt::new(results, token));
         }
         // Found out before a part is queued.
         lane::runtime(Operation::Write)?;
@@ -194,41 +193,46 @@ impl<S: RsvpStore + 'static> RsvpStore for CoalescedStore<S> {
         }
         let calls = parts.into_iter().zip(reserved).map(|(part, place)| {
             let Part { entries, places, .. } = part;
-            let answer = place.call(entries, ());
-            async move { answer.await.map(|answer| (places, answer)) }
+            let answer = place.call(entries, (), options.deadline);
+            async move { (places, answer.await) }
         });
         // All are queued before the first answer is awaited.
         let calls: Vec<_> = calls.collect();
         let mut token = SessionToken::new();
-        let answered = combine(join_all(calls).await)?.into_iter();
-        let answered = answered.map(|(places, (outcomes, of_lane))| {
-            token.merge(&of_lane);
-            (places, outcomes)
+        let answered = join_all(calls).await.into_iter().map(|(places, answered)| {
+            let results = match answered {
+                Ok((results, of_lane)) => {
+                    token.merge(&of_lane);
+                    results
+                }
+                Err(error) => fail_all(places.len(), &error),
+            };
+            (places, results)
         });
-        let outcomes = reorder(Operation::Write, answered)?;
-        Ok(BatchReceipt { outcomes, token })
+        let results = reorder(Operation::Write, answered)?;
+        Ok(BatchReceipt::new(results, token))
     }
 
     async fn has_rsvped_batch(
         &self,
         pairs: &[Rsvp],
-        consistency: &Consistency,
-    ) -> Result<Vec<bool>> {
+        options: &ReadOptions,
+    ) -> Result<Vec<Result<bool>>> {
         if pairs.is_empty() {
             return Ok(Vec::new());
         }
-        self.ask(&self.memberships, pairs, consistency).await
+        self.read(&self.memberships, pairs, options).await
     }
 
-    async fn rsvp_counts(
+    async fn rsvp_count_batch(
         &self,
         events: &[EventId],
-        consistency: &Consistency,
-    ) -> Result<Vec<Count>> {
+        options: &ReadOptions,
+    ) -> Result<Vec<Result<Count>>> {
         if events.is_empty() {
             return Ok(Vec::new());
         }
-        self.ask(&self.counts, events, consistency).await
+        self.read(&self.counts, events, options).await
     }
 
     async fn attendees_page(&self, event: &EventId, request: &PageRequest) -> Result<Page<UserId>> {
@@ -243,14 +247,38 @@ impl<S: RsvpStore + 'static> RsvpStore for CoalescedStore<S> {
         self.store.scan_page(request).await
     }
 
-    async fn remove_event_step(&self, event: &EventId, limit: PageLimit) -> Result<RemovalStep> {
+    async fn remove_event_step(
+        &self,
+        event: &EventId,
+        limit: PageLimit,
+        options: &WriteOptions,
+    ) -> Result<RemovalStep> {
         self.refuse_if_closed(Operation::RemoveEvent)?;
-        self.store.remove_event_step(event, limit).await
+        self.store.remove_event_step(event, limit, options).await
     }
 
-    async fn remove_user_step(&self, user: &UserId, limit: PageLimit) -> Result<RemovalStep> {
+    async fn remove_user_step(
+        &self,
+        user: &UserId,
+        limit: PageLimit,
+        options: &WriteOptions,
+    ) -> Result<RemovalStep> {
         self.refuse_if_closed(Operation::RemoveUser)?;
-        self.store.remove_user_step(user, limit).await
+        self.store.remove_user_step(user, limit, options).await
+    }
+
+    async fn label(&self, name: &LabelName, options: &ReadOptions) -> Result<Option<Label>> {
+        self.store.label(name, options).await
+    }
+
+    async fn replace_label(
+        &self,
+        name: &LabelName,
+        expected: Option<&Label>,
+        value: &Label,
+        options: &WriteOptions,
+    ) -> Result<Option<Label>> {
+        self.store.replace_label(name, expected, value, options).await
     }
 
     async fn ready(&self) -> Result<()> {
@@ -259,5 +287,14 @@ impl<S: RsvpStore + 'static> RsvpStore for CoalescedStore<S> {
             return Err(Error::overloaded(Operation::Ready));
         }
         self.store.ready().await
+    }
+
+    async fn close(&self) -> Result<()> {
+        self.drain().await;
+        self.store.close().await
+    }
+
+    fn maintenance(&self) -> Option<&dyn Maintenance> {
+        self.store.maintenance()
     }
 }

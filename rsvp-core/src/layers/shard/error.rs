@@ -35,6 +35,7 @@ impl Error {
             Self::Overloaded { operation, .. } => {
                 Self::Overloaded { operation, source: Some(source) }
             }
+            Self::Closed { operation } => Self::Closed { operation },
             Self::TimedOut { operation, after, effect, .. } => {
                 Self::TimedOut { operation, after, effect, source: Some(source) }
             }

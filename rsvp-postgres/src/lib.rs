@@ -21,22 +21,14 @@
 //! Connections are the store's own and long-lived. Through a proxy they need session pooling,
 //! because settings are made when a session starts.
 
-mod audit;
+mod admin;
 mod config;
-mod error;
-mod listing;
-mod pool;
-mod position;
-mod question;
-mod replica;
-mod schema;
-mod session;
+mod data;
 mod sql;
 mod store;
-mod url;
-mod write;
+mod wire;
 
-pub use self::audit::{AuditReport, Drift};
+pub use self::admin::audit::{AuditReport, Drift};
+pub use self::admin::schema::{migrate, schema_sql};
 pub use self::config::PostgresConfig;
-pub use self::schema::{migrate, schema_sql};
 pub use self::store::PostgresStore;

@@ -11,15 +11,16 @@ use rsvp_core::{
 };
 use tokio::time::Instant;
 
-use crate::listing::{self, One, Pair, stored, stored_pair};
-use crate::pool::{Pool, Work};
-use crate::position::{Marks, PRIMARY_ONLY};
-use crate::question::Questions;
-use crate::replica::{Replicas, position};
-use crate::session::{Connector, Session};
+use crate::PostgresConfig;
+use crate::admin::schema;
+use crate::data::listing::{self, One, Pair, stored, stored_pair};
+use crate::data::membership::Questions;
+use crate::data::write::{Batch, together};
 use crate::sql::Statements;
-use crate::write::{Batch, together};
-use crate::{PostgresConfig, schema};
+use crate::wire::connection::{Connector, Session};
+use crate::wire::lag_tracker::{Marks, PRIMARY_ONLY};
+use crate::wire::pool::{Pool, Work};
+use crate::wire::replicas::{Replicas, position};
 
 /// Keeps RSVPs in Postgres.
 ///

@@ -12,8 +12,8 @@ use tokio::time::timeout;
 
 use crate::PostgresConfig;
 use crate::config::{DEFAULT_PORT, SslMode};
-use crate::error::ConnectError;
 use crate::sql;
+use crate::wire::failure::ConnectError;
 
 /// A connection that was idle for longer is asked whether it still lives before it is used.
 const TRUSTED_IDLE: Duration = Duration::from_secs(30);

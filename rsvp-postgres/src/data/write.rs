@@ -6,8 +6,8 @@ use std::sync::Arc;
 
 use rsvp_core::{Action, Effect, Error, FoldedBatch, Outcome, Result, SessionToken, Write};
 
-use crate::session::Session;
 use crate::sql::{Statement, Statements};
+use crate::wire::connection::Session;
 
 /// The server works on a statement with one core, so a large batch goes to several connections.
 /// Smaller pieces than this cost more in statements and commits than they save.

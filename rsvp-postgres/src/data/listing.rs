@@ -4,9 +4,9 @@ use rsvp_core::{Cursor, Error, EventId, Operation, Page, PageRequest, Result, Rs
 use sqlx::FromRow;
 use sqlx::postgres::PgRow;
 
-use crate::pool::Work;
-use crate::session::Session;
 use crate::sql::Statement;
+use crate::wire::connection::Session;
+use crate::wire::pool::Work;
 
 /// A page of a listing: the rows of `sql` whose key is greater than the cursor's.
 #[derive(Clone)]

@@ -7,11 +7,11 @@ use sqlx::Connection;
 use tokio::time::timeout;
 
 use crate::PostgresStore;
-use crate::error::failure;
-use crate::listing::stored;
-use crate::schema::maintenance;
-use crate::session::Session;
+use crate::admin::schema::maintenance;
+use crate::data::listing::stored;
 use crate::sql::Statements;
+use crate::wire::connection::Session;
+use crate::wire::failure::failure;
 
 /// Events that one statement of an audit looks at.
 const STEP: i64 = 100;

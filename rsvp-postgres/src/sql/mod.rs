@@ -42,27 +42,27 @@ statements! {
     /// The arrays are sorted, so that writers lock rows in one order. `counted` needs all of
     /// `added` before it locks its first slot, again in one order: no two writers can wait for
     /// each other.
-    add = include_str!("sql/add.sql");
+    add = include_str!("add.sql");
     /// Cancels pairs that are present; answers those cancelled. Locks as `add` does.
-    cancel = include_str!("sql/cancel.sql");
-    has_rsvped = include_str!("sql/has_rsvped.sql");
+    cancel = include_str!("cancel.sql");
+    has_rsvped = include_str!("has_rsvped.sql");
     /// Which of some users come to one event: half the server's work of the statement for pairs
     /// of any events.
-    has_rsvped_one = include_str!("sql/has_rsvped_one.sql");
-    counts = include_str!("sql/counts.sql");
+    has_rsvped_one = include_str!("has_rsvped_one.sql");
+    counts = include_str!("counts.sql");
     attendees = "SELECT user_id FROM {schema}.rsvps WHERE event_id = $1 AND user_id > $2 ORDER BY user_id LIMIT $3";
     events_of = "SELECT event_id FROM {schema}.rsvps WHERE user_id = $1 AND event_id > $2 ORDER BY event_id LIMIT $3";
     scan = "SELECT event_id, user_id FROM {schema}.rsvps WHERE (event_id, user_id) > ($1, $2) ORDER BY event_id, user_id LIMIT $3";
-    remove_event = include_str!("sql/remove_event.sql");
-    remove_user = include_str!("sql/remove_user.sql");
-    drop_slots = include_str!("sql/drop_slots.sql");
+    remove_event = include_str!("remove_event.sql");
+    remove_user = include_str!("remove_user.sql");
+    drop_slots = include_str!("drop_slots.sql");
     ready = "INSERT INTO {schema}.readiness (slot, at) VALUES (pg_backend_pid() % 16, now()) ON CONFLICT (slot) DO UPDATE SET at = now()";
-    audit = include_str!("sql/audit.sql");
-    repair = include_str!("sql/repair.sql");
+    audit = include_str!("audit.sql");
+    repair = include_str!("repair.sql");
 }
 
 /// What a host is, asked when connecting to it.
-pub(crate) const HOST: &str = include_str!("sql/host.sql");
+pub(crate) const HOST: &str = include_str!("host.sql");
 
 /// How far this server has got: written if it is a primary, replayed if it is a standby.
-pub(crate) const POSITION: &str = include_str!("sql/position.sql");
+pub(crate) const POSITION: &str = include_str!("lsn.sql");

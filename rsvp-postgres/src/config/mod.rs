@@ -1,5 +1,7 @@
 //! How to reach the servers, and how long to wait for them.
 
+mod url;
+
 use std::fmt;
 use std::time::Duration;
 

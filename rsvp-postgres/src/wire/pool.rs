@@ -11,8 +11,8 @@ use rsvp_core::{Effect, Error, Operation, Result};
 use tokio::time::timeout;
 
 use crate::PostgresConfig;
-use crate::error::{failure, no_connection};
-use crate::session::{Connector, Session};
+use crate::wire::connection::{Connector, Session};
+use crate::wire::failure::{failure, no_connection};
 
 /// How much longer than the statement timeout to wait for the server to say that it gave up.
 const GRACE: Duration = Duration::from_secs(1);

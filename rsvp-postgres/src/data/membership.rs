@@ -5,8 +5,8 @@ use std::sync::Arc;
 
 use rsvp_core::Rsvp;
 
-use crate::session::Session;
 use crate::sql::Statements;
+use crate::wire::connection::Session;
 
 /// The pairs that a call asks for, at least one.
 #[derive(Clone, Debug)]

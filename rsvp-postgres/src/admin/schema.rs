@@ -9,11 +9,11 @@ use tokio::time::timeout;
 
 use crate::PostgresConfig;
 use crate::config::SchemaName;
-use crate::error::{connect_error, failure};
-use crate::session::{Connector, Session};
+use crate::wire::connection::{Connector, Session};
+use crate::wire::failure::{connect_error, failure};
 
 /// What each version adds to the one before. Never changed once released: a new one follows.
-const MIGRATIONS: &[&str] = &[include_str!("../migrations/1.sql")];
+const MIGRATIONS: &[&str] = &[include_str!("../../migrations/1.sql")];
 
 /// How long a migration may wait for another one and then run.
 const PATIENCE: Duration = Duration::from_secs(300);

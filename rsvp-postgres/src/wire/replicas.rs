@@ -8,9 +8,9 @@ use rsvp_core::{Operation, Result};
 use tokio::time::Instant;
 
 use crate::PostgresConfig;
-use crate::pool::{Pool, Work};
-use crate::session::{Connector, Session};
 use crate::sql;
+use crate::wire::connection::{Connector, Session};
+use crate::wire::pool::{Pool, Work};
 
 /// A replica that failed is not tried again for so long.
 const SKIPPED: Duration = Duration::from_secs(1);

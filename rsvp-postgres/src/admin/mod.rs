@@ -1,4 +1,6 @@
-//! The tables: their creation, and the comparison of counts with rows.
+//! The tables: creating and upgrading them, and comparing their counts with their rows.
 
 pub(crate) mod audit;
+mod maintenance;
+mod repair;
 pub(crate) mod schema;

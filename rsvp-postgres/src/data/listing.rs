@@ -1,109 +1,105 @@
-//! Pages by the key of the last entry: each is one range of an index.
+//! The three listings: their statements, their rows and the keys of their cursors.
 
-use rsvp_core::{Cursor, Error, EventId, Operation, Page, PageRequest, Result, Rsvp, UserId};
+use rsvp_core::{Error, EventId, Operation, Result, Rsvp, UserId};
 use sqlx::FromRow;
 use sqlx::postgres::PgRow;
 
-use crate::sql::Statement;
-use crate::wire::connection::Session;
-use crate::wire::pool::Work;
+use crate::sql::{Statement, Statements};
 
-/// A page of a listing: the rows of `sql` whose key is greater than the cursor's.
-#[derive(Clone)]
-pub(crate) struct Listing {
-    tag: u8,
-    sql: Statement,
-    /// What the statement is bound to: the listed id and the last key, or the last pair.
-    keys: [String; 2],
-    limit: usize,
+/// One of the three listings.
+pub(crate) trait Listing: Send + Sync + 'static {
+    const OPERATION: Operation;
+    /// The first byte of its cursors, so that one listing refuses the cursors of another.
+    const TAG: u8;
+    type Row: for<'r> FromRow<'r, PgRow> + Send + Unpin + 'static;
+    type Item;
+
+    fn statement(sql: &Statements) -> &Statement;
+
+    /// The key of a row, as cursors hold it.
+    fn key(row: &Self::Row) -> String;
+
+    /// The entry that a row stands for.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Corrupt`] if an id in it is illegal.
+    fn item(row: Self::Row) -> Result<Self::Item>;
 }
 
-/// The attendees of an event, or the events of a user.
-pub(crate) fn of_one(tag: u8, sql: Statement, of: &str, request: &PageRequest) -> Result<Listing> {
-    let last = last_key(tag, request)?.unwrap_or_default();
-    if !last.is_empty() && UserId::new(&last).is_err() {
-        return Err(Cursor::refused());
+/// The attendees of an event.
+#[derive(Debug)]
+pub(crate) enum Attendees {}
+
+impl Listing for Attendees {
+    const OPERATION: Operation = Operation::Attendees;
+    const TAG: u8 = b'a';
+    type Row = (String,);
+    type Item = UserId;
+
+    fn statement(sql: &Statements) -> &Statement {
+        &sql.attendees
     }
-    let limit = request.limit.get();
-    Ok(Listing { tag, sql, keys: [of.to_owned(), last], limit })
-}
 
-/// Every pair.
-pub(crate) fn of_all(sql: Statement, request: &PageRequest) -> Result<Listing> {
-    let keys = match last_key(SCAN, request)? {
-        None => [String::new(), String::new()],
-        Some(pair) => {
-            // No id has a control character, so it parts the two.
-            let (event, user) = pair.split_once('\0').ok_or_else(Cursor::refused)?;
-            if EventId::new(event).is_err() || UserId::new(user).is_err() {
-                return Err(Cursor::refused());
-            }
-            [event.to_owned(), user.to_owned()]
-        }
-    };
-    Ok(Listing { tag: SCAN, sql, keys, limit: request.limit.get() })
-}
+    fn key((user,): &Self::Row) -> String {
+        user.clone()
+    }
 
-pub(crate) const ATTENDEES: u8 = b'a';
-pub(crate) const EVENTS_OF: u8 = b'e';
-const SCAN: u8 = b's';
-
-fn last_key(tag: u8, request: &PageRequest) -> Result<Option<String>> {
-    let Some(cursor) = &request.cursor else { return Ok(None) };
-    match cursor.as_bytes().split_first() {
-        Some((of, key)) if *of == tag && !key.is_empty() => {
-            String::from_utf8(key.to_vec()).map(Some).map_err(|_| Cursor::refused())
-        }
-        _ => Err(Cursor::refused()),
+    fn item((user,): Self::Row) -> Result<UserId> {
+        stored(Self::OPERATION, UserId::new(user))
     }
 }
 
-impl Listing {
-    /// Reads the rows, and one more to know whether there are any.
-    pub(crate) fn work<R>(
-        &self,
-    ) -> impl for<'a> Fn(&'a mut Session) -> Work<'a, Vec<R>> + Clone + Send + Sync + 'static
-    where
-        R: for<'r> FromRow<'r, PgRow> + Send + Unpin + 'static,
-    {
-        let listing = self.clone();
-        move |session| {
-            let Listing { sql, keys: [first, second], limit, .. } = listing.clone();
-            Box::pin(async move {
-                let most = limit as i64 + 1;
-                let query = sqlx::query_as(&sql).bind(first).bind(second).bind(most);
-                query.fetch_all(&mut session.connection).await
-            })
-        }
+/// The events of a user.
+#[derive(Debug)]
+pub(crate) enum EventsOf {}
+
+impl Listing for EventsOf {
+    const OPERATION: Operation = Operation::EventsOf;
+    const TAG: u8 = b'e';
+    type Row = (String,);
+    type Item = EventId;
+
+    fn statement(sql: &Statements) -> &Statement {
+        &sql.events_of
     }
 
-    /// The page that the rows make, with a cursor of the last one's key.
-    pub(crate) fn page<R, T>(
-        &self,
-        mut rows: Vec<R>,
-        key: impl Fn(&R) -> String,
-        item: impl Fn(R) -> Result<T>,
-    ) -> Result<Page<T>> {
-        let more = rows.len() > self.limit;
-        rows.truncate(self.limit);
-        let cursor = |row| Cursor::new([&[self.tag], key(row).as_bytes()].concat());
-        let next = rows.last().filter(|_| more).map(cursor);
-        let items = rows.into_iter().map(item).collect::<Result<_>>()?;
-        Ok(Page { items, next })
+    fn key((event,): &Self::Row) -> String {
+        event.clone()
+    }
+
+    fn item((event,): Self::Row) -> Result<EventId> {
+        stored(Self::OPERATION, EventId::new(event))
     }
 }
 
-/// A row with one id.
-pub(crate) type One = (String,);
-/// A row with an event and a user.
-pub(crate) type Pair = (String, String);
+/// Every RSVP.
+#[derive(Debug)]
+pub(crate) enum Scan {}
+
+impl Listing for Scan {
+    const OPERATION: Operation = Operation::Scan;
+    const TAG: u8 = b's';
+    /// The event and the user.
+    type Row = (String, String);
+    type Item = Rsvp;
+
+    fn statement(sql: &Statements) -> &Statement {
+        &sql.scan
+    }
+
+    fn key((event, user): &Self::Row) -> String {
+        // No id has a control character, so it separates the two.
+        format!("{event}\0{user}")
+    }
+
+    fn item((event, user): Self::Row) -> Result<Rsvp> {
+        let event = stored(Self::OPERATION, EventId::new(event))?;
+        Ok(Rsvp::new(stored(Self::OPERATION, UserId::new(user))?, event))
+    }
+}
 
 /// An id from a row, which only something other than this library can have made illegal.
 pub(crate) fn stored<T>(operation: Operation, id: Result<T>) -> Result<T> {
     id.map_err(|error| Error::corrupt(operation, format!("a stored id: {error}")))
-}
-
-pub(crate) fn stored_pair((event, user): Pair) -> Result<Rsvp> {
-    let event = stored(Operation::Scan, EventId::new(event))?;
-    Ok(Rsvp::new(stored(Operation::Scan, UserId::new(user))?, event))
 }

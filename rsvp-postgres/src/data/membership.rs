@@ -1,21 +1,22 @@
-//! Whether pairs exist: one statement for a single event, another for pairs of many.
+//! Whether pairs exist: one statement for pairs of a single event, another for pairs of many.
 
 use std::collections::HashSet;
 use std::sync::Arc;
 
-use rsvp_core::Rsvp;
+use rsvp_core::{Operation, Rsvp};
 
 use crate::sql::Statements;
-use crate::wire::connection::Session;
+use crate::wire::connection::Connection;
+use crate::wire::work::Work;
 
-/// The pairs that a call asks for, at least one.
+/// Tells for each pair of a call, of which there is at least one, whether it exists.
 #[derive(Clone, Debug)]
-pub(crate) struct Questions {
+pub(crate) struct Membership {
     pairs: Arc<[Rsvp]>,
     one_event: bool,
 }
 
-impl Questions {
+impl Membership {
     pub(crate) fn new(pairs: &[Rsvp]) -> Self {
         let one_event = pairs.windows(2).all(|two| match two {
             [a, b] => a.event == b.event,
@@ -24,35 +25,43 @@ impl Questions {
         Self { pairs: pairs.into(), one_event }
     }
 
-    /// Asks, and answers for each pair in turn.
-    pub(crate) async fn ask(
-        &self,
-        session: &mut Session,
-        sql: &Statements,
-    ) -> sqlx::Result<Vec<bool>> {
-        match &*self.pairs {
-            [first, ..] if self.one_event => self.ask_one(first, session, sql).await,
-            _ => self.ask_many(session, sql).await,
-        }
-    }
-
-    async fn ask_one(
+    async fn of_one_event(
         &self,
         Rsvp { event, .. }: &Rsvp,
-        session: &mut Session,
+        connection: &mut Connection,
         sql: &Statements,
     ) -> sqlx::Result<Vec<bool>> {
         let users: Vec<&str> = self.pairs.iter().map(|pair| pair.user.as_str()).collect();
         let query = sqlx::query_scalar(&sql.has_rsvped_one).bind(event.as_str()).bind(users);
-        let present: Vec<String> = query.fetch_one(&mut session.connection).await?;
+        let present: Vec<String> = query.fetch_one(&mut connection.pg).await?;
         let present: HashSet<&str> = present.iter().map(String::as_str).collect();
         Ok(self.pairs.iter().map(|pair| present.contains(pair.user.as_str())).collect())
     }
 
-    async fn ask_many(&self, session: &mut Session, sql: &Statements) -> sqlx::Result<Vec<bool>> {
+    async fn of_many_events(
+        &self,
+        connection: &mut Connection,
+        sql: &Statements,
+    ) -> sqlx::Result<Vec<bool>> {
         let pairs = self.pairs.iter().map(|pair| (pair.event.as_str(), pair.user.as_str()));
         let (events, users): (Vec<&str>, Vec<&str>) = pairs.unzip();
         let query = sqlx::query_scalar(&sql.has_rsvped).bind(events).bind(users);
-        query.fetch_one(&mut session.connection).await
+        query.fetch_one(&mut connection.pg).await
+    }
+}
+
+impl Work for Membership {
+    /// For each pair in turn.
+    type Answer = Vec<bool>;
+
+    fn operation(&self) -> Operation {
+        Operation::HasRsvped
+    }
+
+    async fn run(&self, connection: &mut Connection, sql: &Statements) -> sqlx::Result<Vec<bool>> {
+        match &*self.pairs {
+            [first, ..] if self.one_event => self.of_one_event(first, connection, sql).await,
+            _ => self.of_many_events(connection, sql).await,
+        }
     }
 }

@@ -1,16 +1,23 @@
-//! A batch of writes: divided over connections, and its outcomes put together again.
+//! A batch of writes: divided into pieces over connections, and its outcomes put together again.
+//!
+//! A piece is one statement for its cancels and one for its RSVPs. One statement that both inserts
+//! and deletes could not lock its rows in one order, and writers would deadlock.
 
 use std::collections::HashSet;
 use std::ops::Range;
 use std::sync::Arc;
 
-use rsvp_core::{Action, Effect, Error, FoldedBatch, Outcome, Result, SessionToken, Write};
+use rsvp_core::{
+    Action, Effect, Error, FoldedBatch, Operation, Outcome, Result, SessionToken, Write,
+};
 
 use crate::sql::{Statement, Statements};
-use crate::wire::connection::Session;
+use crate::wire::connection::Connection;
+use crate::wire::work::Work;
 
-/// The server works on a statement with one core, so a large batch goes to several connections.
-/// Smaller pieces than this cost more in statements and commits than they save.
+/// The fewest pairs of a piece, except of the only one. The server works on a statement with one
+/// core, so a large batch goes to several connections; smaller pieces than this cost more in
+/// statements and commits than they save.
 const PIECE: usize = 512;
 
 /// The most connections that one batch uses.
@@ -19,58 +26,34 @@ const MAX_PIECES: usize = 4;
 /// Pairs as the server tells them: event, user.
 pub(crate) type Changed = HashSet<(String, String)>;
 
-/// A batch reduced to one write for each pair.
+/// Writes some of the pairs of a batch, and tells which of them have changed.
 #[derive(Clone, Debug)]
-pub(crate) struct Batch(Arc<FoldedBatch>);
-
-impl Batch {
-    pub(crate) fn new(writes: &[Write]) -> Self {
-        Self(Arc::new(FoldedBatch::new(writes)))
-    }
-
-    /// The batch in pieces of about the same size, no more than there are connections. No pair is
-    /// in two, so they can be written in any order.
-    pub(crate) fn pieces(&self, connections: usize) -> impl Iterator<Item = Piece> {
-        let pairs = self.0.finals().len();
-        let pieces = (pairs / PIECE).clamp(1, MAX_PIECES.min(connections));
-        (0..pieces).map(move |n| {
-            let range = pairs * n / pieces..pairs * (n + 1) / pieces;
-            Piece { batch: self.0.clone(), range }
-        })
-    }
-
-    /// The outcome of every write when the last ones of `changed` pairs have changed something.
-    pub(crate) fn outcomes(&self, changed: &Changed) -> Vec<Outcome> {
-        self.0.outcomes(|Write { rsvp, .. }| {
-            changed.contains(&(rsvp.event.to_string(), rsvp.user.to_string()))
-        })
-    }
-}
-
-/// A part of the pairs of a batch, in its order.
-pub(crate) struct Piece {
+pub(crate) struct WritePiece {
     batch: Arc<FoldedBatch>,
+    /// The piece's part of the batch's final writes.
     range: Range<usize>,
 }
 
-impl Piece {
-    /// Writes the piece, and says which pairs have changed.
-    pub(crate) async fn write(
-        self,
-        session: &mut Session,
-        sql: &Statements,
-    ) -> sqlx::Result<Changed> {
-        let mut changed = HashSet::new();
-        self.write_all(session, &sql.cancel, Action::Cancel, &mut changed).await?;
-        self.write_all(session, &sql.add, Action::Rsvp, &mut changed).await?;
-        Ok(changed)
+impl WritePiece {
+    /// A batch in pieces of about the same size, no more than there are connections. No pair is
+    /// in two pieces, so they can be written in any order.
+    pub(crate) fn divide(
+        batch: &Arc<FoldedBatch>,
+        connections: usize,
+    ) -> impl Iterator<Item = Self> {
+        let pairs = batch.finals().len();
+        let pieces = (pairs / PIECE).clamp(1, MAX_PIECES.min(connections));
+        (0..pieces).map(move |n| {
+            let range = pairs * n / pieces..pairs * (n + 1) / pieces;
+            Self { batch: batch.clone(), range }
+        })
     }
 
-    /// Runs `statement` with the pairs of the writes that do `action`, and adds to `changed` those
-    /// that it changed.
+    /// Runs `statement` with the pairs of the writes that do `action`, and adds to `changed` the
+    /// pairs that it changed.
     async fn write_all(
         &self,
-        session: &mut Session,
+        connection: &mut Connection,
         statement: &Statement,
         action: Action,
         changed: &mut Changed,
@@ -84,11 +67,34 @@ impl Piece {
         }
         let query = sqlx::query_as(statement).bind(events).bind(users);
         let (events, users): (Vec<String>, Vec<String>) =
-            query.fetch_one(&mut session.connection).await?;
-        session.applied = true;
+            query.fetch_one(&mut connection.pg).await?;
+        connection.applied = true;
         changed.extend(events.into_iter().zip(users));
         Ok(())
     }
+}
+
+impl Work for WritePiece {
+    type Answer = Changed;
+
+    fn operation(&self) -> Operation {
+        Operation::Write
+    }
+
+    async fn run(&self, connection: &mut Connection, sql: &Statements) -> sqlx::Result<Changed> {
+        let mut changed = HashSet::new();
+        self.write_all(connection, &sql.cancel, Action::Cancel, &mut changed).await?;
+        self.write_all(connection, &sql.add, Action::Rsvp, &mut changed).await?;
+        Ok(changed)
+    }
+}
+
+/// The outcome of every write of a batch, when the last writes of the `changed` pairs have changed
+/// something.
+pub(crate) fn outcomes(batch: &FoldedBatch, changed: &Changed) -> Vec<Outcome> {
+    batch.outcomes(|Write { rsvp, .. }| {
+        changed.contains(&(rsvp.event.to_string(), rsvp.user.to_string()))
+    })
 }
 
 /// What the pieces of a batch have come to: all that changed, and a token for all of it.
@@ -122,7 +128,7 @@ pub(crate) fn together(
 
 #[cfg(test)]
 mod tests {
-    use rsvp_core::{EventId, Operation, UserId};
+    use rsvp_core::{EventId, UserId};
 
     use super::*;
 
@@ -137,15 +143,17 @@ mod tests {
 
     #[test]
     fn pieces_together_are_the_batch_and_share_no_pair() {
-        for (pairs, connections, pieces) in
+        for (pairs, connections, expected) in
             [(1, 9, 1), (1023, 9, 1), (1024, 9, 2), (5000, 9, 4), (5000, 3, 3), (5000, 1, 1)]
         {
             let write = |n: u64| Write::rsvp(UserId::from(n), EventId::from(n % 7));
-            let batch = Batch::new(&(0..pairs).map(write).collect::<Vec<_>>());
-            let ranges: Vec<_> = batch.pieces(connections).map(|piece| piece.range).collect();
-            assert_eq!(ranges.len(), pieces, "{pairs} over {connections}");
+            let writes: Vec<_> = (0..pairs).map(write).collect();
+            let batch = Arc::new(FoldedBatch::new(&writes));
+            let pieces = WritePiece::divide(&batch, connections);
+            let ranges: Vec<_> = pieces.map(|piece| piece.range).collect();
+            assert_eq!(ranges.len(), expected, "{pairs} over {connections}");
             let all: Vec<_> = ranges.into_iter().flatten().collect();
-            assert_eq!(all, (0..batch.0.finals().len()).collect::<Vec<_>>());
+            assert_eq!(all, (0..batch.finals().len()).collect::<Vec<_>>());
         }
     }
 

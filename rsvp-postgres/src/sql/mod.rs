@@ -57,12 +57,8 @@ statements! {
     remove_user = include_str!("remove_user.sql");
     drop_slots = include_str!("drop_slots.sql");
     ready = "INSERT INTO {schema}.readiness (slot, at) VALUES (pg_backend_pid() % 16, now()) ON CONFLICT (slot) DO UPDATE SET at = now()";
+    /// The version of the tables.
+    version = "SELECT coalesce(max(version), 0) FROM {schema}.migrations";
     audit = include_str!("audit.sql");
     repair = include_str!("repair.sql");
 }
-
-/// What a host is, asked when connecting to it.
-pub(crate) const HOST: &str = include_str!("host.sql");
-
-/// How far this server has got: written if it is a primary, replayed if it is a standby.
-pub(crate) const POSITION: &str = include_str!("lsn.sql");

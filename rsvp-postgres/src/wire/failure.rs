@@ -1,4 +1,4 @@
-//! Postgres' and the driver's errors as ours, by code.
+//! The errors of Postgres and of the driver, mapped to those of the library by code.
 
 use std::time::Duration;
 
@@ -7,10 +7,10 @@ use rsvp_core::{Effect, Error, Operation};
 use sqlx::error::DatabaseError;
 use sqlx::postgres::{PgDatabaseError, PgSeverity};
 
-/// What the failure of a statement says about the connection and the call.
+/// The meaning of a statement's failure for the connection and the call.
 pub(crate) struct Failure {
     pub(crate) error: Error,
-    /// The server, or this connection to it, no longer does what it is for: neither this
+    /// The server, or this connection to it, no longer serves its purpose: neither this
     /// connection nor the idle ones to the same server should be used again.
     pub(crate) evicts: bool,
 }
@@ -38,7 +38,7 @@ fn kind_of(code: &str) -> Kind {
         "57014" => Kind::TimedOut,
         // Read-only: a demoted primary. Starting up or shutting down. Too many connections.
         "25006" | "57P03" | "53300" => Kind::Refused,
-        // Statement completion unknown; the session or the database went away.
+        // Statement completion unknown; the connection or the database went away.
         "40003" | "57P01" | "57P02" | "57P04" | "57P05" => Kind::Lost,
         "XX001" | "XX002" => Kind::Corrupt,
         code if code.starts_with("08") => Kind::Lost,
@@ -49,17 +49,17 @@ fn kind_of(code: &str) -> Kind {
     }
 }
 
-/// A server that panics or ends the session may do so while it commits, whatever the code is.
-fn ends_the_session(error: &dyn DatabaseError) -> bool {
+/// A server that panics or ends the connection may do so while it commits, whatever the code is.
+fn ends_the_connection(error: &dyn DatabaseError) -> bool {
     let severity = error.try_downcast_ref::<PgDatabaseError>().map(PgDatabaseError::severity);
     matches!(severity, Some(PgSeverity::Fatal | PgSeverity::Panic))
 }
 
-/// What went wrong with a statement that was, or may have been, sent.
+/// The failure of a statement that was, or may have been, sent.
 pub(crate) fn failure(operation: Operation, error: sqlx::Error, timeout: Duration) -> Failure {
     use sqlx::Error as E;
     let kind = match &error {
-        E::Database(database) if ends_the_session(&**database) => Kind::Lost,
+        E::Database(database) if ends_the_connection(&**database) => Kind::Lost,
         E::Database(database) => database.code().map_or(Kind::Permanent, |code| kind_of(&code)),
         E::Io(_)
         | E::Tls(_)
@@ -78,8 +78,9 @@ pub(crate) fn failure(operation: Operation, error: sqlx::Error, timeout: Duratio
             let error = Error::backend(operation, Effect::Unknown, false, error);
             return Failure { error, evicts: false };
         }
-        // Nothing was sent. What else the driver may report in a later release is as unknown.
+        // Nothing was sent.
         E::Configuration(_) | E::InvalidArgument(_) | E::Encode(_) => Kind::Permanent,
+        // Errors of later releases of the driver.
         _ => Kind::Lost,
     };
     let evicts = matches!(kind, Kind::Refused | Kind::Lost);
@@ -102,10 +103,10 @@ pub(crate) enum ConnectError {
     #[error("none of the hosts accepts writes")]
     ReadOnly,
     #[error("could not connect")]
-    Failed(#[source] sqlx::Error),
+    Failed(#[from] sqlx::Error),
 }
 
-/// What went wrong before a connection was had.
+/// The failure of a call that got no connection.
 pub(crate) fn no_connection(operation: Operation, error: PoolError<ConnectError>) -> Error {
     let unavailable = |error| Error::unavailable(operation, Effect::NotApplied, Some(error));
     match error {
@@ -116,7 +117,7 @@ pub(crate) fn no_connection(operation: Operation, error: PoolError<ConnectError>
 }
 
 impl ConnectError {
-    /// Wrong credentials will not get better, silence may.
+    /// Wrong credentials stay wrong, a silent host may come back.
     pub(crate) fn is_permanent(&self) -> bool {
         match self {
             Self::Failed(sqlx::Error::Database(database)) => {
@@ -129,7 +130,7 @@ impl ConnectError {
     }
 }
 
-/// What went wrong while connecting.
+/// The failure to connect.
 pub(crate) fn connect_error(operation: Operation, error: ConnectError) -> Error {
     if error.is_permanent() {
         Error::backend(operation, Effect::NotApplied, false, error)
@@ -143,17 +144,16 @@ mod tests {
     use super::*;
 
     fn effect_and_retry(code: &str) -> (Effect, bool) {
-        let (effect, retry) = (Effect::NotApplied, Effect::Unknown);
         match kind_of(code) {
-            Kind::Transient | Kind::TimedOut | Kind::Refused => (effect, true),
-            Kind::Permanent => (effect, false),
-            Kind::Lost => (retry, true),
-            Kind::Corrupt => (retry, false),
+            Kind::Transient | Kind::TimedOut | Kind::Refused => (Effect::NotApplied, true),
+            Kind::Permanent => (Effect::NotApplied, false),
+            Kind::Lost => (Effect::Unknown, true),
+            Kind::Corrupt => (Effect::Unknown, false),
         }
     }
 
     #[test]
-    fn what_was_certainly_rolled_back_is_not_applied() {
+    fn a_statement_that_was_rolled_back_is_not_applied() {
         for code in ["40001", "40P01", "55P03", "53300", "53100", "57P03", "57014", "25006"] {
             assert_eq!(effect_and_retry(code), (Effect::NotApplied, true), "{code}");
         }
@@ -163,7 +163,7 @@ mod tests {
     }
 
     #[test]
-    fn what_was_lost_with_the_connection_is_unknown() {
+    fn the_effect_of_a_statement_whose_connection_was_lost_is_unknown() {
         for code in ["08000", "08003", "08006", "57P01", "57P02", "40003"] {
             assert_eq!(effect_and_retry(code), (Effect::Unknown, true), "{code}");
         }

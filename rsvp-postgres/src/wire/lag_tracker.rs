@@ -1,4 +1,4 @@
-//! How far servers have got in their log, and when the primary was where.
+//! How far replicas lag behind the primary, in time.
 
 use std::collections::VecDeque;
 use std::ops::RangeInclusive;
@@ -7,73 +7,79 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-/// The token's position of a writer that has no replicas: it is not worth a round trip to it to
-/// learn where its write is, so readers who have replicas must ask the primary.
-pub(crate) const PRIMARY_ONLY: u64 = u64::MAX;
+use super::lsn::{LogId, Lsn, Watermark};
 
-/// Marks are taken no further apart than a quarter of the bound that they are for, and within
-/// these limits: enough of them for the default bound, and no storm of questions.
+/// Samples are taken at a quarter of the bound that they are for, and within these limits: enough
+/// of them for the default bound, and no storm of questions to the primary.
 const SPACING: RangeInclusive<Duration> = Duration::from_millis(50)..=Duration::from_millis(250);
-const MARKS: usize = 128;
+const SAMPLES: usize = 128;
 
-/// Where the primary was at some moments: a replica that has replayed a mark is at most as old
-/// as the mark.
+/// Turns positions in the log into ages.
 ///
-/// The moment is taken before the primary is asked, on this machine's clock alone.
+/// Now and then the primary is asked for its LSN, which makes a sample: a moment, and the LSN
+/// then. A replica that has replayed the LSN of a sample has all that was written before its
+/// moment, so it is at most as old as the sample. The moment is taken before the primary is asked,
+/// on this machine's clock alone, so clocks of different machines are never compared.
 #[derive(Debug, Default)]
-pub(crate) struct Marks(Mutex<State>);
+pub(crate) struct LagTracker(Mutex<State>);
 
 #[derive(Debug, Default)]
 struct State {
-    /// The log that the marks are positions in.
-    origin: u64,
-    marks: VecDeque<(Instant, u64)>,
-    last_asked: Option<Instant>,
+    /// The log of the samples. After a failover the samples of the old primary say nothing.
+    log: LogId,
+    /// The oldest first.
+    samples: VecDeque<(Instant, Lsn)>,
+    last_claimed: Option<Instant>,
 }
 
-impl Marks {
-    /// If it is time for another mark, so that reads within `bound` can soon be served: the
-    /// moment, from which on this caller, and no other, is to ask the primary.
-    pub(crate) fn claim(&self, bound: Duration) -> Option<Instant> {
+impl LagTracker {
+    /// The moment of the next sample, if it is time to take one so that reads within `bound` can
+    /// soon be served. The caller that gets the moment, and no other, is to ask the primary.
+    pub(crate) fn claim_sample(&self, bound: Duration) -> Option<Instant> {
         let spacing = (bound / 4).clamp(*SPACING.start(), *SPACING.end());
         let mut state = self.locked();
-        if state.last_asked.is_some_and(|asked| asked.elapsed() < spacing) {
+        if state.last_claimed.is_some_and(|claimed| claimed.elapsed() < spacing) {
             return None;
         }
         let now = Instant::now();
-        state.last_asked = Some(now);
+        state.last_claimed = Some(now);
         Some(now)
     }
 
-    pub(crate) fn add(&self, at: Instant, origin: u64, position: u64) {
+    /// Adds a sample: the primary was at `watermark` at the moment `at`, or later.
+    pub(crate) fn record(&self, at: Instant, watermark: Watermark) {
         let mut state = self.locked();
-        if state.origin != origin {
-            state.origin = origin;
-            state.marks.clear();
+        if state.log != watermark.log {
+            state.log = watermark.log;
+            state.samples.clear();
         }
-        let marks = &mut state.marks;
-        if marks.back().is_none_or(|(newest, _)| *newest < at) {
-            if marks.len() == MARKS {
-                marks.pop_front();
+        let samples = &mut state.samples;
+        // Answers of the primary may overtake each other.
+        if samples.back().is_none_or(|(newest, _)| *newest < at) {
+            if samples.len() == SAMPLES {
+                samples.pop_front();
             }
-            marks.push_back((at, position));
+            samples.push_back((at, watermark.lsn));
         }
     }
 
-    /// The position of `origin` that a replica must have replayed to be within `bound`.
-    pub(crate) fn needed(&self, origin: u64, bound: Duration) -> Option<u64> {
-        let state = self.of(origin)?;
-        state.marks.iter().find(|(at, _)| at.elapsed() <= bound).map(|(_, position)| *position)
+    /// The watermark in `log` that a replica must have replayed to be at most `bound` old, if there
+    /// is a sample within the bound. The oldest such sample is the easiest to reach.
+    pub(crate) fn watermark(&self, log: LogId, bound: Duration) -> Option<Watermark> {
+        let state = self.state_of(log)?;
+        let within = state.samples.iter().find(|(at, _)| at.elapsed() <= bound);
+        within.map(|(_, lsn)| Watermark { log, lsn: *lsn })
     }
 
-    /// How old, at most, a replica is that has replayed `origin` up to `position`.
-    pub(crate) fn age(&self, origin: u64, position: u64) -> Option<Duration> {
-        let state = self.of(origin)?;
-        state.marks.iter().rev().find(|(_, mark)| *mark <= position).map(|(at, _)| at.elapsed())
+    /// The greatest possible age of a replica that has replayed its log up to `watermark`.
+    pub(crate) fn age(&self, watermark: Watermark) -> Option<Duration> {
+        let state = self.state_of(watermark.log)?;
+        let newest = state.samples.iter().rev().find(|(_, lsn)| *lsn <= watermark.lsn);
+        newest.map(|(at, _)| at.elapsed())
     }
 
-    fn of(&self, origin: u64) -> Option<MutexGuard<'_, State>> {
-        Some(self.locked()).filter(|state| state.origin == origin)
+    fn state_of(&self, log: LogId) -> Option<MutexGuard<'_, State>> {
+        Some(self.locked()).filter(|state| state.log == log)
     }
 
     fn locked(&self) -> MutexGuard<'_, State> {
@@ -86,54 +92,63 @@ mod tests {
     use super::*;
 
     const SECOND: Duration = Duration::from_secs(1);
-    const LOG: u64 = 7;
 
-    #[tokio::test(start_paused = true)]
-    async fn the_oldest_mark_within_the_bound_is_enough() {
-        let marks = Marks::default();
-        assert_eq!(marks.needed(LOG, SECOND), None);
-        marks.add(Instant::now(), LOG, 100);
-        tokio::time::advance(3 * SECOND).await;
-        marks.add(Instant::now(), LOG, 200);
-        tokio::time::advance(SECOND / 2).await;
-        assert_eq!(marks.needed(LOG, 5 * SECOND), Some(100));
-        assert_eq!(marks.needed(LOG, SECOND), Some(200));
-        assert_eq!(marks.needed(LOG, Duration::ZERO), None);
-        tokio::time::advance(2 * SECOND).await;
-        assert_eq!(marks.needed(LOG, SECOND), None);
+    fn log(id: u64) -> LogId {
+        LogId::from_token(id)
+    }
+
+    /// A watermark in the log 7.
+    fn at(lsn: u64) -> Watermark {
+        Watermark { log: log(7), lsn: Lsn(lsn) }
     }
 
     #[tokio::test(start_paused = true)]
-    async fn marks_of_another_log_say_nothing() {
-        let marks = Marks::default();
-        marks.add(Instant::now(), LOG, 100);
-        assert_eq!(marks.needed(LOG + 1, SECOND), None);
-        assert_eq!(marks.age(LOG + 1, 100), None);
-        marks.add(Instant::now() + SECOND, LOG + 1, 50);
-        assert_eq!(marks.needed(LOG, SECOND), None);
-        assert_eq!(marks.needed(LOG + 1, SECOND), Some(50));
+    async fn the_oldest_sample_within_the_bound_is_enough() {
+        let lag = LagTracker::default();
+        assert_eq!(lag.watermark(log(7), SECOND), None);
+        lag.record(Instant::now(), at(100));
+        tokio::time::advance(3 * SECOND).await;
+        lag.record(Instant::now(), at(200));
+        tokio::time::advance(SECOND / 2).await;
+        assert_eq!(lag.watermark(log(7), 5 * SECOND), Some(at(100)));
+        assert_eq!(lag.watermark(log(7), SECOND), Some(at(200)));
+        assert_eq!(lag.watermark(log(7), Duration::ZERO), None);
+        tokio::time::advance(2 * SECOND).await;
+        assert_eq!(lag.watermark(log(7), SECOND), None);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn samples_of_another_log_say_nothing() {
+        let lag = LagTracker::default();
+        let elsewhere = |lsn| Watermark { log: log(8), lsn: Lsn(lsn) };
+        lag.record(Instant::now(), at(100));
+        assert_eq!(lag.watermark(log(8), SECOND), None);
+        assert_eq!(lag.age(elsewhere(100)), None);
+        lag.record(Instant::now() + SECOND, elsewhere(50));
+        assert_eq!(lag.watermark(log(7), SECOND), None);
+        assert_eq!(lag.watermark(log(8), SECOND), Some(elsewhere(50)));
     }
 
     #[tokio::test(start_paused = true)]
     async fn one_caller_at_a_time_asks_the_primary() {
-        let marks = Marks::default();
-        assert_eq!(marks.claim(5 * SECOND), Some(Instant::now()));
-        assert_eq!(marks.claim(5 * SECOND), None);
+        let lag = LagTracker::default();
+        assert_eq!(lag.claim_sample(5 * SECOND), Some(Instant::now()));
+        assert_eq!(lag.claim_sample(5 * SECOND), None);
         tokio::time::advance(SECOND / 10).await;
-        assert_eq!(marks.claim(5 * SECOND), None);
-        assert_eq!(marks.claim(SECOND / 10), Some(Instant::now()));
+        assert_eq!(lag.claim_sample(5 * SECOND), None);
+        assert_eq!(lag.claim_sample(SECOND / 10), Some(Instant::now()));
         tokio::time::advance(SECOND / 4).await;
-        assert_eq!(marks.claim(5 * SECOND), Some(Instant::now()));
+        assert_eq!(lag.claim_sample(5 * SECOND), Some(Instant::now()));
     }
 
     #[tokio::test(start_paused = true)]
-    async fn the_age_is_that_of_the_newest_mark_replayed() {
-        let marks = Marks::default();
-        marks.add(Instant::now(), LOG, 100);
+    async fn the_age_is_that_of_the_newest_sample_replayed() {
+        let lag = LagTracker::default();
+        lag.record(Instant::now(), at(100));
         tokio::time::advance(SECOND).await;
-        marks.add(Instant::now(), LOG, 200);
-        assert_eq!(marks.age(LOG, 99), None);
-        assert_eq!(marks.age(LOG, 199), Some(SECOND));
-        assert_eq!(marks.age(LOG, 200), Some(Duration::ZERO));
+        lag.record(Instant::now(), at(200));
+        assert_eq!(lag.age(at(99)), None);
+        assert_eq!(lag.age(at(199)), Some(SECOND));
+        assert_eq!(lag.age(at(200)), Some(Duration::ZERO));
     }
 }

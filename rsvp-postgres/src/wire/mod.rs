@@ -1,7 +1,14 @@
-//! Connections: how they are opened, pooled and chosen, and how their failures are told.
+//! Connections: opening, pooling and choosing them, and the meaning of their failures.
 
+pub(crate) mod commit;
 pub(crate) mod connection;
+pub(crate) mod connector;
 pub(crate) mod failure;
-pub(crate) mod lag_tracker;
+mod health;
+mod lag_tracker;
+pub(crate) mod lsn;
+mod options;
 pub(crate) mod pool;
+mod replayed;
 pub(crate) mod replicas;
+pub(crate) mod work;

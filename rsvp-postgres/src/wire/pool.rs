@@ -1,8 +1,7 @@
-//! Running one call's statements on a connection, whatever becomes of the caller or the server.
+//! Running one call's work on a connection, whatever becomes of the caller or the server.
 
 use std::fmt;
-use std::future::Future;
-use std::pin::Pin;
+use std::sync::Arc;
 use std::time::Duration;
 
 use deadpool::Runtime;
@@ -10,32 +9,37 @@ use deadpool::managed::{Object, Pool as ManagedPool, Timeouts};
 use rsvp_core::{Effect, Error, Operation, Result};
 use tokio::time::timeout;
 
-use crate::PostgresConfig;
-use crate::wire::connection::{Connector, Session};
-use crate::wire::failure::{failure, no_connection};
+use super::connector::Connector;
+use super::failure::{failure, no_connection};
+use super::lsn::LogId;
+use super::work::Work;
+use crate::config::PostgresConfig;
+use crate::sql::Statements;
 
-/// How much longer than the statement timeout to wait for the server to say that it gave up.
+/// How much longer than the statement timeout to wait for the server to report it.
 const GRACE: Duration = Duration::from_secs(1);
 
 /// Calls that may wait for a connection at once; one more is refused at once.
 const MAX_WAITING: usize = 16_384;
 
-/// What a call does with its connection.
-pub(crate) type Work<'a, T> = Pin<Box<dyn Future<Output = sqlx::Result<T>> + Send + 'a>>;
-
 /// A bounded number of connections of one role.
 #[derive(Clone)]
 pub(crate) struct Pool {
     pool: ManagedPool<Connector>,
+    sql: Arc<Statements>,
     statement_timeout: Duration,
     acquire_timeout: Duration,
 }
 
 impl Pool {
-    pub(crate) fn new(connector: Connector, config: &PostgresConfig) -> Result<Self> {
+    pub(crate) fn new(
+        connector: Connector,
+        config: &PostgresConfig,
+        sql: &Arc<Statements>,
+    ) -> Result<Self> {
         let timeouts = Timeouts {
             wait: Some(config.acquire_timeout),
-            // Each try of a host is bounded by the connector itself, as is the ping.
+            // Each attempt at a host is bounded by the connector itself, as is the ping.
             create: None,
             recycle: None,
         };
@@ -45,9 +49,12 @@ impl Pool {
             .runtime(Runtime::Tokio1)
             .build()
             .map_err(|error| Error::backend(Operation::Open, Effect::NotApplied, false, error))?;
-        let (statement_timeout, acquire_timeout) =
-            (config.statement_timeout, config.acquire_timeout);
-        Ok(Self { pool, statement_timeout, acquire_timeout })
+        Ok(Self {
+            pool,
+            sql: sql.clone(),
+            statement_timeout: config.statement_timeout,
+            acquire_timeout: config.acquire_timeout,
+        })
     }
 
     /// Runs `work` on a connection, for at most the statement timeout and a second.
@@ -55,16 +62,13 @@ impl Pool {
     /// It runs on a task of its own: a caller that goes away leaves it to finish, so no
     /// connection is ever returned in the middle of an answer. A connection that fails or falls
     /// silent is closed and its place becomes free.
-    pub(crate) async fn run<T, W>(&self, operation: Operation, work: W) -> Result<T>
-    where
-        T: Send + 'static,
-        W: for<'a> FnOnce(&'a mut Session) -> Work<'a, T> + Send + 'static,
-    {
+    pub(crate) async fn run<W: Work>(&self, work: W) -> Result<W::Answer> {
+        let operation = work.operation();
         if self.pool.status().waiting >= MAX_WAITING {
             return Err(Error::overloaded(operation));
         }
-        let session = self.acquire(operation).await?;
-        let running = tokio::spawn(self.clone().run_on(session, operation, work));
+        let connection = self.acquire(operation).await?;
+        let running = tokio::spawn(self.clone().run_on(connection, work));
         running
             .await
             .unwrap_or_else(|error| Err(Error::backend(operation, Effect::Unknown, false, error)))
@@ -73,66 +77,66 @@ impl Pool {
     /// A connection within the acquire timeout, and the time that it takes to ping one and to
     /// try each host.
     async fn acquire(&self, operation: Operation) -> Result<Object<Connector>> {
-        let patience = self.acquire_timeout + self.pool.manager().patience().saturating_mul(2);
-        match timeout(patience, self.pool.get()).await {
-            Ok(session) => session.map_err(|error| no_connection(operation, error)),
-            Err(_) => Err(Error::timed_out(operation, patience, Effect::NotApplied)),
+        let longest_connect = self.pool.manager().longest_connect();
+        let longest = self.acquire_timeout + longest_connect.saturating_mul(2);
+        match timeout(longest, self.pool.get()).await {
+            Ok(connection) => connection.map_err(|error| no_connection(operation, error)),
+            Err(_) => Err(Error::timed_out(operation, longest, Effect::NotApplied)),
         }
     }
 
-    /// The log that the server of the last connection writes or replays.
-    pub(crate) fn origin(&self) -> u64 {
-        self.pool.manager().origin()
-    }
-
-    async fn run_on<T, W>(
+    /// The one place that sees the time limit, the connection and the outcome of a work.
+    async fn run_on<W: Work>(
         self,
-        mut session: Object<Connector>,
-        operation: Operation,
+        mut connection: Object<Connector>,
         work: W,
-    ) -> Result<T>
-    where
-        W: for<'a> FnOnce(&'a mut Session) -> Work<'a, T>,
-    {
-        session.in_use = true;
-        session.applied = false;
-        let patience = self.statement_timeout + GRACE;
-        match timeout(patience, work(&mut session)).await {
-            Ok(Ok(answer)) => {
-                session.in_use = false;
-                Ok(answer)
+    ) -> Result<W::Answer> {
+        // 1. Until the work has ended well, the connection is not to be used again.
+        connection.in_use = true;
+        connection.applied = false;
+
+        // 2. The server ends a statement at the statement timeout. A server that does not report
+        //    that in time has fallen silent.
+        let operation = work.operation();
+        let longest = self.statement_timeout + GRACE;
+        let Ok(outcome) = timeout(longest, work.run(&mut connection, &self.sql)).await else {
+            self.evict(connection);
+            return Err(Error::timed_out(operation, longest, Effect::Unknown));
+        };
+
+        // 3. A failure decides about the connection, and about all to the same server.
+        let failure = match outcome {
+            Ok(answer) => {
+                connection.in_use = false;
+                return Ok(answer);
             }
-            Ok(Err(error)) => {
-                let applied = session.applied;
-                let failure = failure(operation, error, self.statement_timeout);
-                if failure.evicts {
-                    self.evict(session);
-                } else {
-                    session.in_use = false;
-                }
-                // Rolling back the last statement leaves the ones before it.
-                Err(if applied {
-                    failure.error.with_effect(Effect::Unknown)
-                } else {
-                    failure.error
-                })
-            }
-            Err(_) => {
-                self.evict(session);
-                Err(Error::timed_out(operation, patience, Effect::Unknown))
-            }
+            Err(error) => failure(operation, error, self.statement_timeout),
+        };
+        let applied = connection.applied;
+        if failure.evicts {
+            self.evict(connection);
+        } else {
+            connection.in_use = false;
         }
+
+        // 4. Rolling back the last statement leaves the ones before it.
+        Err(if applied { failure.error.with_effect(Effect::Unknown) } else { failure.error })
     }
 
     /// Closes a connection and all beside it, which are as dead, or as read-only: the idle ones
     /// now, the others when their calls are done.
-    fn evict(&self, session: Object<Connector>) {
-        drop(Object::take(session));
+    fn evict(&self, connection: Object<Connector>) {
+        drop(Object::take(connection));
         self.pool.manager().next_generation();
         self.pool.retain(|_, _| false);
     }
 
-    /// How many connections are open, and how many of those are idle.
+    /// The log that the server of the last connection writes or replays.
+    pub(crate) fn log(&self) -> LogId {
+        self.pool.manager().log()
+    }
+
+    /// The number of open connections, and the number of idle ones among them.
     pub(crate) fn connections(&self) -> (usize, usize) {
         let status = self.pool.status();
         (status.size, status.available)

@@ -5,13 +5,14 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::future::join_all;
+use rsvp_core::backend::FoldedBatch;
 use rsvp_core::{
-    BatchReceipt, Consistency, Count, EventId, FoldedBatch, Operation, Page, PageLimit,
-    PageRequest, RemovalStep, Result, Rsvp, RsvpStore, SessionToken, UserId, Write, async_trait,
+    BatchReceipt, Consistency, Count, EventId, Operation, Page, PageLimit, PageRequest,
+    RemovalStep, Result, Rsvp, RsvpStore, SessionToken, UserId, Write, async_trait,
 };
 
 use crate::admin::audit::{self, AuditReport};
-use crate::admin::schema;
+use crate::admin::schema::{CurrentVersion, check_version, migrate};
 use crate::config::PostgresConfig;
 use crate::data::counts::{self, Counts};
 use crate::data::list_page::{ListPage, page};
@@ -19,7 +20,7 @@ use crate::data::listing::Listing;
 use crate::data::membership::Membership;
 use crate::data::ready::Ready;
 use crate::data::remove::{RemoveEvent, RemoveUser};
-use crate::data::write::{WritePiece, outcomes, together};
+use crate::data::write::{WritePiece, combine_pieces, outcomes};
 use crate::sql::Statements;
 use crate::wire::commit::Commit;
 use crate::wire::connector::Connector;
@@ -66,18 +67,20 @@ impl PostgresStore {
     ///
     /// # Errors
     ///
-    /// [`Error::InvalidInput`](rsvp_core::Error::InvalidInput) with the field `schema` if the
-    /// tables are missing or of another version,
-    /// [`Error::Unavailable`](rsvp_core::Error::Unavailable) if no host accepts writes, otherwise
+    /// [`Error::InvalidInput`](rsvp_core::Error::InvalidInput) with the field of the setting that
+    /// is wrong, or with the field `schema` if the tables are missing or of another version;
+    /// [`Error::Unavailable`](rsvp_core::Error::Unavailable) if no host accepts writes; otherwise
     /// the error that the server reports.
     pub async fn open(config: PostgresConfig) -> Result<Self> {
+        config.check()?;
         if config.migrate {
-            schema::migrate(&config).await?;
+            migrate(&config).await?;
         }
-        let sql = Arc::new(Statements::new(&config.schema));
+        let schema = config.schema_name()?;
+        let sql = Arc::new(Statements::new(&schema));
         let primary = Pool::new(Connector::primary(&config), &config, &sql)?;
-        let version = primary.run(schema::CurrentVersion { operation: Operation::Open }).await?;
-        schema::check_version(&config.schema, version)?;
+        let version = primary.run(CurrentVersion { operation: Operation::Open }).await?;
+        check_version(&schema, version)?;
         let replicas = Replicas::new(&config, &sql)?;
         Ok(Self { inner: Arc::new(Inner { config, primary, replicas }) })
     }
@@ -174,7 +177,7 @@ impl RsvpStore for PostgresStore {
         let batch = Arc::new(FoldedBatch::new(writes));
         let pieces = WritePiece::divide(&batch, self.inner.config.pool_size);
         let written = join_all(pieces.map(|piece| self.write(piece))).await;
-        let (changed, token) = together(written)?;
+        let (changed, token) = combine_pieces(written)?;
         Ok(BatchReceipt { outcomes: outcomes(&batch, &changed), token })
     }
 

@@ -2,12 +2,12 @@
 
 use std::time::Duration;
 
+use rsvp_core::backend::stored_id;
 use rsvp_core::{Effect, EventId, Operation, Result};
 
 use super::maintenance::Maintenance;
 use super::repair::RepairCount;
 use crate::config::PostgresConfig;
-use crate::data::listing::stored;
 use crate::sql::Statements;
 use crate::wire::connection::Connection;
 use crate::wire::work::Work;
@@ -62,7 +62,7 @@ async fn walk(config: &PostgresConfig, operation: Operation) -> Result<AuditRepo
         // 2. Those that differ.
         for (event, held, counted) in rows.into_iter().filter(|(_, held, counted)| held != counted)
         {
-            let event = stored(operation, EventId::new(event))?;
+            let event = stored_id(operation, EventId::new(event))?;
             if operation == Operation::Repair {
                 maintenance.run(RepairCount { event: event.clone() }).await?;
             }

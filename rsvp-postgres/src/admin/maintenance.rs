@@ -26,15 +26,18 @@ impl Maintenance {
     ///
     /// # Errors
     ///
+    /// [`Error::InvalidInput`] with the field of the setting that is wrong, and
     /// [`Error::Unavailable`] if no host accepts writes.
     pub(super) async fn connect(
         config: &PostgresConfig,
         operation: Operation,
         work_timeout: Duration,
     ) -> Result<Self> {
+        config.check()?;
+        let sql = Statements::new(&config.schema_name()?);
         let connection = Connector::maintenance(config).connect().await;
         let connection = connection.map_err(|error| connect_error(operation, error))?;
-        Ok(Self { connection, sql: Statements::new(&config.schema), work_timeout })
+        Ok(Self { connection, sql, work_timeout })
     }
 
     /// Runs `work`. After a failure the connection is not to be used again.

@@ -30,23 +30,29 @@ fn latest() -> i32 {
 ///
 /// # Errors
 ///
-/// [`Error::Unavailable`] if no host accepts writes, otherwise the error that the server reports.
+/// [`Error::InvalidInput`] with the field of the setting that is wrong, [`Error::Unavailable`] if
+/// no host accepts writes, otherwise the error that the server reports.
 pub async fn migrate(config: &PostgresConfig) -> Result<()> {
     let mut maintenance = Maintenance::connect(config, Operation::Migrate, TIMEOUT).await?;
-    maintenance.run(Migrate { schema: config.schema.clone() }).await
+    maintenance.run(Migrate { schema: config.schema_name()? }).await
 }
 
 /// The SQL that [`migrate`] runs on an empty database, for an administrator to run.
 ///
 /// It is for `psql`, run as the owner of the database. The schema is that of `config`.
-pub fn schema_sql(config: &PostgresConfig) -> String {
-    let mut sql = format!("BEGIN;\n{}", with_schema(LEDGER, &config.schema));
+///
+/// # Errors
+///
+/// [`Error::InvalidInput`] with the field `schema` if its name is illegal.
+pub fn schema_sql(config: &PostgresConfig) -> Result<String> {
+    let schema = config.schema_name()?;
+    let mut sql = format!("BEGIN;\n{}", with_schema(LEDGER, &schema));
     for (version, migration) in (1..).zip(MIGRATIONS) {
-        sql.push_str(&with_schema(migration, &config.schema));
-        sql.push_str(&with_schema(RECORD, &config.schema).replace("$1", &format!("{version}")));
+        sql.push_str(&with_schema(migration, &schema));
+        sql.push_str(&with_schema(RECORD, &schema).replace("$1", &format!("{version}")));
     }
     sql.push_str("COMMIT;\n");
-    sql
+    Ok(sql)
 }
 
 const LEDGER: &str = "\

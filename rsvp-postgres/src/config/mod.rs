@@ -1,23 +1,18 @@
-//! How to reach the servers, and how long to wait for them.
+//! The settings of a store: its servers, its tables and its timeouts.
 
 mod url;
 
-use std::fmt;
 use std::time::Duration;
 
-use rsvp_core::url::{Host, Secret, check_timeout};
+use rsvp_core::backend::{check_range, check_timeout};
+use rsvp_core::url::{Host, Secret};
 use rsvp_core::{Error, Result};
 
-/// Where a server listens whose port is not given.
+/// The port of a server whose port is not given.
 pub(crate) const DEFAULT_PORT: u16 = 5432;
 
-/// With its port, so that `Debug` shows where connections go.
-fn with_port(host: Host) -> Host {
-    Host { port: host.port.or(Some(DEFAULT_PORT)), ..host }
-}
-
-/// The name of the Postgres schema that the tables are in: letters, digits and underscores.
-#[derive(Clone, PartialEq, Eq)]
+/// The name of the Postgres schema of the tables. Its letters need no escaping in SQL.
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct SchemaName(String);
 
 impl SchemaName {
@@ -38,19 +33,13 @@ impl SchemaName {
         &self.0
     }
 
-    /// As it stands in SQL, where some words are reserved.
+    /// The name in SQL. The quotes are needed because some words are reserved.
     pub(crate) fn quoted(&self) -> String {
         format!("\"{}\"", self.0)
     }
 }
 
-impl fmt::Debug for SchemaName {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
-    }
-}
-
-/// How a connection is encrypted, as libpq's `sslmode`.
+/// The encryption of a connection, as libpq's `sslmode`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum SslMode {
     Disable,
@@ -64,18 +53,19 @@ pub(crate) enum SslMode {
     VerifyFull,
 }
 
-/// How a [`PostgresStore`](crate::PostgresStore) reaches its servers.
+/// The settings of a [`PostgresStore`](crate::PostgresStore).
 ///
-/// Made from a URL, refined by methods. `Debug` never shows the password.
+/// A URL gives the first settings, and methods change them. A setting that is wrong is reported
+/// when the store is opened, or by the URL that has it. `Debug` never shows the password.
 ///
 /// ```
 /// use std::time::Duration;
 /// use rsvp_postgres::PostgresConfig;
 ///
 /// let config = PostgresConfig::from_url("postgres://app:secret@db1,db2:5433/tickets")?
-///     .with_pool_size(20)?
-///     .with_statement_timeout(Duration::from_secs(2))?
-///     .with_replica("replica1:5432")?;
+///     .with_pool_size(20)
+///     .with_statement_timeout(Duration::from_secs(2))
+///     .with_replica("replica1:5432");
 /// assert!(!format!("{config:?}").contains("secret"));
 /// # Ok::<(), rsvp_core::Error>(())
 /// ```
@@ -85,7 +75,8 @@ pub struct PostgresConfig {
     pub(crate) user: String,
     pub(crate) password: Option<Secret>,
     pub(crate) database: String,
-    pub(crate) schema: SchemaName,
+    /// See [`schema_name`](Self::schema_name).
+    schema: String,
     pub(crate) application_name: String,
     pub(crate) pool_size: usize,
     pub(crate) connect_timeout: Duration,
@@ -93,18 +84,21 @@ pub struct PostgresConfig {
     pub(crate) statement_timeout: Duration,
     pub(crate) ssl_mode: SslMode,
     pub(crate) ssl_root_cert: Option<String>,
-    pub(crate) replicas: Vec<Host>,
+    /// A malformed one is not kept, because it may hold a password.
+    replicas: Vec<Option<Host>>,
     pub(crate) migrate: bool,
 }
 
 impl PostgresConfig {
-    pub(crate) fn new(hosts: &[Host], user: &str, database: &str) -> Self {
+    fn new(hosts: &[Host], user: &str, database: &str) -> Self {
+        // With their ports, so that `Debug` shows the address of each connection.
+        let hosts = hosts.iter().map(|host| host.clone().with_default_port(DEFAULT_PORT)).collect();
         Self {
-            hosts: hosts.iter().cloned().map(with_port).collect(),
+            hosts,
             user: user.to_owned(),
             password: None,
             database: database.to_owned(),
-            schema: SchemaName("rsvp".to_owned()),
+            schema: "rsvp".to_owned(),
             application_name: "rsvp".to_owned(),
             pool_size: 10,
             connect_timeout: Duration::from_secs(2),
@@ -123,74 +117,112 @@ impl PostgresConfig {
         Self { password: Some(Secret::new(password)), ..self }
     }
 
-    /// The Postgres schema of the tables; `rsvp` unless said otherwise.
-    ///
-    /// # Errors
-    ///
-    /// [`Error::InvalidInput`] unless it is 1 to 63 lower-case letters, digits and underscores.
-    pub fn with_schema(self, schema: &str) -> Result<Self> {
-        Ok(Self { schema: SchemaName::new(schema)?, ..self })
+    /// The Postgres schema of the tables: 1 to 63 lower-case letters, digits and underscores. It
+    /// begins with no digit and not with `pg_`. Defaults to `rsvp`.
+    #[must_use]
+    pub fn with_schema(self, schema: impl Into<String>) -> Self {
+        Self { schema: schema.into(), ..self }
     }
 
-    /// What `pg_stat_activity` shows for these connections; `rsvp` unless said otherwise.
+    /// The name of these connections in `pg_stat_activity`. Defaults to `rsvp`.
     #[must_use]
     pub fn with_application_name(self, name: impl Into<String>) -> Self {
         Self { application_name: name.into(), ..self }
     }
 
-    /// The most connections to the primary, and to each replica; 10 unless said otherwise.
-    ///
-    /// # Errors
-    ///
-    /// [`Error::InvalidInput`] unless it is within 1 to 1,000.
-    pub fn with_pool_size(self, size: usize) -> Result<Self> {
-        if !(1..=1000).contains(&size) {
-            return Err(Error::invalid_input("pool_size", "is not within 1 to 1000"));
-        }
-        Ok(Self { pool_size: size, ..self })
+    /// The most connections to the primary, and to each replica, within 1 to 1,000. Defaults to
+    /// 10.
+    #[must_use]
+    pub fn with_pool_size(self, size: usize) -> Self {
+        Self { pool_size: size, ..self }
     }
 
-    /// How long to try one host for a connection; 2 s unless said otherwise.
-    ///
-    /// # Errors
-    ///
-    /// [`Error::InvalidInput`] unless it is within 1 ms to 1 h.
-    pub fn with_connect_timeout(self, timeout: Duration) -> Result<Self> {
-        Ok(Self { connect_timeout: check_timeout("connect_timeout", timeout)?, ..self })
+    /// The longest time to wait for one host to accept a connection, within 1 ms to 1 h. Defaults
+    /// to 2 s.
+    #[must_use]
+    pub fn with_connect_timeout(self, timeout: Duration) -> Self {
+        Self { connect_timeout: timeout, ..self }
     }
 
-    /// How long a call waits for a connection to become free before it is refused as
-    /// [`Error::Overloaded`]; 2 s unless said otherwise.
-    ///
-    /// # Errors
-    ///
-    /// [`Error::InvalidInput`] unless it is within 1 ms to 1 h.
-    pub fn with_acquire_timeout(self, timeout: Duration) -> Result<Self> {
-        Ok(Self { acquire_timeout: check_timeout("acquire_timeout", timeout)?, ..self })
+    /// The longest time that a call waits for a connection to become free, within 1 ms to 1 h.
+    /// Then the call is refused as [`Error::Overloaded`]. Defaults to 2 s.
+    #[must_use]
+    pub fn with_acquire_timeout(self, timeout: Duration) -> Self {
+        Self { acquire_timeout: timeout, ..self }
     }
 
-    /// How long a statement may take; 5 s unless said otherwise.
+    /// The longest time that a statement may take, within 1 ms to 1 h. Defaults to 5 s.
     ///
     /// The server gives up after that and rolls back, so the call has certainly not taken
-    /// effect. From a server that has gone silent no answer is awaited for more than a second
-    /// longer; then the connection is closed and the effect is unknown.
-    ///
-    /// # Errors
-    ///
-    /// [`Error::InvalidInput`] unless it is within 1 ms to 1 h.
-    pub fn with_statement_timeout(self, timeout: Duration) -> Result<Self> {
-        Ok(Self { statement_timeout: check_timeout("statement_timeout", timeout)?, ..self })
+    /// effect. A server that does not answer within another second is silent. Then the
+    /// connection is closed and the effect is unknown.
+    #[must_use]
+    pub fn with_statement_timeout(self, timeout: Duration) -> Self {
+        Self { statement_timeout: timeout, ..self }
     }
 
-    /// Adds a read replica at `host:port`, with the credentials and the database of the primary.
+    /// Adds a read replica at `host` or `host:port`, with the credentials and the database of the
+    /// primary. Defaults to none.
+    #[must_use]
+    pub fn with_replica(mut self, host: &str) -> Self {
+        let host = host.parse::<Host>().map(|host| host.with_default_port(DEFAULT_PORT));
+        self.replicas.push(host.ok());
+        self
+    }
+
+    /// The replicas, without the malformed ones.
+    pub(crate) fn replica_hosts(&self) -> impl Iterator<Item = &Host> {
+        self.replicas.iter().flatten()
+    }
+
+    /// The name of the schema.
     ///
     /// # Errors
     ///
-    /// [`Error::InvalidInput`] if it is not a host, or a host and a port.
-    pub fn with_replica(mut self, host: &str) -> Result<Self> {
-        let host: Result<Host> = host.parse();
-        let no_host = |_| Error::invalid_input("replica", "is not a host, or a host:port");
-        self.replicas.push(with_port(host.map_err(no_host)?));
-        Ok(self)
+    /// [`Error::InvalidInput`] with the field `schema` if it is illegal.
+    pub(crate) fn schema_name(&self) -> Result<SchemaName> {
+        SchemaName::new(&self.schema)
+    }
+
+    /// Checks every setting.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::InvalidInput`] with the field of the first setting that is wrong.
+    pub(crate) fn check(&self) -> Result<()> {
+        self.schema_name()?;
+        check_range("pool_size", self.pool_size, 1..=1000)?;
+        check_timeout("connect_timeout", self.connect_timeout)?;
+        check_timeout("acquire_timeout", self.acquire_timeout)?;
+        check_timeout("statement_timeout", self.statement_timeout)?;
+        if self.replicas.contains(&None) {
+            return Err(Error::invalid_input("replica", "is not a host, or a host:port"));
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_wrong_setting_is_named_when_the_configuration_is_checked() {
+        let config = || PostgresConfig::new(&[], "app", "tickets");
+        assert!(config().with_replica("r").check().is_ok());
+        let (none, long) = (Duration::ZERO, Duration::from_secs(3601));
+        for (config, field) in [
+            (config().with_schema("a; DROP"), "schema"),
+            (config().with_pool_size(0), "pool_size"),
+            (config().with_pool_size(1001), "pool_size"),
+            (config().with_connect_timeout(none), "connect_timeout"),
+            (config().with_acquire_timeout(long), "acquire_timeout"),
+            (config().with_statement_timeout(none), "statement_timeout"),
+            (config().with_replica("hunter2:x").with_replica("r"), "replica"),
+        ] {
+            let error = config.check().unwrap_err().to_string();
+            assert!(error.starts_with(&format!("invalid {field}: ")), "{error}");
+            assert!(!format!("{error} {config:?}").contains("hunter2"), "{error} {config:?}");
+        }
     }
 }

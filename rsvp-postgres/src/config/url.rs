@@ -1,18 +1,19 @@
-//! Reading a configuration from a URL.
+//! Reading the settings from a URL.
 
-use rsvp_core::url::{StoreUrl, parse_duration};
+use rsvp_core::url::StoreUrl;
 use rsvp_core::{Error, Result};
 
-use crate::PostgresConfig;
-use crate::config::SslMode;
+use super::{PostgresConfig, SslMode};
 
 impl PostgresConfig {
     /// Reads `postgres://user:password@host:port,host:port/database?parameter=value`.
     ///
-    /// With several hosts, whichever accepts writes is the primary. An address of IPv6 stands in
-    /// brackets. Everything may be percent-encoded.
+    /// Given several hosts, the store connects to the one that accepts writes and reconnects to the
+    /// new primary after a failover. An IPv6 address stands in brackets, and the path of the folder
+    /// of a Unix socket is a host too. Every part may be percent-encoded. The user defaults to
+    /// `postgres`, the database to the name of the user. The scheme may also be `postgresql`.
     ///
-    /// | parameter | means | unless given |
+    /// | parameter | meaning | default |
     /// |---|---|---|
     /// | `schema` | the Postgres schema of the tables | `rsvp` |
     /// | `migrate` | `true`: create or upgrade the tables when opening | `false` |
@@ -27,82 +28,65 @@ impl PostgresConfig {
     ///
     /// # Errors
     ///
-    /// [`Error::InvalidInput`] with the field `url`, or with that of the parameter which is
-    /// wrong. The URL is never repeated.
+    /// [`Error::InvalidInput`] with the field `url`, or with that of the parameter that is wrong.
+    /// The URL is never repeated.
     pub fn from_url(url: &str) -> Result<Self> {
-        if !["postgres://", "postgresql://"].iter().any(|scheme| url.starts_with(scheme)) {
-            return Err(wrong("does not begin with postgres://"));
+        Self::from_store_url(StoreUrl::parse(url)?)
+    }
+
+    /// Reads a URL that has been taken apart, as [`from_url`](Self::from_url) does.
+    ///
+    /// # Errors
+    ///
+    /// As [`from_url`](Self::from_url).
+    pub fn from_store_url(mut url: StoreUrl) -> Result<Self> {
+        // 1. The parts before the parameters.
+        if !["postgres", "postgresql"].contains(&url.scheme()) || url.hosts().is_empty() {
+            return Err(Error::invalid_input("url", "does not begin with postgres://"));
         }
-        let url = StoreUrl::parse(url)?;
         let user = url.user().unwrap_or("postgres");
         let database = if url.path().is_empty() { user } else { url.path() };
-
         let mut config = Self::new(url.hosts(), user, database);
-        config.ssl_mode = default_ssl_mode();
         config.password = url.password().cloned();
-        for (name, value) in url.parameters() {
-            config = config.with_parameter(name, value)?;
+
+        // 2. The parameters, each over its default.
+        let parameters = url.parameters_mut();
+        override_with(&mut config.schema, parameters.take("schema")?);
+        override_with(&mut config.migrate, parameters.take_flag("migrate")?);
+        for replica in parameters.take_all("replica") {
+            config = config.with_replica(&replica);
         }
+        override_with(&mut config.pool_size, parameters.take_parsed("pool_size", "a number")?);
+        override_with(&mut config.connect_timeout, parameters.take_duration("connect_timeout")?);
+        override_with(&mut config.acquire_timeout, parameters.take_duration("acquire_timeout")?);
+        let statement_timeout = parameters.take_duration("statement_timeout")?;
+        override_with(&mut config.statement_timeout, statement_timeout);
+        override_with(&mut config.application_name, parameters.take("application_name")?);
+        config.ssl_mode = parameters.take("sslmode")?.map_or(Ok(DEFAULT_SSL_MODE), ssl_mode)?;
+        config.ssl_root_cert = parameters.take("sslrootcert")?;
+        parameters.finish()?;
+
+        // 3. Their ranges.
+        config.check()?;
         Ok(config)
     }
+}
 
-    fn with_parameter(mut self, name: &str, value: &str) -> Result<Self> {
-        match name {
-            "schema" => self.with_schema(value),
-            "migrate" => {
-                let no_flag = || Error::invalid_input("migrate", "is neither true nor false");
-                self.migrate = value.parse().map_err(|_| no_flag())?;
-                Ok(self)
-            }
-            "replica" => self.with_replica(value),
-            "pool_size" => {
-                let no_number = || Error::invalid_input("pool_size", "is not a number");
-                self.with_pool_size(value.parse().map_err(|_| no_number())?)
-            }
-            "connect_timeout" => {
-                self.with_connect_timeout(parse_duration("connect_timeout", value)?)
-            }
-            "acquire_timeout" => {
-                self.with_acquire_timeout(parse_duration("acquire_timeout", value)?)
-            }
-            "statement_timeout" => {
-                self.with_statement_timeout(parse_duration("statement_timeout", value)?)
-            }
-            "application_name" => Ok(self.with_application_name(value)),
-            "sslmode" => {
-                self.ssl_mode = ssl_mode(value)?;
-                Ok(self)
-            }
-            "sslrootcert" => {
-                self.ssl_root_cert = Some(value.to_owned());
-                Ok(self)
-            }
-            _ => Err(wrong(
-                "has a parameter that is unknown; known are schema, migrate, replica, pool_size, \
-                 connect_timeout, acquire_timeout, statement_timeout, application_name, sslmode \
-                 and sslrootcert",
-            )),
-        }
+fn override_with<T>(setting: &mut T, parameter: Option<T>) {
+    if let Some(value) = parameter {
+        *setting = value;
     }
 }
 
-fn wrong(reason: &str) -> Error {
-    Error::invalid_input("url", reason)
-}
-
 #[cfg(not(feature = "tls"))]
-fn default_ssl_mode() -> SslMode {
-    SslMode::Disable
-}
+const DEFAULT_SSL_MODE: SslMode = SslMode::Disable;
 
 #[cfg(feature = "tls")]
-fn default_ssl_mode() -> SslMode {
-    SslMode::Prefer
-}
+const DEFAULT_SSL_MODE: SslMode = SslMode::Prefer;
 
 #[cfg(not(feature = "tls"))]
-fn ssl_mode(mode: &str) -> Result<SslMode> {
-    match mode {
+fn ssl_mode(mode: String) -> Result<SslMode> {
+    match mode.as_str() {
         "disable" => Ok(SslMode::Disable),
         _ => {
             Err(Error::invalid_input("sslmode", "other than disable needs the cargo feature `tls`"))
@@ -111,8 +95,8 @@ fn ssl_mode(mode: &str) -> Result<SslMode> {
 }
 
 #[cfg(feature = "tls")]
-fn ssl_mode(mode: &str) -> Result<SslMode> {
-    match mode {
+fn ssl_mode(mode: String) -> Result<SslMode> {
+    match mode.as_str() {
         "disable" => Ok(SslMode::Disable),
         "prefer" => Ok(SslMode::Prefer),
         "require" => Ok(SslMode::Require),
@@ -129,10 +113,16 @@ fn ssl_mode(mode: &str) -> Result<SslMode> {
 mod tests {
     use std::time::Duration;
 
+    use rsvp_core::url::Host;
+
     use super::*;
 
+    fn replicas(config: &PostgresConfig) -> Vec<&Host> {
+        config.replica_hosts().collect()
+    }
+
     #[test]
-    fn a_url_says_everything() {
+    fn a_url_gives_every_setting() {
         let config = PostgresConfig::from_url(
             "postgresql://me%40x:p%3A%2Fw%40@db1,[::1]:5433,db3:6000/my%20db?schema=other&pool_size=3\
              &replica=r1:7000&replica=r2&connect_timeout=500ms&statement_timeout=3s&migrate=true\
@@ -140,10 +130,10 @@ mod tests {
         )
         .unwrap();
         assert_eq!(format!("{:?}", config.hosts), "[db1:5432, ::1:5433, db3:6000]");
-        assert_eq!(format!("{:?}", config.replicas), "[r1:7000, r2:5432]");
+        assert_eq!(format!("{:?}", replicas(&config)), "[r1:7000, r2:5432]");
         assert_eq!((config.user.as_str(), config.database.as_str()), ("me@x", "my db"));
         assert_eq!(config.password.as_ref().unwrap().expose(), "p:/w@");
-        assert_eq!(config.schema.as_str(), "other");
+        assert_eq!(config.schema, "other");
         assert_eq!(config.pool_size, 3);
         assert_eq!(config.connect_timeout, Duration::from_millis(500));
         assert_eq!(config.acquire_timeout, Duration::from_secs(7));
@@ -159,7 +149,16 @@ mod tests {
         let config = PostgresConfig::from_url("postgres://db").unwrap();
         assert_eq!(format!("{:?}", config.hosts), "[db:5432]");
         assert_eq!((config.user.as_str(), config.database.as_str()), ("postgres", "postgres"));
-        assert_eq!(config.schema.as_str(), "rsvp");
+        assert_eq!(config.schema, "rsvp");
+    }
+
+    #[test]
+    fn an_unknown_parameter_is_named_beside_the_supported_ones() {
+        let error = PostgresConfig::from_url("postgres://db?migrate=true&scema=x").unwrap_err();
+        let expected = "invalid url: unknown parameter `scema`; supported: `schema`, `migrate`, \
+                        `replica`, `pool_size`, `connect_timeout`, `acquire_timeout`, \
+                        `statement_timeout`, `application_name`, `sslmode`, `sslrootcert`";
+        assert_eq!(error.to_string(), expected);
     }
 
     #[test]
@@ -167,13 +166,14 @@ mod tests {
         let url = "postgres://%2Frun%2Fpostgresql,%2Ftmp:5433/d?replica=%2Frun%2Freplica";
         let config = PostgresConfig::from_url(url).unwrap();
         assert_eq!(format!("{:?}", config.hosts), "[/run/postgresql:5432, /tmp:5433]");
-        assert_eq!(format!("{:?}", config.replicas), "[/run/replica:5432]");
+        assert_eq!(format!("{:?}", replicas(&config)), "[/run/replica:5432]");
     }
 
     #[test]
-    fn what_is_wrong_is_named_and_nothing_is_repeated() {
+    fn a_wrong_part_is_named_and_nothing_is_repeated() {
         for (url, field) in [
             ("mysql://u:hunter2@h/d", "url"),
+            ("postgres:hunter2", "url"),
             ("postgres://u:hunter2@h:port/d", "url"),
             ("postgres://u:hunter2@h:0/d", "url"),
             ("postgres://u:%FF@hunter2/d", "url"),
@@ -190,6 +190,7 @@ mod tests {
             ("postgres://u:hunter2@h/d?replica=hunter2:x", "replica"),
             ("postgres://u:hunter2@h/d?migrate=hunter2", "migrate"),
             ("postgres://u:hunter2@h/d?sslmode=hunter2", "sslmode"),
+            ("postgres://u:hunter2@h/d?schema=hunter2&schema=x", "schema"),
         ] {
             let error = PostgresConfig::from_url(url).unwrap_err();
             let shown = format!("{error} {error:?}");

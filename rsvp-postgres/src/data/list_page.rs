@@ -3,7 +3,10 @@
 
 use std::marker::PhantomData;
 
-use rsvp_core::{Cursor, EventId, Operation, Page, PageLimit, PageRequest, Result, UserId};
+use rsvp_core::backend::CursorReader;
+use rsvp_core::{
+    Cursor, EventId, MAX_ID_BYTES, Operation, Page, PageLimit, PageRequest, Result, UserId,
+};
 
 use super::listing::{Attendees, EventsOf, Listing, Scan};
 use crate::sql::Statements;
@@ -33,45 +36,36 @@ impl ListPage<EventsOf> {
 
 impl ListPage<Scan> {
     pub(crate) fn of_everything(request: &PageRequest) -> Result<Self> {
-        let keys = match Self::last_key(request)? {
-            None => [String::new(), String::new()],
-            Some(pair) => {
-                let (event, user) = pair.split_once('\0').ok_or_else(Cursor::refused)?;
-                if EventId::new(event).is_err() || UserId::new(user).is_err() {
-                    return Err(Cursor::refused());
-                }
-                [event.to_owned(), user.to_owned()]
-            }
-        };
-        Ok(Self::new(keys, request))
+        let mut last = [String::new(), String::new()];
+        if let Some(mut cursor) = CursorReader::of(Scan::TAG, request)? {
+            last = [id_in(&mut cursor)?, id_in(&mut cursor)?];
+            cursor.end()?;
+        }
+        Ok(Self::new(last, request))
     }
 }
 
 impl<L: Listing> ListPage<L> {
-    fn new(keys: [String; 2], request: &PageRequest) -> Self {
-        Self { keys, limit: request.limit, listing: PhantomData }
-    }
-
     /// A page of the listing of `id`, whose cursors hold one id.
     fn after_one(id: &str, request: &PageRequest) -> Result<Self> {
-        let last = Self::last_key(request)?.unwrap_or_default();
-        // Users and events have the same rules.
-        if !last.is_empty() && UserId::new(&last).is_err() {
-            return Err(Cursor::refused());
+        let mut last = String::new();
+        if let Some(mut cursor) = CursorReader::of(L::TAG, request)? {
+            last = id_in(&mut cursor)?;
+            cursor.end()?;
         }
         Ok(Self::new([id.to_owned(), last], request))
     }
 
-    /// The key that the cursor holds, if there is a cursor.
-    fn last_key(request: &PageRequest) -> Result<Option<String>> {
-        let Some(cursor) = &request.cursor else { return Ok(None) };
-        match cursor.as_bytes().split_first() {
-            Some((tag, key)) if *tag == L::TAG && !key.is_empty() => {
-                String::from_utf8(key.to_vec()).map(Some).map_err(|_| Cursor::refused())
-            }
-            _ => Err(Cursor::refused()),
-        }
+    fn new(keys: [String; 2], request: &PageRequest) -> Self {
+        Self { keys, limit: request.limit, listing: PhantomData }
     }
+}
+
+/// The next id in a cursor. Those of users and events have the same rules.
+fn id_in(cursor: &mut CursorReader<'_>) -> Result<String> {
+    let id = cursor.text(MAX_ID_BYTES)?;
+    UserId::new(id).map_err(|_| Cursor::refused())?;
+    Ok(id.to_owned())
 }
 
 /// Derived, it would ask for a listing that can be cloned.
@@ -101,12 +95,11 @@ impl<L: Listing> Work for ListPage<L> {
     }
 }
 
-/// The page that the rows make, with a cursor of the last one's key if there are more.
+/// The page that the rows make, with a cursor after the last one if there are more.
 pub(crate) fn page<L: Listing>(limit: PageLimit, mut rows: Vec<L::Row>) -> Result<Page<L::Item>> {
     let more = rows.len() > limit.get();
     rows.truncate(limit.get());
-    let cursor = |row| Cursor::new([&[L::TAG], L::key(row).as_bytes()].concat());
-    let next = rows.last().filter(|_| more).map(cursor);
+    let next = rows.last().filter(|_| more).map(L::cursor_after);
     let items = rows.into_iter().map(L::item).collect::<Result<_>>()?;
     Ok(Page { items, next })
 }

@@ -1,6 +1,7 @@
-//! The three listings: their statements, their rows and the keys of their cursors.
+//! The three listings: their statements, their rows and their cursors.
 
-use rsvp_core::{Error, EventId, Operation, Result, Rsvp, UserId};
+use rsvp_core::backend::{CursorWriter, stored_id};
+use rsvp_core::{Cursor, EventId, Operation, Result, Rsvp, UserId};
 use sqlx::FromRow;
 use sqlx::postgres::PgRow;
 
@@ -16,14 +17,14 @@ pub(crate) trait Listing: Send + Sync + 'static {
 
     fn statement(sql: &Statements) -> &Statement;
 
-    /// The key of a row, as cursors hold it.
-    fn key(row: &Self::Row) -> String;
+    /// The cursor of the page that begins after a row.
+    fn cursor_after(row: &Self::Row) -> Cursor;
 
     /// The entry that a row stands for.
     ///
     /// # Errors
     ///
-    /// [`Error::Corrupt`] if an id in it is illegal.
+    /// [`Error::Corrupt`](rsvp_core::Error::Corrupt) if an id in it is illegal.
     fn item(row: Self::Row) -> Result<Self::Item>;
 }
 
@@ -41,12 +42,12 @@ impl Listing for Attendees {
         &sql.attendees
     }
 
-    fn key((user,): &Self::Row) -> String {
-        user.clone()
+    fn cursor_after((user,): &Self::Row) -> Cursor {
+        CursorWriter::new(Self::TAG).text(user).finish()
     }
 
     fn item((user,): Self::Row) -> Result<UserId> {
-        stored(Self::OPERATION, UserId::new(user))
+        stored_id(Self::OPERATION, UserId::new(user))
     }
 }
 
@@ -64,12 +65,12 @@ impl Listing for EventsOf {
         &sql.events_of
     }
 
-    fn key((event,): &Self::Row) -> String {
-        event.clone()
+    fn cursor_after((event,): &Self::Row) -> Cursor {
+        CursorWriter::new(Self::TAG).text(event).finish()
     }
 
     fn item((event,): Self::Row) -> Result<EventId> {
-        stored(Self::OPERATION, EventId::new(event))
+        stored_id(Self::OPERATION, EventId::new(event))
     }
 }
 
@@ -88,18 +89,12 @@ impl Listing for Scan {
         &sql.scan
     }
 
-    fn key((event, user): &Self::Row) -> String {
-        // No id has a control character, so it separates the two.
-        format!("{event}\0{user}")
+    fn cursor_after((event, user): &Self::Row) -> Cursor {
+        CursorWriter::new(Self::TAG).text(event).text(user).finish()
     }
 
     fn item((event, user): Self::Row) -> Result<Rsvp> {
-        let event = stored(Self::OPERATION, EventId::new(event))?;
-        Ok(Rsvp::new(stored(Self::OPERATION, UserId::new(user))?, event))
+        let event = stored_id(Self::OPERATION, EventId::new(event))?;
+        Ok(Rsvp::new(stored_id(Self::OPERATION, UserId::new(user))?, event))
     }
-}
-
-/// An id from a row, which only something other than this library can have made illegal.
-pub(crate) fn stored<T>(operation: Operation, id: Result<T>) -> Result<T> {
-    id.map_err(|error| Error::corrupt(operation, format!("a stored id: {error}")))
 }

@@ -7,9 +7,8 @@ use std::collections::HashSet;
 use std::ops::Range;
 use std::sync::Arc;
 
-use rsvp_core::{
-    Action, Effect, Error, FoldedBatch, Operation, Outcome, Result, SessionToken, Write,
-};
+use rsvp_core::backend::{FoldedBatch, combine};
+use rsvp_core::{Action, Operation, Outcome, Result, SessionToken, Write};
 
 use crate::sql::{Statement, Statements};
 use crate::wire::connection::Connection;
@@ -97,38 +96,26 @@ pub(crate) fn outcomes(batch: &FoldedBatch, changed: &Changed) -> Vec<Outcome> {
     })
 }
 
-/// What the pieces of a batch have come to: all that changed, and a token for all of it.
+/// Combines the results of a batch's pieces: the pairs that any of them changed, and one token for
+/// all of it.
 ///
 /// # Errors
 ///
-/// The first error, or the first that is not worth repeating: repeating the whole would fail there
-/// again. After a piece that was written the effect of the whole is unknown.
-pub(crate) fn together(
-    pieces: Vec<Result<(Changed, SessionToken)>>,
+/// The error of [`combine`]: after a piece that was written the effect of the whole is unknown.
+pub(crate) fn combine_pieces(
+    pieces: impl IntoIterator<Item = Result<(Changed, SessionToken)>>,
 ) -> Result<(Changed, SessionToken)> {
-    let untouched =
-        |piece: &Result<_>| piece.as_ref().is_err_and(|error| error.effect() == Effect::NotApplied);
-    let effect = if pieces.iter().all(untouched) { Effect::NotApplied } else { Effect::Unknown };
-    let (mut together, mut failures) = ((HashSet::new(), SessionToken::new()), Vec::new());
-    for piece in pieces {
-        match piece {
-            Ok((changed, token)) => {
-                together.0.extend(changed);
-                together.1.merge(&token);
-            }
-            Err(error) => failures.push(error),
-        }
-    }
-    // The first of those that are equal.
-    match failures.into_iter().min_by_key(Error::is_retryable) {
-        None => Ok(together),
-        Some(error) => Err(error.with_effect(effect)),
-    }
+    let combined = combine(pieces)?.into_iter().reduce(|(mut changed, mut token), piece| {
+        changed.extend(piece.0);
+        token.merge(&piece.1);
+        (changed, token)
+    });
+    Ok(combined.unwrap_or_default())
 }
 
 #[cfg(test)]
 mod tests {
-    use rsvp_core::{EventId, UserId};
+    use rsvp_core::{Effect, Error, EventId, UserId};
 
     use super::*;
 
@@ -142,7 +129,7 @@ mod tests {
     }
 
     #[test]
-    fn pieces_together_are_the_batch_and_share_no_pair() {
+    fn all_pieces_make_the_batch_and_share_no_pair() {
         for (pairs, connections, expected) in
             [(1, 9, 1), (1023, 9, 1), (1024, 9, 2), (5000, 9, 4), (5000, 3, 3), (5000, 1, 1)]
         {
@@ -160,25 +147,25 @@ mod tests {
     #[test]
     fn after_a_written_piece_the_effect_of_the_whole_is_unknown() {
         for pieces in [vec![written("a"), Err(refused())], vec![Err(refused()), written("a")]] {
-            assert_eq!(together(pieces).unwrap_err().effect(), Effect::Unknown);
+            assert_eq!(combine_pieces(pieces).unwrap_err().effect(), Effect::Unknown);
         }
-        let none = together(vec![Err(refused()), Err(refused())]).unwrap_err();
+        let none = combine_pieces(vec![Err(refused()), Err(refused())]).unwrap_err();
         assert_eq!(none.effect(), Effect::NotApplied);
     }
 
     #[test]
-    fn what_is_not_worth_repeating_decides() {
+    fn an_error_that_is_not_retryable_decides() {
         let denied = std::io::Error::other("permission denied");
         let denied = Error::backend(Operation::Write, Effect::NotApplied, false, denied);
         for pieces in [[Err(refused()), Err(denied.clone())], [Err(denied), Err(refused())]] {
-            assert!(!together(pieces.into()).unwrap_err().is_retryable());
+            assert!(!combine_pieces(pieces).unwrap_err().is_retryable());
         }
     }
 
     #[test]
-    fn what_all_pieces_changed_is_changed_and_the_token_covers_all() {
+    fn changes_of_all_pieces_are_changes_and_the_token_covers_all() {
         let (changed, token) =
-            together(vec![written("a"), written("bob"), written("eve")]).unwrap();
+            combine_pieces(vec![written("a"), written("bob"), written("eve")]).unwrap();
         assert_eq!((changed.len(), token), (3, SessionToken::at(1, 3)));
     }
 }

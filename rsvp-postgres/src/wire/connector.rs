@@ -1,10 +1,11 @@
 //! Opening connections: to the host that accepts writes, or to one replica.
 
 use std::fmt;
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use deadpool::managed::{Manager, Metrics, RecycleError, RecycleResult};
+use rsvp_core::backend::HostRotation;
 use rsvp_core::url::Host;
 use sqlx::postgres::PgConnectOptions;
 use sqlx::{ConnectOptions, Connection as _};
@@ -33,8 +34,7 @@ enum Role {
 
 /// Opens connections to the first suitable host, beginning with the one that was suitable last.
 pub(crate) struct Connector {
-    hosts: Vec<PgConnectOptions>,
-    last: AtomicUsize,
+    hosts: HostRotation<PgConnectOptions>,
     /// The log of the last connection, as tokens hold it.
     log: AtomicU64,
     /// Grows whenever all connections so far are given up. Connections of an earlier generation
@@ -68,9 +68,13 @@ impl Connector {
         statement_timeout: Option<Duration>,
     ) -> Self {
         let hosts = hosts.iter().map(|host| options(config, host, statement_timeout)).collect();
-        let connect_timeout = config.connect_timeout;
-        let (last, log, generation) = Default::default();
-        Self { hosts, last, log, generation, role, connect_timeout }
+        Self {
+            hosts: HostRotation::new(hosts),
+            log: AtomicU64::default(),
+            generation: AtomicU64::default(),
+            role,
+            connect_timeout: config.connect_timeout,
+        }
     }
 
     /// The log that the server of the last connection writes or replays.
@@ -85,31 +89,17 @@ impl Connector {
 
     /// The longest time that [`connect`](Self::connect) takes, with every host silent.
     pub(crate) fn longest_connect(&self) -> Duration {
-        self.connect_timeout.saturating_mul(u32::try_from(self.hosts.len()).unwrap_or(u32::MAX))
+        self.hosts.patience(self.connect_timeout)
     }
 
     /// Opens a connection to the first suitable host.
     pub(crate) async fn connect(&self) -> Result<Connection, ConnectError> {
-        let first = self.last.load(Ordering::Relaxed);
         // Read before connecting, so that a connection which was under way is given up as well.
         let generation = self.generation.load(Ordering::Acquire);
-        let mut failures = Vec::new();
-        for offset in 0..self.hosts.len() {
-            let at = (first + offset) % self.hosts.len();
-            let Some(host) = self.hosts.get(at) else { continue };
-            match timeout(self.connect_timeout, self.connect_to(host)).await {
-                Ok(Ok(connection)) => {
-                    self.last.store(at, Ordering::Relaxed);
-                    self.log.store(connection.log.to_token(), Ordering::Release);
-                    return Ok(Connection { generation, ..connection });
-                }
-                Ok(Err(error)) => failures.push(error),
-                Err(_) => failures.push(ConnectError::TimedOut(self.connect_timeout)),
-            }
-        }
-        // A host that may come back keeps the errors of the others from being final.
-        failures.sort_by_key(ConnectError::is_permanent);
-        Err(failures.into_iter().next().unwrap_or(ConnectError::ReadOnly))
+        let connected = self.hosts.connect(self.connect_timeout, |host| self.connect_to(host));
+        let connection = connected.await.map_err(ConnectError::of_all)?;
+        self.log.store(connection.log.to_token(), Ordering::Release);
+        Ok(Connection { generation, ..connection })
     }
 
     /// Opens a connection to `host` and asks the host for its role and its log.
@@ -128,7 +118,7 @@ impl Connector {
 impl fmt::Debug for Connector {
     /// Without the options, which hold the password.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let hosts = self.hosts.len();
+        let hosts = self.hosts.hosts().len();
         f.debug_struct("Connector").field("role", &self.role).field("hosts", &hosts).finish()
     }
 }

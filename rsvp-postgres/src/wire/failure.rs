@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use deadpool::managed::{PoolError, TimeoutType};
+use rsvp_core::backend::HostFailure;
 use rsvp_core::{Effect, Error, Operation};
 use sqlx::error::DatabaseError;
 use sqlx::postgres::{PgDatabaseError, PgSeverity};
@@ -117,6 +118,16 @@ pub(crate) fn no_connection(operation: Operation, error: PoolError<ConnectError>
 }
 
 impl ConnectError {
+    /// The one error for the failures of all hosts. A host that may come back keeps the errors of
+    /// the others from being final.
+    pub(crate) fn of_all(failures: Vec<HostFailure<Self>>) -> Self {
+        let failures = failures.into_iter().map(|failure| match failure {
+            HostFailure::TimedOut(after) => Self::TimedOut(after),
+            HostFailure::Failed(error) => error,
+        });
+        failures.min_by_key(Self::is_permanent).unwrap_or(Self::ReadOnly)
+    }
+
     /// Wrong credentials stay wrong, a silent host may come back.
     pub(crate) fn is_permanent(&self) -> bool {
         match self {

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use deadpool::Runtime;
 use deadpool::managed::{Object, Pool as ManagedPool, Timeouts};
+use rsvp_core::backend::run_to_end;
 use rsvp_core::{Effect, Error, Operation, Result};
 use tokio::time::timeout;
 
@@ -68,10 +69,7 @@ impl Pool {
             return Err(Error::overloaded(operation));
         }
         let connection = self.acquire(operation).await?;
-        let running = tokio::spawn(self.clone().run_on(connection, work));
-        running
-            .await
-            .unwrap_or_else(|error| Err(Error::backend(operation, Effect::Unknown, false, error)))
+        run_to_end(operation, self.clone().run_on(connection, work)).await
     }
 
     /// A connection within the acquire timeout, and the time that it takes to ping one and to

@@ -51,7 +51,7 @@ impl Replicas {
             let pool = Pool::new(Connector::replica(config, host), config, sql)?;
             Ok(Arc::new(Replica { pool, health: Health::default() }))
         };
-        let replicas = config.replicas.iter().map(replica).collect::<Result<_>>()?;
+        let replicas = config.replica_hosts().map(replica).collect::<Result<_>>()?;
         Ok(Self { replicas, next: AtomicUsize::new(0), lag: Arc::default() })
     }
 

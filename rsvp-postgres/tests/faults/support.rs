@@ -1,6 +1,4 @@
-//! What the tests of faults have in common.
-
-#![allow(dead_code, reason = "each test crate uses its own part")]
+//! Stores, and checks that they are whole again after a fault.
 
 use std::time::Duration;
 
@@ -46,13 +44,13 @@ pub(crate) fn through(port: u16) -> String {
 }
 
 /// Asks again and again until `probe` answers yes.
-pub(crate) async fn eventually(what: &str, mut probe: impl AsyncFnMut() -> bool) {
+pub(crate) async fn eventually(state: &str, mut probe: impl AsyncFnMut() -> bool) {
     let asking = async {
         while !probe().await {
             sleep(Duration::from_millis(5)).await;
         }
     };
-    assert!(timeout(LIMIT, asking).await.is_ok(), "waited {LIMIT:?} for {what}");
+    assert!(timeout(LIMIT, asking).await.is_ok(), "waited {LIMIT:?} for {state}");
 }
 
 /// Runs as many calls at once as the pool has connections, until it has that many and all of

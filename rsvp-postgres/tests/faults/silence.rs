@@ -1,10 +1,5 @@
 //! A server that falls silent is waited for no longer than configured, and capacity comes back.
 
-#![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "a panic is how a test fails")]
-#![allow(clippy::print_stdout, reason = "a seed is printed to be used again")]
-
-mod support;
-
 use std::time::Duration;
 
 use futures_util::FutureExt;
@@ -12,8 +7,9 @@ use futures_util::future::{BoxFuture, join_all};
 use rsvp_core::{Consistency, Effect, Error, Operation, PageLimit, Rsvp, RsvpStore, Write};
 use rsvp_postgres::{PostgresConfig, PostgresStore};
 use rsvp_testkit::servers::{PostgresServer, Proxy};
-use support::{assert_full_capacity, config, event, eventually, open, through, user};
 use tokio::time::Instant;
+
+use crate::support::{assert_full_capacity, config, event, eventually, open, through, user};
 
 const POOL: usize = 3;
 /// Wait for a connection, the statement's own timeout, and a second for the server to say so.
@@ -25,10 +21,9 @@ fn impatient(url: &str) -> PostgresConfig {
     let half_a_second = Duration::from_millis(500);
     config(url)
         .with_pool_size(POOL)
-        .and_then(|config| config.with_acquire_timeout(half_a_second))
-        .and_then(|config| config.with_connect_timeout(half_a_second))
-        .and_then(|config| config.with_statement_timeout(half_a_second))
-        .unwrap()
+        .with_acquire_timeout(half_a_second)
+        .with_connect_timeout(half_a_second)
+        .with_statement_timeout(half_a_second)
 }
 
 /// Every call of the trait.

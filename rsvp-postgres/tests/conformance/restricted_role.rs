@@ -1,7 +1,5 @@
 //! At run time a role needs SELECT, INSERT, UPDATE and DELETE on the tables, and nothing else.
 
-#![allow(clippy::unwrap_used, reason = "a panic is how a test fails")]
-
 use rsvp_core::RsvpStoreExt;
 use rsvp_postgres::{PostgresConfig, PostgresStore, migrate};
 use rsvp_testkit::servers::PostgresServer;

@@ -1,7 +1,4 @@
-//! Counts are exact, whoever writes; and if something else changes the tables, they are mended.
-
-#![allow(clippy::unwrap_used, reason = "a panic is how a test fails")]
-#![allow(clippy::print_stdout, reason = "a seed is printed to be used again")]
+//! Counts are exact under concurrent writers, and repaired after other programs changed the tables.
 
 use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
@@ -18,8 +15,8 @@ async fn fresh(parameters: &str) -> (PostgresStore, String) {
     (PostgresStore::open(config).await.unwrap(), url)
 }
 
-/// Many writers at once, with mixed batches over few pairs: what they are told adds up to what
-/// is counted and to what is there, and the server has seen no deadlock.
+/// Many writers at once, with mixed batches over few pairs: their outcomes add up to the counts
+/// and to the rows, and the server has seen no deadlock.
 async fn assert_exact(events: u32, users: u32, writes_of_each: usize) {
     let (store, url) = fresh("pool_size=32&statement_timeout=60s&acquire_timeout=60s").await;
     let seed = rsvp_testkit::seed();
@@ -104,8 +101,8 @@ async fn an_audit_names_every_event_that_differs() {
     assert!(matches!(corrupt, rsvp_core::Error::Corrupt { .. }), "{corrupt:?}");
 
     assert_eq!(store.repair().await.unwrap().drifts, expected);
-    let mended = store.audit().await.unwrap();
-    assert_eq!((mended.events, mended.drifts), (252, vec![]));
+    let repaired = store.audit().await.unwrap();
+    assert_eq!((repaired.events, repaired.drifts), (252, vec![]));
 }
 
 #[tokio::test(flavor = "multi_thread")]

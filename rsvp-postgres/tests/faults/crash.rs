@@ -1,17 +1,14 @@
 //! A server that is killed and comes back has kept what it acknowledged.
 
-#![allow(clippy::unwrap_used, clippy::print_stdout, reason = "tests fail by panicking and print")]
-
-mod support;
-
 use std::sync::Arc;
 use std::time::Duration;
 
 use rand::Rng;
 use rsvp_testkit::ledger::Writers;
 use rsvp_testkit::servers::PostgresServer;
-use support::{assert_full_capacity, check, config, open, random};
 use tokio::time::{Instant, sleep};
+
+use crate::support::{assert_full_capacity, check, config, open, random};
 
 const CRASHES: usize = 20;
 

@@ -1,6 +1,4 @@
-//! The Postgres store keeps the contract, without exception.
-
-#![allow(clippy::unwrap_used, reason = "a panic is how a test fails")]
+//! The owner of the tables uses the store.
 
 use rsvp_postgres::{PostgresConfig, PostgresStore};
 use rsvp_testkit::Subject;

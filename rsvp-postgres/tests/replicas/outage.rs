@@ -1,29 +1,19 @@
 //! A replica that is lost, silent or behind costs little, and serves again once it can.
 
-#![allow(clippy::unwrap_used, clippy::print_stdout, reason = "tests fail by panicking and print")]
-
-mod support;
-
 use std::time::Duration;
 
 use rsvp_core::{Consistency, PageRequest, RsvpStore, RsvpStoreExt};
 use rsvp_postgres::PostgresStore;
 use rsvp_testkit::servers::ReplicatedPostgres;
-use support::{config, event, eventually, open, user};
 use tokio::time::Instant;
+
+use crate::support::{event, eventually, open, primary_only, user};
 
 const BOUNDED: Consistency = Consistency::Bounded(Duration::from_secs(5));
 
 /// A store that writes to the primary and may read from the standby, which has its tables.
 async fn store(pair: &ReplicatedPostgres) -> PostgresStore {
-    let config = config(&pair.primary().url("postgres"))
-        .with_statement_timeout(Duration::from_secs(1))
-        .and_then(|config| config.with_connect_timeout(Duration::from_secs(2)))
-        .and_then(|config| config.with_replica(&format!("127.0.0.1:{}", pair.standby().port())))
-        .unwrap();
-    let store = open(config).await;
-    pair.wait_caught_up().await;
-    store
+    open(pair, primary_only(pair, 1).with_connect_timeout(Duration::from_secs(2))).await
 }
 
 /// Whether the replica answers: only then may a count have an age.

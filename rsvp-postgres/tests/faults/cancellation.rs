@@ -1,8 +1,5 @@
 //! Dropping a call at any moment leaks nothing and confuses nobody.
 
-#![allow(clippy::unwrap_used, reason = "a panic is how a test fails")]
-#![allow(clippy::print_stdout, reason = "a seed is printed to be used again")]
-
 use std::time::Duration;
 
 use futures_util::future::join_all;

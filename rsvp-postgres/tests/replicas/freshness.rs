@@ -1,30 +1,21 @@
 //! Reads from replicas are as fresh as asked.
 
-#![allow(clippy::unwrap_used, reason = "a panic is how a test fails")]
-
 use std::time::Duration;
 
 use rsvp_core::{Consistency, EventId, RsvpStore, RsvpStoreExt, UserId, Write};
-use rsvp_postgres::{PostgresConfig, PostgresStore};
+use rsvp_postgres::PostgresStore;
 use rsvp_testkit::Subject;
 use rsvp_testkit::servers::ReplicatedPostgres;
 use tokio::task::JoinSet;
 use tokio::time::Instant;
 
-const EVENTUAL: Consistency = Consistency::Eventual;
+use crate::support::{open, primary_only};
 
-fn primary_only(pair: &ReplicatedPostgres) -> PostgresConfig {
-    let url = format!("{}?migrate=true&statement_timeout=2s", pair.primary().url("postgres"));
-    PostgresConfig::from_url(&url).unwrap()
-}
+const EVENTUAL: Consistency = Consistency::Eventual;
 
 /// A store that writes to the primary and may read from the standby.
 async fn store(pair: &ReplicatedPostgres) -> PostgresStore {
-    let replica = format!("127.0.0.1:{}", pair.standby().port());
-    let config = primary_only(pair).with_replica(&replica).unwrap();
-    let store = PostgresStore::open(config).await.unwrap();
-    pair.wait_caught_up().await;
-    store
+    open(pair, primary_only(pair, 2)).await
 }
 
 /// How many index entries the standby has looked up in the tables, as far as it has told.
@@ -221,7 +212,7 @@ async fn a_replica_that_is_down_is_skipped() {
 async fn a_token_of_a_store_without_replicas_is_served_by_the_primary() {
     let pair = ReplicatedPostgres::start().await;
     let reader = store(&pair).await;
-    let writer = PostgresStore::open(primary_only(&pair)).await.unwrap();
+    let writer = PostgresStore::open(primary_only(&pair, 2)).await.unwrap();
     pair.pause_replay().await;
     for n in 0..20_u32 {
         let (user, event) = (UserId::from(n), EventId::from(n));

@@ -7,8 +7,8 @@ use std::time::Duration;
 use futures_util::future::join_all;
 use rsvp_core::backend::FoldedBatch;
 use rsvp_core::{
-    BatchReceipt, Consistency, Count, EventId, Operation, Page, PageLimit, PageRequest,
-    RemovalStep, Result, Rsvp, RsvpStore, SessionToken, UserId, Write, async_trait,
+    BatchReceipt, Consistency, Count, EventId, Page, PageLimit, PageRequest, RemovalStep, Result,
+    Rsvp, RsvpStore, SessionToken, UserId, Write, async_trait,
 };
 
 use crate::admin::audit::{self, AuditReport};
@@ -79,7 +79,7 @@ impl PostgresStore {
         let schema = config.schema_name()?;
         let sql = Arc::new(Statements::new(&schema));
         let primary = Pool::new(Connector::primary(&config), &config, &sql)?;
-        let version = primary.run(CurrentVersion { operation: Operation::Open }).await?;
+        let version = primary.run(CurrentVersion).await?;
         check_version(&schema, version)?;
         let replicas = Replicas::new(&config, &sql)?;
         Ok(Self { inner: Arc::new(Inner { config, primary, replicas }) })

@@ -113,16 +113,13 @@ impl Work for Migrate {
 
 /// Reads the version of the tables, 0 if there are none.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct CurrentVersion {
-    /// The operation of the call on whose behalf it reads.
-    pub(crate) operation: Operation,
-}
+pub(crate) struct CurrentVersion;
 
 impl Work for CurrentVersion {
     type Answer = i32;
 
     fn operation(&self) -> Operation {
-        self.operation
+        Operation::Open
     }
 
     async fn run(&self, connection: &mut Connection, sql: &Statements) -> sqlx::Result<i32> {

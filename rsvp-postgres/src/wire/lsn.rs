@@ -18,12 +18,12 @@ impl LogId {
         Self(system ^ timeline.wrapping_mul(0x9e37_79b9_7f4a_7c15))
     }
 
-    /// As session tokens hold it.
+    /// The log of an id in a session token.
     pub(crate) fn from_token(id: u64) -> Self {
         Self(id)
     }
 
-    /// As session tokens hold it.
+    /// The id for a session token.
     pub(crate) fn to_token(self) -> u64 {
         self.0
     }

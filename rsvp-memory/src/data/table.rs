@@ -11,12 +11,12 @@ use rsvp_core::{
     UserId, Write,
 };
 
-use crate::cursor::{ListCursor, ScanCursor};
-use crate::set::PagedSet;
+use super::cursor::{ListCursor, ScanCursor};
+use super::set::PagedSet;
 
-/// Who is coming to what, in memory and without async: for hosts that want the bare speed.
+/// The RSVPs of one process, in memory and without async, for hosts that want the bare speed.
 ///
-/// Every call returns at once; none waits for anything but a short lock. Membership, both writes
+/// Every call returns at once and waits for nothing but a short lock. Membership, both writes
 /// and counts take constant time on average. A pair that is cancelled, and an event or a user
 /// without RSVPs, leaves no entry behind; the hash tables themselves keep the size of their busiest time.
 ///
@@ -96,12 +96,12 @@ impl RsvpTable {
         self.attendees.get(event).is_some_and(|attendees| attendees.contains(user))
     }
 
-    /// How many are coming to `event`.
+    /// The number of RSVPs of `event`.
     pub fn rsvp_count(&self, event: &EventId) -> u64 {
         self.attendees.get(event).map_or(0, |attendees| attendees.len() as u64)
     }
 
-    /// A page of those who are coming to `event`. Cancels between two pages can make an entry
+    /// A page of the attendees of `event`. Cancels between two pages can make an entry
     /// appear a second time.
     ///
     /// # Errors
@@ -117,7 +117,7 @@ impl RsvpTable {
         page(&self.attendees, event, ListCursor::ATTENDEES, cursor, limit)
     }
 
-    /// A page of what `user` is coming to, as [`attendees`](Self::attendees).
+    /// A page of the events of `user`, as [`attendees`](Self::attendees).
     ///
     /// # Errors
     ///
@@ -131,7 +131,7 @@ impl RsvpTable {
         page(&self.events_of, user, ListCursor::EVENTS_OF, cursor, limit)
     }
 
-    /// A page of everything, as [`attendees`](Self::attendees).
+    /// A page of all RSVPs, as [`attendees`](Self::attendees).
     ///
     /// # Errors
     ///
@@ -153,12 +153,12 @@ impl RsvpTable {
         Ok(Page { items, next })
     }
 
-    /// Removes every RSVP of `event`, and returns how many.
+    /// Removes every RSVP of `event`, and returns their number.
     pub fn remove_event(&self, event: &EventId) -> u64 {
         all_steps(|| self.remove_event_step(event, PageLimit::MAX))
     }
 
-    /// Removes every RSVP of `user`, and returns how many.
+    /// Removes every RSVP of `user`, and returns their number.
     pub fn remove_user(&self, user: &UserId) -> u64 {
         all_steps(|| self.remove_user_step(user, PageLimit::MAX))
     }
@@ -206,7 +206,7 @@ impl RsvpTable {
 }
 
 impl fmt::Debug for RsvpTable {
-    /// Says how many events there are, and never which.
+    /// Shows the number of events and no ids.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("RsvpTable")
             .field("events", &self.all_events().len())
@@ -350,7 +350,7 @@ mod tests {
     }
 
     #[test]
-    fn questions_leave_nothing_behind() {
+    fn reads_leave_nothing_behind() {
         let table = RsvpTable::new();
         let (user, event) = (UserId::from(1), EventId::from(2));
         assert!(!table.has_rsvped(&user, &event));

@@ -1,4 +1,4 @@
-//! What the cursors of the listings hold: a tag that tells them apart, and positions.
+//! The cursors of the listings: a tag for each kind of listing, and positions.
 
 use rsvp_core::{Cursor, EventId, Result};
 

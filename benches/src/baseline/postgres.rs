@@ -1,17 +1,17 @@
-//! What a careful developer would write without this library.
+//! The Postgres statements that a careful developer would write without this library.
 
 use rsvp_core::{EventId, Rsvp};
 use sqlx::postgres::{PgConnectOptions, PgPool, PgPoolOptions};
 use sqlx::{AssertSqlSafe, ConnectOptions, raw_sql};
 
-/// A plain table, a counter row for each event, and one prepared statement for each RSVP through
-/// a pool.
+/// The baseline on Postgres: a plain table, a counter row for each event, and one prepared
+/// statement for each RSVP through a pool.
 ///
 /// It has no user index, no partitions, no cancel and no timeouts, and its counter rows exist
 /// beforehand. Its pool does not ask a connection whether it lives before using it. All of that is
 /// in its favour.
 #[derive(Clone, Debug)]
-pub struct ByHand {
+pub struct PostgresBaseline {
     pool: PgPool,
 }
 
@@ -39,16 +39,16 @@ const HAS_RSVPED: &str = "SELECT EXISTS (SELECT FROM rsvps WHERE event_id = $1 A
 
 const COUNT: &str = "SELECT count FROM counters WHERE event_id = $1";
 
-impl ByHand {
+impl PostgresBaseline {
     /// Creates the tables in the database at `url`, and connects `clients` times.
     pub async fn create(url: &str, clients: u32) -> Self {
-        let by_hand = Self::connect(url, clients, false).await;
-        raw_sql(SCHEMA).execute(&by_hand.pool).await.expect("the tables are new");
-        by_hand
+        let baseline = Self::connect(url, clients, false).await;
+        raw_sql(SCHEMA).execute(&baseline.pool).await.expect("the tables are new");
+        baseline
     }
 
-    /// Connects `clients` times to tables that are there. `tested` is what sqlx does unless told
-    /// otherwise: a connection is asked whether it lives before it is used.
+    /// Connects `clients` times to tables that are there. With `tested`, sqlx's default, a
+    /// connection is pinged before each use.
     pub async fn connect(url: &str, clients: u32, tested: bool) -> Self {
         let options: PgConnectOptions = url.parse().expect("a URL");
         let pool = PgPoolOptions::new()
@@ -85,18 +85,18 @@ impl ByHand {
     /// Adds a pair; whether it was new.
     pub async fn rsvp(&self, Rsvp { user, event }: &Rsvp) -> bool {
         let query = sqlx::query_scalar(RSVP).bind(event.as_str()).bind(user.as_str());
-        query.fetch_one(&self.pool).await.expect("an RSVP by hand")
+        query.fetch_one(&self.pool).await.expect("an RSVP of the baseline")
     }
 
     /// Whether the pair exists.
     pub async fn has_rsvped(&self, Rsvp { user, event }: &Rsvp) -> bool {
         let query = sqlx::query_scalar(HAS_RSVPED).bind(event.as_str()).bind(user.as_str());
-        query.fetch_one(&self.pool).await.expect("a read by hand")
+        query.fetch_one(&self.pool).await.expect("a read of the baseline")
     }
 
     /// How many RSVPs the event has.
     pub async fn count(&self, event: &EventId) -> i64 {
         let query = sqlx::query_scalar(COUNT).bind(event.as_str());
-        query.fetch_one(&self.pool).await.expect("a count by hand")
+        query.fetch_one(&self.pool).await.expect("a count of the baseline")
     }
 }

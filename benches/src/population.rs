@@ -1,4 +1,4 @@
-//! Users who come and go: writes that leave as much behind as they found.
+//! A fixed population of users, whose writes leave as many RSVPs behind as they found.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -9,13 +9,13 @@ use crate::Pairs;
 /// A stream of writes by a fixed number of users: each RSVPs once, to one of a number of events,
 /// and when all have, each cancels that, and so on.
 #[derive(Debug)]
-pub struct Town {
+pub struct Population {
     events: u64,
     users: u64,
     taken: AtomicU64,
 }
 
-impl Town {
+impl Population {
     /// `users` is not a multiple of the prime 7,919.
     pub fn of(users: u64, events: u64) -> Self {
         Self { events, users, taken: AtomicU64::new(0) }

@@ -1,4 +1,4 @@
-//! A durable Postgres server with both ways on it.
+//! A durable Postgres server with the store and the baseline on it.
 
 use std::sync::Arc;
 
@@ -6,7 +6,7 @@ use rsvp_core::{Rsvp, RsvpStore};
 use rsvp_postgres::{PostgresConfig, PostgresStore};
 use rsvp_testkit::servers::PostgresServer;
 
-use crate::{ByHand, Crowd, Pairs};
+use crate::{Load, Pairs, PostgresBaseline};
 
 /// The settings that decide what a commit costs, printed with every run.
 const SETTINGS: [&str; 8] = [
@@ -25,17 +25,17 @@ const SETTINGS: [&str; 8] = [
 pub struct Database {
     server: PostgresServer,
     url: String,
-    /// The store, with as many connections as the by-hand way has.
+    /// The store, with as many connections as the baseline has.
     pub store: Arc<PostgresStore>,
-    /// The other way.
-    pub by_hand: ByHand,
+    /// The baseline.
+    pub baseline: PostgresBaseline,
 }
 
 impl Database {
-    /// The clients of the by-hand way, and the connections of either.
+    /// The clients of the baseline, and the connections of either.
     pub const CLIENTS: usize = 32;
 
-    /// Starts the server, creates the tables of both ways, and prints the settings.
+    /// Starts the server, creates the tables of both, and prints the settings.
     pub async fn start() -> Self {
         let server = PostgresServer::builder()
             .setting("shared_buffers", "512MB")
@@ -48,17 +48,17 @@ impl Database {
             .and_then(|config| config.with_pool_size(Self::CLIENTS))
             .expect("a legal configuration");
         let store = Arc::new(PostgresStore::open(config).await.expect("the store opens"));
-        let by_hand = ByHand::create(&url, Self::CLIENTS as u32).await;
-        let database = Self { server, url, store, by_hand };
+        let baseline = PostgresBaseline::create(&url, Self::CLIENTS as u32).await;
+        let database = Self { server, url, store, baseline };
         for setting in SETTINGS {
             println!("{setting} = {}", database.execute(&format!("SHOW {setting}")).await);
         }
         database
     }
 
-    /// The by-hand way with a pool as sqlx makes it: see [`ByHand::connect`].
-    pub async fn by_hand_tested(&self) -> ByHand {
-        ByHand::connect(&self.url, Self::CLIENTS as u32, true).await
+    /// The baseline with a pool as sqlx makes it: see [`PostgresBaseline::connect`].
+    pub async fn tested_baseline(&self) -> PostgresBaseline {
+        PostgresBaseline::connect(&self.url, Self::CLIENTS as u32, true).await
     }
 
     /// Runs SQL, which may take a minute, and returns its rows as lines of columns parted by `|`.
@@ -66,10 +66,10 @@ impl Database {
         self.server.execute_in(&self.url, sql).await
     }
 
-    /// Empties both ways' tables, and writes out what was dirty.
+    /// Empties the tables of both, and writes out dirty pages.
     pub async fn start_over(&self, events: u64) {
         self.execute("TRUNCATE rsvp.rsvps, rsvp.counts").await;
-        self.by_hand.start_over(events).await;
+        self.baseline.start_over(events).await;
         self.execute("CHECKPOINT").await;
     }
 
@@ -79,7 +79,7 @@ impl Database {
         const BATCH: u64 = 2_048;
         let (store, pairs) = (self.store.clone(), pairs.clone());
         let calls = total.div_ceil(BATCH * 4);
-        Crowd(4)
+        Load(4)
             .times(calls, move || {
                 let (store, writes) = (store.clone(), pairs.take(BATCH as usize));
                 async move {
@@ -90,19 +90,23 @@ impl Database {
         self.execute("VACUUM ANALYZE rsvp.rsvps; VACUUM ANALYZE rsvp.counts").await;
     }
 
-    /// Fails unless the tables of each way hold the pairs that it was given, and its counts say
+    /// Fails unless the tables of each hold the pairs that it was given, and its counts say
     /// the same.
-    pub async fn verify(&self, store: u64, by_hand: u64) {
+    pub async fn verify(&self, store: u64, baseline: u64) {
         let sql = "SELECT (SELECT count(*) FROM rsvp.rsvps), \
                           (SELECT coalesce(sum(count), 0) FROM rsvp.counts), \
                           (SELECT count(*) FROM rsvps), \
                           (SELECT coalesce(sum(count), 0) FROM counters)";
-        let expected = format!("{store}|{store}|{by_hand}|{by_hand}");
-        assert_eq!(self.execute(sql).await, expected, "rows and counts of the two ways");
+        let expected = format!("{store}|{store}|{baseline}|{baseline}");
+        assert_eq!(
+            self.execute(sql).await,
+            expected,
+            "rows and counts of the store and of the baseline"
+        );
     }
 }
 
-impl ByHand {
+impl PostgresBaseline {
     /// Adds the next of `pairs`, which must be new.
     pub async fn take_one(&self, pairs: &Pairs) {
         for write in pairs.take(1) {

@@ -1,4 +1,4 @@
-//! Callers that work at the same time.
+//! The load: callers that work at the same time.
 
 use std::future::Future;
 use std::time::Duration;
@@ -8,9 +8,9 @@ use tokio::time::Instant;
 
 /// A number of concurrent callers, each of which makes one call after another.
 #[derive(Clone, Copy, Debug)]
-pub struct Crowd(pub usize);
+pub struct Load(pub usize);
 
-/// What a crowd has done.
+/// The calls that a load has made.
 #[derive(Clone, Copy, Debug)]
 pub struct Tally {
     /// Finished calls.
@@ -26,7 +26,7 @@ impl Tally {
     }
 }
 
-impl Crowd {
+impl Load {
     /// Every caller makes `times` calls; how long until all are done.
     pub async fn times<F>(
         self,

@@ -17,13 +17,12 @@
 //! This is the whole of a backend, and the line that tests it:
 //!
 //! ```
-#![doc = include_str!("../tests/sorted_store/mod.rs")]
+#![doc = include_str!("../tests/suite/sorted_store.rs")]
 //!
 //! rsvp_testkit::conformance!(SortedStore::default());
 //! ```
 
-mod cases;
-mod fault;
+mod fault_store;
 mod ids;
 pub mod ledger;
 mod model;
@@ -31,10 +30,8 @@ mod model;
 pub mod servers;
 pub mod staleness;
 mod suite;
-mod trial;
 
-pub use self::fault::{FaultStore, Faults};
+pub use self::fault_store::{FaultStore, Faults};
 pub use self::ids::{HOSTILE_IDS, hostile_ids};
 pub use self::model::Model;
-pub use self::suite::{CASES, Case, SEED_VARIABLE, run, seed};
-pub use self::trial::{Subject, Trial};
+pub use self::suite::{CASES, Case, SEED_VARIABLE, Subject, Trial, run, seed};

@@ -13,7 +13,7 @@ use tokio::sync::watch;
 use tokio::task::{JoinSet, yield_now};
 use tokio::time::{Instant, sleep, timeout};
 
-use super::Ledger;
+use super::record::Ledger;
 
 const EVENTS: u64 = 5;
 const USERS_OF_A_WRITER: usize = 12;

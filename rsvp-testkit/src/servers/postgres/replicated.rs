@@ -4,10 +4,10 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
-use super::PostgresServer;
-use super::configuration::Options;
+use super::config::Options;
 use super::node::{Node, STANDBY_NAME};
-use crate::servers::blocking::{blocking, wait_until};
+use super::server::PostgresServer;
+use crate::servers::wait::{blocking, wait_until};
 
 const REPLAY_LIMIT: Duration = Duration::from_secs(30);
 

@@ -4,10 +4,10 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
-use super::RedisServer;
-use super::configuration::Options;
+use super::config::Options;
 use super::node::Node;
-use crate::servers::blocking::{blocking, wait_until};
+use super::server::RedisServer;
+use crate::servers::wait::{blocking, wait_until};
 
 const SYNC_LIMIT: Duration = Duration::from_secs(60);
 

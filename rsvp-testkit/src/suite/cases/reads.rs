@@ -11,7 +11,8 @@ use rsvp_core::{
 use tokio::time::Instant;
 
 use crate::ids::{event, user};
-use crate::{Model, Trial};
+use crate::model::Model;
+use crate::suite::subject::Trial;
 
 /// Reads one pair in every way at `consistency`, and says how often it was seen.
 async fn assert_everywhere(

@@ -10,7 +10,8 @@ use rsvp_core::{
 };
 
 use crate::ids::{event, user};
-use crate::{Model, Trial};
+use crate::model::Model;
+use crate::suite::subject::Trial;
 
 /// Few ids, so that operations meet; some that order differently as bytes and as text.
 const USERS: [&str; 5] = ["ann", "Ann", "é{1}", "z", "0"];

@@ -1,15 +1,14 @@
 //! The Redis servers that tests start.
 
-mod support;
-
 use std::env;
 use std::time::Duration;
 
 use rsvp_testkit::servers::{Persistence, RedisCluster, RedisServer, ReplicatedRedis};
-use support::{LIMIT, VICTIM, assert_gone, await_the_end, kill_the_owner, processes_in};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::time::timeout;
+
+use crate::victim::{LIMIT, VICTIM, assert_gone, await_the_end, kill_the_owner, processes_in};
 
 #[tokio::test]
 async fn acknowledged_writes_outlive_a_kill_with_always_and_none_without_persistence() {
@@ -61,7 +60,8 @@ async fn a_dropped_server_leaves_no_process() {
 
 #[tokio::test]
 async fn a_killed_test_process_leaves_no_server() {
-    let folder = tokio::task::spawn_blocking(|| kill_the_owner("victim_with_a_shared_server"));
+    let folder =
+        tokio::task::spawn_blocking(|| kill_the_owner("redis::victim_with_a_shared_server"));
     assert_gone(folder.await.unwrap().parent().unwrap()).await;
 }
 

@@ -1,4 +1,4 @@
-//! The folder of everything one test process starts, and the guardian that removes it.
+//! The folder of all servers that one test process starts, and the watchdog that removes it.
 
 use std::fs::{Permissions, canonicalize};
 use std::os::unix::fs::PermissionsExt;
@@ -9,28 +9,28 @@ use std::sync::OnceLock;
 
 use tempfile::TempDir;
 
-const GUARDIAN: &str = include_str!("guardian.sh");
+const WATCHDOG: &str = include_str!("watchdog.sh");
 
-/// What has to outlive every server of this process.
+/// The folder and the watchdog, which have to outlive every server of this process.
 ///
-/// Destructors do not run when a process is killed, and those of statics never do. The guardian is
+/// Destructors do not run when a process is killed, and those of statics never do. The watchdog is
 /// a shell that notices the end of this process by the end of its standard input. `PR_SET_PDEATHSIG`
 /// would not do: it fires when the spawning *thread* ends, misses the children of the server, cannot
 /// wake a paused one, and removes no files.
 #[derive(Debug)]
-struct Home {
+struct ProcessDir {
     path: PathBuf,
     /// Holds the pipe open.
-    _guardian: Child,
+    _watchdog: Child,
 }
 
 /// The folder below which every server of this process works.
-pub(super) fn home() -> &'static Path {
-    static HOME: OnceLock<Home> = OnceLock::new();
-    &HOME.get_or_init(open_home).path
+pub(super) fn process_dir() -> &'static Path {
+    static DIR: OnceLock<ProcessDir> = OnceLock::new();
+    &DIR.get_or_init(create_process_dir).path
 }
 
-fn open_home() -> Home {
+fn create_process_dir() -> ProcessDir {
     let folder = tempfile::Builder::new()
         .prefix("rsvp-servers-")
         // Servers may run as another user, who has to get through to a folder of its own.
@@ -39,8 +39,8 @@ fn open_home() -> Home {
         .expect("a temporary folder for servers");
     // Compared with what /proc says about working folders, where links are resolved.
     let path = canonicalize(folder.path()).expect("the temporary folder's real path");
-    let guardian = Command::new("sh")
-        .args(["-c", GUARDIAN, "guardian"])
+    let watchdog = Command::new("sh")
+        .args(["-c", WATCHDOG, "watchdog"])
         .arg(&path)
         .stdin(Stdio::piped())
         .stdout(Stdio::null())
@@ -50,7 +50,7 @@ fn open_home() -> Home {
         .spawn()
         .expect("a shell that watches over the servers");
     let _ = folder.keep();
-    Home { path, _guardian: guardian }
+    ProcessDir { path, _watchdog: watchdog }
 }
 
 /// A new folder for one server, removed when dropped.
@@ -58,6 +58,6 @@ pub(super) fn new_folder(kind: &str) -> TempDir {
     tempfile::Builder::new()
         .prefix(&format!("{kind}-"))
         .permissions(Permissions::from_mode(0o711))
-        .tempdir_in(home())
+        .tempdir_in(process_dir())
         .expect("a folder for a server")
 }

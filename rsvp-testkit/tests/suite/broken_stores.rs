@@ -15,8 +15,7 @@ use rsvp_core::{
 
 use rsvp_testkit::Subject;
 
-mod sorted_store;
-use sorted_store::SortedStore;
+use crate::sorted_store::SortedStore;
 
 /// One way to be broken.
 #[derive(Clone, Copy, Debug, PartialEq)]

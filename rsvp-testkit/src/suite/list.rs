@@ -1,19 +1,8 @@
-//! The list of cases, and how one is run.
-
-use std::future::Future;
-use std::sync::mpsc::{self, RecvTimeoutError};
-use std::thread;
-use std::time::Duration;
+//! The list of cases, and the macro that writes a test for each.
 
 use futures_util::future::LocalBoxFuture;
 
-use crate::{Subject, Trial};
-
-/// A case may take this long. A store that hangs fails instead of hanging its tests.
-const DEADLINE: Duration = Duration::from_secs(120);
-
-/// The environment variable that fixes the seed of the randomised cases.
-pub const SEED_VARIABLE: &str = "RSVP_TESTKIT_SEED";
+use super::subject::Trial;
 
 /// One sentence of the contract, as a test.
 #[derive(Clone, Copy, Debug)]
@@ -26,68 +15,6 @@ pub struct Case {
 
 /// Every case of the suite, in the order of the contract.
 pub const CASES: &[Case] = crate::__every_case!(__case_list);
-
-/// Runs one case of the suite against a fresh store, on a runtime of its own.
-///
-/// The [`conformance!`](crate::conformance) macro writes one test per case that calls this.
-///
-/// # Panics
-///
-/// If the store breaks the sentence, takes longer than two minutes, or no such case exists.
-pub fn run<F: Future<Output = Subject>>(
-    name: &'static str,
-    make: impl FnOnce() -> F + Send + 'static,
-    regressions: &'static str,
-    exceptions: &[(&str, &str)],
-) {
-    for (excepted, _) in exceptions {
-        let known = CASES.iter().any(|case| case.name == *excepted);
-        assert!(known, "the exception {excepted:?} is for a case that does not exist");
-    }
-    if let Some((_, reason)) = exceptions.iter().find(|(excepted, _)| *excepted == name) {
-        assert!(!reason.trim().is_empty(), "an exception needs a reason");
-        println!("not required of this store: {reason}");
-        return;
-    }
-    let case = CASES.iter().find(|case| case.name == name).expect("a case of the suite");
-    let seed = seed();
-    println!("{SEED_VARIABLE}={seed}");
-    // On a thread of its own: a store that blocks its thread must fail in time as well.
-    let (over, is_over) = mpsc::channel();
-    let running = thread::Builder::new().name(name.to_owned()).spawn(move || {
-        let runtime = tokio::runtime::Builder::new_multi_thread()
-            .worker_threads(4)
-            .enable_all()
-            .build()
-            .expect("a runtime");
-        runtime.block_on(async {
-            let trial = Trial::new(make().await, seed, regressions);
-            (case.run)(&trial).await;
-        });
-        let _ = over.send(());
-    });
-    match is_over.recv_timeout(DEADLINE) {
-        Ok(()) => {}
-        Err(RecvTimeoutError::Timeout) => panic!("{name} was not over after {DEADLINE:?}"),
-        Err(RecvTimeoutError::Disconnected) => {
-            if let Err(panic) = running.expect("a thread").join() {
-                std::panic::resume_unwind(panic);
-            }
-        }
-    }
-}
-
-/// The seed of this run: fixed by [`SEED_VARIABLE`], random otherwise.
-///
-/// # Panics
-///
-/// If the variable is set to something that is not a number.
-pub fn seed() -> u64 {
-    match std::env::var(SEED_VARIABLE) {
-        Ok(seed) => seed.parse().expect("the seed is a number"),
-        Err(_) => rand::random(),
-    }
-}
 
 /// Writes one test per case of the contract, for any store.
 ///
@@ -146,7 +73,7 @@ macro_rules! __case_list {
     ($($file:ident::$case:ident)*) => {
         &[$(Case {
             name: stringify!($case),
-            run: |trial| Box::pin($crate::cases::$file::$case(trial)),
+            run: |trial| Box::pin($crate::suite::cases::$file::$case(trial)),
         }),*]
     };
 }
@@ -211,9 +138,9 @@ macro_rules! __every_case {
             removal::a_session_sees_its_removal
             removal::what_was_removed_can_come_back
 
-            faults::a_dropped_write_may_be_repeated
-            faults::dropped_calls_leave_the_store_working
-            faults::answers_reach_their_own_caller
+            cancellation::a_dropped_write_may_be_repeated
+            cancellation::dropped_calls_leave_the_store_working
+            cancellation::answers_reach_their_own_caller
 
             races::concurrent_callers_each_get_their_own_outcome
             races::one_of_many_concurrent_rsvps_is_applied
@@ -222,7 +149,7 @@ macro_rules! __every_case {
             races::batches_in_opposite_order_both_finish
             races::removals_among_writers_add_up
 
-            model::random_operations_match_the_model
+            random::random_operations_match_the_model
         }
     };
 }

@@ -3,7 +3,8 @@
 use rsvp_core::{Error, EventId, RsvpStore, UserId, Write};
 
 use crate::ids::{event, hostile_ids, user};
-use crate::{Model, Trial};
+use crate::model::Model;
+use crate::suite::subject::Trial;
 
 pub(crate) async fn ids_outside_the_limits_are_refused(_: &Trial) {
     let long = "x".repeat(256);

@@ -1,4 +1,4 @@
-//! What the tests of the servers have in common.
+//! A test process that another test starts in order to kill it.
 
 use std::env;
 use std::fs;

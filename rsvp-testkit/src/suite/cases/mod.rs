@@ -1,11 +1,11 @@
-//! The sentences of the contract, a file a chapter.
+//! The sentences of the contract, one file for each chapter.
 
 pub(crate) mod batches;
-pub(crate) mod faults;
+pub(crate) mod cancellation;
 pub(crate) mod ids;
 pub(crate) mod lists;
-pub(crate) mod model;
 pub(crate) mod races;
+pub(crate) mod random;
 pub(crate) mod reads;
 pub(crate) mod removal;
 pub(crate) mod writes;

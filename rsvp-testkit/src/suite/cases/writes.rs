@@ -3,7 +3,8 @@
 use rsvp_core::{Consistency, Outcome, RsvpStore, RsvpStoreExt, Write};
 
 use crate::ids::{event, user};
-use crate::{Model, Trial};
+use crate::model::Model;
+use crate::suite::subject::Trial;
 
 /// How many are coming to the fair, exactly.
 async fn strong_count(trial: &Trial) -> u64 {

@@ -1,16 +1,15 @@
 //! The Postgres servers that tests start.
 
-mod support;
-
 use std::env;
 use std::path::PathBuf;
 use std::time::Duration;
 
 use rsvp_testkit::servers::{PostgresServer, ReplicatedPostgres, Replication};
-use support::{LIMIT, VICTIM, assert_gone, await_the_end, kill_the_owner, processes_in};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::time::timeout;
+
+use crate::victim::{LIMIT, VICTIM, assert_gone, await_the_end, kill_the_owner, processes_in};
 
 /// Asks whether TLS is on, the shortest question that a Postgres server answers.
 async fn ask(port: u16) -> std::io::Result<u8> {
@@ -89,8 +88,10 @@ async fn a_server_whose_owner_panics_leaves_no_process() {
 
 #[tokio::test]
 async fn a_killed_test_process_leaves_no_server() {
-    for victim in ["victim_with_a_shared_server", "victim_with_a_paused_and_a_busy_server"] {
-        let folder = tokio::task::spawn_blocking(move || kill_the_owner(victim)).await.unwrap();
+    for victim in ["victim_with_a_shared_server", "victim_with_a_paused_and_a_busy_server"]
+        .map(|name| format!("postgres::{name}"))
+    {
+        let folder = tokio::task::spawn_blocking(move || kill_the_owner(&victim)).await.unwrap();
         // The folder of the whole process.
         assert_gone(folder.parent().unwrap()).await;
     }

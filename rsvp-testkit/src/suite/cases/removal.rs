@@ -5,7 +5,8 @@ use rsvp_core::{
 };
 
 use crate::ids::{event, user};
-use crate::{Model, Trial};
+use crate::model::Model;
+use crate::suite::subject::Trial;
 
 /// Users 0 to 29 at events 0 to 2.
 async fn filled(trial: &Trial) -> Model {

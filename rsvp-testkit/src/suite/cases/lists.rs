@@ -11,7 +11,8 @@ use rsvp_core::{
 };
 
 use crate::ids::{event, user};
-use crate::{Model, Trial};
+use crate::model::Model;
+use crate::suite::subject::Trial;
 
 fn limit(limit: usize) -> PageRequest {
     PageRequest { limit: PageLimit::new(limit).unwrap(), ..PageRequest::default() }

@@ -9,7 +9,8 @@ use tokio::sync::Barrier;
 use tokio::task::JoinSet;
 
 use crate::ids::{event, user};
-use crate::{Model, Trial};
+use crate::model::Model;
+use crate::suite::subject::Trial;
 
 /// Runs `task` `n` times at once, each on a task of its own, all starting together.
 async fn at_once<T, F>(n: usize, mut task: impl FnMut(usize) -> F) -> Vec<T>

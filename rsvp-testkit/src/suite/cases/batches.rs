@@ -4,7 +4,8 @@ use rand::Rng;
 use rsvp_core::{Consistency, Outcome, Rsvp, RsvpStore, Write};
 
 use crate::ids::{event, user};
-use crate::{Model, Trial};
+use crate::model::Model;
+use crate::suite::subject::Trial;
 
 pub(crate) async fn empty_batches_are_fine(trial: &Trial) {
     let store = &trial.store;

@@ -9,7 +9,8 @@ use rand::rngs::StdRng;
 use rsvp_core::{Consistency, EventId, Outcome, Rsvp, RsvpStore, RsvpStoreExt, Write};
 
 use crate::ids::{event, user};
-use crate::{Model, Trial};
+use crate::model::Model;
+use crate::suite::subject::Trial;
 
 /// Polls `call` for a random while and drops it, finished or not.
 async fn dropped_soon<F: Future>(rng: &mut StdRng, call: F) -> Option<F::Output> {

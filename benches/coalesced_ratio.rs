@@ -8,8 +8,9 @@
 //! 10,000 callers each make one call after another, an RSVP or a read: through the coalesced
 //! Postgres store, or through the baseline, where they share a pool of 32 connections and each RSVP
 //! is one statement. For reads the baseline also runs with a pool of sqlx's defaults, which pings a
-//! connection before each use. Rounds of equal time alternate on one durable server. The ratio is that of the medians. In the end the tables must hold what each way was given,
-//! and its counts must say so.
+//! connection before each use. Rounds of equal time alternate on one durable server. The ratio is
+//! that of the medians. In the end the tables must hold the pairs that each was given, and their
+//! counts must agree.
 #![allow(
     clippy::print_stdout,
     clippy::expect_used,

@@ -6,8 +6,8 @@
 //!
 //! Rounds of equal time alternate between the store (batches of 256 from 4 callers) and the
 //! baseline (32 clients, one pair a statement) on one durable server, so that other work of the
-//! machine falls on both. The ratio is that of the medians. In the end the tables must hold what each
-//! way was given, and its counts must say so.
+//! machine falls on both. The ratio is that of the medians. In the end the tables must hold the
+//! pairs that each was given, and their counts must agree.
 #![allow(clippy::print_stdout, clippy::expect_used, reason = "output is what it is for")]
 
 use std::sync::Arc;

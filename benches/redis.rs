@@ -5,10 +5,10 @@
 //! ```
 //!
 //! Both work on one server with an append-only file that is written out every second. In the
-//! baseline, 256 tasks share one multiplexed connection and each send a pipelined pair of `SADD`s for an
-//! RSVP, or one `SISMEMBER` or `SCARD` for a read. Through the store, 256 callers send batches
-//! of one, and 8 callers send larger ones. Throughput is in pairs, or in events for counts. All
-//! written pairs are new, and of new users. The server is emptied before each measurement of
+//! baseline, 256 tasks share one multiplexed connection and each send a pipelined pair of `SADD`s
+//! for an RSVP, or one `SISMEMBER` or `SCARD` for a read. Through the store, 256 callers send
+//! batches of one, and 8 callers send larger ones. Throughput is in pairs, or in events for counts.
+//! All written pairs are new, and of new users. The server is emptied before each measurement of
 //! writes. `redis_ratio` compares the two in alternation, which a busy machine disturbs less.
 #![allow(missing_docs, reason = "criterion's macros make public items")]
 #![allow(clippy::expect_used, reason = "a benchmark that cannot go on ends")]

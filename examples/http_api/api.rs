@@ -23,13 +23,21 @@ use crate::problem::Problem;
 
 type Answer<T> = Result<Json<T>, Problem>;
 
-#[derive(Clone)]
-pub(crate) struct App {
-    pub(crate) store: Arc<dyn RsvpStore>,
+/// The state of the service, shared by all requests.
+#[derive(Clone, Debug)]
+pub struct App {
+    store: Arc<dyn RsvpStore>,
     /// The writes that run, whether their clients still wait or not.
     pub(crate) writes: TaskTracker,
-    /// What has been recorded.
-    pub(crate) metrics: PrometheusHandle,
+    /// The metrics that have been recorded.
+    metrics: PrometheusHandle,
+}
+
+impl App {
+    /// A service on `store` whose `/metrics` are those of the recorder behind `metrics`.
+    pub fn new(store: Arc<dyn RsvpStore>, metrics: PrometheusHandle) -> Self {
+        Self { store, writes: TaskTracker::new(), metrics }
+    }
 }
 
 #[derive(OpenApi)]

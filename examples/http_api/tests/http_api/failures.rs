@@ -1,23 +1,4 @@
 //! The service, in this process, over stores that fail or take their time.
-#![expect(clippy::unwrap_used, reason = "clippy takes only functions marked as tests for tests")]
-
-#[path = "../../api.rs"]
-mod api;
-#[path = "../../body.rs"]
-mod body;
-#[path = "../../extract.rs"]
-mod extract;
-#[path = "../../log.rs"]
-mod log;
-#[path = "../../problem.rs"]
-mod problem;
-#[path = "../../server.rs"]
-#[expect(dead_code, reason = "no signals here")]
-mod server;
-
-#[path = "../../load/check/client.rs"]
-mod client;
-mod stub;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -25,15 +6,13 @@ use std::time::Duration;
 use hyper::Method;
 use metrics_exporter_prometheus::PrometheusBuilder;
 use rsvp::{Effect, Error, EventId, Operation, RsvpStoreExt, UserId};
+use rsvp_http_api::check::Client;
+use rsvp_http_api::{App, serve};
 use tokio::net::TcpListener;
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
-use tokio_util::task::TaskTracker;
 
-use self::client::Client;
-use self::stub::Stub;
-
-type Failure = Box<dyn std::error::Error + Send + Sync>;
+use crate::stub::Stub;
 
 struct Running {
     address: String,
@@ -41,18 +20,15 @@ struct Running {
     ended: JoinHandle<std::io::Result<()>>,
 }
 
-async fn serve(store: Arc<Stub>) -> Running {
+async fn start(store: Arc<Stub>) -> Running {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap().to_string();
-    let writes = TaskTracker::new();
-    let metrics = PrometheusBuilder::new().build_recorder().handle();
-    let router = api::router(api::App { store, writes: writes.clone(), metrics });
+    let app = App::new(store, PrometheusBuilder::new().build_recorder().handle());
     let (stop, stopped) = oneshot::channel();
     let ended = tokio::spawn(async move {
         let stopped = async { stopped.await.unwrap() };
-        let patience = Duration::from_secs(5);
-        let connections = server::accept(listener, router, patience, stopped).await;
-        server::finish(connections, writes, patience).await
+        let (idle, grace) = (Duration::from_secs(5), Duration::from_secs(5));
+        serve(listener, app, idle, grace, stopped).await
     });
     Running { address, stop, ended }
 }
@@ -79,9 +55,9 @@ async fn every_kind_of_failure_has_its_status() {
         (Error::timed_out(write, Duration::from_secs(1), Effect::Unknown), 504, None),
         (Error::corrupt(write, "a negative count"), 500, None),
         (Error::backend(write, Effect::Unknown, true, driver()), 500, None),
-        (Error::invalid_input("cursor", "is none"), 400, Some("cursor")),
+        (Error::invalid_input("cursor", "is malformed"), 400, Some("cursor")),
     ] {
-        let running = serve(Arc::new(Stub::failing(error.clone()))).await;
+        let running = start(Arc::new(Stub::failing(error.clone()))).await;
         let mut client = Client::connect(&running.address).await.unwrap();
         for (method, path) in requests() {
             let answer = client.send(method, path, &[("X-User-Id", b"1")]).await.unwrap();
@@ -101,16 +77,16 @@ async fn every_kind_of_failure_has_its_status() {
 #[tokio::test]
 async fn a_write_whose_client_hangs_up_is_finished_before_the_service_ends() {
     let store = Arc::new(Stub::slow(Duration::from_millis(300)));
-    let running = serve(Arc::clone(&store)).await;
+    let running = start(Arc::clone(&store)).await;
     let mut client = Client::connect(&running.address).await.unwrap();
-    let patience = Duration::from_millis(100);
+    let pause = Duration::from_millis(100);
     let headers: [(&str, &[u8]); 1] = [("X-User-Id", b"1")];
     let rsvp = client.send(Method::POST, "/events/1/rsvp", &headers);
-    assert!(tokio::time::timeout(patience, rsvp).await.is_err(), "the store is slow");
+    assert!(tokio::time::timeout(pause, rsvp).await.is_err(), "the store is slow");
     drop(client);
 
     // The service sees the connection go while the store still works on the write.
-    tokio::time::sleep(patience).await;
+    tokio::time::sleep(pause).await;
     let (user, event) = (UserId::from(1), EventId::from(1));
     assert!(!store.inner().has_rsvped(&user, &event).await.unwrap());
     running.stop.send(()).unwrap();

@@ -1,4 +1,4 @@
-//! What was measured, and what was answered wrong.
+//! The measurements of a run, and its wrong answers.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -7,7 +7,7 @@ use std::time::Duration;
 /// How many differences are described; the rest is only counted.
 const DESCRIBED: usize = 10;
 
-/// What one connection saw.
+/// The measurements and differences of one connection.
 #[derive(Debug, Default)]
 pub(crate) struct Tally {
     latencies: BTreeMap<&'static str, Vec<Duration>>,
@@ -36,9 +36,9 @@ impl Tally {
     }
 }
 
-/// What a whole run saw.
+/// The measurements and differences of a whole run. It prints as a table.
 #[derive(Debug)]
-pub(crate) struct Report {
+pub struct Report {
     operations: usize,
     took: Duration,
     tally: Tally,
@@ -68,7 +68,8 @@ impl Report {
         }
     }
 
-    pub(crate) fn differences(&self) -> usize {
+    /// The number of answers that differ from the model.
+    pub fn differences(&self) -> usize {
         self.tally.differences
     }
 }

@@ -4,7 +4,7 @@ use std::collections::HashSet;
 
 use rsvp::SessionToken;
 
-use super::Failure;
+use super::client::Failure;
 use super::probe::Probe;
 use super::report::Tally;
 use super::world::World;

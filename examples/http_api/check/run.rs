@@ -1,17 +1,4 @@
-//! Random operations on a running service, compared with a model.
-//!
-//! Each connection owns some of the users, so the outcome of all it does to them is known
-//! beforehand. Counts mix the users of all connections: they are compared with bounds while
-//! writes are in flight, and exactly at the end, together with every list in both directions.
-
-mod client;
-mod moves;
-mod probe;
-mod random;
-mod report;
-mod verify;
-mod walk;
-mod world;
+//! A run: one walk for each connection, then the comparison of everything.
 
 use std::collections::HashSet;
 use std::sync::Arc;
@@ -20,28 +7,22 @@ use rsvp::SessionToken;
 use tokio::task::JoinSet;
 use tokio::time::Instant;
 
-pub(crate) use self::client::{Answer, Client};
-pub(crate) use self::report::Report;
-use self::walk::{Walk, Walked};
-pub(crate) use self::world::World;
-
-pub(crate) type Failure = Box<dyn std::error::Error + Send + Sync>;
-
-/// What to do, and to which service.
-#[derive(Debug)]
-pub(crate) struct Plan {
-    pub(crate) address: String,
-    pub(crate) operations: usize,
-    pub(crate) connections: usize,
-    pub(crate) users: usize,
-    pub(crate) events: usize,
-    pub(crate) seed: u64,
-    pub(crate) prefix: String,
-}
+use super::client::Failure;
+use super::plan::Plan;
+use super::report::Report;
+use super::verify;
+use super::walk::{Walk, Walked};
+use super::world::World;
 
 impl Plan {
-    /// Fails only if there is no answer to compare; what is answered wrong is in the report.
-    pub(crate) async fn run(self) -> Result<Report, Failure> {
+    /// Runs the operations and compares every answer with the model. Wrong answers are in the
+    /// report.
+    ///
+    /// # Errors
+    ///
+    /// If the plan has no event, no connection, or fewer users than connections; and if the
+    /// service gives no answer to compare.
+    pub async fn run(self) -> Result<Report, Failure> {
         if self.connections == 0 || self.connections > self.users || self.events == 0 {
             return Err("there must be an event, a connection, and a user for each".into());
         }

@@ -5,11 +5,12 @@ use std::sync::Arc;
 
 use rsvp::{Consistency, SessionToken};
 
+use super::client::Failure;
+use super::plan::Plan;
 use super::probe::Probe;
 use super::random::Random;
 use super::report::Tally;
 use super::world::{Event, Name, World};
-use super::{Failure, Plan};
 
 #[derive(Debug)]
 pub(crate) struct Walk {

@@ -7,9 +7,9 @@ use rsvp::SessionToken;
 use serde_json::{Value, json};
 use tokio::time::Instant;
 
+use super::client::{Answer, Client, Failure};
 use super::report::Tally;
 use super::world::{Event, Name};
-use super::{Answer, Client, Failure};
 
 /// No list takes more pages than this, unless its cursors go round in circles.
 const MOST_PAGES: usize = 100_000;

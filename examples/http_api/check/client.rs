@@ -9,24 +9,34 @@ use hyper_util::rt::TokioIo;
 use serde_json::Value;
 use tokio::net::TcpStream;
 
-use super::Failure;
+/// The reason why a run has no answer to compare.
+pub type Failure = Box<dyn std::error::Error + Send + Sync>;
 
+/// A connection to the service.
 #[derive(Debug)]
-pub(crate) struct Client {
+pub struct Client {
     address: String,
     sender: SendRequest<Empty<Bytes>>,
 }
 
+/// The service's answer to a request.
 #[derive(Debug)]
-pub(crate) struct Answer {
-    pub(crate) status: StatusCode,
-    pub(crate) headers: HeaderMap,
-    /// Null if the body is not JSON.
-    pub(crate) json: Value,
+pub struct Answer {
+    /// The status code.
+    pub status: StatusCode,
+    /// All headers.
+    pub headers: HeaderMap,
+    /// The body, null if it is not JSON.
+    pub json: Value,
 }
 
 impl Client {
-    pub(crate) async fn connect(address: &str) -> Result<Self, Failure> {
+    /// Connects to `address`, a host and a port.
+    ///
+    /// # Errors
+    ///
+    /// If nobody listens there.
+    pub async fn connect(address: &str) -> Result<Self, Failure> {
         let stream = TcpStream::connect(address).await?;
         stream.set_nodelay(true)?;
         let (sender, connection) = http1::handshake(TokioIo::new(stream)).await?;
@@ -35,7 +45,12 @@ impl Client {
         Ok(Self { address: address.to_owned(), sender })
     }
 
-    pub(crate) async fn send(
+    /// Sends a request without a body, and waits for the answer.
+    ///
+    /// # Errors
+    ///
+    /// If the request is malformed or the connection ends before the answer.
+    pub async fn send(
         &mut self,
         method: Method,
         path: &str,

@@ -6,29 +6,38 @@ use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 
 use super::moves::Moves;
 
+/// All users and events of a run.
 #[derive(Debug)]
-pub(crate) struct World {
-    pub(crate) users: Vec<Name>,
-    pub(crate) events: Vec<Event>,
+pub struct World {
+    /// The users.
+    pub users: Vec<Name>,
+    /// The events.
+    pub events: Vec<Event>,
     user_ids: HashSet<String>,
 }
 
+/// An event of a run.
 #[derive(Debug)]
-pub(crate) struct Event {
-    pub(crate) name: Name,
+pub struct Event {
+    /// Its id.
+    pub name: Name,
     pub(crate) moves: Moves,
 }
 
+/// The id of a user or an event.
 #[derive(Debug)]
-pub(crate) struct Name {
-    pub(crate) index: usize,
-    pub(crate) id: String,
+pub struct Name {
+    /// Its place among the users or the events.
+    pub index: usize,
+    /// The id.
+    pub id: String,
     /// The id as a segment of a path.
-    pub(crate) segment: String,
+    pub segment: String,
 }
 
 impl World {
-    pub(crate) fn new(prefix: &str, users: usize, events: usize) -> Self {
+    /// So many users and events, with ids that begin with `prefix`.
+    pub fn new(prefix: &str, users: usize, events: usize) -> Self {
         let name = |kind: &str, index| {
             // Every id has characters that some layer could take for its own.
             let id = format!("{prefix}/{kind} {index} {{100%}} ü🎉");

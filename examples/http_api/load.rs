@@ -8,14 +8,12 @@
 //! Prints throughput, latencies and the number of differences, and exits 1 if there is any.
 #![expect(clippy::print_stdout, clippy::print_stderr, reason = "a program for the terminal")]
 
-mod check;
-
 use std::hash::{BuildHasher, RandomState};
 use std::process::ExitCode;
 
 use clap::Parser;
 
-use crate::check::{Failure, Plan, Report};
+use rsvp_http_api::check::{Failure, Plan, Report};
 
 /// Random load on a running `http_api`, every answer compared with a model.
 #[derive(Debug, Parser)]

@@ -14,13 +14,12 @@ use rsvp_core::{
 };
 use tokio::time::sleep;
 
-/// How often something goes wrong with a call, as probabilities that add up to 1 at most; nothing
-/// unless said otherwise.
+/// The probabilities of each fault of a call. They add up to 1 at most and default to 0.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Faults {
     /// Refused, before any effect: unavailable, or overloaded.
     pub before: f64,
-    /// Done, but the answer is lost: unavailable, or timed out; a write with unknown effect.
+    /// Done, but the answer is lost: unavailable, or timed out, a write with unknown effect.
     pub after: f64,
     /// Neither done nor answered, for ever.
     pub hang: f64,
@@ -44,7 +43,7 @@ pub struct FaultStore<S> {
     faults: AtomicU64,
 }
 
-/// What happens to one call.
+/// The fate of one call.
 #[derive(Clone, Copy, Debug)]
 enum Fate {
     Before { overloaded: bool },
@@ -80,17 +79,17 @@ impl<S> FaultStore<S> {
         Self { writes, ..self }
     }
 
-    /// From now on every call is refused, or none any more.
+    /// Refuses every later call, or none.
     pub fn set_down(&self, down: bool) {
         self.down.store(down, Ordering::SeqCst);
     }
 
-    /// Whether calls meet their faults from now on; they do in the beginning.
+    /// Switches faults on or off for later calls. Defaults to on.
     pub fn set_enabled(&self, enabled: bool) {
         self.enabled.store(enabled, Ordering::SeqCst);
     }
 
-    /// How many calls have failed, hung or been late so far.
+    /// The number of calls that have failed, hung or been late so far.
     pub fn faults(&self) -> u64 {
         self.faults.load(Ordering::SeqCst)
     }

@@ -1,16 +1,16 @@
-//! The conformance suite of the RSVP store, for any backend or wrapper.
+//! The conformance suite of the RSVP store, for any backend or layer.
 //!
 //! [`conformance!`] writes one named test per sentence of the contract from a single list,
-//! [`CASES`]. A store that passes keeps what [`RsvpStore`](rsvp_core::RsvpStore) promises: the
-//! suite is how our own backends are held to it, and stores broken on purpose must fail it.
+//! [`CASES`]. A store that passes keeps the promises of [`RsvpStore`](rsvp_core::RsvpStore). Our own
+//! backends run the suite, and stores broken on purpose must fail it.
 //!
-//! Randomised cases print their seed; `RSVP_TESTKIT_SEED` runs them again with it.
+//! Randomised cases print their seed. Set `RSVP_TESTKIT_SEED` to run them again with it.
 //!
-//! [`FaultStore`] makes any store fail, before or after the effect, delay and hang: for tests of what
-//! is built on one.
+//! [`FaultStore`] makes any store fail, before or after the effect, delay and hang. Use it to test
+//! code on top of a store.
 //!
-//! What the suite cannot do is to hurt the engine. For tests that do, [`ledger`] has writers who
-//! remember what was acknowledged.
+//! The suite does not hurt the engine. For tests that do, [`ledger`] has writers that record each
+//! acknowledged write, and [`staleness`] measures the age of counts.
 //!
 //! # A backend of your own
 //!

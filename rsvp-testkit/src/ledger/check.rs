@@ -6,16 +6,15 @@ use super::record::Ledger;
 use super::writers;
 use crate::model::Model;
 
-/// Checks that `store` holds what was acknowledged, and nothing that was not written.
+/// Checks that `store` holds every acknowledged write, and nothing that was not written.
 ///
-/// Every pair whose last write was acknowledged is exactly so. Nobody else is in, by a scan. All
-/// counts are those of the lists, and both directions of the lists agree: the attendees of each
-/// event and the events of each user. Lists and scans may repeat entries. Prints one line of
+/// Every pair whose last write was acknowledged is in the state that it left. A scan finds no
+/// other pair. All counts are those of the lists, and both directions of the lists agree. Lists and scans may repeat entries. Prints one line of
 /// figures.
 ///
 /// # Panics
 ///
-/// If anything of that is not so, or a read fails.
+/// If any of these checks or a read fails.
 pub async fn check(store: &dyn RsvpStore, ledger: &Ledger) {
     let mut model = Model::new();
     // Also the events of which no write is remembered must have nobody in and count nobody.
@@ -37,7 +36,7 @@ pub async fn check(store: &dyn RsvpStore, ledger: &Ledger) {
     println!("{} pairs, {present} of them in, {unknown} of unknown state", ledger.len());
 }
 
-/// How many acknowledged writes do not hold: the pairs whose state differs from what their last
+/// The number of acknowledged writes that do not hold: pairs in another state than their last
 /// acknowledged write left. Checks nothing else.
 ///
 /// For engines that are known to lose some.

@@ -1,7 +1,7 @@
-//! Writers who remember what was acknowledged, and the check that it holds.
+//! Writers that record every acknowledged write, and the check that all of them hold.
 //!
-//! For tests of faults: the writers go on while the engine is killed, cut off or failed over, and
-//! repeat what fails. What was acknowledged must be there afterwards.
+//! For tests of faults. The writers go on while the engine is killed, cut off or failed over, and
+//! repeat failed calls. Every acknowledged write must be there afterwards.
 //!
 //! ```
 //! use std::sync::Arc;

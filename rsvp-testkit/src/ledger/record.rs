@@ -1,13 +1,12 @@
-//! The record of what was acknowledged.
+//! The record of acknowledged writes.
 
 use std::collections::BTreeMap;
 
 use rsvp_core::Rsvp;
 
-/// What is known about each pair that was written: `None` after a write of unknown effect.
+/// The known state of each written pair, `None` after a write of unknown effect.
 ///
-/// Pairs of which no write was acknowledged or of unknown effect are not in it: they must be
-/// absent.
+/// It lacks pairs without an acknowledged write or one of unknown effect. Those must be absent.
 #[derive(Clone, Debug, Default)]
 pub struct Ledger(pub(super) BTreeMap<Rsvp, Option<bool>>);
 
@@ -17,7 +16,7 @@ impl Ledger {
         self.0.iter().map(|(pair, state)| (pair, *state))
     }
 
-    /// How many pairs there are, those of unknown state included.
+    /// The number of pairs, those of unknown state included.
     pub fn len(&self) -> usize {
         self.0.len()
     }
@@ -27,7 +26,7 @@ impl Ledger {
         self.0.is_empty()
     }
 
-    /// Of how many pairs it is known whether they must exist.
+    /// The number of pairs of known state.
     pub fn known(&self) -> usize {
         self.0.values().flatten().count()
     }

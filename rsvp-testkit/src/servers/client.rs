@@ -8,7 +8,7 @@ use std::time::Duration;
 use super::temp_dir::process_dir;
 use super::wait::poll;
 
-/// Runs `command` with `input` and returns its output, or what it complained of.
+/// Runs `command` with `input` and returns its output, or its error output.
 ///
 /// Input and output are files, so that no amount of either can block a pipe.
 pub(super) fn run(mut command: Command, input: &str, limit: Duration) -> Result<String, String> {

@@ -15,8 +15,8 @@
 //! ```
 //!
 //! # Panics
-//! This is test support: whatever goes wrong panics, with the end of the server's log or the command
-//! that installs what is missing. Every wait is bounded and panics when its time is up.
+//! This is test support. Every failure panics, with the end of the server's log or the command
+//! that installs a missing program. Every wait is bounded and panics when its time is up.
 
 mod client;
 mod port;

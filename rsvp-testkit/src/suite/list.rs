@@ -9,7 +9,7 @@ use super::subject::Trial;
 pub struct Case {
     /// The sentence.
     pub name: &'static str,
-    /// Runs it; panics if the store breaks it.
+    /// Runs the case, and panics if the store breaks the sentence.
     pub run: for<'a> fn(&'a Trial) -> LocalBoxFuture<'a, ()>,
 }
 
@@ -18,7 +18,7 @@ pub const CASES: &[Case] = crate::__every_case!(__case_list);
 
 /// Writes one test per case of the contract, for any store.
 ///
-/// The expression makes a fresh, empty store; it may use `.await` and is evaluated once per case.
+/// The expression makes a fresh, empty store. It may use `.await` and is evaluated once per case.
 ///
 /// ```
 /// rsvp_testkit::conformance!(rsvp_memory::MemoryStore::new());
@@ -34,10 +34,11 @@ pub const CASES: &[Case] = crate::__every_case!(__case_list);
 /// ```
 ///
 /// A store that answers bounded reads from replicas has one of its own for
-/// `a_write_shows_in_the_next_count`: there only a session or a strong read sees what it wrote.
+/// `a_write_shows_in_the_next_count`, since there only a session or a strong read sees a write at
+/// once.
 ///
-/// The model test remembers what has failed once in `proptest-regressions/conformance.txt` of
-/// the crate that invokes the macro: commit that file.
+/// The model test keeps the seeds of failures in `proptest-regressions/conformance.txt` of the
+/// crate that invokes the macro. Commit that file.
 #[macro_export]
 macro_rules! conformance {
     ($make:expr $(,)?) => {

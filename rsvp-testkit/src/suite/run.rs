@@ -64,7 +64,7 @@ pub fn run<F: Future<Output = Subject>>(
     }
 }
 
-/// The seed of this run: fixed by [`SEED_VARIABLE`], random otherwise.
+/// The seed of this run, random unless [`SEED_VARIABLE`] is set.
 ///
 /// # Panics
 ///

@@ -8,7 +8,7 @@ use rand::SeedableRng;
 use rand::rngs::StdRng;
 use rsvp_core::RsvpStore;
 
-/// A store to be tested, with whatever must outlive it.
+/// A store to be tested, with the guards that must outlive it.
 ///
 /// Made from any store by `From`, so that `conformance!(MyStore::new())` is enough. A store that
 /// needs a server, a temporary folder or a database to itself keeps its guard with
@@ -20,8 +20,8 @@ pub struct Subject {
 }
 
 impl Subject {
-    /// Tests with a second store on the same data, as another process would have it: what is
-    /// written through one is read through the other. Without it the store is its own peer.
+    /// Tests with a second store on the same data, as another process would have it. Writes through
+    /// one are read through the other. Defaults to the store itself.
     #[must_use]
     pub fn with_peer(self, peer: impl RsvpStore + 'static) -> Self {
         Self { peer: Arc::new(peer), ..self }
@@ -48,14 +48,14 @@ impl fmt::Debug for Subject {
     }
 }
 
-/// What a case is given: a store that is empty and nobody else's, and a seed.
+/// The input of a case: an empty store that no other test uses, and a seed.
 #[derive(Debug)]
 pub struct Trial {
     pub(crate) store: Arc<dyn RsvpStore>,
     /// The same data through another store, if there is one.
     pub(crate) peer: Arc<dyn RsvpStore>,
     pub(crate) seed: u64,
-    /// Where the model test keeps the seeds of failures, in the crate under test.
+    /// The file in which the model test keeps the seeds of failures, in the crate under test.
     pub(crate) regressions: &'static str,
     _subject: Subject,
 }
@@ -63,7 +63,7 @@ pub struct Trial {
 impl Trial {
     /// A trial of `subject`, which must be an empty store.
     ///
-    /// `regressions` is the file in which the model test remembers what has failed once.
+    /// `regressions` is the file in which the model test keeps the seeds of failures.
     pub fn new(subject: Subject, seed: u64, regressions: &'static str) -> Self {
         let (store, peer) = (subject.store.clone(), subject.peer.clone());
         Self { store, peer, seed, regressions, _subject: subject }

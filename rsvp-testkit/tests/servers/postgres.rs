@@ -183,7 +183,7 @@ async fn a_standby_streams_and_lags_when_told_to() {
 }
 
 #[tokio::test]
-async fn five_fail_overs_in_a_row_lose_nothing_acknowledged() {
+async fn five_failovers_in_a_row_lose_nothing_acknowledged() {
     let pair = ReplicatedPostgres::builder()
         .replication(Replication::Synchronous)
         .password("s3cret")

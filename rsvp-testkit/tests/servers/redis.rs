@@ -85,7 +85,7 @@ async fn a_paused_server_is_silent_until_it_resumes() {
 }
 
 #[tokio::test]
-async fn a_replica_follows_through_fail_overs() {
+async fn a_replica_follows_through_failovers() {
     let pair = ReplicatedRedis::start().await;
     for n in ["a", "b", "c"] {
         pair.primary().command(&["SET", n, "value"]).await;

@@ -1,4 +1,4 @@
-//! Wrappers that are broken on purpose fail the suite, and by the sentence they break.
+//! Layers that are broken on purpose fail the suite, and by the sentence they break.
 
 use std::collections::HashMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -19,7 +19,7 @@ enum Fault {
     None,
     /// A coalescer that gives every caller the outcome of the next.
     AnOutcomeIsLost,
-    /// A cache that counts as it read, whatever is written through it.
+    /// A cache that ignores the writes through it.
     TheCacheIgnoresWrites,
     /// A cache that has one bound for all.
     TheBoundIsIgnored,
@@ -160,7 +160,7 @@ impl RsvpStore for Broken {
     }
 }
 
-/// Whether a wrapper with `fault` passes the case.
+/// Whether a layer with `fault` passes the case.
 fn passes(fault: Fault, case: &'static str) -> bool {
     // Nothing that fails here is a regression to remember.
     let regressions = concat!(env!("CARGO_TARGET_TMPDIR"), "/expected-failures.txt");
@@ -169,7 +169,7 @@ fn passes(fault: Fault, case: &'static str) -> bool {
 }
 
 #[test]
-fn every_broken_wrapper_fails_by_the_sentence_it_breaks() {
+fn every_broken_layer_fails_by_the_sentence_it_breaks() {
     for (fault, sentences) in SENTENCES {
         for sentence in *sentences {
             assert!(!passes(*fault, sentence), "{fault:?} keeps {sentence}");
@@ -178,7 +178,7 @@ fn every_broken_wrapper_fails_by_the_sentence_it_breaks() {
 }
 
 #[test]
-fn the_same_wrapper_without_a_fault_passes() {
+fn the_same_layer_without_a_fault_passes() {
     for case in rsvp_testkit::CASES {
         assert!(passes(Fault::None, case.name), "{}", case.name);
     }

@@ -7,7 +7,7 @@ use std::path::Path;
 
 use super::installation::Installation;
 
-/// What a test chooses about a server.
+/// The choices of a test about a server.
 #[derive(Clone, Default)]
 pub(super) struct Options {
     pub(super) settings: Vec<(String, String)>,

@@ -23,7 +23,7 @@ pub struct PostgresServer {
 }
 
 impl PostgresServer {
-    /// Starts a server that trusts whoever connects.
+    /// Starts a server that trusts every client.
     pub async fn start() -> Self {
         Self::builder().start().await
     }
@@ -85,7 +85,7 @@ impl PostgresServer {
     /// Runs SQL as [`execute_in`](Self::execute_in) does, for statements that may fail.
     ///
     /// # Errors
-    /// What `psql` wrote when a statement failed or took more than a minute.
+    /// The output of `psql` when a statement failed or took more than a minute.
     pub async fn try_execute_in(&self, database: &str, sql: &str) -> Result<String, String> {
         let (database, sql) = (database.to_owned(), sql.to_owned());
         self.run(move |node| node.sql(&database, &sql)).await

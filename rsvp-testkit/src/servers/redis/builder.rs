@@ -22,7 +22,7 @@ pub struct RedisBuilder {
 }
 
 impl RedisBuilder {
-    /// Sets what survives a kill, by default [`Persistence::Always`].
+    /// Sets the writes that survive a kill. Defaults to [`Persistence::Always`].
     pub fn persistence(mut self, persistence: Persistence) -> Self {
         self.options.persistence = persistence;
         self

@@ -4,7 +4,7 @@ use std::fmt::{self, Debug, Formatter, Write};
 use std::fs;
 use std::path::Path;
 
-/// What of its writes a Redis server keeps when it is killed.
+/// The writes that a Redis server keeps when it is killed.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Persistence {
     /// Nothing: it starts again empty.
@@ -16,7 +16,7 @@ pub enum Persistence {
     Always,
 }
 
-/// What a test chooses about a server, and what a cluster or pair adds.
+/// The choices of a test about a server, and those that a cluster or pair adds.
 #[derive(Clone, Default)]
 pub(super) struct Options {
     pub(super) persistence: Persistence,

@@ -101,7 +101,7 @@ impl ReplicatedRedis {
 
     /// Kills the primary with SIGKILL, promotes the replica, and makes the old primary its replica.
     ///
-    /// What the replica had not received is lost, acknowledged or not.
+    /// Writes that the replica had not received are lost, acknowledged or not.
     pub async fn fail_over(&self) {
         self.primary().kill().await;
         self.promote().await;

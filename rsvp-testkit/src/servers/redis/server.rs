@@ -60,7 +60,7 @@ impl RedisServer {
     /// Runs one command as [`command`](Self::command) does, for commands that may fail.
     ///
     /// # Errors
-    /// What `redis-cli` wrote when the command failed or took more than half a minute.
+    /// The output of `redis-cli` when the command failed or took more than half a minute.
     pub async fn try_command(&self, words: &[&str]) -> Result<String, String> {
         let words: Vec<String> = words.iter().map(|word| (*word).to_owned()).collect();
         self.run(move |node| {

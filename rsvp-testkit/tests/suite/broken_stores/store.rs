@@ -1,8 +1,7 @@
-//! Stores that are broken on purpose fail the suite, and by the sentence they break.
+//! A sorted store with one fault.
 
 use std::collections::HashMap;
 use std::fmt;
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -12,105 +11,12 @@ use rsvp_core::{
     Action, BatchReceipt, Consistency, Count, Cursor, EventId, Outcome, Page, PageLimit,
     PageRequest, RemovalStep, Result, Rsvp, RsvpStore, RsvpStoreExt, UserId, Write, async_trait,
 };
-
 use rsvp_testkit::Subject;
 
+use super::fault::Fault;
 use crate::sorted_store::SortedStore;
 
-/// One way to be broken.
-#[derive(Clone, Copy, Debug, PartialEq)]
-enum Fault {
-    None,
-    CountDriftsOnARepeatedRsvp,
-    IdsAreCaseFolded,
-    IdsAreTrimmed,
-    APageIsSkipped,
-    ACancelledRsvpStaysInTheOtherDirection,
-    OutcomesAreInTheWrongOrder,
-    StrongReadsAreStale,
-    SessionReadsAreStale,
-    CancelsAlwaysClaimToHaveApplied,
-    DuplicatesInABatchShareAnOutcome,
-    PagesIgnoreTheirLimit,
-    RemovalsIgnoreTheirLimit,
-    RemovalsForgetTheOtherDirection,
-    RemovalsCountNothing,
-    AnyCursorIsTheFirstPage,
-    CountsAreOlderThanAsked,
-    ConcurrentRsvpsBothApply,
-    BatchesAreCutShort,
-    RepeatedQuestionsAreAnsweredOnce,
-    NeverReady,
-    OutcomesGoToTheWrongCaller,
-    PairsJoinToOneKey,
-    BoundedReadsKnowNothing,
-    OnlyItsOwnWritesAreSeen,
-    ListsGoByPosition,
-    RemovalsCountWhatTheyListed,
-    PrintingShowsIds,
-}
-
-/// The sentences by which each is found out.
-const SENTENCES: &[(Fault, &[&str])] = &[
-    (
-        Fault::CountDriftsOnARepeatedRsvp,
-        &["rsvp_of_a_present_pair_is_unchanged", "the_count_moves_by_the_applied_outcomes"],
-    ),
-    (Fault::IdsAreCaseFolded, &["ids_that_look_alike_are_different"]),
-    (Fault::IdsAreTrimmed, &["hostile_ids_survive_unchanged"]),
-    (Fault::APageIsSkipped, &["lists_hold_everything_at_any_page_size"]),
-    (
-        Fault::ACancelledRsvpStaysInTheOtherDirection,
-        &["cancel_of_a_present_rsvp_is_applied", "random_operations_match_the_model"],
-    ),
-    (Fault::OutcomesAreInTheWrongOrder, &["outcomes_come_in_the_order_of_the_writes"]),
-    (Fault::StrongReadsAreStale, &["a_strong_read_sees_every_acknowledged_write"]),
-    (Fault::SessionReadsAreStale, &["a_session_read_sees_the_writes_behind_its_token"]),
-    (Fault::CancelsAlwaysClaimToHaveApplied, &["cancel_of_an_absent_rsvp_is_unchanged"]),
-    (Fault::DuplicatesInABatchShareAnOutcome, &["duplicates_in_a_batch_each_have_their_outcome"]),
-    (Fault::PagesIgnoreTheirLimit, &["pages_hold_at_most_their_limit"]),
-    (Fault::RemovalsIgnoreTheirLimit, &["a_removal_takes_bounded_steps"]),
-    (
-        Fault::RemovalsForgetTheOtherDirection,
-        &["a_removed_event_leaves_no_trace", "random_operations_match_the_model"],
-    ),
-    (Fault::RemovalsCountNothing, &["a_removal_returns_how_many_went"]),
-    (Fault::AnyCursorIsTheFirstPage, &["a_cursor_of_another_listing_is_refused"]),
-    (Fault::CountsAreOlderThanAsked, &["a_count_was_true_no_longer_ago_than_its_age"]),
-    (Fault::ConcurrentRsvpsBothApply, &["one_of_many_concurrent_rsvps_is_applied"]),
-    (Fault::BatchesAreCutShort, &["a_batch_of_ten_thousand_is_one_call"]),
-    (Fault::RepeatedQuestionsAreAnsweredOnce, &["answers_come_in_the_order_asked_with_repeats"]),
-    (Fault::NeverReady, &["a_ready_store_says_so"]),
-    (Fault::OutcomesGoToTheWrongCaller, &["concurrent_callers_each_get_their_own_outcome"]),
-    (Fault::PairsJoinToOneKey, &["pairs_that_join_to_the_same_text_are_different"]),
-    (
-        Fault::BoundedReadsKnowNothing,
-        &[
-            "a_bounded_read_sees_writes_older_than_its_bound",
-            "a_bound_of_nothing_is_strong",
-            "a_count_was_true_no_longer_ago_than_its_age",
-        ],
-    ),
-    (
-        Fault::OnlyItsOwnWritesAreSeen,
-        &[
-            "a_strong_read_sees_every_acknowledged_write",
-            "a_session_read_sees_the_writes_behind_its_token",
-        ],
-    ),
-    (
-        Fault::ListsGoByPosition,
-        &[
-            "attendees_who_stay_are_listed_while_others_come_and_go",
-            "events_that_stay_are_listed_while_others_come_and_go",
-            "rsvps_that_stay_are_scanned_while_others_come_and_go",
-        ],
-    ),
-    (Fault::RemovalsCountWhatTheyListed, &["removals_among_writers_add_up"]),
-    (Fault::PrintingShowsIds, &["printing_a_store_shows_no_ids"]),
-];
-
-struct BrokenStore {
+pub(super) struct BrokenStore {
     fault: Fault,
     store: Arc<SortedStore>,
     /// What this handle believes of a pair it has asked about or written.
@@ -137,7 +43,7 @@ impl BrokenStore {
     }
 
     /// A store with the fault, and a peer of the same kind on the same data where that matters.
-    fn subject(fault: Fault) -> Subject {
+    pub(super) fn subject(fault: Fault) -> Subject {
         let data = Arc::new(SortedStore::default());
         let store = Self::new(fault, data.clone());
         match fault {
@@ -311,7 +217,7 @@ impl RsvpStore for BrokenStore {
 
     async fn has_rsvped_batch(&self, pairs: &[Rsvp], at: &Consistency) -> Result<Vec<bool>> {
         let mut pairs: Vec<_> = pairs.iter().map(|pair| self.pair(pair)).collect();
-        if self.is(Fault::RepeatedQuestionsAreAnsweredOnce) {
+        if self.is(Fault::RepeatedPairsAreAnsweredOnce) {
             pairs.sort();
             pairs.dedup();
         }
@@ -414,41 +320,4 @@ impl RsvpStore for BrokenStore {
         }
         self.store.ready().await
     }
-}
-
-/// Whether a store with `fault` passes the case.
-fn passes(fault: Fault, case: &'static str) -> bool {
-    // Nothing that fails here is a regression to remember.
-    let regressions = concat!(env!("CARGO_TARGET_TMPDIR"), "/expected-failures.txt");
-    let make = move || async move { BrokenStore::subject(fault) };
-    catch_unwind(AssertUnwindSafe(|| rsvp_testkit::run(case, make, regressions, &[]))).is_ok()
-}
-
-#[test]
-fn every_broken_store_fails_by_the_sentence_it_breaks() {
-    for (fault, sentences) in SENTENCES {
-        for sentence in *sentences {
-            assert!(!passes(*fault, sentence), "{fault:?} keeps {sentence}");
-        }
-    }
-}
-
-#[test]
-fn the_same_store_without_a_fault_passes() {
-    for case in rsvp_testkit::CASES {
-        assert!(passes(Fault::None, case.name), "{}", case.name);
-    }
-}
-
-#[test]
-fn an_exception_needs_a_case_and_a_reason() {
-    let subject = || async { BrokenStore::subject(Fault::NeverReady) };
-    let run = |exceptions: &[(&str, &str)]| {
-        let run = || rsvp_testkit::run("a_ready_store_says_so", subject, "", exceptions);
-        catch_unwind(AssertUnwindSafe(run)).is_ok()
-    };
-    assert!(run(&[("a_ready_store_says_so", "it never is")]));
-    assert!(!run(&[("a_ready_store_says_so", " ")]));
-    assert!(!run(&[("no_such_case", "it never is")]));
-    assert!(!run(&[]));
 }

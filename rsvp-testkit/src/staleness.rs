@@ -7,7 +7,8 @@
 //! use std::sync::Arc;
 //! use std::time::Duration;
 //!
-//! use rsvp_core::{CountCacheConfig, RsvpStore, RsvpStoreExt};
+//! use rsvp_core::RsvpStore;
+//! use rsvp_core::layers::{CountCache, CountCacheConfig};
 //! use rsvp_memory::MemoryStore;
 //! use rsvp_testkit::staleness::measure;
 //!
@@ -16,7 +17,7 @@
 //! let data = Arc::new(MemoryStore::new());
 //! // As two processes would have it.
 //! let process = || -> Arc<dyn RsvpStore> {
-//!     Arc::new(data.clone().count_cached(CountCacheConfig::default()))
+//!     Arc::new(CountCache::new(data.clone(), CountCacheConfig::default()).expect("legal settings"))
 //! };
 //! let bounds = [5, 20, 100].map(Duration::from_millis);
 //! println!("{}", measure([process(), process()], &bounds, 10_000).await);

@@ -1,5 +1,6 @@
 //! The cursors of the listings: a tag for each kind of listing, and positions.
 
+use rsvp_core::backend::{CursorReader, CursorWriter};
 use rsvp_core::{Cursor, EventId, Result};
 
 /// The cursor of a list of one event or one user: everything below a position is still to come.
@@ -14,22 +15,18 @@ impl ListCursor {
 
     pub(crate) fn parse(self, cursor: Option<&Cursor>) -> Result<usize> {
         let Some(cursor) = cursor else { return Ok(usize::MAX) };
-        match cursor.as_bytes().split_first() {
-            Some((tag, position)) if *tag == self.tag => {
-                position.try_into().map(position_of).map_err(|_| Cursor::refused())
-            }
-            _ => Err(Cursor::refused()),
-        }
+        let mut fields = CursorReader::new(self.tag, cursor)?;
+        let below = read_position(&mut fields)?;
+        fields.end()?;
+        Ok(below)
     }
 
     pub(crate) fn cursor(self, below: usize) -> Cursor {
-        let mut bytes = vec![self.tag];
-        bytes.extend((below as u64).to_be_bytes());
-        Cursor::new(bytes)
+        CursorWriter::new(self.tag).u64(below as u64).finish()
     }
 }
 
-/// Where a scan is: every event below a position is still to come, and of one event above that,
+/// The place of a scan: every event below a position is still to come, and of one event above that,
 /// `current`, every attendee below another position.
 #[derive(Debug)]
 pub(crate) struct ScanCursor {
@@ -46,20 +43,14 @@ impl ScanCursor {
             let end = usize::MAX;
             return Ok(Self { events_below: end, attendees_below: end, current: None });
         };
-        Self::parse_bytes(cursor.as_bytes()).ok_or_else(Cursor::refused)
-    }
-
-    fn parse_bytes(bytes: &[u8]) -> Option<Self> {
-        let (&tag, rest) = bytes.split_first()?;
-        let (events_below, rest) = rest.split_first_chunk()?;
-        let (attendees_below, event) = rest.split_first_chunk()?;
-        let current = match event {
+        let mut fields = CursorReader::new(Self::TAG, cursor)?;
+        let events_below = read_position(&mut fields)?;
+        let attendees_below = read_position(&mut fields)?;
+        let current = match fields.rest() {
             [] => None,
-            event => Some(EventId::from_utf8(event).ok()?),
+            event => Some(EventId::from_utf8(event).map_err(|_| Cursor::refused())?),
         };
-        let (events_below, attendees_below) =
-            (position_of(*events_below), position_of(*attendees_below));
-        (tag == Self::TAG).then_some(Self { events_below, attendees_below, current })
+        Ok(Self { events_below, attendees_below, current })
     }
 
     /// The scan looks at `event`, which is now at `position`. If that is not the event it was in
@@ -90,14 +81,15 @@ impl ScanCursor {
     }
 
     pub(crate) fn into_cursor(self) -> Cursor {
-        let mut bytes = vec![Self::TAG];
-        bytes.extend((self.events_below as u64).to_be_bytes());
-        bytes.extend((self.attendees_below as u64).to_be_bytes());
-        bytes.extend(self.current.iter().flat_map(|event| event.as_str().bytes()));
-        Cursor::new(bytes)
+        let event = self.current.as_ref().map_or("", EventId::as_str);
+        CursorWriter::new(Self::TAG)
+            .u64(self.events_below as u64)
+            .u64(self.attendees_below as u64)
+            .rest(event.as_bytes())
+            .finish()
     }
 }
 
-fn position_of(bytes: [u8; 8]) -> usize {
-    usize::try_from(u64::from_be_bytes(bytes)).unwrap_or(usize::MAX)
+fn read_position(fields: &mut CursorReader<'_>) -> Result<usize> {
+    Ok(usize::try_from(fields.u64()?).unwrap_or(usize::MAX))
 }

@@ -5,9 +5,10 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use rsvp_core::layers::{Shard, ShardedStore};
 use rsvp_core::{
     BatchReceipt, Consistency, Count, EventId, Outcome, Page, PageLimit, PageRequest, RemovalStep,
-    Result, Rsvp, RsvpStore, Shard, ShardedStore, UserId, Write, async_trait,
+    Result, Rsvp, RsvpStore, UserId, Write, async_trait,
 };
 use rsvp_memory::MemoryStore;
 use rsvp_testkit::Subject;

@@ -3,9 +3,10 @@
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use rsvp_core::layers::{CountCacheConfig, LayerExt};
 use rsvp_core::{
-    BatchReceipt, Consistency, Count, CountCacheConfig, EventId, Page, PageLimit, PageRequest,
-    RemovalStep, Result, Rsvp, RsvpStore, RsvpStoreExt, UserId, Write, async_trait,
+    BatchReceipt, Consistency, Count, EventId, Page, PageLimit, PageRequest, RemovalStep, Result,
+    Rsvp, RsvpStore, UserId, Write, async_trait,
 };
 use rsvp_memory::MemoryStore;
 use rsvp_testkit::staleness::{Staleness, measure};
@@ -81,7 +82,7 @@ async fn measured(reads_after: u64, claims: Option<u64>, adds: u64) -> Staleness
 async fn counts_within_the_bound_pass_and_are_measured() {
     let store = Arc::new(MemoryStore::new());
     let process = || -> Arc<dyn RsvpStore> {
-        Arc::new(store.clone().count_cached(CountCacheConfig::default()))
+        Arc::new(store.clone().with_count_cache(CountCacheConfig::default()).unwrap())
     };
     let bounds = [0, 5, 50].map(Duration::from_millis);
     let measured = measure([process(), process()], &bounds, 300_001).await;

@@ -273,7 +273,7 @@ mod tests {
                 prop_assert!(!unknown.contains("hunter2"), "{}", unknown);
                 // In these places it is no password.
                 let path = if url.hosts().is_empty() { "" } else { url.path() };
-                let public = format!("{:?} {:?} {path}", url.user(), url.hosts());
+                let public = format!("{} {:?} {:?} {path}", url.scheme(), url.user(), url.hosts());
                 prop_assume!(!public.contains("hunter2"));
             }
             let error = parsed.as_ref().err().map(ToString::to_string);

@@ -22,7 +22,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use rsvp_benches::{Alternation, Database, Load, Pairs, PostgresBaseline};
-use rsvp_core::{CoalesceConfig, CoalescedStore, Rsvp, RsvpStoreExt};
+use rsvp_core::layers::{CoalesceConfig, CoalescedStore, LayerExt};
+use rsvp_core::{Rsvp, RsvpStoreExt};
 use rsvp_postgres::PostgresStore;
 
 const CALLERS: usize = 10_000;
@@ -109,8 +110,9 @@ async fn main() {
     let database = Database::start().await;
     let clients = Database::CLIENTS;
     println!("{CALLERS} callers; baseline: a pool of {clients} connections");
-    let coalesced = PostgresStore::clone(&database.store).coalesced(CoalesceConfig::default());
-    let coalesced: &Coalesced = shared(coalesced);
+    let coalesced =
+        PostgresStore::clone(&database.store).with_coalescing(CoalesceConfig::default());
+    let coalesced: &Coalesced = shared(coalesced.expect("a legal configuration"));
     for events in [1, 10_000] {
         compare_writes(&database, coalesced, events, alternation).await;
         compare_reads(&database, coalesced, events, alternation).await;

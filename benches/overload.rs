@@ -26,7 +26,8 @@ use std::time::Duration;
 
 use futures_util::FutureExt;
 use rsvp_benches::{Database, Invocation, Load, Pairs, Simulated};
-use rsvp_core::{CoalesceConfig, Error, Rsvp, RsvpStore, RsvpStoreExt};
+use rsvp_core::layers::{CoalesceConfig, CoalescedStore, LayerExt};
+use rsvp_core::{Error, Rsvp, RsvpStore, RsvpStoreExt};
 use tokio::time::{Instant, MissedTickBehavior, interval, sleep};
 
 const EVENTS: u64 = 10_000;
@@ -171,6 +172,17 @@ struct Measured {
     time: Duration,
 }
 
+fn coalesced<S: RsvpStore + 'static>(
+    store: S,
+    lanes: usize,
+    batch: usize,
+    pending: usize,
+) -> Arc<CoalescedStore<S>> {
+    let config =
+        CoalesceConfig::default().with_lanes(lanes).with_max_batch(batch).with_max_pending(pending);
+    Arc::new(store.with_coalescing(config).expect("a legal configuration"))
+}
+
 #[tokio::main]
 async fn main() {
     let measured = match Invocation::of("overload") {
@@ -178,21 +190,14 @@ async fn main() {
         Invocation::Try => Measured { rounds: 1, time: Duration::from_millis(100) },
         Invocation::Measure => Measured { rounds: 5, time: Duration::from_secs(3) },
     };
-    let config = |lanes, batch, pending| {
-        CoalesceConfig::default()
-            .with_lanes(lanes)
-            .and_then(|config| config.with_max_batch(batch))
-            .and_then(|config| config.with_max_pending(pending))
-            .expect("a legal configuration")
-    };
     let unhurried = Simulated::taking(Duration::from_millis(5), Duration::from_micros(50));
-    let unhurried = Arc::new(unhurried.coalesced(config(4, 512, 16_384)));
+    let unhurried = coalesced(unhurried, 4, 512, 16_384);
     measure("a backend that takes its time", unhurried, 16_384, measured).await;
     let database = Database::start().await;
     database.start_over(EVENTS).await;
-    let postgres = Arc::new(database.store.clone().coalesced(config(4, 2_048, 16_384)));
+    let postgres = coalesced(database.store.clone(), 4, 2_048, 16_384);
     measure("Postgres", postgres, 16_384, measured).await;
     database.start_over(EVENTS).await;
-    let narrow = Arc::new(database.store.clone().coalesced(config(1, 64, 4_096)));
+    let narrow = coalesced(database.store.clone(), 1, 64, 4_096);
     measure("Postgres, one lane of 64", narrow, 4_096, measured).await;
 }

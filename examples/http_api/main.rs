@@ -17,7 +17,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use clap::Parser;
-use rsvp::{RsvpStore, RsvpStoreExt};
+use rsvp::RsvpStore;
+use rsvp::layers::LayerExt;
 use rsvp_http_api::{App, Log, install_metrics, serve, stop_signal};
 use tokio::net::TcpListener;
 
@@ -71,7 +72,7 @@ async fn main() -> ExitCode {
 
 /// The store as this service sees it, with metrics under the name `api`.
 async fn open(url: &str) -> rsvp::Result<Arc<dyn RsvpStore>> {
-    Ok(Arc::new(rsvp::open(url).await?.observed("api")?))
+    Ok(Arc::new(rsvp::open(url).await?.with_observer("api")?))
 }
 
 async fn listen(flags: &Flags, app: App) -> io::Result<()> {

@@ -30,7 +30,7 @@ pub(crate) struct UserPath {
     pub(crate) user_id: UserId,
 }
 
-/// Who asks, as the gateway that authenticated them says.
+/// The user of the request, authenticated by the gateway.
 #[derive(Debug, IntoParams)]
 #[into_params(parameter_in = Header)]
 pub(crate) struct Caller {
@@ -43,8 +43,8 @@ pub(crate) struct Caller {
 #[derive(Debug, IntoParams)]
 #[into_params(parameter_in = Header)]
 pub(crate) struct Session {
-    /// What the last write of this session answered: the answer shows at least the writes behind
-    /// it. Sent with a write, it becomes part of that write's own.
+    /// The token that the last write of this session returned. The answer shows at least the
+    /// writes behind it. A write returns a token that includes it.
     #[param(rename = "RSVP-Session", value_type = Option<String>)]
     pub(crate) token: Option<SessionToken>,
 }

@@ -34,10 +34,10 @@ struct Flags {
     /// How many events there are.
     #[arg(long, default_value_t = 100)]
     events: usize,
-    /// What decides every random choice; any if not given.
+    /// The seed of every random choice. Defaults to a random one.
     #[arg(long)]
     seed: Option<u64>,
-    /// What the ids begin with, new to the store; any if not given.
+    /// The beginning of all ids, new to the store. Defaults to a random one.
     #[arg(long)]
     prefix: Option<String>,
 }

@@ -9,8 +9,8 @@ use tracing_appender::non_blocking::{NonBlocking, NonBlockingBuilder, WorkerGuar
 /// How many lines may wait until somebody reads stderr; then new ones are lost.
 const LOG_LINES: usize = 10_000;
 
-/// Stderr, written to by a thread of its own, since the service must go on, and end, when nobody
-/// reads it. Once dropped, what waits has been written, or a second has gone by.
+/// Stderr with a writer thread of its own, so that the service goes on, and ends, when no program
+/// reads it. Dropping it writes the waiting lines, or gives up after a second.
 #[derive(Debug)]
 pub struct Log {
     stderr: NonBlocking,

@@ -37,7 +37,7 @@ struct Flags {
     /// than load balancers keep idle connections, which would send requests into closing ones.
     #[arg(long, value_name = "SECONDS", default_value_t = 75)]
     idle_seconds: u64,
-    /// How long what is in flight may take to finish after SIGTERM or Ctrl-C.
+    /// How long requests in flight may take to finish after SIGTERM or Ctrl-C.
     #[arg(long, value_name = "SECONDS", default_value_t = 30)]
     shutdown_seconds: u64,
 }

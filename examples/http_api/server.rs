@@ -99,8 +99,8 @@ fn serve_connection(
     tokio::spawn(connections.watch(connection));
 }
 
-/// Waits until what is in flight is answered, and until the writes are done whose clients have
-/// hung up.
+/// Waits until requests in flight are answered, and until the writes of clients that have hung up
+/// are done.
 async fn finish(
     connections: GracefulShutdown,
     writes: TaskTracker,

@@ -35,7 +35,7 @@ impl Client {
     ///
     /// # Errors
     ///
-    /// If nobody listens there.
+    /// If no service listens there.
     pub async fn connect(address: &str) -> Result<Self, Failure> {
         let stream = TcpStream::connect(address).await?;
         stream.set_nodelay(true)?;

@@ -1,4 +1,4 @@
-//! What a count may be while writes are in flight.
+//! The bounds of a count while writes are in flight.
 
 use std::ops::RangeInclusive;
 use std::sync::atomic::{AtomicU64, Ordering::SeqCst};
@@ -16,7 +16,7 @@ struct Progress {
     done: AtomicU64,
 }
 
-/// What was done when a count was asked for.
+/// The writes that were done when a count was asked for.
 #[derive(Debug)]
 pub(crate) struct Asked {
     up_done: u64,
@@ -36,8 +36,8 @@ impl Moves {
         Asked { up_done: self.up.done.load(SeqCst), down_done: self.down.done.load(SeqCst) }
     }
 
-    /// What the answer may be: all that was done before it was asked is counted, and nothing that
-    /// had not begun when it came.
+    /// The bounds of the answer: writes that were done before the read are counted, and writes
+    /// that had not begun when the answer came are not.
     pub(crate) fn bounds(&self, asked: &Asked) -> RangeInclusive<u64> {
         let least = asked.up_done.saturating_sub(self.down.begun.load(SeqCst));
         let most = self.up.begun.load(SeqCst).saturating_sub(asked.down_done);

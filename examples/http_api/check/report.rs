@@ -60,7 +60,8 @@ impl Report {
         self.took = took;
     }
 
-    /// Adds what the final comparison found, but not its latencies: it has the service to itself.
+    /// Adds the differences of the final comparison, but not its latencies, since it has the service
+    /// to itself.
     pub(crate) fn verified(&mut self, mut tally: Tally) {
         self.tally.merge_differences(&mut tally);
         for latencies in self.tally.latencies.values_mut() {

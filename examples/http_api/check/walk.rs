@@ -19,12 +19,12 @@ pub(crate) struct Walk {
     first: usize,
     stride: usize,
     random: Random,
-    /// The model: who of these users is coming to what.
+    /// The model: the pairs of these users that exist.
     going: HashSet<(usize, usize)>,
     probe: Probe,
 }
 
-/// What is left of a walk.
+/// The results of a walk.
 #[derive(Debug)]
 pub(crate) struct Walked {
     pub(crate) going: HashSet<(usize, usize)>,
@@ -102,7 +102,7 @@ impl Walk {
         Ok(())
     }
 
-    /// Only the users of this connection stay what they are while the list is read.
+    /// Only the users of this connection stay unchanged while the list is read.
     async fn attendees(&mut self, event: &Event, in_session: bool) -> Result<(), Failure> {
         let path = format!("/events/{}/users", event.name.segment);
         let limit = 1 + self.random.below(1000);

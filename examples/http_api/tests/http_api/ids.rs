@@ -1,4 +1,4 @@
-//! Ids: what is legal survives, what is not is refused by name.
+//! Legal ids survive, and illegal ones are refused by name.
 
 use hyper::Method;
 use serde_json::json;

@@ -1,4 +1,4 @@
-//! The service as a process, and what it is asked.
+//! The service as a process, and its requests.
 
 use std::io::{BufRead, BufReader, Read};
 use std::path::PathBuf;

@@ -309,7 +309,9 @@ async fn events_of(
 }
 
 /// The service is alive.
-#[utoipa::path(get, path = "/healthz", responses((status = 200, description = "The service is alive")))]
+#[utoipa::path(
+    get, path = "/healthz", responses((status = 200, description = "The service is alive"))
+)]
 async fn healthz() {}
 
 /// The store would take a write now.

@@ -8,9 +8,9 @@ use crate::model::Model;
 
 /// Checks that `store` holds every acknowledged write, and nothing that was not written.
 ///
-/// Every pair whose last write was acknowledged is in the state that it left. A scan finds no
-/// other pair. All counts are those of the lists, and both directions of the lists agree. Lists and scans may repeat entries. Prints one line of
-/// figures.
+/// Every pair whose last write was acknowledged is in the state that it left. A scan finds no other
+/// pair. All counts are those of the lists, and both directions of the lists agree. Lists and scans
+/// may repeat entries. Prints one line of figures.
 ///
 /// # Panics
 ///

@@ -174,13 +174,15 @@ impl Layer for Retry {
                 .filter(|(_, one)| self.may_retry(operation, one))
                 .map(|(at, _)| at)
                 .collect();
-            let settled = failed.iter().filter_map(|one| one.error.retry_at()).max();
+            let settled = retried.iter().filter_map(|at| failed.get(*at)?.error.retry_at()).max();
             let pause = settled.map_or(pause, |settled| pause.max(settled.remaining()));
             if retried.is_empty() || pause >= deadline.remaining() || !self.take() {
                 break;
             }
             sleep(pause).await;
-            let (again, rest) = split(failed, &retried);
+            let (mut again, rest) = split(failed, &retried);
+            // A pending effect is settled by now.
+            again.iter_mut().for_each(|one| one.effect = one.effect.min(Effect::Unknown));
             failed = rest;
             failed.extend(attempt_again(&call, store, &mut answer, again).await);
             if failed.is_empty() {

@@ -42,4 +42,6 @@ pub use self::model::{
     Receipt, Removal, RemovalStep, Result, Rsvp, SessionToken, Source, UserId, Write, WriteOptions,
     Written,
 };
-pub use self::store::{Audit, AuditStep, Finding, FindingKind, Maintenance, RsvpStore, RsvpStoreExt};
+pub use self::store::{
+    Audit, AuditStep, Finding, FindingKind, Maintenance, RsvpStore, RsvpStoreExt,
+};

@@ -1,12 +1,14 @@
-//! How old counts really are: measured, under writers, through two stores on the same data.
+//! A measurement of the true age of counts, under writers, through two stores on the same data.
 //!
-//! A count says how old it may be. Here that is compared with what the writers know.
+//! A count carries the age that it may have. The measurement compares that with the writers'
+//! history.
 //!
 //! ```
 //! use std::sync::Arc;
 //! use std::time::Duration;
 //!
-//! use rsvp_core::{CountCacheConfig, RsvpStore, RsvpStoreExt};
+//! use rsvp_core::RsvpStore;
+//! use rsvp_core::layers::{CountCache, CountCacheConfig};
 //! use rsvp_memory::MemoryStore;
 //! use rsvp_testkit::staleness::measure;
 //!
@@ -15,7 +17,7 @@
 //! let data = Arc::new(MemoryStore::new());
 //! // As two processes would have it.
 //! let process = || -> Arc<dyn RsvpStore> {
-//!     Arc::new(data.clone().count_cached(CountCacheConfig::default()))
+//!     Arc::new(CountCache::new(data.clone(), CountCacheConfig::default()).expect("legal settings"))
 //! };
 //! let bounds = [5, 20, 100].map(Duration::from_millis);
 //! println!("{}", measure([process(), process()], &bounds, 10_000).await);
@@ -27,9 +29,11 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use rsvp_core::{Consistency, Count, EventId, RsvpStore, RsvpStoreExt, UserId, Write};
+use rsvp_core::{Count, EventId, ReadOptions, RsvpStore, RsvpStoreExt, UserId, Write};
 use tokio::task::{JoinSet, yield_now};
 use tokio::time::{Instant, sleep};
+
+use crate::calls::outcomes_of;
 
 /// Between two writes of a writer.
 const PAUSE: Duration = Duration::from_millis(1);
@@ -37,14 +41,15 @@ const PAUSE: Duration = Duration::from_millis(1);
 /// A reader compares its counts with the history once in so many.
 const CHUNK: usize = 256;
 
-/// What [`measure`] has found.
+/// The result of [`measure`].
 #[derive(Clone, Debug)]
 pub struct Staleness {
-    /// How many counts were read.
+    /// The number of counts read.
     pub reads: usize,
-    /// How many batches of writes were acknowledged meanwhile.
+    /// The number of batches of writes that were acknowledged meanwhile.
     pub writes: usize,
-    /// For each bound, how long before the question the oldest answer had ceased to be true.
+    /// For each bound, the staleness of its oldest answer: the time between the moment at which it
+    /// ceased to be true and the read.
     pub greatest: Vec<(Duration, Duration)>,
 }
 
@@ -72,7 +77,7 @@ impl fmt::Display for Staleness {
 ///
 /// # Panics
 ///
-/// If a count is too old, or counts what was never written, or a call fails.
+/// If a count is too old or higher than the number of writes, or a call fails.
 pub async fn measure(
     stores: [Arc<dyn RsvpStore>; 2],
     bounds: &[Duration],
@@ -93,7 +98,7 @@ pub async fn measure(
                 let rsvp = |event: &EventId| Write::rsvp(user.clone(), event.clone());
                 let writes: Vec<_> = events.iter().map(rsvp).collect();
                 history.begin();
-                store.write_batch(&writes).await.expect("an acknowledged write");
+                outcomes_of(&*store, &writes).await;
                 history.acknowledge();
                 sleep(PAUSE).await;
             }
@@ -129,7 +134,7 @@ fn event(at: usize) -> EventId {
     EventId::new(format!("staleness/{at}")).expect("a legal id")
 }
 
-/// What the writers know, which is the same for every event.
+/// The writers' history, which is the same for every event.
 #[derive(Debug, Default)]
 struct History {
     begun: AtomicUsize,
@@ -161,11 +166,11 @@ struct Reader {
 impl Reader {
     /// How stale the stalest answer was.
     async fn run(self) -> Duration {
-        let bounded = Consistency::Bounded(self.bound);
+        let bounded = ReadOptions::bounded(self.bound);
         let (mut greatest, mut chunk) = (Duration::ZERO, Vec::with_capacity(CHUNK));
         for read in 1..=self.reads {
             let asked = Instant::now();
-            let count = self.store.rsvp_count_with(&self.event, &bounded).await;
+            let count = self.store.rsvp_count_with(&self.event, bounded.clone()).await;
             chunk.push((asked, count.expect("a count")));
             if chunk.len() == CHUNK || read == self.reads {
                 greatest = greatest.max(self.check(&chunk));

@@ -63,21 +63,19 @@ impl FoldedBatch {
     /// The result of every write of the batch, in its order, when `changed` tells whether the last
     /// write of a pair has changed the store, or why it has failed. The writes of a pair fail
     /// together.
-    pub fn results(
-        &self,
-        mut changed: impl FnMut(&Write) -> Result<bool>,
-    ) -> Vec<Result<Written>> {
+    pub fn results(&self, mut changed: impl FnMut(&Write) -> Result<bool>) -> Vec<Result<Written>> {
         let mut failed: Vec<Option<Error>> = Vec::with_capacity(self.finals.len());
         let outcomes = self.outcomes(|write| {
             let changed = changed(write);
             failed.push(changed.as_ref().err().cloned());
             changed.unwrap_or(false)
         });
-        let result = |(outcome, (_, place)): (Outcome, &(Action, usize))| {
-            match failed.get(*place).and_then(Option::as_ref) {
-                Some(error) => Err(error.clone()),
-                None => Ok(Written::new(outcome)),
-            }
+        let result = |(outcome, (_, place)): (Outcome, &(Action, usize))| match failed
+            .get(*place)
+            .and_then(Option::as_ref)
+        {
+            Some(error) => Err(error.clone()),
+            None => Ok(Written::new(outcome)),
         };
         outcomes.into_iter().zip(&self.writes).map(result).collect()
     }

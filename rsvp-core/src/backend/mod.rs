@@ -23,6 +23,8 @@ pub use self::folded_batch::FoldedBatch;
 pub use self::hosts::{HostFailure, HostRotation};
 pub use self::range::{check_range, check_timeout};
 pub use self::run::run_to_end;
-pub use self::scatter::{Part, check_answer_count, combine, combine_errors, fail_all, partition, reorder};
+pub use self::scatter::{
+    Part, check_answer_count, combine, combine_errors, fail_all, partition, reorder,
+};
 pub use self::stored::stored_id;
 pub use crate::model::{MAX_NAME_BYTES, check_name};

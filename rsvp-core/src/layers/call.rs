@@ -68,7 +68,8 @@ where
 }
 
 fn failures<A>(results: &[Result<A>]) -> Vec<(usize, Error)> {
-    let failed = |(place, result): (usize, &Result<A>)| Some((place, result.as_ref().err()?.clone()));
+    let failed =
+        |(place, result): (usize, &Result<A>)| Some((place, result.as_ref().err()?.clone()));
     results.iter().enumerate().filter_map(failed).collect()
 }
 
@@ -227,8 +228,9 @@ macro_rules! single {
             }
 
             fn with_deadline(self, deadline: Deadline) -> Self {
-                let lowered = lower(self.$options.into_owned(), deadline);
-                Self { $options: Cow::Owned(lowered), ..self }
+                let mut call = self;
+                call.$options = Cow::Owned(lower(call.$options.into_owned(), deadline));
+                call
             }
 
             async fn run<S: RsvpStore + ?Sized>(&self, store: &S) -> Result<$answer> {

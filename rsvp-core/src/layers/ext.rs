@@ -1,8 +1,8 @@
 //! The constructors of the layers.
 
 use super::{
-    CoalesceConfig, CoalescedStore, CountCache, CountCacheConfig, Layer, Layered, LimitConfig, LimitStore,
-    ObservedStore, RetryConfig, RetryStore, TimeoutConfig, TimeoutStore,
+    CoalesceConfig, CoalescedStore, CountCache, CountCacheConfig, Layer, Layered, LimitConfig,
+    LimitStore, ObservedStore, RetryConfig, RetryStore, TimeoutConfig, TimeoutStore,
 };
 use crate::{Result, RsvpStore};
 

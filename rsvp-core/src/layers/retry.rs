@@ -167,17 +167,22 @@ impl Layer for Retry {
             self.refund();
             return answer.ok_or_else(|| Error::corrupt(operation, "no answer"));
         }
-        let mut pauses = self.config.pauses();
-        while let Some(pause) = pauses.next() {
+        for pause in self.config.pauses() {
             // Which of them can be retried, and the pause that all of them need.
-            let retried: Vec<usize> = (0..).zip(&failed).filter(|(_, one)| self.may_retry(operation, one)).map(|(at, _)| at).collect();
-            let settled = failed.iter().filter_map(|one| one.error.retry_at()).max();
+            let retried: Vec<usize> = (0..)
+                .zip(&failed)
+                .filter(|(_, one)| self.may_retry(operation, one))
+                .map(|(at, _)| at)
+                .collect();
+            let settled = retried.iter().filter_map(|at| failed.get(*at)?.error.retry_at()).max();
             let pause = settled.map_or(pause, |settled| pause.max(settled.remaining()));
             if retried.is_empty() || pause >= deadline.remaining() || !self.take() {
                 break;
             }
             sleep(pause).await;
-            let (again, rest) = split(failed, &retried);
+            let (mut again, rest) = split(failed, &retried);
+            // A pending effect is settled by now.
+            again.iter_mut().for_each(|one| one.effect = one.effect.min(Effect::Unknown));
             failed = rest;
             failed.extend(attempt_again(&call, store, &mut answer, again).await);
             if failed.is_empty() {

@@ -1,6 +1,7 @@
 //! Layers as a value.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use super::{CoalesceConfig, CountCacheConfig, LayerExt, LimitConfig, RetryConfig, TimeoutConfig};
 use crate::backend::check_name;
@@ -41,6 +42,7 @@ use crate::{Error, Result, RsvpStore};
 /// | `count_cache=5s` | [`CountCache`](super::CountCache) with this greatest age |
 /// | `count_cache_capacity=10000` | [`CountCacheConfig::with_capacity`] |
 /// | `stale_if_error=600s` | [`CountCacheConfig::with_stale_if_error`] |
+/// | `deadline=3s` | [`TimeoutStore`](super::TimeoutStore), around every call with all its attempts |
 ///
 /// A setting needs its layer: `retry_attempts` without `retry` is refused.
 #[derive(Clone, Debug, Default)]
@@ -52,6 +54,7 @@ pub struct Layers {
     limit: Option<LimitConfig>,
     coalesce: Option<Switch>,
     count_cache: Option<CountCacheConfig>,
+    deadline: Option<TimeoutConfig>,
 }
 
 /// A layer that a shard can switch off where all shards have it.
@@ -94,6 +97,7 @@ impl Layers {
             limit: take_limit(parameters)?,
             coalesce: take_coalesce(parameters)?,
             count_cache: take_count_cache(parameters)?,
+            deadline: parameters.take_duration("deadline")?.map(TimeoutConfig::new),
         };
         layers.check()?;
         Ok(layers)
@@ -135,6 +139,12 @@ impl Layers {
         Self { count_cache: Some(config), ..self }
     }
 
+    /// Bounds the time of every call with all its attempts.
+    #[must_use]
+    pub fn with_deadline(self, limit: Duration) -> Self {
+        Self { deadline: Some(TimeoutConfig::new(limit)), ..self }
+    }
+
     /// Refuses settings that are out of range, before there is a store.
     ///
     /// # Errors
@@ -150,7 +160,8 @@ impl Layers {
         if let Some(Switch::On(config)) = &self.coalesce {
             config.check()?;
         }
-        self.count_cache.as_ref().map_or(Ok(()), CountCacheConfig::check)
+        self.count_cache.as_ref().map_or(Ok(()), CountCacheConfig::check)?;
+        self.deadline.as_ref().map_or(Ok(()), |config| config.check_as("deadline"))
     }
 
     /// Puts the layers around a store.
@@ -178,6 +189,9 @@ impl Layers {
         if let Some(config) = self.count_cache {
             store = Arc::new(store.with_count_cache(config)?);
         }
+        if let Some(config) = self.deadline {
+            store = Arc::new(store.with_timeout(config)?);
+        }
         Ok(store)
     }
 
@@ -185,12 +199,12 @@ impl Layers {
     /// as one.
     ///
     /// Timeouts, retries, limits and coalescing belong to each shard, so that a shard that is down
-    /// or slow leaves the others alone. The observer and the count cache belong to all.
+    /// or slow leaves the others alone. The observer, the count cache and the deadline belong to all.
     #[must_use]
     pub fn divide(self) -> (Self, Self) {
-        let Self { observe, timeout, retry, limit, coalesce, count_cache } = self;
+        let Self { observe, timeout, retry, limit, coalesce, count_cache, deadline } = self;
         let each = Self { timeout, retry, limit, coalesce, ..Self::default() };
-        (each, Self { observe, count_cache, ..Self::default() })
+        (each, Self { observe, count_cache, deadline, ..Self::default() })
     }
 
     /// The layers, with those of `others` where this value has none.
@@ -203,6 +217,7 @@ impl Layers {
             limit: self.limit.or(others.limit),
             coalesce: self.coalesce.or(others.coalesce),
             count_cache: self.count_cache.or(others.count_cache),
+            deadline: self.deadline.or(others.deadline),
         }
     }
 }
@@ -289,7 +304,7 @@ mod tests {
             "observe=db&timeout=1s&write_timeout=3s&retry=4s&retry_attempts=5&retry_budget=6\
              &retry_unknown=false&limit=7&limit_queue=8&coalesce=true&coalesce_lanes=9\
              &coalesce_reads=10&coalesce_batch=11&coalesce_pending=12&count_cache=13s\
-             &count_cache_capacity=14&stale_if_error=15s",
+             &count_cache_capacity=14&stale_if_error=15s&deadline=16s",
         );
         let shown = format!("{:?}", layers.unwrap());
         assert_eq!(
@@ -299,7 +314,8 @@ mod tests {
              unknown_writes: false }), limit: Some(LimitConfig { concurrency: 7, queue: Some(8) \
              }), coalesce: Some(On(CoalesceConfig { lanes: 9, concurrent_reads: 10, max_batch: \
              11, max_pending: 12 })), count_cache: Some(CountCacheConfig { max_age: 13s, \
-             stale_if_error: Some(15s), capacity: 14 }) }"
+             stale_if_error: Some(15s), capacity: 14 }), deadline: Some(TimeoutConfig { reads: \
+             16s, writes: 16s }) }"
         );
     }
 

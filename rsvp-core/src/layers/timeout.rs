@@ -30,8 +30,13 @@ impl TimeoutConfig {
 
     /// Refuses settings that are out of range.
     pub(crate) fn check(&self) -> Result<()> {
-        check_timeout("timeout", self.reads)?;
-        check_timeout("write_timeout", self.writes)
+        self.check_as("timeout")
+    }
+
+    /// Refuses settings that are out of range, the limit under this name.
+    pub(super) fn check_as(&self, field: &'static str) -> Result<()> {
+        check_timeout(field, self.reads)?;
+        check_timeout(if self.writes == self.reads { field } else { "write_timeout" }, self.writes)
     }
 }
 

@@ -316,8 +316,7 @@ impl Error {
                 let source = source.unwrap_or_else(|| Self::overloaded(operation).into());
                 Self::unavailable(operation, effect, Some(source))
             }
-            error
-            @ (Self::Overloaded { .. }
+            error @ (Self::Overloaded { .. }
             | Self::InvalidInput { .. }
             | Self::Closed { .. }
             | Self::Corrupt { .. }) => error,

@@ -22,5 +22,7 @@ pub use self::name::{MAX_NAME_BYTES, check_name};
 pub use self::operation::Operation;
 pub use self::options::{ReadOptions, WriteOptions};
 pub use self::page::{Cursor, Page, PageLimit, PageRequest};
-pub use self::rsvp::{Action, BatchReceipt, Outcome, Receipt, Removal, RemovalStep, Rsvp, Write, Written};
+pub use self::rsvp::{
+    Action, BatchReceipt, Outcome, Receipt, Removal, RemovalStep, Rsvp, Write, Written,
+};
 pub use self::token::SessionToken;

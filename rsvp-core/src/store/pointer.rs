@@ -15,7 +15,11 @@ macro_rules! pointer {
     ($pointer:ty) => {
         #[deny(clippy::missing_trait_methods)]
         impl<S: RsvpStore + ?Sized> RsvpStore for $pointer {
-            fn write_batch<'s, 'a, 'b, 'f>(&'s self, writes: &'a [Write], options: &'b WriteOptions) -> BoxFuture<'f, Result<BatchReceipt>>
+            fn write_batch<'s, 'a, 'b, 'f>(
+                &'s self,
+                writes: &'a [Write],
+                options: &'b WriteOptions,
+            ) -> BoxFuture<'f, Result<BatchReceipt>>
             where
                 Self: 'f,
                 's: 'f,
@@ -25,7 +29,11 @@ macro_rules! pointer {
                 (**self).write_batch(writes, options)
             }
 
-            fn has_rsvped_batch<'s, 'a, 'b, 'f>(&'s self, pairs: &'a [Rsvp], options: &'b ReadOptions) -> BoxFuture<'f, Result<Vec<Result<bool>>>>
+            fn has_rsvped_batch<'s, 'a, 'b, 'f>(
+                &'s self,
+                pairs: &'a [Rsvp],
+                options: &'b ReadOptions,
+            ) -> BoxFuture<'f, Result<Vec<Result<bool>>>>
             where
                 Self: 'f,
                 's: 'f,
@@ -35,7 +43,11 @@ macro_rules! pointer {
                 (**self).has_rsvped_batch(pairs, options)
             }
 
-            fn rsvp_count_batch<'s, 'a, 'b, 'f>(&'s self, events: &'a [EventId], options: &'b ReadOptions) -> BoxFuture<'f, Result<Vec<Result<Count>>>>
+            fn rsvp_count_batch<'s, 'a, 'b, 'f>(
+                &'s self,
+                events: &'a [EventId],
+                options: &'b ReadOptions,
+            ) -> BoxFuture<'f, Result<Vec<Result<Count>>>>
             where
                 Self: 'f,
                 's: 'f,
@@ -45,7 +57,11 @@ macro_rules! pointer {
                 (**self).rsvp_count_batch(events, options)
             }
 
-            fn attendees_page<'s, 'a, 'b, 'f>(&'s self, event: &'a EventId, request: &'b PageRequest) -> BoxFuture<'f, Result<Page<UserId>>>
+            fn attendees_page<'s, 'a, 'b, 'f>(
+                &'s self,
+                event: &'a EventId,
+                request: &'b PageRequest,
+            ) -> BoxFuture<'f, Result<Page<UserId>>>
             where
                 Self: 'f,
                 's: 'f,
@@ -55,7 +71,11 @@ macro_rules! pointer {
                 (**self).attendees_page(event, request)
             }
 
-            fn events_of_page<'s, 'a, 'b, 'f>(&'s self, user: &'a UserId, request: &'b PageRequest) -> BoxFuture<'f, Result<Page<EventId>>>
+            fn events_of_page<'s, 'a, 'b, 'f>(
+                &'s self,
+                user: &'a UserId,
+                request: &'b PageRequest,
+            ) -> BoxFuture<'f, Result<Page<EventId>>>
             where
                 Self: 'f,
                 's: 'f,
@@ -65,7 +85,10 @@ macro_rules! pointer {
                 (**self).events_of_page(user, request)
             }
 
-            fn scan_page<'s, 'a, 'f>(&'s self, request: &'a PageRequest) -> BoxFuture<'f, Result<Page<Rsvp>>>
+            fn scan_page<'s, 'a, 'f>(
+                &'s self,
+                request: &'a PageRequest,
+            ) -> BoxFuture<'f, Result<Page<Rsvp>>>
             where
                 Self: 'f,
                 's: 'f,
@@ -74,7 +97,12 @@ macro_rules! pointer {
                 (**self).scan_page(request)
             }
 
-            fn remove_event_step<'s, 'a, 'b, 'f>(&'s self, event: &'a EventId, limit: PageLimit, options: &'b WriteOptions) -> BoxFuture<'f, Result<RemovalStep>>
+            fn remove_event_step<'s, 'a, 'b, 'f>(
+                &'s self,
+                event: &'a EventId,
+                limit: PageLimit,
+                options: &'b WriteOptions,
+            ) -> BoxFuture<'f, Result<RemovalStep>>
             where
                 Self: 'f,
                 's: 'f,
@@ -84,7 +112,12 @@ macro_rules! pointer {
                 (**self).remove_event_step(event, limit, options)
             }
 
-            fn remove_user_step<'s, 'a, 'b, 'f>(&'s self, user: &'a UserId, limit: PageLimit, options: &'b WriteOptions) -> BoxFuture<'f, Result<RemovalStep>>
+            fn remove_user_step<'s, 'a, 'b, 'f>(
+                &'s self,
+                user: &'a UserId,
+                limit: PageLimit,
+                options: &'b WriteOptions,
+            ) -> BoxFuture<'f, Result<RemovalStep>>
             where
                 Self: 'f,
                 's: 'f,
@@ -94,7 +127,11 @@ macro_rules! pointer {
                 (**self).remove_user_step(user, limit, options)
             }
 
-            fn label<'s, 'a, 'b, 'f>(&'s self, name: &'a LabelName, options: &'b ReadOptions) -> BoxFuture<'f, Result<Option<Label>>>
+            fn label<'s, 'a, 'b, 'f>(
+                &'s self,
+                name: &'a LabelName,
+                options: &'b ReadOptions,
+            ) -> BoxFuture<'f, Result<Option<Label>>>
             where
                 Self: 'f,
                 's: 'f,
@@ -104,7 +141,13 @@ macro_rules! pointer {
                 (**self).label(name, options)
             }
 
-            fn replace_label<'s, 'a, 'b, 'c, 'd, 'f>(&'s self, name: &'a LabelName, expected: Option<&'b Label>, value: &'c Label, options: &'d WriteOptions) -> BoxFuture<'f, Result<Option<Label>>>
+            fn replace_label<'s, 'a, 'b, 'c, 'd, 'f>(
+                &'s self,
+                name: &'a LabelName,
+                expected: Option<&'b Label>,
+                value: &'c Label,
+                options: &'d WriteOptions,
+            ) -> BoxFuture<'f, Result<Option<Label>>>
             where
                 Self: 'f,
                 's: 'f,

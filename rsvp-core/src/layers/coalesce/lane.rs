@@ -2,8 +2,8 @@
 
 use std::collections::VecDeque;
 use std::panic::AssertUnwindSafe;
-use std::time::Duration;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use futures_util::FutureExt;
 use futures_util::future::Either;
@@ -266,11 +266,12 @@ impl<S: RsvpStore + 'static, B: Batch> Lane<S, B> {
         }
         let Some(freshness) = freshness else { return };
         let asked = entries.len();
-        let answered =
-            B::run(&*self.store, entries, freshness, deadline).await.and_then(|(answers, token)| {
+        let answered = B::run(&*self.store, entries, freshness, deadline).await.and_then(
+            |(answers, token)| {
                 check_answer_count(B::OPERATION, asked, answers.len())?;
                 Ok((answers, token))
-            });
+            },
+        );
         // Whoever calls again as soon as there is an answer finds its room free.
         landed();
         // A caller that has gone away needs no answer.

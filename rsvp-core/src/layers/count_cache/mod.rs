@@ -6,6 +6,7 @@ mod table;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use async_trait::async_trait;
 use tokio::sync::OwnedMutexGuard;
@@ -14,10 +15,11 @@ use tokio::time::{Instant, timeout_at};
 pub use self::config::CountCacheConfig;
 use self::entry::{Entry, ReadRequest};
 use self::table::{Table, within_fence_timeout};
-use crate::backend::check_answer_count;
+use crate::backend::{check_answer_count, fail_all};
 use crate::{
-    BatchReceipt, Consistency, Count, Effect, EventId, Operation, Page, PageLimit, PageRequest,
-    RemovalStep, Result, Rsvp, RsvpStore, UserId, Write,
+    BatchReceipt, Consistency, Count, Deadline, Effect, Error, EventId, Label, LabelName,
+    Maintenance, Operation, Page, PageLimit, PageRequest, ReadOptions, RemovalStep, Result, Rsvp,
+    RsvpStore, UserId, Write, WriteOptions,
 };
 
 /// A store that answers counts from memory where the caller lets them be older.
@@ -38,10 +40,10 @@ use crate::{
 /// The contract is kept, with one reading of [`Count`] that is wider: a count from memory is a
 /// number that was exact at a moment no longer before the read than its age, *and then moved by what was
 /// written through this cache since*. What others wrote since is not in it. To others belongs what
-/// nobody was told of as [`Applied`](crate::Outcome::Applied): a write that takes effect after its
-/// call has failed or its caller has gone, and one that a [`RetryStore`](crate::layers::RetryStore) inside
-/// has repeated, which answers [`Unchanged`](crate::Outcome::Unchanged) if the first try took
-/// effect. Such a write shows within the period, and at once at [`Consistency::Session`].
+/// nobody was told of as [`Applied`](crate::Outcome::Applied), such as a write that takes effect
+/// after its caller has gone. Such a write shows within the period, and at once at
+/// [`Consistency::Session`]. After a write that was [repeated](crate::Written::repeated) the count
+/// is read again.
 ///
 /// A count that is read while a write of the event is on its way may have that write in it or
 /// not. So writers and the reading of a count wait for each other, once in a period, for as long as
@@ -70,6 +72,7 @@ pub struct CountCache<S> {
     store: S,
     config: CountCacheConfig,
     table: Table,
+    closed: AtomicBool,
 }
 
 impl<S: RsvpStore> CountCache<S> {
@@ -82,7 +85,7 @@ impl<S: RsvpStore> CountCache<S> {
     pub fn new(store: S, config: CountCacheConfig) -> Result<Self> {
         config.check()?;
         let table = Table::new(config.capacity, config.fence_timeout());
-        Ok(Self { store, config, table })
+        Ok(Self { store, config, table, closed: AtomicBool::new(false) })
     }
 
     /// The store inside. What is written to it directly does not move the counts in memory.
@@ -118,22 +121,23 @@ impl<S: RsvpStore> CountCache<S> {
         &self,
         mut missing: BTreeMap<&'a EventId, Arc<Entry>>,
         request: &ReadRequest,
-    ) -> Result<Counts<'a>> {
+        deadline: Option<Deadline>,
+    ) -> Counts<'a> {
         let mut counts = Counts::new();
         while !missing.is_empty() {
             let mut refreshes = Vec::new();
             let taken = take_refresh_locks(&mut missing, &mut counts, request).await;
             for (event, entry, refresh_lock) in taken {
                 match entry.outcome(request) {
-                    Some(count) => drop(counts.insert(event, count?)),
+                    Some(count) => drop(counts.insert(event, count)),
                     None => refreshes.push((event, entry, refresh_lock)),
                 }
             }
             if !refreshes.is_empty() {
-                counts.extend(self.refresh(refreshes, request).await?);
+                counts.extend(self.refresh(refreshes, request, deadline).await);
             }
         }
-        Ok(counts)
+        counts
     }
 
     /// Reads counts whose refresh locks the caller holds, in one call.
@@ -141,46 +145,44 @@ impl<S: RsvpStore> CountCache<S> {
         &self,
         refreshes: Vec<Refresh<'a>>,
         request: &ReadRequest,
-    ) -> Result<Counts<'a>> {
-        let mut counts = Counts::new();
+        deadline: Option<Deadline>,
+    ) -> Counts<'a> {
+        // Keep the writes of these events out, or as many as let themselves be kept out in time.
         let fence_timeout = self.config.fence_timeout();
-        let deadline = Instant::now() + fence_timeout;
+        let fenced_by = Instant::now() + fence_timeout;
         let mut fences = Vec::new();
         for (_, entry, _) in &refreshes {
-            fences.extend(timeout_at(deadline, entry.fence.clone().write_owned()).await);
+            fences.extend(timeout_at(fenced_by, entry.fence.clone().write_owned()).await);
         }
+        // Read, between two ticks.
         let events: Vec<EventId> = refreshes.iter().map(|(event, ..)| (*event).clone()).collect();
         let (read_at, began) = (Instant::now(), self.table.tick());
-        let read = self.store.rsvp_counts(&events, &Consistency::Strong);
+        let mut options = ReadOptions::strong();
+        options.deadline = deadline;
+        let read = self.store.rsvp_count_batch(&events, &options);
         let read =
             within_fence_timeout(fence_timeout, &mut fences, read).await.and_then(|counts| {
-                check_answer_count(Operation::RsvpCounts, events.len(), counts.len())?;
+                check_answer_count(Operation::RsvpCount, events.len(), counts.len())?;
                 Ok(counts)
             });
         let ended = self.table.tick();
-        match read {
-            Ok(read) => {
-                for ((event, entry, _), count) in refreshes.iter().zip(read) {
+        // Every entry has to know before the first lock is released.
+        let results = read.unwrap_or_else(|error| fail_all(events.len(), &error));
+        let record = |((event, entry, _), result): (&Refresh<'a>, Result<Count>)| {
+            let result = match result {
+                Ok(count) => {
                     entry.record_read(count, read_at, began, ended);
-                    counts.insert(*event, count);
+                    Ok(count)
                 }
-            }
-            Err(error) => {
-                // Every entry has to know before the first is given up.
-                let stale: Vec<_> = refreshes
-                    .iter()
-                    .map(|(event, entry, _)| (*event, entry.fail(&error, ended, request)))
-                    .collect();
-                for (event, count) in stale {
-                    counts.insert(event, count.ok_or_else(|| error.clone())?);
-                }
-            }
-        }
-        Ok(counts)
+                Err(error) => entry.fail(&error, ended, request).ok_or(error),
+            };
+            (*event, result)
+        };
+        refreshes.iter().zip(results).map(record).collect()
     }
 }
 
-type Counts<'a> = BTreeMap<&'a EventId, Count>;
+type Counts<'a> = BTreeMap<&'a EventId, Result<Count>>;
 
 /// An event whose count the holder of the lock alone reads.
 type Refresh<'a> = (&'a EventId, Arc<Entry>, OwnedMutexGuard<()>);
@@ -201,7 +203,7 @@ async fn take_refresh_locks<'a>(
         match entry.refresh_lock.clone().try_lock_owned() {
             Ok(refresh_lock) => refreshes.push((event, entry, refresh_lock)),
             Err(_) => match entry.stale_while_error(request) {
-                Some(count) => drop(counts.insert(event, count)),
+                Some(count) => drop(counts.insert(event, Ok(count))),
                 None => drop(missing.insert(event, entry)),
             },
         }
@@ -218,11 +220,12 @@ async fn take_refresh_locks<'a>(
 #[async_trait]
 #[deny(clippy::missing_trait_methods)]
 impl<S: RsvpStore> RsvpStore for CountCache<S> {
-    async fn write_batch(&self, writes: &[Write]) -> Result<BatchReceipt> {
-        let mut writing = self.table.begin(writes.iter().map(|write| &write.rsvp.event)).await;
-        let written = writing.done(self.store.write_batch(writes)).await;
+    async fn write_batch(&self, writes: &[Write], options: &WriteOptions) -> Result<BatchReceipt> {
+        let mut writing =
+            self.table.begin(writes.iter().map(|write| &write.rsvp.event), options.deadline).await;
+        let written = writing.done(self.store.write_batch(writes, options)).await;
         match &written {
-            Ok(receipt) => writing.applied(writes, &receipt.outcomes),
+            Ok(receipt) => writing.answered(writes, &receipt.results),
             Err(error) if error.effect() == Effect::NotApplied => writing.not_applied(),
             Err(_) => {}
         }
@@ -232,18 +235,21 @@ impl<S: RsvpStore> RsvpStore for CountCache<S> {
     async fn has_rsvped_batch(
         &self,
         pairs: &[Rsvp],
-        consistency: &Consistency,
-    ) -> Result<Vec<bool>> {
-        self.store.has_rsvped_batch(pairs, consistency).await
+        options: &ReadOptions,
+    ) -> Result<Vec<Result<bool>>> {
+        self.store.has_rsvped_batch(pairs, options).await
     }
 
-    async fn rsvp_counts(
+    async fn rsvp_count_batch(
         &self,
         events: &[EventId],
-        consistency: &Consistency,
-    ) -> Result<Vec<Count>> {
-        let Some(request) = self.request(consistency) else {
-            return self.store.rsvp_counts(events, consistency).await;
+        options: &ReadOptions,
+    ) -> Result<Vec<Result<Count>>> {
+        if self.closed.load(Ordering::Acquire) {
+            return Err(Error::closed(Operation::RsvpCount));
+        }
+        let Some(request) = self.request(&options.consistency) else {
+            return self.store.rsvp_count_batch(events, options).await;
         };
         let mut missing = BTreeMap::new();
         let known: Vec<_> = events
@@ -257,14 +263,21 @@ impl<S: RsvpStore> RsvpStore for CountCache<S> {
                 (event, count)
             })
             .collect();
-        let read =
-            if missing.is_empty() { BTreeMap::new() } else { self.read(missing, &request).await? };
-        let counts: Vec<_> = known
-            .into_iter()
-            .filter_map(|(event, count)| count.or_else(|| read.get(event).copied()))
-            .collect();
-        check_answer_count(Operation::RsvpCounts, events.len(), counts.len())?;
-        Ok(counts)
+        // At the deadline counts from memory are answered all the same.
+        let read = match (missing.is_empty(), options.deadline) {
+            (true, _) => BTreeMap::new(),
+            (false, None) => self.read(missing, &request, None).await,
+            (false, Some(deadline)) => {
+                let read = self.read(missing, &request, Some(deadline));
+                timeout_at(deadline.instant(), read).await.unwrap_or_default()
+            }
+        };
+        let late = || Err(Error::too_late(Operation::RsvpCount));
+        let result = |(event, count): (&EventId, Option<Count>)| match count {
+            Some(count) => Ok(count),
+            None => read.get(event).cloned().unwrap_or_else(late),
+        };
+        Ok(known.into_iter().map(result).collect())
     }
 
     async fn attendees_page(&self, event: &EventId, request: &PageRequest) -> Result<Page<UserId>> {
@@ -279,9 +292,14 @@ impl<S: RsvpStore> RsvpStore for CountCache<S> {
         self.store.scan_page(request).await
     }
 
-    async fn remove_event_step(&self, event: &EventId, limit: PageLimit) -> Result<RemovalStep> {
-        let mut writing = self.table.begin(std::iter::once(event)).await;
-        let step = writing.done(self.store.remove_event_step(event, limit)).await;
+    async fn remove_event_step(
+        &self,
+        event: &EventId,
+        limit: PageLimit,
+        options: &WriteOptions,
+    ) -> Result<RemovalStep> {
+        let mut writing = self.table.begin(std::iter::once(event), options.deadline).await;
+        let step = writing.done(self.store.remove_event_step(event, limit, options)).await;
         match &step {
             Ok(_) => writing.removed(),
             Err(error) if error.effect() == Effect::NotApplied => writing.not_applied(),
@@ -290,16 +308,44 @@ impl<S: RsvpStore> RsvpStore for CountCache<S> {
         step
     }
 
-    async fn remove_user_step(&self, user: &UserId, limit: PageLimit) -> Result<RemovalStep> {
+    async fn remove_user_step(
+        &self,
+        user: &UserId,
+        limit: PageLimit,
+        options: &WriteOptions,
+    ) -> Result<RemovalStep> {
         let writing = self.table.begin_anywhere();
-        let step = self.store.remove_user_step(user, limit).await;
+        let step = self.store.remove_user_step(user, limit, options).await;
         if step.as_ref().is_err_and(|error| error.effect() == Effect::NotApplied) {
             writing.not_applied();
         }
         step
     }
 
+    async fn label(&self, name: &LabelName, options: &ReadOptions) -> Result<Option<Label>> {
+        self.store.label(name, options).await
+    }
+
+    async fn replace_label(
+        &self,
+        name: &LabelName,
+        expected: Option<&Label>,
+        value: &Label,
+        options: &WriteOptions,
+    ) -> Result<Option<Label>> {
+        self.store.replace_label(name, expected, value, options).await
+    }
+
     async fn ready(&self) -> Result<()> {
         self.store.ready().await
+    }
+
+    async fn close(&self) -> Result<()> {
+        self.closed.store(true, Ordering::Release);
+        self.store.close().await
+    }
+
+    fn maintenance(&self) -> Option<&dyn Maintenance> {
+        self.store.maintenance()
     }
 }

@@ -12,7 +12,7 @@ use tokio::sync::OwnedRwLockReadGuard;
 use tokio::time::{Instant, timeout, timeout_at};
 
 use super::entry::{Change, Entry, Tick};
-use crate::{Action, EventId, Outcome, Write};
+use crate::{Action, Deadline, Effect, EventId, Result, Write, Written};
 
 /// The counts of the events that are asked for.
 pub(super) struct Table {
@@ -53,17 +53,19 @@ impl Table {
     pub(super) async fn begin<'a>(
         &self,
         events: impl Iterator<Item = &'a EventId> + Send,
+        deadline: Option<Deadline>,
     ) -> Writing<'_> {
         let changes: BTreeMap<_, _> =
             events.map(|event| (event.clone(), Change::Unknown)).collect();
-        let deadline = Instant::now() + self.fence_timeout;
+        let fenced_by = Instant::now() + self.fence_timeout;
+        let fenced_by = deadline.map_or(fenced_by, |own| fenced_by.min(own.instant()));
         let mut fences = Vec::new();
         // In one order for all, so that two of them never wait for each other.
         for entry in changes.keys().filter_map(|event| self.entries.get(event)) {
             let fence = entry.fence.clone();
             match fence.clone().try_read_owned() {
                 Ok(passed) => fences.push(passed),
-                Err(_) => fences.extend(timeout_at(deadline, fence.read_owned()).await),
+                Err(_) => fences.extend(timeout_at(fenced_by, fence.read_owned()).await),
             }
         }
         Writing { table: self, began: self.tick(), changes, fences }
@@ -112,27 +114,25 @@ impl Writing<'_> {
         within_fence_timeout(self.table.fence_timeout, &mut self.fences, write).await
     }
 
-    /// What the writes have answered.
-    pub(super) fn applied(mut self, writes: &[Write], outcomes: &[Outcome]) {
-        if writes.len() != outcomes.len() {
+    /// Records the results of the writes.
+    pub(super) fn answered(mut self, writes: &[Write], results: &[Result<Written>]) {
+        if writes.len() != results.len() {
             return;
         }
-        self.changes.values_mut().for_each(|change| *change = Change::Unchanged);
-        for (Write { action, rsvp }, outcome) in writes.iter().zip(outcomes) {
-            let by = match (outcome, action) {
-                (Outcome::Unchanged, _) => continue,
-                (Outcome::Applied, Action::Rsvp) => 1,
-                (Outcome::Applied, Action::Cancel) => -1,
-            };
-            if let Some(change) = self.changes.get_mut(&rsvp.event) {
-                let sum = if let Change::Applied(sum) = change { *sum } else { 0 };
-                *change = Change::Applied(sum + by);
+        let mut tallies: BTreeMap<&EventId, Tally> = BTreeMap::new();
+        for (Write { action, rsvp }, result) in writes.iter().zip(results) {
+            tallies.entry(&rsvp.event).or_default().add(*action, result);
+        }
+        for (event, tally) in tallies {
+            match tally.change() {
+                Some(change) => drop(self.changes.insert(event.clone(), change)),
+                None => drop(self.changes.remove(event)),
             }
         }
     }
 
-    /// A step of a removal was acknowledged. How many RSVPs it says are gone is the least: a step
-    /// that a store inside has repeated does not count what its first try removed.
+    /// Records an acknowledged step of a removal. The number of RSVPs that it names is the least: a
+    /// step that a store inside has repeated does not count those that its first attempt removed.
     pub(super) fn removed(mut self) {
         self.changes.values_mut().for_each(|change| *change = Change::Uncounted);
     }
@@ -140,6 +140,48 @@ impl Writing<'_> {
     /// Nothing has happened.
     pub(super) fn not_applied(mut self) {
         self.changes.clear();
+    }
+}
+
+/// What the writes of one event in a batch have come to.
+#[derive(Clone, Copy, Debug, Default)]
+struct Tally {
+    sum: i64,
+    applied: bool,
+    acknowledged: bool,
+    /// A write was repeated, so an earlier attempt may have changed the count.
+    repeated: bool,
+    /// A write failed, and its effect is not known.
+    unknown: bool,
+}
+
+impl Tally {
+    fn add(&mut self, action: Action, result: &Result<Written>) {
+        match result {
+            Ok(written) => {
+                self.acknowledged = true;
+                if written.outcome.is_applied() {
+                    self.applied = true;
+                    self.sum += if action == Action::Rsvp { 1 } else { -1 };
+                } else {
+                    self.repeated |= written.repeated;
+                }
+            }
+            Err(error) => self.unknown |= error.effect() != Effect::NotApplied,
+        }
+    }
+
+    /// The change of the count; `None` if nothing has happened.
+    fn change(self) -> Option<Change> {
+        match self {
+            Self { acknowledged: true, repeated, unknown, .. } if repeated || unknown => {
+                Some(Change::Uncounted)
+            }
+            Self { unknown: true, .. } => Some(Change::Unknown),
+            Self { applied: true, sum, .. } => Some(Change::Applied(sum)),
+            Self { acknowledged: true, .. } => Some(Change::Unchanged),
+            _ => None,
+        }
     }
 }
 

@@ -1,5 +1,6 @@
 //! Where a listing over shards goes on: which shard, and where in it.
 
+use crate::backend::{CursorReader, CursorWriter};
 use crate::{Cursor, Operation, Result};
 
 /// Everything of the shards before this one, in the order of their hashes, has been listed.
@@ -11,24 +12,24 @@ pub(super) struct ShardCursor {
 }
 
 impl ShardCursor {
-    /// Reads a cursor of the listing `operation`; the first shard's beginning if there is none.
-    pub(super) fn parse(operation: Operation, cursor: Option<&Cursor>) -> Result<Self> {
+    /// Reads a cursor of the listing `operation` of a subject. Without a cursor it is the beginning
+    /// of the first shard.
+    pub(super) fn parse(
+        operation: Operation,
+        subject: &str,
+        cursor: Option<&Cursor>,
+    ) -> Result<Self> {
         let Some(cursor) = cursor else { return Ok(Self { shard: 0, inner: None }) };
-        let parsed = || {
-            let (tag, rest) = cursor.as_bytes().split_first()?;
-            let (shard, inner) = rest.split_first_chunk()?;
-            let inner = if inner.is_empty() { None } else { Some(Cursor::new(inner)) };
-            let shard = u64::from_be_bytes(*shard);
-            (*tag == self::tag(operation)).then_some(Self { shard, inner })
-        };
-        parsed().ok_or_else(Cursor::refused)
+        let mut reader = CursorReader::new(tag(operation), subject, cursor)?;
+        let shard = reader.u64()?;
+        let inner = reader.rest();
+        let inner = if inner.is_empty() { None } else { Some(Cursor::new(inner)) };
+        Ok(Self { shard, inner })
     }
 
-    pub(super) fn print(self, operation: Operation) -> Cursor {
-        let mut bytes = vec![tag(operation)];
-        bytes.extend(self.shard.to_be_bytes());
-        bytes.extend(self.inner.iter().flat_map(|inner| inner.as_bytes()));
-        Cursor::new(bytes)
+    pub(super) fn print(self, operation: Operation, subject: &str) -> Cursor {
+        let written = CursorWriter::new(tag(operation), subject).u64(self.shard);
+        written.rest(self.inner.as_ref().map_or(&[], Cursor::as_bytes)).finish()
     }
 }
 
@@ -36,6 +37,8 @@ fn tag(operation: Operation) -> u8 {
     match operation {
         Operation::Attendees => b'A',
         Operation::EventsOf => b'E',
+        Operation::Audit => b'D',
+        Operation::Repair => b'R',
         _ => b'S',
     }
 }

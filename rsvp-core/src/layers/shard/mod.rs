@@ -3,6 +3,7 @@
 mod cursor;
 mod error;
 mod listing;
+mod maintenance;
 mod placement;
 
 use std::collections::BTreeMap;
@@ -14,10 +15,11 @@ use futures_util::future::{BoxFuture, join_all};
 
 pub use self::error::ShardError;
 pub use self::placement::Placement;
-use crate::backend::{Part, check_answer_count, combine, partition, reorder};
+use crate::backend::{Part, check_answer_count, combine, fail_all, partition, reorder};
 use crate::{
-    BatchReceipt, Consistency, Count, EventId, Operation, Page, PageLimit, PageRequest,
-    RemovalStep, Result, Rsvp, RsvpStore, SessionToken, UserId, Write,
+    BatchReceipt, Count, Error, EventId, Label, LabelName, Maintenance, Operation, Page, PageLimit,
+    PageRequest, ReadOptions, RemovalStep, Result, Rsvp, RsvpStore, SessionToken, UserId, Write,
+    WriteOptions,
 };
 
 /// One store of a [`ShardedStore`], with its name and weight.
@@ -61,8 +63,8 @@ impl<S> Shard<S> {
     }
 }
 
-/// The answers of a shard, one for each entry, and the metadata of the whole answer.
-type Scattered<'a, A, T> = BoxFuture<'a, Result<(Vec<A>, T)>>;
+/// The results of a shard, one for each entry, and the metadata of the whole answer.
+type Scattered<'a, A, T> = BoxFuture<'a, Result<(Vec<Result<A>>, T)>>;
 
 /// Many stores as one: each event lives on `spread` of them, each pair on one.
 ///
@@ -72,6 +74,7 @@ type Scattered<'a, A, T> = BoxFuture<'a, Result<(Vec<A>, T)>>;
 ///   shard; **counts** are added up from the `spread` shards of each event. An
 ///   event's **attendees** are listed from its shards one after another, a **user's events** from
 ///   every shard at once, and a scan goes through all shards.
+/// - **Labels** are kept by the first shard, in the order of the hashes of their names.
 /// - **Session tokens** of several shards are merged into one, which grows with engines, not with
 ///   shards.
 ///
@@ -81,11 +84,9 @@ type Scattered<'a, A, T> = BoxFuture<'a, Result<(Vec<A>, T)>>;
 /// # What it preserves, and what it weakens
 ///
 /// The contract is kept. A batch is not a transaction, and sharding does not change that:
-/// if a shard fails, the error's effect is unknown as soon as any part may have taken effect, and
-/// its source is a [`ShardError`] that names the shard. Errors keep their kind, but for writes that
-/// one shard has refused for overload while others have not: that is
-/// [`Error::Unavailable`](crate::Error::Unavailable). A count that cannot be had from every shard
-/// of its event is an error, never a lower number.
+/// if a shard fails, its own entries fail, and the other shards' entries hold. Errors keep their
+/// kind and effect, and their source is a [`ShardError`] that names the shard. A count that cannot
+/// be had from every shard of its event is an error, never a lower number.
 ///
 /// With a spread above 1 a count is a sum of numbers that were each exact while the read ran, not
 /// all at the same moment: of two users of whom one leaves as the other comes, it may see one half.
@@ -152,36 +153,43 @@ impl<S: RsvpStore> ShardedStore<S> {
         places.into_iter().filter_map(|place| self.shards.get(place)).collect()
     }
 
-    /// Partitions entries over shards, calls every shard with its own at once, and puts the answers
-    /// into the order of the entries. The second value is the metadata of each shard's answer.
+    /// Partitions entries over shards, calls every shard with its own at once, and puts the results
+    /// into the order of the entries. The second value is the metadata of each shard's answer. A
+    /// shard that fails fails its own entries.
     async fn scatter<'a, E: Clone, A, T>(
         &'a self,
         operation: Operation,
         entries: &[E],
         place: impl Fn(&E) -> usize,
         call: impl Fn(&'a S, Vec<E>) -> Scattered<'a, A, T>,
-    ) -> Result<(Vec<A>, Vec<T>)> {
+    ) -> Result<(Vec<Result<A>>, Vec<T>)> {
         let parts = partition(entries.iter().cloned(), place);
         let calls = parts.into_iter().filter_map(|part| {
             let Part { target, entries, places } = part;
             let shard = self.shards.get(target)?;
             let call = call(&shard.store, entries);
             Some(async move {
-                let answered = call.await.and_then(|(answers, metadata)| {
-                    check_answer_count(operation, places.len(), answers.len())?;
-                    Ok((places, (answers, metadata)))
+                let answered = call.await.and_then(|(results, metadata)| {
+                    check_answer_count(operation, places.len(), results.len())?;
+                    Ok((results, metadata))
                 });
-                answered.map_err(|error| error.in_shard(shard.name.clone()))
+                let (results, metadata) = match answered {
+                    Ok((results, metadata)) => (results, Some(metadata)),
+                    Err(error) => (fail_all(places.len(), &error), None),
+                };
+                let in_shard =
+                    |result: Result<A>| result.map_err(|error| error.in_shard(shard.name.clone()));
+                ((places, results.into_iter().map(in_shard).collect::<Vec<_>>()), metadata)
             })
         });
         let calls: Vec<_> = calls.collect();
-        let mut metadata = Vec::new();
-        let answered = combine(join_all(calls).await)?.into_iter();
-        let answered = answered.map(|(places, (answers, of_shard))| {
-            metadata.push(of_shard);
-            (places, answers)
-        });
-        Ok((reorder(operation, answered)?, metadata))
+        let (answered, metadata): (Vec<_>, Vec<_>) = join_all(calls).await.into_iter().unzip();
+        Ok((reorder(operation, answered)?, metadata.into_iter().flatten().collect()))
+    }
+
+    /// The shard that keeps the labels of all shards as one: the first in the order of hashes.
+    fn shard_of_labels(&self, operation: Operation) -> Result<&Shard<S>> {
+        self.shards.first().ok_or_else(|| Error::corrupt(operation, "there are no shards"))
     }
 
     /// Steps through shards until `limit` RSVPs are gone.
@@ -191,7 +199,7 @@ impl<S: RsvpStore> ShardedStore<S> {
         limit: PageLimit,
         step: impl Fn(&'a S, PageLimit) -> BoxFuture<'a, Result<RemovalStep>>,
     ) -> Result<RemovalStep> {
-        let mut all = RemovalStep { more: true, ..RemovalStep::default() };
+        let mut all = RemovalStep::new(0, true, SessionToken::new());
         let mut left = Some(limit);
         for shard in shards {
             let Some(limit) = left else { return Ok(all) };
@@ -226,38 +234,39 @@ impl<S: fmt::Debug> fmt::Debug for ShardedStore<S> {
 #[async_trait]
 #[deny(clippy::missing_trait_methods)]
 impl<S: RsvpStore> RsvpStore for ShardedStore<S> {
-    async fn write_batch(&self, writes: &[Write]) -> Result<BatchReceipt> {
+    async fn write_batch(&self, writes: &[Write], options: &WriteOptions) -> Result<BatchReceipt> {
         let place = |write: &Write| self.placement.place_of(&write.rsvp);
         let scattered = self.scatter(Operation::Write, writes, place, |store, writes| {
+            let options = options.clone();
             Box::pin(async move {
-                let receipt = store.write_batch(&writes).await?;
-                Ok((receipt.outcomes, receipt.token))
+                let receipt = store.write_batch(&writes, &options).await?;
+                Ok((receipt.results, receipt.token))
             })
         });
-        let (outcomes, tokens) = scattered.await?;
+        let (results, tokens) = scattered.await?;
         let mut token = SessionToken::new();
         tokens.iter().for_each(|of_shard| token.merge(of_shard));
-        Ok(BatchReceipt { outcomes, token })
+        Ok(BatchReceipt::new(results, token))
     }
 
     async fn has_rsvped_batch(
         &self,
         pairs: &[Rsvp],
-        consistency: &Consistency,
-    ) -> Result<Vec<bool>> {
+        options: &ReadOptions,
+    ) -> Result<Vec<Result<bool>>> {
         let place = |pair: &Rsvp| self.placement.place_of(pair);
         let scattered = self.scatter(Operation::HasRsvped, pairs, place, |store, pairs| {
-            let consistency = consistency.clone();
-            Box::pin(async move { Ok((store.has_rsvped_batch(&pairs, &consistency).await?, ())) })
+            let options = options.clone();
+            Box::pin(async move { Ok((store.has_rsvped_batch(&pairs, &options).await?, ())) })
         });
         Ok(scattered.await?.0)
     }
 
-    async fn rsvp_counts(
+    async fn rsvp_count_batch(
         &self,
         events: &[EventId],
-        consistency: &Consistency,
-    ) -> Result<Vec<Count>> {
+        options: &ReadOptions,
+    ) -> Result<Vec<Result<Count>>> {
         // For each event, each of the shards that have a part of it.
         let asked: Vec<(usize, usize, &EventId)> = (0..)
             .zip(events)
@@ -267,62 +276,99 @@ impl<S: RsvpStore> RsvpStore for ShardedStore<S> {
             })
             .collect();
         let place = |(_, place, _): &(usize, usize, &EventId)| *place;
-        let scattered = self.scatter(Operation::RsvpCounts, &asked, place, |store, asked| {
+        let scattered = self.scatter(Operation::RsvpCount, &asked, place, |store, asked| {
             let events: Vec<EventId> = asked.into_iter().map(|(.., event)| event.clone()).collect();
-            let consistency = consistency.clone();
-            Box::pin(async move { Ok((store.rsvp_counts(&events, &consistency).await?, ())) })
+            let options = options.clone();
+            Box::pin(async move { Ok((store.rsvp_count_batch(&events, &options).await?, ())) })
         });
-        let (parts, _) = scattered.await?;
-        let mut counts = vec![Count::fresh(0); events.len()];
-        for ((at, ..), part) in asked.iter().zip(parts) {
-            if let Some(count) = counts.get_mut(*at) {
-                count.value = count.value.saturating_add(part.value);
-                count.age = count.age.max(part.age);
+        // A count that lacks a part is an error, never a lower number.
+        let mut counts: Vec<_> = events.iter().map(|_| Ok(Count::fresh(0))).collect();
+        for ((at, ..), part) in asked.iter().zip(scattered.await?.0) {
+            match (counts.get_mut(*at), part) {
+                (Some(Ok(count)), Ok(part)) => {
+                    count.value = count.value.saturating_add(part.value);
+                    count.age = count.age.max(part.age);
+                }
+                (Some(count @ Ok(_)), Err(error)) => *count = Err(error),
+                (Some(Err(_)) | None, _) => {}
             }
         }
         Ok(counts)
     }
 
     async fn attendees_page(&self, event: &EventId, request: &PageRequest) -> Result<Page<UserId>> {
-        let list =
-            self.list(Operation::Attendees, self.shards_of(event), request, |store, page| {
+        let list = self.list(
+            (Operation::Attendees, event.as_str()),
+            self.shards_of(event),
+            request,
+            |store, page| {
                 let event = event.clone();
                 Box::pin(async move { store.attendees_page(&event, &page).await })
-            });
+            },
+        );
         list.await
     }
 
     async fn events_of_page(&self, user: &UserId, request: &PageRequest) -> Result<Page<EventId>> {
         let all = self.shards.iter().collect();
-        let list = self.list_at_once(Operation::EventsOf, all, request, |store, page| {
-            let user = user.clone();
-            Box::pin(async move { store.events_of_page(&user, &page).await })
-        });
+        let list =
+            self.list_at_once((Operation::EventsOf, user.as_str()), all, request, |store, page| {
+                let user = user.clone();
+                Box::pin(async move { store.events_of_page(&user, &page).await })
+            });
         list.await
     }
 
     async fn scan_page(&self, request: &PageRequest) -> Result<Page<Rsvp>> {
         let all = self.shards.iter().collect();
-        let list = self.list(Operation::Scan, all, request, |store, page| {
+        let list = self.list((Operation::Scan, ""), all, request, |store, page| {
             Box::pin(async move { store.scan_page(&page).await })
         });
         list.await
     }
 
-    async fn remove_event_step(&self, event: &EventId, limit: PageLimit) -> Result<RemovalStep> {
+    async fn remove_event_step(
+        &self,
+        event: &EventId,
+        limit: PageLimit,
+        options: &WriteOptions,
+    ) -> Result<RemovalStep> {
         let removal = self.remove(self.shards_of(event), limit, |store, limit| {
-            let event = event.clone();
-            Box::pin(async move { store.remove_event_step(&event, limit).await })
+            let (event, options) = (event.clone(), options.clone());
+            Box::pin(async move { store.remove_event_step(&event, limit, &options).await })
         });
         removal.await
     }
 
-    async fn remove_user_step(&self, user: &UserId, limit: PageLimit) -> Result<RemovalStep> {
+    async fn remove_user_step(
+        &self,
+        user: &UserId,
+        limit: PageLimit,
+        options: &WriteOptions,
+    ) -> Result<RemovalStep> {
         let removal = self.remove(self.shards.iter().collect(), limit, |store, limit| {
-            let user = user.clone();
-            Box::pin(async move { store.remove_user_step(&user, limit).await })
+            let (user, options) = (user.clone(), options.clone());
+            Box::pin(async move { store.remove_user_step(&user, limit, &options).await })
         });
         removal.await
+    }
+
+    async fn label(&self, name: &LabelName, options: &ReadOptions) -> Result<Option<Label>> {
+        let shard = self.shard_of_labels(Operation::Label)?;
+        let label = shard.store.label(name, options).await;
+        label.map_err(|error| error.in_shard(shard.name.clone()))
+    }
+
+    async fn replace_label(
+        &self,
+        name: &LabelName,
+        expected: Option<&Label>,
+        value: &Label,
+        options: &WriteOptions,
+    ) -> Result<Option<Label>> {
+        let shard = self.shard_of_labels(Operation::ReplaceLabel)?;
+        let label = shard.store.replace_label(name, expected, value, options).await;
+        label.map_err(|error| error.in_shard(shard.name.clone()))
     }
 
     async fn ready(&self) -> Result<()> {
@@ -330,5 +376,17 @@ impl<S: RsvpStore> RsvpStore for ShardedStore<S> {
             shard.store.ready().await.map_err(|error| error.in_shard(shard.name.clone()))
         });
         combine(join_all(ready).await).map(drop)
+    }
+
+    async fn close(&self) -> Result<()> {
+        let close = self.shards.iter().map(async |shard| {
+            shard.store.close().await.map_err(|error| error.in_shard(shard.name.clone()))
+        });
+        combine(join_all(close).await).map(drop)
+    }
+
+    fn maintenance(&self) -> Option<&dyn Maintenance> {
+        let audited = self.shards.iter().any(|shard| shard.store.maintenance().is_some());
+        audited.then_some(self)
     }
 }

@@ -171,11 +171,15 @@ impl Trial {
 
     /// Makes the engine refuse writes to the returned event.
     pub(crate) async fn refused_event(&self) -> EventId {
-        let refuse = self.subject.refuse.as_ref();
-        let (event, hook) =
-            refuse.expect("needs Subject::refusing, or an exception that says why there is none");
+        let refused = self.refused_event_if_any().await;
+        refused.expect("needs Subject::refusing, or an exception that says why there is none")
+    }
+
+    /// As [`refused_event`](Self::refused_event), if the subject can do that.
+    pub(crate) async fn refused_event_if_any(&self) -> Option<EventId> {
+        let (event, hook) = self.subject.refuse.as_ref()?;
         assert!(run(hook).await, "the engine refuses it already");
-        event.clone()
+        Some(event.clone())
     }
 
     pub(crate) fn rng(&self) -> StdRng {

@@ -38,66 +38,57 @@ impl Scheme {
 
 /// Every scheme of this crate, whether or not its backend is compiled in.
 pub(super) fn known() -> [(&'static str, Scheme); 7] {
+    let scheme = |backend: Option<Scheme>, feature| backend.unwrap_or(Scheme::Disabled(feature));
     [
-        ("memory", memory()),
-        ("postgres", postgres()),
-        ("postgresql", postgres()),
-        ("redis", redis()),
-        ("redis+cluster", redis()),
-        ("rediss", rediss()),
-        ("rediss+cluster", rediss()),
+        ("memory", scheme(memory(), "memory")),
+        ("postgres", scheme(postgres(), "postgres")),
+        ("postgresql", scheme(postgres(), "postgres")),
+        ("redis", scheme(redis(), "redis")),
+        ("redis+cluster", scheme(redis(), "redis")),
+        ("rediss", scheme(redis().filter(|_| cfg!(feature = "tls")), "redis,tls")),
+        ("rediss+cluster", scheme(redis().filter(|_| cfg!(feature = "tls")), "redis,tls")),
     ]
 }
 
 #[cfg(feature = "memory")]
-fn memory() -> Scheme {
-    Scheme::new(|mut url| {
+fn memory() -> Option<Scheme> {
+    Some(Scheme::new(|mut url| {
         if !url.hosts().is_empty() || !url.path().is_empty() {
             let reason = "`memory:` takes no host and no path";
             return Err(rsvp_core::Error::invalid_input("url", reason));
         }
         url.parameters_mut().finish()?;
         Ok(async { Ok(rsvp_memory::MemoryStore::new()) })
-    })
+    }))
 }
 
 #[cfg(feature = "postgres")]
-fn postgres() -> Scheme {
-    Scheme::new(|url| {
+fn postgres() -> Option<Scheme> {
+    Some(Scheme::new(|url| {
         let config = rsvp_postgres::PostgresConfig::from_store_url(url)?;
         Ok(rsvp_postgres::PostgresStore::open(config))
-    })
+    }))
 }
 
 #[cfg(feature = "redis")]
-fn redis() -> Scheme {
-    Scheme::new(|url| {
+fn redis() -> Option<Scheme> {
+    Some(Scheme::new(|url| {
         let config = rsvp_redis::RedisConfig::from_store_url(url)?;
         Ok(rsvp_redis::RedisStore::open(config))
-    })
-}
-
-#[cfg(all(feature = "redis", feature = "tls"))]
-fn rediss() -> Scheme {
-    redis()
+    }))
 }
 
 #[cfg(not(feature = "memory"))]
-fn memory() -> Scheme {
-    Scheme::Disabled("memory")
+fn memory() -> Option<Scheme> {
+    None
 }
 
 #[cfg(not(feature = "postgres"))]
-fn postgres() -> Scheme {
-    Scheme::Disabled("postgres")
+fn postgres() -> Option<Scheme> {
+    None
 }
 
 #[cfg(not(feature = "redis"))]
-fn redis() -> Scheme {
-    Scheme::Disabled("redis")
-}
-
-#[cfg(not(all(feature = "redis", feature = "tls")))]
-fn rediss() -> Scheme {
-    Scheme::Disabled("redis,tls")
+fn redis() -> Option<Scheme> {
+    None
 }

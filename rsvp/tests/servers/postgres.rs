@@ -1,8 +1,5 @@
 //! `open` on a real Postgres server.
 
-#![cfg(feature = "postgres")]
-#![allow(clippy::unwrap_used, reason = "a panic is how a test fails")]
-
 use rsvp::{EventId, RsvpStore, RsvpStoreExt, UserId};
 use rsvp_testkit::servers::PostgresServer;
 

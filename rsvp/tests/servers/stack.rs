@@ -1,16 +1,11 @@
 //! The whole stack over four stores on one real server: it keeps the contract,
 //! counts exactly under a rush, and serves no count that is too old.
 
-#![cfg(any(feature = "postgres", feature = "redis"))]
-#![allow(clippy::unwrap_used, clippy::print_stdout, reason = "a panic is how a test fails")]
-
 use std::sync::Arc;
 use std::time::Duration;
 
-use rsvp::{
-    CoalesceConfig, Consistency, CountCacheConfig, EventId, RetryConfig, RsvpStore, RsvpStoreExt,
-    Shard, ShardedStore, UserId,
-};
+use rsvp::layers::{CoalesceConfig, CountCacheConfig, LayerExt, RetryConfig, Shard, ShardedStore};
+use rsvp::{Consistency, EventId, RsvpStore, RsvpStoreExt, UserId};
 use rsvp_testkit::Subject;
 use rsvp_testkit::staleness::measure;
 
@@ -21,8 +16,9 @@ async fn stack(urls: &[String; 4]) -> Arc<dyn RsvpStore> {
         shards.push(Shard::new(&format!("s{n}"), rsvp::open(url).await.unwrap()));
     }
     let sharded = ShardedStore::new(shards, 2).unwrap();
-    let coalesced = sharded.retried(RetryConfig::default()).coalesced(CoalesceConfig::default());
-    Arc::new(coalesced.count_cached(CountCacheConfig::default()))
+    let retried = sharded.with_retry(RetryConfig::default()).unwrap();
+    let coalesced = retried.with_coalescing(CoalesceConfig::default()).unwrap();
+    Arc::new(coalesced.with_count_cache(CountCacheConfig::default()).unwrap())
 }
 
 /// Two stacks on the same data, as two processes would have them.

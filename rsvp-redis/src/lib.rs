@@ -94,28 +94,13 @@
 //! `ring` as that if there is none when it first connects: a host that installs its own does so
 //! before.
 
+mod admin;
 mod config;
-mod connection;
-mod cursor;
-mod durability;
-mod error;
-mod keys;
-mod listing;
-mod network;
-mod node;
-mod pieces;
-mod reconcile;
-mod removal;
-mod settle;
+mod data;
 mod store;
-#[cfg(feature = "tls")]
-mod tls;
-mod topology;
-mod unit;
-mod walk;
-mod write;
+mod wire;
 
+pub use self::admin::durability::Durability;
+pub use self::admin::repair::{ReconcileReport, ReconcileStep};
 pub use self::config::RedisConfig;
-pub use self::durability::Durability;
-pub use self::reconcile::{ReconcileReport, ReconcileStep};
 pub use self::store::RedisStore;

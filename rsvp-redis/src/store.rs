@@ -13,16 +13,17 @@ use rsvp_core::{
 };
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
-use crate::cursor::{Reader, Writer};
-use crate::error::Failure;
-use crate::keys::{Key, Keys, Kind};
-use crate::listing::{Position, list};
-use crate::network::Network;
-use crate::settle::read_truth;
-use crate::unit::{Answer, Unit};
-use crate::walk::Walk;
-use crate::write::{all, apply};
-use crate::{Durability, RedisConfig, durability};
+use crate::admin::durability;
+use crate::data::cursor::{Reader, Writer};
+use crate::data::keys::{Key, Keys, Kind};
+use crate::data::scan_all::Walk;
+use crate::data::scan_key::{Position, list};
+use crate::data::user_index::read_truth;
+use crate::data::write::{all, apply};
+use crate::wire::client::Network;
+use crate::wire::failure::Failure;
+use crate::wire::request::{Answer, Unit};
+use crate::{Durability, RedisConfig};
 
 /// The tags of the cursors of the listings.
 const ATTENDEES: u8 = b'a';
@@ -65,7 +66,7 @@ impl RedisStore {
     /// the other kind of server; otherwise what the server reports.
     pub async fn open(config: RedisConfig) -> Result<Self> {
         #[cfg(feature = "tls")]
-        crate::tls::check(config.tls_ca.as_deref())?;
+        crate::wire::tls::check(config.tls_ca.as_deref())?;
         let keys = Keys::new(&config.prefix, config.event_spread);
         let in_flight = Arc::new(Semaphore::new(config.max_in_flight));
         let network = Arc::new(Network::open(Arc::new(config)).await?);

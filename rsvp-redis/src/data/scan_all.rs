@@ -7,14 +7,14 @@ use std::time::Duration;
 use redis::{Value, cmd};
 use rsvp_core::{Cursor, Error, Operation, Result, Rsvp};
 
-use crate::cursor::{Reader, Writer};
-use crate::error::Failure;
-use crate::keys::{Key, Keys, Kind, Owner};
-use crate::listing::{Position, list, read_scan, scan_unit, take, text};
-use crate::network::Network;
-use crate::node::Node;
-use crate::unit::{Answer, Unit, send};
-use crate::write::all;
+use crate::data::cursor::{Reader, Writer};
+use crate::data::keys::{Key, Keys, Kind, Owner};
+use crate::data::scan_key::{Position, list, read_scan, scan_unit, take, text};
+use crate::data::write::all;
+use crate::wire::client::Network;
+use crate::wire::failure::Failure;
+use crate::wire::node::Node;
+use crate::wire::request::{Answer, Unit, send};
 
 /// Keys that a node looks at in one step. Few enough that those which are done fit into a cursor.
 const KEYS: usize = 100;

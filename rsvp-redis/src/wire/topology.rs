@@ -7,8 +7,8 @@ use std::sync::Arc;
 use redis::Value;
 use rsvp_core::url::Host;
 
-use crate::keys::SLOTS;
-use crate::node::Node;
+use crate::data::keys::SLOTS;
+use crate::wire::node::Node;
 
 /// The primaries, and the slots of each.
 #[derive(Debug)]

@@ -5,9 +5,9 @@ use std::time::Duration;
 use redis::{Cmd, Pipeline, RedisError, Value, cmd};
 use tokio::time::Instant;
 
-use crate::connection::{Answers, Connection};
-use crate::error::{Failure, refusal};
-use crate::node::Node;
+use crate::wire::connection::{Answers, Connection};
+use crate::wire::failure::{Failure, refusal};
+use crate::wire::node::Node;
 
 /// Commands of one slot: one, or several that are a transaction.
 #[derive(Clone, Debug)]

@@ -9,12 +9,12 @@ use rsvp_core::{
 };
 
 use crate::RedisStore;
-use crate::keys::Key;
-use crate::listing::text;
-use crate::settle::settle;
+use crate::data::keys::Key;
+use crate::data::scan_key::text;
+use crate::data::user_index::settle;
+use crate::data::write::{all, apply, user_side};
 use crate::store::stored;
-use crate::unit::Unit;
-use crate::write::{all, apply, user_side};
+use crate::wire::request::Unit;
 
 impl RedisStore {
     /// Cancels up to `limit` RSVPs that `find` finds, and says how many went.

@@ -17,11 +17,11 @@ use tokio::time::{Instant, sleep};
 
 use crate::RedisConfig;
 use crate::config::DEFAULT_PORT;
-use crate::error::{Failure, connect_error};
-use crate::node::Node;
-use crate::pieces::{Answered, Detour, Detours, divide};
-use crate::topology::{Topology, parse_slots};
-use crate::unit::{Answer, Unit, send};
+use crate::wire::failure::{Failure, connect_error};
+use crate::wire::node::Node;
+use crate::wire::request::{Answer, Unit, send};
+use crate::wire::route::{Answered, Detour, Detours, divide};
+use crate::wire::topology::{Topology, parse_slots};
 
 /// How often what was refused before any effect is sent again, to where it is said to be served.
 const REDIRECTIONS: u32 = 5;

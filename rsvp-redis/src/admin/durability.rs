@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use redis::{Cmd, Value, cmd};
 
-use crate::network::Network;
-use crate::unit::{Unit, send};
+use crate::wire::client::Network;
+use crate::wire::request::{Unit, send};
 
 /// What of an acknowledged write a server has on disk, by its configuration when the store was
 /// opened. Of several servers, the least.

@@ -3,10 +3,10 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use crate::error::Failure;
-use crate::node::Node;
-use crate::topology::Topology;
-use crate::unit::{Answer, Unit};
+use crate::wire::failure::Failure;
+use crate::wire::node::Node;
+use crate::wire::request::{Answer, Unit};
+use crate::wire::topology::Topology;
 
 /// The most units that travel in one piece.
 const PIECE: usize = 1024;

@@ -14,8 +14,8 @@ use rsvp_core::url::Host;
 use tokio::time::Instant;
 
 use crate::RedisConfig;
-use crate::connection::{Connection, Dialer};
-use crate::error::{ConnectError, Failure};
+use crate::wire::connection::{Connection, Dialer};
+use crate::wire::failure::{ConnectError, Failure};
 
 /// Writes that may wait for the replicas of one node at once; more queue for their turn.
 const LANES: usize = 8;

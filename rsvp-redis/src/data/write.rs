@@ -6,11 +6,11 @@ use std::sync::Arc;
 use redis::{Cmd, Value, cmd};
 use rsvp_core::{Action, Effect, Error, Operation, Result, Rsvp, UserId, Write};
 
-use crate::error::Failure;
-use crate::keys::{Key, Keys};
-use crate::network::Network;
-use crate::settle::settle;
-use crate::unit::{Answer, Unit};
+use crate::data::keys::{Key, Keys};
+use crate::data::user_index::settle;
+use crate::wire::client::Network;
+use crate::wire::failure::Failure;
+use crate::wire::request::{Answer, Unit};
 
 /// Pairs that one transaction changes at most. It keeps everybody else waiting for about a
 /// millisecond.

@@ -2,7 +2,7 @@
 
 use rsvp_core::{Cursor, MAX_ID_BYTES, PageRequest, Result};
 
-use crate::listing::{Part, Position};
+use crate::data::scan_key::{Part, Position};
 
 /// Writes the fields of a cursor, the tag of its listing first.
 pub(crate) struct Writer(Vec<u8>);

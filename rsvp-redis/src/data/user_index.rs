@@ -6,11 +6,11 @@ use std::sync::Arc;
 use redis::cmd;
 use rsvp_core::{Action, Effect, Error, Operation, Result, Rsvp, Write};
 
-use crate::error::{Contended, Failure};
-use crate::keys::{Key, Keys};
-use crate::network::Network;
-use crate::unit::{Answer, Unit};
-use crate::write::{flag, flags, together, user_side};
+use crate::data::keys::{Key, Keys};
+use crate::data::write::{flag, flags, together, user_side};
+use crate::wire::client::Network;
+use crate::wire::failure::{Contended, Failure};
+use crate::wire::request::{Answer, Unit};
 
 /// How often a pair may change under the eyes of one who settles it.
 const ROUNDS: usize = 32;

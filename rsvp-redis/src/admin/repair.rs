@@ -4,12 +4,12 @@ use redis::{Cmd, cmd};
 use rsvp_core::{Action, Cursor, Error, Operation, PageLimit, Result, Rsvp, Write};
 
 use crate::RedisStore;
-use crate::cursor::Writer;
-use crate::keys::{Key, Kind};
-use crate::settle::{read_truth, settle};
-use crate::unit::Unit;
-use crate::walk::Walk;
-use crate::write::{all, flag};
+use crate::data::cursor::Writer;
+use crate::data::keys::{Key, Kind};
+use crate::data::scan_all::Walk;
+use crate::data::user_index::{read_truth, settle};
+use crate::data::write::{all, flag};
+use crate::wire::request::Unit;
 
 /// The tags of the cursors of the two passes.
 const TRUTH: u8 = b't';

@@ -16,7 +16,7 @@ use tokio::time::{Instant, timeout};
 
 use crate::RedisConfig;
 use crate::config::DEFAULT_PORT;
-use crate::error::{ConnectError, Failure, loss, refusal, refused};
+use crate::wire::failure::{ConnectError, Failure, loss, refusal, refused};
 
 /// How long a server is believed to be the primary that it said it is.
 const TRUSTED_ROLE: Duration = Duration::from_millis(100);
@@ -238,7 +238,7 @@ fn client(config: &RedisConfig, host: &Host) -> RedisResult<Client> {
     let info = address.into_connection_info()?.set_redis_settings(login).set_tcp_settings(tcp);
     #[cfg(feature = "tls")]
     if config.tls {
-        return crate::tls::client(info, config.tls_ca.as_deref());
+        return crate::wire::tls::client(info, config.tls_ca.as_deref());
     }
     Client::open(info)
 }

@@ -6,10 +6,10 @@ use std::sync::Arc;
 use redis::{Value, cmd};
 use rsvp_core::{Error, Operation, Result};
 
-use crate::keys::{Key, Kind};
-use crate::network::Network;
-use crate::unit::Unit;
-use crate::write::all;
+use crate::data::keys::{Key, Kind};
+use crate::data::write::all;
+use crate::wire::client::Network;
+use crate::wire::request::Unit;
 
 /// A scan returns a few more members than it is asked for. Asking for so many fewer makes most
 /// answers fit into a page.

@@ -1,0 +1,4 @@
+//! Administration: what servers keep, and mending what differs.
+
+pub(crate) mod durability;
+pub(crate) mod repair;

@@ -27,47 +27,18 @@
 //! }
 //! ```
 
-mod around;
-mod coalesce;
-mod consistency;
-mod count_cache;
-mod error;
-mod ext;
-mod fold;
-mod id;
-mod limit;
-mod listing;
-mod name;
-mod observe;
-mod operation;
-mod page;
-mod parts;
-mod pointer;
-mod retry;
-mod rsvp;
-mod shard;
+pub mod backend;
+#[cfg(feature = "layers")]
+pub mod layers;
+mod model;
 mod store;
-mod text;
-mod timeout;
-mod token;
 pub mod url;
 
 pub use async_trait::async_trait;
 
-pub use self::coalesce::{CoalesceConfig, CoalescedStore};
-pub use self::consistency::{Consistency, Count};
-pub use self::count_cache::{CountCache, CountCacheConfig};
-pub use self::error::{Effect, Error, Result, Source};
-pub use self::ext::RsvpStoreExt;
-pub use self::fold::FoldedBatch;
-pub use self::id::{EventId, MAX_ID_BYTES, UserId};
-pub use self::limit::{LimitConfig, LimitStore};
-pub use self::observe::ObservedStore;
-pub use self::operation::Operation;
-pub use self::page::{Cursor, Page, PageLimit, PageRequest};
-pub use self::retry::{RetryConfig, RetryStore};
-pub use self::rsvp::{Action, BatchReceipt, Outcome, Receipt, Removal, RemovalStep, Rsvp, Write};
-pub use self::shard::{Placement, Shard, ShardError, ShardedStore};
-pub use self::store::RsvpStore;
-pub use self::timeout::{TimeoutConfig, TimeoutStore};
-pub use self::token::SessionToken;
+pub use self::model::{
+    Action, BatchReceipt, Consistency, Count, Cursor, Effect, Error, EventId, MAX_ID_BYTES,
+    Operation, Outcome, Page, PageLimit, PageRequest, Receipt, Removal, RemovalStep, Result, Rsvp,
+    SessionToken, Source, UserId, Write,
+};
+pub use self::store::{RsvpStore, RsvpStoreExt};

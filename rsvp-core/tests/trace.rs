@@ -7,6 +7,7 @@ use std::sync::{Arc, Mutex};
 
 use futures_util::FutureExt;
 use rsvp_core::RsvpStoreExt;
+use rsvp_core::layers::LayerExt;
 use rsvp_memory::MemoryStore;
 use rsvp_testkit::hostile_ids;
 use tracing::field::{Field, Visit};
@@ -54,7 +55,7 @@ fn a_call_is_a_span_with_its_result_and_no_id() {
     let heard = Heard::default();
     let ids: Vec<String> = hostile_ids().into_iter().filter(|id| id.len() > 4).collect();
     tracing::subscriber::with_default(heard.clone(), || {
-        let store = MemoryStore::new().observed("tickets").unwrap();
+        let store = MemoryStore::new().with_observer("tickets").unwrap();
         for id in &ids {
             let (user, event) = (id.parse().unwrap(), id.parse().unwrap());
             store.rsvp(&user, &event).now_or_never().unwrap().unwrap();

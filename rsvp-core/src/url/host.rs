@@ -20,6 +20,14 @@ pub struct Host {
     pub port: Option<u16>,
 }
 
+impl Host {
+    /// The host with this port, unless it has one.
+    #[must_use]
+    pub fn with_default_port(self, port: u16) -> Self {
+        Self { port: self.port.or(Some(port)), ..self }
+    }
+}
+
 impl FromStr for Host {
     type Err = Error;
 
@@ -84,7 +92,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_none_is_refused_without_being_repeated() {
+    fn a_malformed_host_is_refused_without_being_repeated() {
         for text in ["h:0", "h:", "h:x", "h:65536", "[::1", "[::1]5", "[::1]:0", "%FF"] {
             let message = text.parse::<Host>().unwrap_err().to_string();
             assert_eq!(message, "invalid host: is not a host, or a host:port");

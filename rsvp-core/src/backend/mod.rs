@@ -1,0 +1,29 @@
+//! Shared rules for authors of backends and layers.
+//!
+//! Each rule of the contract that more than one store has to keep stands here once.
+//!
+//! - [`FoldedBatch`] reduces a batch to one write for each pair, for engines that write in sets.
+//! - [`partition`], [`reorder`] and [`combine`] make one call out of several.
+//! - [`run_to_end`] lets a call finish after its caller has gone away.
+//! - [`HostRotation`] tries hosts in turn, from the last one that answered.
+//! - [`CursorWriter`] and [`CursorReader`] put the fields of a cursor into bytes and back.
+//! - [`stored_id`], [`check_range`], [`check_timeout`] and [`check_name`] check values and say
+//!   consistently which of them is wrong.
+
+mod cursor;
+mod folded_batch;
+mod hosts;
+mod name;
+mod range;
+mod run;
+mod scatter;
+mod stored;
+
+pub use self::cursor::{CursorReader, CursorWriter};
+pub use self::folded_batch::FoldedBatch;
+pub use self::hosts::{HostFailure, HostRotation};
+pub use self::name::{MAX_NAME_BYTES, check_name};
+pub use self::range::{check_range, check_timeout};
+pub use self::run::run_to_end;
+pub use self::scatter::{Part, check_answer_count, combine, combine_errors, partition, reorder};
+pub use self::stored::stored_id;

@@ -1,0 +1,353 @@
+//! A queue whose calls go to the store in batches, a bounded number of batches at a time.
+
+use std::collections::VecDeque;
+use std::panic::AssertUnwindSafe;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use futures_util::FutureExt;
+use futures_util::future::Either;
+use tokio::runtime::Handle;
+use tokio::sync::oneshot;
+use tokio_util::task::TaskTracker;
+use tokio_util::task::task_tracker::TaskTrackerToken;
+
+use crate::backend::check_answer_count;
+use crate::{Effect, Error, Operation, Result, RsvpStore};
+
+/// What the calls of a lane become on the store.
+pub(super) trait Batch: 'static {
+    const OPERATION: Operation;
+    type Entry: Clone + Send + Sync + 'static;
+    type Answer: Send + 'static;
+    /// How fresh the answer of a call must be.
+    type Freshness: Send + 'static;
+    /// What every call of a batch is given beside its answers.
+    type Token: Clone + Send + 'static;
+
+    /// Makes `freshness` stand for both.
+    fn join(freshness: &mut Self::Freshness, other: Self::Freshness);
+
+    /// Whether a call whose caller has gone need not be made.
+    fn may_be_skipped() -> bool {
+        !Self::OPERATION.is_write()
+    }
+
+    /// One call of the store, with an answer for each entry.
+    fn run<S: RsvpStore>(
+        store: &S,
+        entries: Vec<Self::Entry>,
+        freshness: Self::Freshness,
+    ) -> impl Future<Output = Answered<Self>> + Send;
+}
+
+type Answered<B> = Result<(Vec<<B as Batch>::Answer>, <B as Batch>::Token)>;
+
+/// A call that waits for its batch.
+struct Call<B: Batch + ?Sized> {
+    entries: Vec<B::Entry>,
+    freshness: B::Freshness,
+    reply: oneshot::Sender<Answered<B>>,
+}
+
+/// A queue of calls, and the drivers that take batches from it.
+pub(super) struct Lane<S, B: Batch> {
+    store: Arc<S>,
+    limits: Limits,
+    /// What is still to be done in any lane of the store.
+    tasks: TaskTracker,
+    queue: Mutex<Queue<B>>,
+}
+
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Limits {
+    /// Batches that are in flight at once.
+    pub(super) width: usize,
+    /// Entries of a batch, unless one call has more.
+    pub(super) max_batch: usize,
+    /// Entries that wait or are in flight when a call is refused.
+    pub(super) max_pending: usize,
+}
+
+struct Queue<B: Batch> {
+    calls: VecDeque<Call<B>>,
+    /// Entries that wait, are in flight, or are about to be pushed.
+    pending: usize,
+    drivers: usize,
+    closed: bool,
+}
+
+impl<S: RsvpStore + 'static, B: Batch> Lane<S, B> {
+    pub(super) fn new(store: Arc<S>, limits: Limits, tasks: TaskTracker) -> Arc<Self> {
+        let queue = Queue { calls: VecDeque::new(), pending: 0, drivers: 0, closed: false };
+        Arc::new(Self { store, limits, tasks, queue: Mutex::new(queue) })
+    }
+
+    /// Queues a call, unless there is no room for it.
+    pub(super) async fn call(
+        self: &Arc<Self>,
+        entries: &[B::Entry],
+        freshness: B::Freshness,
+    ) -> Answered<B> {
+        let answer = if let [_] = entries {
+            let queue = self.admit(1)?;
+            Either::Left(self.push(queue, entries.to_vec(), freshness))
+        } else {
+            // Many are not copied under the lock.
+            Either::Right(self.reserve(entries.len())?.call(entries.to_vec(), freshness))
+        };
+        answer.await
+    }
+
+    /// Makes room for a call of so many entries, to be used later.
+    pub(super) fn reserve(self: &Arc<Self>, entries: usize) -> Result<Place<'_, S, B>> {
+        let queue = self.admit(entries)?;
+        let place = Place { lane: self, entries, _token: self.tasks.token() };
+        // Not before there is a token: whoever closes the lane must see one of the two.
+        drop(queue);
+        Ok(place)
+    }
+
+    /// Makes room for a call of so many entries.
+    ///
+    /// A lane takes one more call as long as it is below its bound, however large the call is:
+    /// so a batch that is larger than the bound goes through when there is little else to do.
+    fn admit(&self, entries: usize) -> Result<MutexGuard<'_, Queue<B>>> {
+        let mut queue = self.queue();
+        if queue.closed {
+            return Err(closed(B::OPERATION));
+        }
+        if self.is_full(&queue) {
+            return Err(Error::overloaded(B::OPERATION));
+        }
+        queue.pending += entries;
+        Ok(queue)
+    }
+
+    /// Queues a call that there is room for. If nobody drives the lane, the caller's runtime will.
+    fn push(
+        self: &Arc<Self>,
+        mut queue: MutexGuard<'_, Queue<B>>,
+        entries: Vec<B::Entry>,
+        freshness: B::Freshness,
+    ) -> impl Future<Output = Answered<B>> + Send + use<S, B> {
+        let (reply, answer) = oneshot::channel();
+        match (queue.drivers < self.limits.width).then(|| runtime(B::OPERATION)) {
+            Some(Err(error)) => {
+                queue.pending -= entries.len();
+                let _ = reply.send(Err(error));
+            }
+            Some(Ok(runtime)) => {
+                queue.calls.push_back(Call { entries, freshness, reply });
+                queue.drivers += 1;
+                // Made here and not by the task, which a runtime that shuts down may never begin.
+                let driver = Driver::new(self.clone());
+                // A runtime that has ended drops it at once, and that takes the lock.
+                drop(queue);
+                drop(runtime.spawn(driver.drive()));
+            }
+            None => queue.calls.push_back(Call { entries, freshness, reply }),
+        }
+        async move { answer.await.unwrap_or_else(|_| Err(lost(B::OPERATION))) }
+    }
+
+    /// Refuses calls from now on; those that have a place are still made.
+    pub(super) fn close(&self) {
+        self.queue().closed = true;
+    }
+
+    pub(super) fn pending(&self) -> usize {
+        self.queue().pending
+    }
+
+    /// Whether a call would be refused now.
+    pub(super) fn would_refuse(&self) -> bool {
+        self.is_full(&self.queue())
+    }
+
+    fn is_full(&self, queue: &Queue<B>) -> bool {
+        queue.pending >= self.limits.max_pending
+    }
+
+    fn queue(&self) -> MutexGuard<'_, Queue<B>> {
+        // Nothing that panics runs under the lock.
+        self.queue.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Makes one call of all, and gives each its own answers once `landed` has been told.
+    async fn run(&self, mut calls: Vec<Call<B>>, landed: impl FnOnce()) {
+        if B::may_be_skipped() {
+            calls.retain(|call| !call.reply.is_closed());
+        }
+        let (mut entries, mut replies) = (Vec::new(), Vec::with_capacity(calls.len()));
+        let mut freshness = None;
+        for mut call in calls {
+            replies.push((call.entries.len(), call.reply));
+            entries.append(&mut call.entries);
+            match &mut freshness {
+                None => freshness = Some(call.freshness),
+                Some(freshness) => B::join(freshness, call.freshness),
+            }
+        }
+        let Some(freshness) = freshness else { return };
+        let asked = entries.len();
+        let answered =
+            B::run(&*self.store, entries, freshness).await.and_then(|(answers, token)| {
+                check_answer_count(B::OPERATION, asked, answers.len())?;
+                Ok((answers, token))
+            });
+        // Whoever calls again as soon as there is an answer finds its room free.
+        landed();
+        // A caller that has gone away needs no answer.
+        match answered {
+            Ok((answers, token)) => {
+                let mut answers = answers.into_iter();
+                for (entries, reply) in replies {
+                    let own = answers.by_ref().take(entries).collect();
+                    let _ = reply.send(Ok((own, token.clone())));
+                }
+            }
+            Err(error) => {
+                for (_, reply) in replies {
+                    let _ = reply.send(Err(error.clone()));
+                }
+            }
+        }
+    }
+}
+
+/// Room in a lane for one call. Dropped, it is room for others again.
+pub(super) struct Place<'a, S: RsvpStore + 'static, B: Batch> {
+    lane: &'a Arc<Lane<S, B>>,
+    entries: usize,
+    /// Whoever waits for the lane to drain waits for this call, too.
+    _token: TaskTrackerToken,
+}
+
+impl<S: RsvpStore + 'static, B: Batch> Place<'_, S, B> {
+    /// Queues a call of as many entries as there is room for, and returns what waits for its answer.
+    pub(super) fn call(
+        mut self,
+        entries: Vec<B::Entry>,
+        freshness: B::Freshness,
+    ) -> impl Future<Output = Answered<B>> + Send + use<S, B> {
+        // From now on the room is that of the call in the queue.
+        self.entries = 0;
+        self.lane.push(self.lane.queue(), entries, freshness)
+    }
+}
+
+impl<S: RsvpStore + 'static, B: Batch> Drop for Place<'_, S, B> {
+    fn drop(&mut self) {
+        if self.entries > 0 {
+            self.lane.queue().pending -= self.entries;
+        }
+    }
+}
+
+/// What takes batches from a lane, on a task. Dropped before it is finished, by a runtime that
+/// shuts down, it leaves the lane to the next.
+struct Driver<S: RsvpStore + 'static, B: Batch> {
+    lane: Arc<Lane<S, B>>,
+    /// Entries of the batch that is on its way.
+    in_flight: usize,
+    finished: bool,
+    /// Whoever waits for the lane to drain waits for this.
+    _token: TaskTrackerToken,
+}
+
+impl<S: RsvpStore + 'static, B: Batch> Driver<S, B> {
+    fn new(lane: Arc<Lane<S, B>>) -> Self {
+        let _token = lane.tasks.token();
+        Self { lane, in_flight: 0, finished: false, _token }
+    }
+
+    /// Takes batches until there is nothing left to take.
+    async fn drive(mut self) {
+        while let Some(calls) = self.next() {
+            // Whoever waits for one of these calls sees that its reply is gone.
+            let lane = self.lane.clone();
+            let run = lane.run(calls, || self.landed());
+            let _ = AssertUnwindSafe(run).catch_unwind().await;
+        }
+    }
+
+    /// Makes room: the batch that was on its way is over.
+    fn landed(&mut self) {
+        let entries = std::mem::take(&mut self.in_flight);
+        if entries > 0 {
+            self.lane.queue().pending -= entries;
+        }
+    }
+
+    /// The calls of the next batch, in the order in which they came.
+    fn next(&mut self) -> Option<Vec<Call<B>>> {
+        // What panicked has not landed yet, and what nobody waits for was never in the air.
+        self.landed();
+        let mut queue = self.lane.queue();
+        let mut batch = Vec::new();
+        while let Some(call) = queue.calls.front() {
+            let entries = self.in_flight + call.entries.len();
+            if !batch.is_empty() && entries > self.lane.limits.max_batch {
+                break;
+            }
+            self.in_flight = entries;
+            batch.extend(queue.calls.pop_front());
+        }
+        if batch.is_empty() {
+            queue.drivers -= 1;
+            self.finished = true;
+            return None;
+        }
+        Some(batch)
+    }
+}
+
+impl<S: RsvpStore + 'static, B: Batch> Drop for Driver<S, B> {
+    fn drop(&mut self) {
+        if self.finished {
+            return;
+        }
+        let mut queue = self.lane.queue();
+        queue.pending -= self.in_flight;
+        queue.drivers -= 1;
+        if queue.drivers > 0 {
+            return;
+        }
+        let stranded = std::mem::take(&mut queue.calls);
+        queue.pending -= stranded.iter().map(|call| call.entries.len()).sum::<usize>();
+        drop(queue);
+        for call in stranded {
+            let _ = call.reply.send(Err(stopped(B::OPERATION)));
+        }
+    }
+}
+
+#[derive(Debug, thiserror::Error)]
+enum Failure {
+    #[error("the store was closed")]
+    Closed,
+    #[error("the store panicked, or the runtime that drove it was shut down")]
+    Lost,
+    #[error("the runtime that drove the queue was shut down")]
+    Stopped,
+    #[error("calls are coalesced on a Tokio runtime, and there is none here")]
+    NoRuntime,
+}
+
+pub(super) fn closed(operation: Operation) -> Error {
+    Error::backend(operation, Effect::NotApplied, false, Failure::Closed)
+}
+
+fn lost(operation: Operation) -> Error {
+    Error::unavailable(operation, Effect::Unknown, Some(Failure::Lost.into()))
+}
+
+fn stopped(operation: Operation) -> Error {
+    Error::unavailable(operation, Effect::NotApplied, Some(Failure::Stopped.into()))
+}
+
+/// The runtime that the caller is on.
+pub(super) fn runtime(operation: Operation) -> Result<Handle> {
+    let none = |_| Error::backend(operation, Effect::NotApplied, false, Failure::NoRuntime);
+    Handle::try_current().map_err(none)
+}

@@ -1,0 +1,263 @@
+//! Many callers, few batches.
+
+mod batch;
+mod config;
+mod lane;
+
+use std::fmt;
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use futures_util::future::join_all;
+use tokio_util::task::TaskTracker;
+use xxhash_rust::xxh3::xxh3_64;
+
+use self::batch::{Counts, Memberships, Writes};
+pub use self::config::CoalesceConfig;
+use self::lane::{Batch, Lane, Limits};
+use crate::backend::{Part, combine, partition, reorder};
+use crate::{
+    BatchReceipt, Consistency, Count, Error, EventId, Operation, Page, PageLimit, PageRequest,
+    RemovalStep, Result, Rsvp, RsvpStore, SessionToken, UserId, Write,
+};
+
+/// The kinds of [`Consistency`]. Reads of one kind make batches, so that a read that a replica may
+/// answer does not go to the primary because another may not.
+const KINDS: usize = 4;
+
+/// A store that makes few large batches out of many small calls.
+///
+/// Calls that arrive while a batch is in flight form the next one (natural batching: there is no
+/// timer, so an idle store adds no wait, and the busier it is the larger are its batches). A hot
+/// event becomes one statement for each round trip instead of thousands that queue for its
+/// counter.
+///
+/// - **Writes** go through lanes. A lane owns the events whose hash falls on it and has one batch
+///   in flight, so that writes of one event are never in flight twice and writes of one pair take
+///   effect in the order in which they were called. Each call gets the outcomes of its own writes.
+/// - **Memberships and counts** are batched by the kind of their [`Consistency`], each batch as
+///   fresh as its most demanding call. An event whose count many ask for is asked for once.
+/// - Lists and removals are passed on as they are, and so is [`ready`](RsvpStore::ready), unless
+///   every lane is full: then every write would be refused. One full lane refuses the writes of its
+///   own events only.
+///
+/// # What it preserves, and what it weakens
+///
+/// Everything of the contract is kept. A session token stands for the whole batch that a write was
+/// part of. What fails fails together: a batch's error is given to every caller in it, with its
+/// effect. If the store panics, the callers of that batch get an error of unknown effect, and
+/// everybody else notices nothing.
+///
+/// - **Queues are bounded.** A lane that has
+///   [`max_pending`](CoalesceConfig::with_max_pending) entries refuses a call at once as
+///   [`Error::Overloaded`](crate::Error::Overloaded), before any effect; other lanes go on.
+/// - **Dropping a call** does not recall a queued write: it takes effect in its turn. A queued
+///   read whose caller has gone is not made; its room is given back when its turn comes.
+/// - **Waits are those of the store.** A batch that hangs holds up its lane, so put a
+///   [`TimeoutStore`](crate::layers::TimeoutStore) inside where the backend has no timeouts of its own.
+/// - Batches run on tasks of the Tokio runtime of the caller that found the lane idle. Without a
+///   runtime that caller is refused; when the runtime shuts down, its queued calls are answered with
+///   an error. A runtime of one thread must be kept running for as long as others wait.
+///
+/// A write goes to at most [`lanes`](CoalesceConfig::with_lanes) batches, whatever its length.
+pub struct CoalescedStore<S> {
+    store: Arc<S>,
+    config: CoalesceConfig,
+    writes: Vec<Arc<Lane<S, Writes>>>,
+    memberships: [Arc<Lane<S, Memberships>>; KINDS],
+    counts: [Arc<Lane<S, Counts>>; KINDS],
+    tasks: TaskTracker,
+}
+
+impl<S: RsvpStore + 'static> CoalescedStore<S> {
+    /// Coalesces the calls of `store`.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::InvalidInput`] with the name of the setting that is out of range:
+    /// `coalesce_lanes`, `coalesce_reads`, `coalesce_batch` or `coalesce_pending`.
+    pub fn new(store: S, config: CoalesceConfig) -> Result<Self> {
+        config.check()?;
+        let store = Arc::new(store);
+        let tasks = TaskTracker::new();
+        let CoalesceConfig { lanes, concurrent_reads, max_batch, max_pending } = config;
+        let limits = |width| Limits { width, max_batch, max_pending };
+        Ok(Self {
+            writes: (0..lanes)
+                .map(|_| Lane::new(store.clone(), limits(1), tasks.clone()))
+                .collect(),
+            memberships: std::array::from_fn(|_| {
+                Lane::new(store.clone(), limits(concurrent_reads), tasks.clone())
+            }),
+            counts: std::array::from_fn(|_| {
+                Lane::new(store.clone(), limits(concurrent_reads), tasks.clone())
+            }),
+            store,
+            config,
+            tasks,
+        })
+    }
+
+    /// The store inside.
+    pub fn get_ref(&self) -> &S {
+        &self.store
+    }
+
+    /// The store inside, shared with the batches that are still in flight. To wait for those,
+    /// [`close`](Self::close) first.
+    pub fn into_inner(self) -> Arc<S> {
+        self.store
+    }
+
+    /// How many entries wait or are in flight, in all queues.
+    pub fn pending(&self) -> usize {
+        let writes = self.writes.iter().map(|lane| lane.pending());
+        let memberships = self.memberships.iter().map(|lane| lane.pending());
+        let counts = self.counts.iter().map(|lane| lane.pending());
+        writes.chain(memberships).chain(counts).sum()
+    }
+
+    /// Refuses what is queued from now on, and waits until everything that was queued before has
+    /// been answered.
+    ///
+    /// Writes, memberships and counts are refused for good, as not applied and not worth repeating;
+    /// so are removals and readiness. Lists are still passed on. Dropping this future stops the
+    /// waiting and not the closing.
+    pub async fn close(&self) {
+        self.writes.iter().for_each(|lane| lane.close());
+        self.memberships.iter().for_each(|lane| lane.close());
+        self.counts.iter().for_each(|lane| lane.close());
+        self.tasks.close();
+        self.tasks.wait().await;
+    }
+
+    fn refuse_if_closed(&self, operation: Operation) -> Result<()> {
+        if self.tasks.is_closed() { Err(lane::closed(operation)) } else { Ok(()) }
+    }
+
+    fn lane_of(&self, event: &EventId) -> usize {
+        let lanes = self.config.lanes as u64;
+        // Less than the number of lanes, which is a `usize`.
+        (xxh3_64(event.as_str().as_bytes()) % lanes) as usize
+    }
+
+    /// Asks in a queue of reads.
+    async fn ask<B: Batch<Freshness = Consistency, Token = ()>>(
+        &self,
+        lanes: &[Arc<Lane<S, B>>; KINDS],
+        entries: &[B::Entry],
+        consistency: &Consistency,
+    ) -> Result<Vec<B::Answer>> {
+        let [strong, session, bounded, eventual] = lanes;
+        let lane = match consistency {
+            Consistency::Strong => strong,
+            Consistency::Session(_) => session,
+            Consistency::Bounded(_) => bounded,
+            Consistency::Eventual => eventual,
+        };
+        let (answers, ()) = lane.call(entries, consistency.clone()).await?;
+        Ok(answers)
+    }
+}
+
+impl<S: fmt::Debug> fmt::Debug for CoalescedStore<S> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("CoalescedStore")
+            .field("store", &self.store)
+            .field("config", &self.config)
+            .finish_non_exhaustive()
+    }
+}
+
+#[async_trait]
+#[deny(clippy::missing_trait_methods)]
+impl<S: RsvpStore + 'static> RsvpStore for CoalescedStore<S> {
+    async fn write_batch(&self, writes: &[Write]) -> Result<BatchReceipt> {
+        if writes.is_empty() {
+            return Ok(BatchReceipt::default());
+        }
+        if let [write] = writes
+            && let Some(lane) = self.writes.get(self.lane_of(&write.rsvp.event))
+        {
+            let (outcomes, token) = lane.call(writes, ()).await?;
+            return Ok(BatchReceipt { outcomes, token });
+        }
+        // Found out before a part is queued.
+        lane::runtime(Operation::Write)?;
+        let parts = partition(writes.iter().cloned(), |write| self.lane_of(&write.rsvp.event));
+        // Room in every lane before the first is used: refused is refused as a whole.
+        let mut reserved = Vec::with_capacity(parts.len());
+        for (part, lane) in
+            parts.iter().filter_map(|part| Some((part, self.writes.get(part.target)?)))
+        {
+            reserved.push(lane.reserve(part.entries.len())?);
+        }
+        let calls = parts.into_iter().zip(reserved).map(|(part, place)| {
+            let Part { entries, places, .. } = part;
+            let answer = place.call(entries, ());
+            async move { answer.await.map(|answer| (places, answer)) }
+        });
+        // All are queued before the first answer is awaited.
+        let calls: Vec<_> = calls.collect();
+        let mut token = SessionToken::new();
+        let answered = combine(join_all(calls).await)?.into_iter();
+        let answered = answered.map(|(places, (outcomes, of_lane))| {
+            token.merge(&of_lane);
+            (places, outcomes)
+        });
+        let outcomes = reorder(Operation::Write, answered)?;
+        Ok(BatchReceipt { outcomes, token })
+    }
+
+    async fn has_rsvped_batch(
+        &self,
+        pairs: &[Rsvp],
+        consistency: &Consistency,
+    ) -> Result<Vec<bool>> {
+        if pairs.is_empty() {
+            return Ok(Vec::new());
+        }
+        self.ask(&self.memberships, pairs, consistency).await
+    }
+
+    async fn rsvp_counts(
+        &self,
+        events: &[EventId],
+        consistency: &Consistency,
+    ) -> Result<Vec<Count>> {
+        if events.is_empty() {
+            return Ok(Vec::new());
+        }
+        self.ask(&self.counts, events, consistency).await
+    }
+
+    async fn attendees_page(&self, event: &EventId, request: &PageRequest) -> Result<Page<UserId>> {
+        self.store.attendees_page(event, request).await
+    }
+
+    async fn events_of_page(&self, user: &UserId, request: &PageRequest) -> Result<Page<EventId>> {
+        self.store.events_of_page(user, request).await
+    }
+
+    async fn scan_page(&self, request: &PageRequest) -> Result<Page<Rsvp>> {
+        self.store.scan_page(request).await
+    }
+
+    async fn remove_event_step(&self, event: &EventId, limit: PageLimit) -> Result<RemovalStep> {
+        self.refuse_if_closed(Operation::RemoveEvent)?;
+        self.store.remove_event_step(event, limit).await
+    }
+
+    async fn remove_user_step(&self, user: &UserId, limit: PageLimit) -> Result<RemovalStep> {
+        self.refuse_if_closed(Operation::RemoveUser)?;
+        self.store.remove_user_step(user, limit).await
+    }
+
+    async fn ready(&self) -> Result<()> {
+        self.refuse_if_closed(Operation::Ready)?;
+        if self.writes.iter().all(|lane| lane.would_refuse()) {
+            return Err(Error::overloaded(Operation::Ready));
+        }
+        self.store.ready().await
+    }
+}

@@ -1,0 +1,177 @@
+//! The counts that are kept, and what writes make of them.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::pin::pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use moka::sync::Cache;
+use tokio::sync::OwnedRwLockReadGuard;
+use tokio::time::{Instant, timeout, timeout_at};
+
+use super::entry::{Change, Entry, Tick};
+use crate::{Action, EventId, Outcome, Write};
+
+/// The counts of the events that are asked for.
+pub(super) struct Table {
+    entries: Cache<EventId, Arc<Entry>>,
+    /// How long a write waits for a read of its count to end, and how long it holds one up.
+    fence_timeout: Duration,
+    ticks: AtomicU64,
+    /// When counts last changed that nobody named.
+    changed_anywhere: AtomicU64,
+}
+
+impl Table {
+    pub(super) fn new(capacity: u64, fence_timeout: Duration) -> Self {
+        let (ticks, changed_anywhere) = (AtomicU64::new(0), AtomicU64::new(0));
+        Self { entries: Cache::new(capacity), fence_timeout, ticks, changed_anywhere }
+    }
+
+    pub(super) fn tick(&self) -> Tick {
+        self.ticks.fetch_add(1, Ordering::SeqCst) + 1
+    }
+
+    pub(super) fn entry(&self, event: &EventId) -> Arc<Entry> {
+        self.entries.get_with_by_ref(event, Arc::default)
+    }
+
+    /// Announces a write that may change any count.
+    pub(super) fn begin_anywhere(&self) -> WritingAnywhere<'_> {
+        WritingAnywhere { table: self, applied: true }
+    }
+
+    /// When such a write was last over.
+    pub(super) fn changed_anywhere(&self) -> Tick {
+        self.changed_anywhere.load(Ordering::SeqCst)
+    }
+
+    /// Announces a write that may change the counts of `events`, when no count of them is being
+    /// read.
+    pub(super) async fn begin<'a>(
+        &self,
+        events: impl Iterator<Item = &'a EventId> + Send,
+    ) -> Writing<'_> {
+        let changes: BTreeMap<_, _> =
+            events.map(|event| (event.clone(), Change::Unknown)).collect();
+        let deadline = Instant::now() + self.fence_timeout;
+        let mut fences = Vec::new();
+        // In one order for all, so that two of them never wait for each other.
+        for entry in changes.keys().filter_map(|event| self.entries.get(event)) {
+            let fence = entry.fence.clone();
+            match fence.clone().try_read_owned() {
+                Ok(passed) => fences.push(passed),
+                Err(_) => fences.extend(timeout_at(deadline, fence.read_owned()).await),
+            }
+        }
+        Writing { table: self, began: self.tick(), changes, fences }
+    }
+}
+
+/// Waits for a call. If it hangs, its fences are opened for the others.
+pub(super) async fn within_fence_timeout<G, T>(
+    fence_timeout: Duration,
+    fences: &mut Vec<G>,
+    call: impl Future<Output = T>,
+) -> T {
+    if fences.is_empty() {
+        return call.await;
+    }
+    let mut call = pin!(call);
+    match timeout(fence_timeout, &mut call).await {
+        Ok(answer) => answer,
+        Err(_) => {
+            fences.clear();
+            call.await
+        }
+    }
+}
+
+impl fmt::Debug for Table {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Table")
+            .field("entries", &self.entries.entry_count())
+            .finish_non_exhaustive()
+    }
+}
+
+/// A write that is on its way. Once dropped it is over, and what is not known about its effect
+/// by then never will be.
+pub(super) struct Writing<'a> {
+    table: &'a Table,
+    began: Tick,
+    changes: BTreeMap<EventId, Change>,
+    fences: Vec<OwnedRwLockReadGuard<()>>,
+}
+
+impl Writing<'_> {
+    /// Waits for the write. If it hangs, the reading of its counts is not held up any more.
+    pub(super) async fn done<T>(&mut self, write: impl Future<Output = T>) -> T {
+        within_fence_timeout(self.table.fence_timeout, &mut self.fences, write).await
+    }
+
+    /// What the writes have answered.
+    pub(super) fn applied(mut self, writes: &[Write], outcomes: &[Outcome]) {
+        if writes.len() != outcomes.len() {
+            return;
+        }
+        self.changes.values_mut().for_each(|change| *change = Change::Unchanged);
+        for (Write { action, rsvp }, outcome) in writes.iter().zip(outcomes) {
+            let by = match (outcome, action) {
+                (Outcome::Unchanged, _) => continue,
+                (Outcome::Applied, Action::Rsvp) => 1,
+                (Outcome::Applied, Action::Cancel) => -1,
+            };
+            if let Some(change) = self.changes.get_mut(&rsvp.event) {
+                let sum = if let Change::Applied(sum) = change { *sum } else { 0 };
+                *change = Change::Applied(sum + by);
+            }
+        }
+    }
+
+    /// A step of a removal was acknowledged. How many RSVPs it says are gone is the least: a step
+    /// that a store inside has repeated does not count what its first try removed.
+    pub(super) fn removed(mut self) {
+        self.changes.values_mut().for_each(|change| *change = Change::Uncounted);
+    }
+
+    /// Nothing has happened.
+    pub(super) fn not_applied(mut self) {
+        self.changes.clear();
+    }
+}
+
+impl Drop for Writing<'_> {
+    fn drop(&mut self) {
+        let ended = self.table.tick();
+        for (event, change) in &self.changes {
+            // Not the entry of the beginning: it may have been made, or made anew, meanwhile.
+            if let Some(entry) = self.table.entries.get(event) {
+                entry.change(*change, self.began, ended);
+            }
+        }
+    }
+}
+
+/// A write that may change any count. Once dropped it is over, and has changed them.
+pub(super) struct WritingAnywhere<'a> {
+    table: &'a Table,
+    applied: bool,
+}
+
+impl WritingAnywhere<'_> {
+    /// Nothing has happened.
+    pub(super) fn not_applied(mut self) {
+        self.applied = false;
+    }
+}
+
+impl Drop for WritingAnywhere<'_> {
+    fn drop(&mut self) {
+        if self.applied {
+            self.table.changed_anywhere.fetch_max(self.table.tick(), Ordering::SeqCst);
+        }
+    }
+}

@@ -1,0 +1,334 @@
+//! Many stores as one.
+
+mod cursor;
+mod error;
+mod listing;
+mod placement;
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use futures_util::future::{BoxFuture, join_all};
+
+pub use self::error::ShardError;
+pub use self::placement::Placement;
+use crate::backend::{Part, check_answer_count, combine, partition, reorder};
+use crate::{
+    BatchReceipt, Consistency, Count, EventId, Operation, Page, PageLimit, PageRequest,
+    RemovalStep, Result, Rsvp, RsvpStore, SessionToken, UserId, Write,
+};
+
+/// One store of a [`ShardedStore`], with its name and weight.
+#[derive(Clone, Debug)]
+pub struct Shard<S> {
+    name: Arc<str>,
+    weight: f64,
+    /// What tells it from the others, in cursors and in the order of listings.
+    hash: u64,
+    store: S,
+}
+
+impl<S> Shard<S> {
+    /// A shard of weight 1.
+    ///
+    /// The name decides what lives on it, so it must be the same wherever the data is used, and
+    /// for as long as there is any. Names are checked by [`ShardedStore::new`].
+    pub fn new(name: &str, store: S) -> Self {
+        Self { name: name.into(), weight: 1.0, hash: placement::hash_of_name(name), store }
+    }
+
+    /// The same with another weight: twice the weight is twice the share of the RSVPs.
+    #[must_use]
+    pub fn with_weight(self, weight: f64) -> Self {
+        Self { weight, ..self }
+    }
+
+    /// What it is called.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// The store itself.
+    pub fn get_ref(&self) -> &S {
+        &self.store
+    }
+
+    /// The store itself.
+    pub fn into_inner(self) -> S {
+        self.store
+    }
+}
+
+/// The answers of a shard, one for each entry, and the metadata of the whole answer.
+type Scattered<'a, A, T> = BoxFuture<'a, Result<(Vec<A>, T)>>;
+
+/// Many stores as one: each event lives on `spread` of them, each pair on one.
+///
+/// - **Where** is a pure function of the shards' names and weights and the spread: see
+///   [`Placement`]. The order of the shards means nothing.
+/// - **Writes and questions** go to the shards of their pairs, all at once, one call for each
+///   shard; **counts** are added up from the `spread` shards of each event. An
+///   event's **attendees** are listed from its shards one after another, a **user's events** from
+///   every shard at once, and a scan goes through all shards.
+/// - **Session tokens** of several shards are merged into one, which grows with engines, not with
+///   shards.
+///
+/// A spread of 1 keeps an event together: one call for a count, and a hot event is bound by what
+/// one shard can take. A higher one divides every event.
+///
+/// # What it preserves, and what it weakens
+///
+/// The contract is kept. A batch is not a transaction, and sharding does not change that:
+/// if a shard fails, the error's effect is unknown as soon as any part may have taken effect, and
+/// its source is a [`ShardError`] that names the shard. Errors keep their kind, but for writes that
+/// one shard has refused for overload while others have not: that is
+/// [`Error::Unavailable`](crate::Error::Unavailable). A count that cannot be had from every shard
+/// of its event is an error, never a lower number.
+///
+/// With a spread above 1 a count is a sum of numbers that were each exact while the read ran, not
+/// all at the same moment: of two users of whom one leaves as the other comes, it may see one half.
+///
+/// The more shards, the likelier is one of them down: calls to other shards go on, but lists of a
+/// user and scans need all, and so does [`ready`](RsvpStore::ready), for a write may go to any.
+///
+/// Waits are those of the slowest shard: give each a [`TimeoutStore`](crate::layers::TimeoutStore) if it
+/// has no timeouts of its own.
+///
+/// With other names, weights or another spread pairs live elsewhere, and what was stored is not
+/// found there: it must be moved first. Engines distribute better than this where they can (a Redis
+/// Cluster, a distributed Postgres): shards are for what is beyond one of those.
+///
+/// ```
+/// use rsvp_core::layers::{Shard, ShardedStore};
+/// use rsvp_core::{EventId, Result, RsvpStore, RsvpStoreExt, UserId};
+///
+/// async fn example<S: RsvpStore>(eu1: S, eu2: S) -> Result<()> {
+///     let store = ShardedStore::new([Shard::new("eu1", eu1), Shard::new("eu2", eu2)], 1)?;
+///     store.rsvp(&UserId::from(1), &EventId::new("fair")?).await?;
+///     Ok(())
+/// }
+/// ```
+#[derive(Clone)]
+pub struct ShardedStore<S> {
+    /// In the order of their hashes, as in the placement.
+    shards: Vec<Shard<S>>,
+    placement: Placement,
+}
+
+impl<S: RsvpStore> ShardedStore<S> {
+    /// Makes one store of many.
+    ///
+    /// # Errors
+    ///
+    /// As [`Placement::new`].
+    pub fn new(shards: impl IntoIterator<Item = Shard<S>>, spread: usize) -> Result<Self> {
+        let mut shards: Vec<_> = shards.into_iter().collect();
+        shards.sort_by_key(|shard| shard.hash);
+        let names = shards.iter().map(|shard| (shard.name.to_string(), shard.weight));
+        let placement = Placement::new(names, spread)?;
+        Ok(Self { shards, placement })
+    }
+
+    /// Who lives where.
+    pub fn placement(&self) -> &Placement {
+        &self.placement
+    }
+
+    /// The shards, in the order in which a scan goes through them.
+    pub fn shards(&self) -> &[Shard<S>] {
+        &self.shards
+    }
+
+    /// The shards.
+    pub fn into_inner(self) -> Vec<Shard<S>> {
+        self.shards
+    }
+
+    fn shards_of(&self, event: &EventId) -> Vec<&Shard<S>> {
+        let mut places = self.placement.places_of(event);
+        places.sort_unstable();
+        places.into_iter().filter_map(|place| self.shards.get(place)).collect()
+    }
+
+    /// Partitions entries over shards, calls every shard with its own at once, and puts the answers
+    /// into the order of the entries. The second value is the metadata of each shard's answer.
+    async fn scatter<'a, E: Clone, A, T>(
+        &'a self,
+        operation: Operation,
+        entries: &[E],
+        place: impl Fn(&E) -> usize,
+        call: impl Fn(&'a S, Vec<E>) -> Scattered<'a, A, T>,
+    ) -> Result<(Vec<A>, Vec<T>)> {
+        let parts = partition(entries.iter().cloned(), place);
+        let calls = parts.into_iter().filter_map(|part| {
+            let Part { target, entries, places } = part;
+            let shard = self.shards.get(target)?;
+            let call = call(&shard.store, entries);
+            Some(async move {
+                let answered = call.await.and_then(|(answers, metadata)| {
+                    check_answer_count(operation, places.len(), answers.len())?;
+                    Ok((places, (answers, metadata)))
+                });
+                answered.map_err(|error| error.in_shard(shard.name.clone()))
+            })
+        });
+        let calls: Vec<_> = calls.collect();
+        let mut metadata = Vec::new();
+        let answered = combine(join_all(calls).await)?.into_iter();
+        let answered = answered.map(|(places, (answers, of_shard))| {
+            metadata.push(of_shard);
+            (places, answers)
+        });
+        Ok((reorder(operation, answered)?, metadata))
+    }
+
+    /// Steps through shards until `limit` RSVPs are gone.
+    async fn remove<'a>(
+        &'a self,
+        shards: Vec<&'a Shard<S>>,
+        limit: PageLimit,
+        step: impl Fn(&'a S, PageLimit) -> BoxFuture<'a, Result<RemovalStep>>,
+    ) -> Result<RemovalStep> {
+        let mut all = RemovalStep { more: true, ..RemovalStep::default() };
+        let mut left = Some(limit);
+        for shard in shards {
+            let Some(limit) = left else { return Ok(all) };
+            let step = match step(&shard.store, limit).await {
+                Ok(step) => step,
+                // What is gone is told; the next step will meet the error again.
+                Err(_) if all.removed > 0 => return Ok(all),
+                Err(error) => return Err(error.in_shard(shard.name.clone())),
+            };
+            all.removed = all.removed.saturating_add(step.removed);
+            all.token.merge(&step.token);
+            if step.more {
+                return Ok(all);
+            }
+            left = listing::less(limit, usize::try_from(step.removed).unwrap_or(usize::MAX));
+        }
+        Ok(RemovalStep { more: false, ..all })
+    }
+}
+
+impl<S: fmt::Debug> fmt::Debug for ShardedStore<S> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let shards = self.shards.iter().map(|shard| (&shard.name, (shard.weight, &shard.store)));
+        let shards: BTreeMap<_, _> = shards.collect();
+        f.debug_struct("ShardedStore")
+            .field("shards", &shards)
+            .field("spread", &self.placement.spread())
+            .finish()
+    }
+}
+
+#[async_trait]
+#[deny(clippy::missing_trait_methods)]
+impl<S: RsvpStore> RsvpStore for ShardedStore<S> {
+    async fn write_batch(&self, writes: &[Write]) -> Result<BatchReceipt> {
+        let place = |write: &Write| self.placement.place_of(&write.rsvp);
+        let scattered = self.scatter(Operation::Write, writes, place, |store, writes| {
+            Box::pin(async move {
+                let receipt = store.write_batch(&writes).await?;
+                Ok((receipt.outcomes, receipt.token))
+            })
+        });
+        let (outcomes, tokens) = scattered.await?;
+        let mut token = SessionToken::new();
+        tokens.iter().for_each(|of_shard| token.merge(of_shard));
+        Ok(BatchReceipt { outcomes, token })
+    }
+
+    async fn has_rsvped_batch(
+        &self,
+        pairs: &[Rsvp],
+        consistency: &Consistency,
+    ) -> Result<Vec<bool>> {
+        let place = |pair: &Rsvp| self.placement.place_of(pair);
+        let scattered = self.scatter(Operation::HasRsvped, pairs, place, |store, pairs| {
+            let consistency = consistency.clone();
+            Box::pin(async move { Ok((store.has_rsvped_batch(&pairs, &consistency).await?, ())) })
+        });
+        Ok(scattered.await?.0)
+    }
+
+    async fn rsvp_counts(
+        &self,
+        events: &[EventId],
+        consistency: &Consistency,
+    ) -> Result<Vec<Count>> {
+        // For each event, each of the shards that have a part of it.
+        let asked: Vec<(usize, usize, &EventId)> = (0..)
+            .zip(events)
+            .flat_map(|(at, event)| {
+                let places = self.placement.places_of(event).into_iter();
+                places.map(move |place| (at, place, event))
+            })
+            .collect();
+        let place = |(_, place, _): &(usize, usize, &EventId)| *place;
+        let scattered = self.scatter(Operation::RsvpCounts, &asked, place, |store, asked| {
+            let events: Vec<EventId> = asked.into_iter().map(|(.., event)| event.clone()).collect();
+            let consistency = consistency.clone();
+            Box::pin(async move { Ok((store.rsvp_counts(&events, &consistency).await?, ())) })
+        });
+        let (parts, _) = scattered.await?;
+        let mut counts = vec![Count::fresh(0); events.len()];
+        for ((at, ..), part) in asked.iter().zip(parts) {
+            if let Some(count) = counts.get_mut(*at) {
+                count.value = count.value.saturating_add(part.value);
+                count.age = count.age.max(part.age);
+            }
+        }
+        Ok(counts)
+    }
+
+    async fn attendees_page(&self, event: &EventId, request: &PageRequest) -> Result<Page<UserId>> {
+        let list =
+            self.list(Operation::Attendees, self.shards_of(event), request, |store, page| {
+                let event = event.clone();
+                Box::pin(async move { store.attendees_page(&event, &page).await })
+            });
+        list.await
+    }
+
+    async fn events_of_page(&self, user: &UserId, request: &PageRequest) -> Result<Page<EventId>> {
+        let all = self.shards.iter().collect();
+        let list = self.list_at_once(Operation::EventsOf, all, request, |store, page| {
+            let user = user.clone();
+            Box::pin(async move { store.events_of_page(&user, &page).await })
+        });
+        list.await
+    }
+
+    async fn scan_page(&self, request: &PageRequest) -> Result<Page<Rsvp>> {
+        let all = self.shards.iter().collect();
+        let list = self.list(Operation::Scan, all, request, |store, page| {
+            Box::pin(async move { store.scan_page(&page).await })
+        });
+        list.await
+    }
+
+    async fn remove_event_step(&self, event: &EventId, limit: PageLimit) -> Result<RemovalStep> {
+        let removal = self.remove(self.shards_of(event), limit, |store, limit| {
+            let event = event.clone();
+            Box::pin(async move { store.remove_event_step(&event, limit).await })
+        });
+        removal.await
+    }
+
+    async fn remove_user_step(&self, user: &UserId, limit: PageLimit) -> Result<RemovalStep> {
+        let removal = self.remove(self.shards.iter().collect(), limit, |store, limit| {
+            let user = user.clone();
+            Box::pin(async move { store.remove_user_step(&user, limit).await })
+        });
+        removal.await
+    }
+
+    async fn ready(&self) -> Result<()> {
+        let ready = self.shards.iter().map(async |shard| {
+            shard.store.ready().await.map_err(|error| error.in_shard(shard.name.clone()))
+        });
+        combine(join_all(ready).await).map(drop)
+    }
+}

@@ -1,0 +1,167 @@
+//! Session tokens: what a read must have seen to show a session its own writes.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::str::FromStr;
+
+use crate::{Error, Result};
+
+const FIELD: &str = "session_token";
+const VERSION: &str = "r1";
+
+/// The writes of a session, as positions in the logs of the engines that took them.
+///
+/// Opaque to hosts: keep the token of a write, [`merge`](Self::merge) it with the session's
+/// others, pass it to later reads as [`Consistency::Session`](crate::Consistency::Session). It
+/// prints as visible ASCII of the letters `r . -` and hexadecimal digits (34 bytes per engine, so one for most
+/// hosts), fit for a header or a cookie. It holds no ids and no secret; it is not authenticated,
+/// and a forged one can only make reads slower: its bearer's, and those that are coalesced with them.
+///
+/// To a backend a token is a map from an *origin* to a *position*. The origin names a log whose
+/// positions can be compared (a Postgres cluster's system identifier, say); positions grow.
+///
+/// ```
+/// use rsvp_core::SessionToken;
+///
+/// let mut session: SessionToken = "r1.2a-10".parse()?;
+/// session.merge(&SessionToken::at(0x2a, 0x11));
+/// assert_eq!(session.to_string(), "r1.2a-11");
+/// # Ok::<(), rsvp_core::Error>(())
+/// ```
+#[derive(Clone, Default, PartialEq, Eq, Hash)]
+pub struct SessionToken {
+    positions: BTreeMap<u64, u64>,
+}
+
+impl SessionToken {
+    /// The longest text that is accepted as a token, in bytes: some 240 engines.
+    pub const MAX_BYTES: usize = 8192;
+
+    /// A token without positions: of no write, or of writes to a store whose engine has none.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// The token of what `origin` had written up to `position`.
+    pub fn at(origin: u64, position: u64) -> Self {
+        Self { positions: BTreeMap::from([(origin, position)]) }
+    }
+
+    /// How far a read of `origin` must have got, if this session wrote there.
+    pub fn position(&self, origin: u64) -> Option<u64> {
+        self.positions.get(&origin).copied()
+    }
+
+    /// Whether it holds no position. That does not mean that there was no write: only the store
+    /// that issued it can tell.
+    pub fn is_empty(&self) -> bool {
+        self.positions.is_empty()
+    }
+
+    /// Makes this token stand for the writes of both. Merging is commutative, associative and
+    /// idempotent.
+    pub fn merge(&mut self, other: &Self) {
+        for (&origin, &position) in &other.positions {
+            let reached = self.positions.entry(origin).or_insert(position);
+            *reached = position.max(*reached);
+        }
+    }
+}
+
+impl fmt::Display for SessionToken {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(VERSION)?;
+        self.positions
+            .iter()
+            .try_for_each(|(origin, position)| write!(f, ".{origin:x}-{position:x}"))
+    }
+}
+
+impl fmt::Debug for SessionToken {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "SessionToken({self})")
+    }
+}
+
+impl FromStr for SessionToken {
+    type Err = Error;
+
+    fn from_str(text: &str) -> Result<Self> {
+        let none = || Error::invalid_input(FIELD, "is not a token that a write has returned");
+        if text.len() > Self::MAX_BYTES {
+            return Err(none());
+        }
+        let mut parts = text.split('.');
+        if parts.next() != Some(VERSION) {
+            return Err(none());
+        }
+        let mut token = Self::new();
+        for part in parts {
+            let (origin, position) = part.split_once('-').ok_or_else(none)?;
+            let origin = hexadecimal(origin).ok_or_else(none)?;
+            let position = hexadecimal(position).ok_or_else(none)?;
+            token.merge(&Self::at(origin, position));
+        }
+        Ok(token)
+    }
+}
+
+/// `u64::from_str_radix` would also take a sign.
+fn hexadecimal(digits: &str) -> Option<u64> {
+    let all_digits = digits.bytes().all(|byte| byte.is_ascii_hexdigit());
+    if all_digits { u64::from_str_radix(digits, 16).ok() } else { None }
+}
+
+super::text::serde_as_text!(SessionToken);
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn tokens() -> impl Strategy<Value = SessionToken> {
+        let positions = proptest::collection::btree_map(0..4_u64, any::<u64>(), 0..4);
+        positions.prop_map(|positions| SessionToken { positions })
+    }
+
+    fn merged(a: &SessionToken, b: &SessionToken) -> SessionToken {
+        let mut merged = a.clone();
+        merged.merge(b);
+        merged
+    }
+
+    proptest! {
+        #[test]
+        fn a_token_survives_printing(token in tokens()) {
+            let text = token.to_string();
+            prop_assert!(text.bytes().all(|byte| byte.is_ascii_graphic()));
+            prop_assert_eq!(text.parse::<SessionToken>().unwrap(), token);
+        }
+
+        #[test]
+        fn merging_is_commutative_associative_and_idempotent(a in tokens(), b in tokens(), c in tokens()) {
+            prop_assert_eq!(merged(&a, &b), merged(&b, &a));
+            prop_assert_eq!(merged(&merged(&a, &b), &c), merged(&a, &merged(&b, &c)));
+            prop_assert_eq!(merged(&merged(&a, &b), &b), merged(&a, &b));
+        }
+
+        #[test]
+        fn any_text_is_a_token_or_refused(text in "\\PC*|r1[.0-9a-f-]{0,40}") {
+            if let Err(error) = text.parse::<SessionToken>() {
+                let refused = matches!(error, Error::InvalidInput { field: "session_token", .. });
+                prop_assert!(refused);
+            }
+        }
+    }
+
+    #[test]
+    fn what_no_write_returned_is_refused() {
+        for text in
+            ["", "r", "r2", "r1.", "r1.-", "r1.1", "r1.+1-1", "r1.1-11112222333344445", "r1 "]
+        {
+            assert!(text.parse::<SessionToken>().is_err(), "{text:?}");
+        }
+        assert!(format!("r1{}", ".1-1".repeat(3000)).parse::<SessionToken>().is_err());
+    }
+}

@@ -1,0 +1,146 @@
+//! Every layer keeps the contract over the memory store, with a peer: another layer on the
+//! same data, as another process would have it.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use rsvp_core::RsvpStore;
+use rsvp_core::layers::{
+    CoalesceConfig, CountCacheConfig, LayerExt, LimitConfig, RetryConfig, Shard, ShardedStore,
+    TimeoutConfig,
+};
+use rsvp_memory::MemoryStore;
+use rsvp_testkit::Subject;
+
+/// Two layers around one memory store.
+fn layered<W: RsvpStore + 'static>(wrap: impl Fn(Arc<MemoryStore>) -> W) -> Subject {
+    let store = Arc::new(MemoryStore::new());
+    Subject::from(wrap(store.clone())).with_peer(wrap(store))
+}
+
+/// The suite itself, over two handles of one memory store.
+mod bare {
+    rsvp_testkit::conformance!(super::layered(|store| store));
+}
+
+mod coalesced {
+    use super::*;
+
+    rsvp_testkit::conformance!(super::layered(|store| store
+        .with_coalescing(CoalesceConfig::default())
+        .unwrap()));
+}
+
+/// One lane, batches of at most three entries, so that everything has to queue.
+mod coalesced_narrowly {
+    use super::*;
+
+    fn narrow() -> CoalesceConfig {
+        let config = CoalesceConfig::default().with_lanes(1);
+        config.with_concurrent_reads(1).with_max_batch(3)
+    }
+
+    rsvp_testkit::conformance!(super::layered(|store| store.with_coalescing(narrow()).unwrap()));
+}
+
+mod count_cached {
+    use super::*;
+
+    rsvp_testkit::conformance!(super::layered(|store| store
+        .with_count_cache(CountCacheConfig::default())
+        .unwrap()));
+}
+
+/// Room for a single event, so that entries come and go.
+mod count_cached_narrowly {
+    use super::*;
+
+    fn narrow() -> CountCacheConfig {
+        CountCacheConfig::default().with_capacity(1)
+    }
+
+    rsvp_testkit::conformance!(super::layered(|store| store.with_count_cache(narrow()).unwrap()));
+}
+
+/// Four shards, and each event on so many of them, with a peer on the same.
+fn sharded(spread: usize) -> Subject {
+    let shards = [(); 4].map(|()| Arc::new(MemoryStore::new()));
+    let store = || {
+        let shards =
+            (1..).zip(&shards).map(|(n, store)| Shard::new(&format!("s{n}"), store.clone()));
+        ShardedStore::new(shards, spread).unwrap()
+    };
+    Subject::from(store()).with_peer(store())
+}
+
+mod sharded_whole {
+    rsvp_testkit::conformance!(super::sharded(1));
+}
+
+mod sharded_over_three {
+    rsvp_testkit::conformance!(super::sharded(3));
+}
+
+mod sharded_over_all {
+    rsvp_testkit::conformance!(super::sharded(usize::MAX));
+}
+
+mod retried {
+    use super::*;
+
+    rsvp_testkit::conformance!(super::layered(|store| store
+        .with_retry(RetryConfig::default())
+        .unwrap()));
+}
+
+mod timed {
+    use super::*;
+
+    fn long() -> TimeoutConfig {
+        TimeoutConfig::new(Duration::from_secs(60))
+    }
+
+    rsvp_testkit::conformance!(super::layered(|store| store.with_timeout(long()).unwrap()));
+}
+
+/// One call at a time; everything else waits.
+mod limited {
+    use super::*;
+
+    fn one() -> LimitConfig {
+        LimitConfig::new(1).with_queue(1000)
+    }
+
+    rsvp_testkit::conformance!(super::layered(|store| store.with_limit(one()).unwrap()));
+}
+
+mod observed {
+    use super::*;
+
+    rsvp_testkit::conformance!(super::layered(|store| store.with_observer("test").unwrap()));
+}
+
+/// One coalescer and one cache around all shards.
+mod stacked {
+    use super::*;
+
+    fn stack(shards: &[Arc<MemoryStore>]) -> impl RsvpStore + use<> {
+        let shards =
+            (1..).zip(shards).map(|(n, store)| Shard::new(&format!("s{n}"), store.clone()));
+        ShardedStore::new(shards, 2)
+            .unwrap()
+            .with_retry(RetryConfig::default())
+            .unwrap()
+            .with_coalescing(CoalesceConfig::default())
+            .unwrap()
+            .with_count_cache(CountCacheConfig::default())
+            .unwrap()
+    }
+
+    fn subject() -> Subject {
+        let shards = [(); 4].map(|()| Arc::new(MemoryStore::new()));
+        Subject::from(stack(&shards)).with_peer(stack(&shards))
+    }
+
+    rsvp_testkit::conformance!(subject());
+}

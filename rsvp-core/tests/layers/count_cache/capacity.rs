@@ -1,0 +1,96 @@
+//! A limit on what is kept, and nothing wrong because of it.
+
+use std::sync::Arc;
+
+use rsvp_core::layers::CountCacheConfig;
+use rsvp_core::{EventId, RsvpStore, RsvpStoreExt};
+use tokio::task::JoinSet;
+
+use crate::count_cache::{Cache, bounded, cache, event, ms, number, user};
+
+const EVENTS: u64 = 1000;
+
+fn room_for(events: u64) -> CountCacheConfig {
+    CountCacheConfig::default().with_capacity(events)
+}
+
+/// How many entries there are, as `Debug` tells.
+fn entries(cache: &Cache) -> u64 {
+    let printed = format!("{cache:?}");
+    let (_, after) = printed.split_once("entries: ").unwrap();
+    after.split(|c: char| !c.is_ascii_digit()).next().unwrap().parse().unwrap()
+}
+
+#[tokio::test(start_paused = true)]
+async fn with_room_for_a_few_of_a_thousand_events_all_counts_are_right() {
+    for capacity in 1..=10 {
+        let (cache, inner) = cache(room_for(capacity));
+        let mut truth = vec![0; EVENTS as usize];
+        for n in 0..3 * EVENTS {
+            // Some events are hot, and stay.
+            let at = if n % 3 == 0 { n % 4 } else { n * 7919 % EVENTS };
+            let event = event(at);
+            assert_eq!(number(&*cache, &event, 5000).await, truth[at as usize]);
+            cache.rsvp(&user(n), &event).await.unwrap();
+            truth[at as usize] += 1;
+            assert_eq!(number(&*cache, &event, 5000).await, truth[at as usize]);
+        }
+        let events: Vec<EventId> = (0..EVENTS).map(event).collect();
+        let counts = cache.rsvp_counts(&events, &bounded(5000)).await.unwrap();
+        assert!(counts.iter().map(|count| count.value).eq(truth), "with room for {capacity}");
+        assert!(inner.reads() > 100, "most were not in memory");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn entries_are_bounded() {
+    // What comes is kept until the next housekeeping, which is after some hundreds of calls.
+    const HOUSEKEEPING: u64 = 600;
+    for capacity in [1, 10, 1000] {
+        let (cache, _) = cache(room_for(capacity));
+        for n in 0..20_000 {
+            number(&*cache, &event(n), 5000).await;
+            if n % 100 == 0 {
+                assert!(entries(&cache) <= capacity + HOUSEKEEPING, "{} of {n}", entries(&cache));
+            }
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_fits_is_read_once() {
+    let (cache, inner) = cache(room_for(EVENTS));
+    for _ in 0..3 {
+        for n in 0..EVENTS {
+            number(&*cache, &event(n), 5000).await;
+        }
+    }
+    assert_eq!(inner.reads() as u64, EVENTS);
+}
+
+/// Each task alone writes to its events, everybody reads them: entries come and go between the
+/// beginning of a write, a read, and their ends.
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn entries_that_come_and_go_among_readers_and_writers_lose_no_write() {
+    let (cache, inner) = cache(room_for(3));
+    inner.reads.takes_about(ms(1));
+    inner.writes.takes_about(ms(1));
+    let mut tasks = JoinSet::new();
+    for task in 0..8_u64 {
+        let cache = Arc::clone(&cache);
+        tasks.spawn(async move {
+            let mut truth = [0; 3];
+            for n in 0..100_u64 {
+                let at = n * (task + 1) % 3;
+                let own = event(format!("{task}/{at}"));
+                cache.rsvp(&user(n), &own).await.unwrap();
+                truth[at as usize] += 1;
+                let counted = number(&*cache, &own, 5000).await;
+                assert_eq!(counted, truth[at as usize], "after write {n} of {task}");
+                let others = event(format!("{}/{}", (task + n) % 8, n % 3));
+                number(&*cache, &others, n % 3 * 100 + 1).await;
+            }
+        });
+    }
+    tasks.join_all().await;
+}

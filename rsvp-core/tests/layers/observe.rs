@@ -1,0 +1,119 @@
+//! What is counted, timed and traced, and what never shows.
+
+use std::collections::BTreeMap;
+
+use futures_util::FutureExt;
+use metrics_util::debugging::{DebugValue, DebuggingRecorder};
+use rsvp_core::layers::LayerExt;
+use rsvp_core::{Error, Operation, PageLimit, PageRequest, Rsvp, RsvpStore, RsvpStoreExt, Write};
+use rsvp_testkit::hostile_ids;
+
+use crate::probe::{Probe, Reaction};
+use crate::{event, user};
+
+/// Runs something and returns what it has recorded: the value for each name with its labels, of
+/// histograms the number of values.
+fn recorded(run: impl FnOnce()) -> BTreeMap<String, f64> {
+    let recorder = DebuggingRecorder::new();
+    metrics::with_local_recorder(&recorder, run);
+    let metrics = recorder.snapshotter().snapshot().into_vec();
+    let value = |value: DebugValue| match value {
+        DebugValue::Counter(count) => count as f64,
+        DebugValue::Gauge(value) => value.into_inner(),
+        DebugValue::Histogram(values) => values.len() as f64,
+    };
+    metrics.into_iter().map(|(key, _, _, it)| (key.key().to_string(), value(it))).collect()
+}
+
+/// Every call of a store, each answered at once.
+fn call_everything(store: &dyn RsvpStore) {
+    let (ann, fair) = (user(1_u64), event(1_u64));
+    let pairs = [Rsvp::new(ann.clone(), fair.clone()), Rsvp::new(user(2_u64), fair.clone())];
+    let writes = pairs.clone().map(|pair| Write::rsvp(pair.user, pair.event));
+    let (strong, page) = (Default::default(), PageRequest::default());
+    store.write_batch(&writes).now_or_never().unwrap().unwrap();
+    store.has_rsvped_batch(&pairs, &strong).now_or_never().unwrap().unwrap();
+    store.rsvp_counts(std::slice::from_ref(&fair), &strong).now_or_never().unwrap().unwrap();
+    store.attendees_page(&fair, &page).now_or_never().unwrap().unwrap();
+    store.events_of_page(&ann, &page).now_or_never().unwrap().unwrap();
+    store.scan_page(&page).now_or_never().unwrap().unwrap();
+    store.remove_event_step(&fair, PageLimit::MIN).now_or_never().unwrap().unwrap();
+    store.remove_user_step(&ann, PageLimit::MIN).now_or_never().unwrap().unwrap();
+    store.ready().now_or_never().unwrap().unwrap();
+}
+
+#[test]
+fn every_call_is_counted_once() {
+    let metrics = recorded(|| call_everything(&Probe::new().with_observer("tickets").unwrap()));
+    for operation in [
+        "write",
+        "has_rsvped",
+        "rsvp_counts",
+        "attendees",
+        "events_of",
+        "scan",
+        "remove_event",
+        "remove_user",
+        "ready",
+    ] {
+        let of = |name: &str, more: &str| {
+            let labels = format!("[store = tickets, operation = {operation}{more}]");
+            let found = metrics.iter().find(|(key, _)| {
+                key.contains(&format!("({name})")) && key.contains(&labels)
+                    || key.starts_with(&format!("Key({name}, {labels}"))
+            });
+            found
+                .map(|(_, value)| *value)
+                .unwrap_or_else(|| panic!("{name} {labels} in {metrics:#?}"))
+        };
+        assert_eq!(of("rsvp_store_calls_total", ", result = ok"), 1.0);
+        assert_eq!(of("rsvp_store_call_duration_seconds", ""), 1.0);
+        assert_eq!(of("rsvp_store_calls_in_flight", ""), 0.0);
+    }
+    let entries = metrics.iter().filter(|(key, _)| key.contains("entries_total"));
+    assert_eq!(entries.map(|(_, value)| value).sum::<f64>(), 5.0, "2 writes, 2 pairs, 1 event");
+}
+
+#[test]
+fn failures_are_counted_by_kind_and_dropped_calls_as_such() {
+    let metrics = recorded(|| {
+        let probe = Probe::new();
+        let store = probe.clone().with_observer("tickets").unwrap();
+        probe.react([Reaction::Fail(Error::overloaded(Operation::HasRsvped))]);
+        let question =
+            || store.has_rsvped(&"u".parse().unwrap(), &"e".parse().unwrap()).now_or_never();
+        assert!(question().unwrap().is_err());
+        probe.shut();
+        assert!(question().is_none(), "dropped before it was answered");
+    });
+    let calls: Vec<_> = metrics.keys().filter(|key| key.contains("calls_total")).collect();
+    assert_eq!(calls.len(), 2, "{calls:?}");
+    assert!(calls[0].contains("dropped") && calls[1].contains("overloaded"), "{calls:?}");
+    let in_flight = metrics.iter().find(|(key, _)| key.contains("in_flight")).unwrap();
+    assert_eq!(*in_flight.1, 0.0);
+}
+
+#[test]
+fn no_id_ever_is_a_label() {
+    let metrics = recorded(|| {
+        let store = Probe::new().with_observer("tickets").unwrap();
+        for id in hostile_ids().into_iter().filter(|id| id.len() > 4) {
+            let (user, event) = (id.parse().unwrap(), id.parse().unwrap());
+            store.rsvp(&user, &event).now_or_never().unwrap().unwrap();
+            store.has_rsvped(&user, &event).now_or_never().unwrap().unwrap();
+        }
+    });
+    let shown = format!("{metrics:?}");
+    for id in hostile_ids().into_iter().filter(|id| id.len() > 4) {
+        assert!(!shown.contains(&id), "{id:?} in {shown}");
+    }
+    assert!(metrics.len() < 10, "{metrics:?}");
+}
+
+#[test]
+fn a_name_that_is_no_label_is_refused() {
+    for name in ["", "a b", "é", "\"", &"x".repeat(65)] {
+        let error = Probe::new().with_observer(name).unwrap_err();
+        assert!(matches!(error, Error::InvalidInput { field: "observe", .. }), "{error}");
+    }
+}

@@ -1,14 +1,13 @@
-//! What a server keeps of what it acknowledges.
-
-use std::sync::Arc;
+//! Durability: the share of acknowledged writes that the servers have on disk.
 
 use redis::{Cmd, Value, cmd};
 
-use crate::wire::client::Network;
-use crate::wire::request::{Unit, send};
+use crate::wire::node::Node;
+use crate::wire::request::Request;
+use crate::wire::topology::Topology;
 
-/// What of an acknowledged write a server has on disk, by its configuration when the store was
-/// opened. Of several servers, the least.
+/// The share of acknowledged writes that a server has on disk, by its configuration when the store
+/// was opened. Of several servers, the least.
 ///
 /// Replicas come on top of it: see the table in the [crate's documentation](crate).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -16,25 +15,47 @@ use crate::wire::request::{Unit, send};
 pub enum Durability {
     /// Nothing: a restart loses everything.
     Nothing,
-    /// It does not say (`CONFIG` is hidden), and has no append-only file.
+    /// Unknown: `CONFIG` is hidden, and there is no append-only file.
     Unknown,
-    /// Snapshots: a restart loses what is newer than the last one.
+    /// Snapshots: a restart loses every write since the last one.
     Snapshots,
-    /// An append-only file that is written out each second or so; with `appendfsync no` whenever the
-    /// system does, half a minute perhaps.
+    /// An append-only file that is synced about every second. With `appendfsync no` the system
+    /// decides when, which may take half a minute.
     EverySecond,
-    /// An append-only file that is written out before a write is acknowledged.
+    /// An append-only file that is synced before a write is acknowledged.
     Always,
 }
 
-/// Asks every primary, and logs a warning about those that keep nothing or may evict RSVPs.
+/// Asks every primary, and logs a warning for each that keeps nothing or may evict RSVPs.
 ///
-/// A server that does not answer this may still do for everything else.
-pub(crate) async fn check(network: &Arc<Network>) -> Durability {
+/// A server that does not reply is left out, since it may still serve everything else.
+pub(crate) async fn check(topology: &Topology<Node>) -> Durability {
     let mut least = Durability::Always;
-    for node in &network.topology().nodes {
+    for node in &topology.nodes {
+        if let Some(settings) = Settings::of(node).await {
+            settings.warn(&node.address);
+            least = least.min(settings.durability());
+        }
+    }
+    least
+}
+
+/// The settings of a server that decide on its durability. `None` for those that are hidden.
+#[derive(Debug, Default)]
+struct Settings {
+    appendonly: Option<String>,
+    appendfsync: Option<String>,
+    save: Option<String>,
+    maxmemory_policy: Option<String>,
+    no_appendfsync_on_rewrite: Option<String>,
+    /// The section `persistence` of `INFO`.
+    info: Option<String>,
+}
+
+impl Settings {
+    async fn of(node: &Node) -> Option<Self> {
         let config = |name: &str| cmd("CONFIG").arg("GET").arg(name).to_owned();
-        let questions: Vec<Cmd> = vec![
+        let commands: [Cmd; 6] = [
             config("appendonly"),
             config("appendfsync"),
             config("save"),
@@ -42,38 +63,62 @@ pub(crate) async fn check(network: &Arc<Network>) -> Durability {
             config("no-appendfsync-on-rewrite"),
             cmd("INFO").arg("persistence").to_owned(),
         ];
-        let units: Vec<_> = questions.into_iter().map(|question| Unit::read(0, question)).collect();
-        let answers = send(node, &units, false).await;
-        let answers: Vec<Option<String>> = answers
-            .into_iter()
-            .map(|answer| answer.ok().and_then(|answer| setting(answer.values.into_iter().next()?)))
+        let requests = commands.map(|command| Request::read(0, command));
+        let answers = node.send(&requests, false).await.into_iter();
+        let settings: Vec<Option<String>> = answers
+            .map(|answer| answer.ok().and_then(|answer| setting(answer.into_value()?)))
             .collect();
-        let [append, fsync, save, policy, lax, info] = answers.as_slice() else { continue };
-        let durability = match durability(append, fsync, save, info) {
-            // Nothing is written out while the file is rewritten.
-            Durability::Always if lax.as_deref() == Some("yes") => Durability::EverySecond,
-            durability => durability,
-        };
-        let address = &node.address;
-        if durability == Durability::Nothing {
+        let settings: [_; 6] = settings.try_into().ok()?;
+        let [appendonly, appendfsync, save, maxmemory_policy, no_appendfsync_on_rewrite, info] =
+            settings;
+        Some(Self {
+            appendonly,
+            appendfsync,
+            save,
+            maxmemory_policy,
+            no_appendfsync_on_rewrite,
+            info,
+        })
+    }
+
+    fn warn(&self, address: &str) {
+        if self.durability() == Durability::Nothing {
             tracing::warn!(
                 %address,
                 "this Redis server keeps nothing: a restart loses every RSVP; set appendonly yes"
             );
         }
-        if let Some(policy) = policy.as_deref().filter(|policy| *policy != "noeviction") {
+        let policy = self.maxmemory_policy.as_deref();
+        if let Some(policy) = policy.filter(|policy| *policy != "noeviction") {
             tracing::warn!(
                 %address,
                 policy,
                 "this Redis server may delete RSVPs when memory is short; set maxmemory-policy noeviction"
             );
         }
-        least = least.min(durability);
     }
-    least
+
+    fn durability(&self) -> Durability {
+        let has_file = self
+            .info
+            .as_ref()
+            .is_some_and(|info| info.lines().any(|line| line.trim_end() == "aof_enabled:1"));
+        let unsynced_rewrite = self.no_appendfsync_on_rewrite.as_deref() == Some("yes");
+        match (self.appendonly.as_deref(), self.appendfsync.as_deref(), self.save.as_deref()) {
+            // Nothing is synced while the file is rewritten.
+            (Some("yes"), Some("always"), _) if unsynced_rewrite => Durability::EverySecond,
+            (Some("yes"), Some("always"), _) => Durability::Always,
+            // Without fsync it is up to the system, which takes longer.
+            (Some("yes"), ..) => Durability::EverySecond,
+            (Some(_), _, Some("")) => Durability::Nothing,
+            (Some(_), _, Some(_)) => Durability::Snapshots,
+            _ if has_file => Durability::EverySecond,
+            _ => Durability::Unknown,
+        }
+    }
 }
 
-/// The value that `CONFIG GET` has for a name, or a text.
+/// The value in a reply to `CONFIG GET`, or the text of another reply.
 fn setting(value: Value) -> Option<String> {
     let value = match value {
         Value::Map(pairs) => pairs.into_iter().next()?.1,
@@ -83,32 +128,12 @@ fn setting(value: Value) -> Option<String> {
     redis::from_redis_value(value).ok()
 }
 
-fn durability(
-    append: &Option<String>,
-    fsync: &Option<String>,
-    save: &Option<String>,
-    info: &Option<String>,
-) -> Durability {
-    let has_file = info
-        .as_ref()
-        .is_some_and(|info| info.lines().any(|line| line.trim_end() == "aof_enabled:1"));
-    match (append.as_deref(), fsync.as_deref(), save.as_deref()) {
-        (Some("yes"), Some("always"), _) => Durability::Always,
-        // Without fsync it is up to the system, which takes longer.
-        (Some("yes"), ..) => Durability::EverySecond,
-        (Some(_), _, Some("")) => Durability::Nothing,
-        (Some(_), _, Some(_)) => Durability::Snapshots,
-        _ if has_file => Durability::EverySecond,
-        _ => Durability::Unknown,
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
-    fn what_a_server_keeps_follows_from_its_settings() {
+    fn durability_follows_from_the_settings() {
         for (append, fsync, save, info, expected) in [
             ("yes", "always", "", "", Durability::Always),
             ("yes", "everysec", "", "", Durability::EverySecond),
@@ -118,9 +143,11 @@ mod tests {
             ("-", "-", "-", "a:1\r\naof_enabled:1\r\n", Durability::EverySecond),
             ("-", "-", "-", "aof_enabled:0\r\n", Durability::Unknown),
         ] {
-            let [append, fsync, save] =
+            let [appendonly, appendfsync, save] =
                 [append, fsync, save].map(|text| (text != "-").then(|| text.to_owned()));
-            assert_eq!(durability(&append, &fsync, &save, &Some(info.to_owned())), expected);
+            let info = Some(info.to_owned());
+            let settings = Settings { appendonly, appendfsync, save, info, ..Settings::default() };
+            assert_eq!(settings.durability(), expected, "{settings:?}");
         }
     }
 }

@@ -1,4 +1,6 @@
-//! Administration: what servers keep, and mending what differs.
+//! Administration: durability, the layout, and audit and repair of the user index.
 
+pub(crate) mod audit;
 pub(crate) mod durability;
+pub(crate) mod layout;
 pub(crate) mod repair;

@@ -1,101 +1,61 @@
-//! Cursors as bytes, which come back from outside and are not trusted.
+//! Cursors: the tag of each listing, and the state of a scan as fields of a cursor.
 
-use rsvp_core::{Cursor, MAX_ID_BYTES, PageRequest, Result};
+use rsvp_core::backend::{CursorReader, CursorWriter};
+use rsvp_core::{Cursor, MAX_ID_BYTES, Result};
 
-use crate::data::scan_key::{Part, Position};
+/// The first byte of a cursor: the listing that it belongs to.
+pub(crate) mod tag {
+    pub(crate) const ATTENDEES: u8 = b'a';
+    pub(crate) const EVENTS_OF: u8 = b'e';
+    pub(crate) const SCAN: u8 = b's';
+    pub(crate) const AUDIT_EVENTS: u8 = b't';
+    pub(crate) const AUDIT_USERS: u8 = b'u';
+}
 
-/// Writes the fields of a cursor, the tag of its listing first.
-pub(crate) struct Writer(Vec<u8>);
+/// How far the scan of one set or hash has got.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct ScanState {
+    /// The server that the scan's cursor belongs to. Another one visits the members in another
+    /// order.
+    pub(crate) server: u64,
+    /// The cursor of `SSCAN` or `HSCAN`, 0 at the beginning.
+    pub(crate) cursor: u64,
+    /// The members already listed of the reply that this cursor gives, if it did not fit into a
+    /// page.
+    pub(crate) listed: Option<Listed>,
+}
 
-impl Writer {
-    pub(crate) fn new(tag: u8) -> Self {
-        Self(vec![tag])
-    }
+/// The beginning of a reply, in the order of its members.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Listed {
+    /// The last member that has been listed.
+    pub(crate) last: String,
+    /// A digest of all members up to the last, to see whether the next reply begins the same.
+    /// `None` if the reply held the whole set: then every member after the last is new.
+    pub(crate) digest: Option<u64>,
+}
 
-    pub(crate) fn number(mut self, number: u64) -> Self {
-        self.0.extend(number.to_be_bytes());
-        self
-    }
-
-    pub(crate) fn small(mut self, number: u16) -> Self {
-        self.0.extend(number.to_be_bytes());
-        self
-    }
-
-    pub(crate) fn position(self, position: &Position) -> Self {
-        let written = self.number(position.server).number(position.scan);
-        match &position.part {
-            None => written.small(0),
-            Some(Part { last, digest }) => {
-                let written = match digest {
-                    None => written.small(1),
-                    Some(digest) => written.small(2).number(*digest),
-                };
-                let mut written = written.small(last.len().try_into().unwrap_or(u16::MAX));
-                written.0.extend(last.as_bytes());
-                written
-            }
-        }
-    }
-
-    pub(crate) fn cursor(self) -> Cursor {
-        Cursor::new(self.0)
+/// Writes the state of a scan into a cursor.
+pub(crate) fn write_state(cursor: CursorWriter, state: &ScanState) -> CursorWriter {
+    let cursor = cursor.u64(state.server).u64(state.cursor);
+    match &state.listed {
+        None => cursor.u16(0),
+        Some(Listed { last, digest: None }) => cursor.u16(1).text(last),
+        Some(Listed { last, digest: Some(digest) }) => cursor.u16(2).u64(*digest).text(last),
     }
 }
 
-/// Reads what a [`Writer`] wrote.
-pub(crate) struct Reader<'a>(&'a [u8]);
-
-impl<'a> Reader<'a> {
-    /// The fields of the request's cursor, if it has one.
-    pub(crate) fn of(tag: u8, request: &'a PageRequest) -> Result<Option<Self>> {
-        let cursor = request.cursor.as_ref();
-        cursor.map(|cursor| Self::new(tag, cursor)).transpose()
-    }
-
-    pub(crate) fn new(tag: u8, cursor: &'a Cursor) -> Result<Self> {
-        match cursor.as_bytes().split_first() {
-            Some((own, fields)) if *own == tag => Ok(Self(fields)),
-            _ => Err(Cursor::refused()),
-        }
-    }
-
-    fn bytes(&mut self, count: usize) -> Result<&'a [u8]> {
-        let (field, rest) = self.0.split_at_checked(count).ok_or_else(Cursor::refused)?;
-        self.0 = rest;
-        Ok(field)
-    }
-
-    pub(crate) fn number(&mut self) -> Result<u64> {
-        let bytes = self.bytes(8)?.try_into().map_err(|_| Cursor::refused())?;
-        Ok(u64::from_be_bytes(bytes))
-    }
-
-    pub(crate) fn small(&mut self) -> Result<u16> {
-        let bytes = self.bytes(2)?.try_into().map_err(|_| Cursor::refused())?;
-        Ok(u16::from_be_bytes(bytes))
-    }
-
-    pub(crate) fn position(&mut self) -> Result<Position> {
-        let (server, scan) = (self.number()?, self.number()?);
-        let digest = match self.small()? {
-            0 => return Ok(Position { server, scan, part: None }),
-            1 => None,
-            2 => Some(self.number()?),
-            _ => return Err(Cursor::refused()),
-        };
-        let length = usize::from(self.small()?);
-        if length > MAX_ID_BYTES {
-            return Err(Cursor::refused());
-        }
-        let last = std::str::from_utf8(self.bytes(length)?).map_err(|_| Cursor::refused())?;
-        Ok(Position { server, scan, part: Some(Part { last: last.to_owned(), digest }) })
-    }
-
-    /// Nothing may be left.
-    pub(crate) fn end(self) -> Result<()> {
-        if self.0.is_empty() { Ok(()) } else { Err(Cursor::refused()) }
-    }
+/// Reads what [`write_state`] wrote.
+pub(crate) fn read_state(reader: &mut CursorReader<'_>) -> Result<ScanState> {
+    let (server, cursor) = (reader.u64()?, reader.u64()?);
+    let digest = match reader.u16()? {
+        0 => return Ok(ScanState { server, cursor, listed: None }),
+        1 => None,
+        2 => Some(reader.u64()?),
+        _ => return Err(Cursor::refused()),
+    };
+    let last = reader.text(MAX_ID_BYTES)?.to_owned();
+    Ok(ScanState { server, cursor, listed: Some(Listed { last, digest }) })
 }
 
 #[cfg(test)]
@@ -104,32 +64,30 @@ mod tests {
 
     use super::*;
 
-    fn positions() -> impl Strategy<Value = Position> {
-        let part = ("[a-zé]{0,60}", any::<Option<u64>>());
-        let part = proptest::option::of(part.prop_map(|(last, digest)| Part { last, digest }));
-        (any::<u64>(), any::<u64>(), part).prop_map(|(server, scan, part)| Position {
-            server,
-            scan,
-            part,
-        })
+    fn states() -> impl Strategy<Value = ScanState> {
+        let listed = ("[a-zé]{0,60}", any::<Option<u64>>());
+        let listed = listed.prop_map(|(last, digest)| Listed { last, digest });
+        (any::<u64>(), any::<u64>(), proptest::option::of(listed))
+            .prop_map(|(server, cursor, listed)| ScanState { server, cursor, listed })
     }
 
     proptest! {
         #[test]
-        fn what_was_written_can_be_read(position in positions(), number: u64, small: u16) {
-            let cursor = Writer::new(b'x').small(small).position(&position).number(number).cursor();
-            let mut reader = Reader::new(b'x', &cursor).unwrap();
-            prop_assert_eq!(reader.small().unwrap(), small);
-            prop_assert_eq!(reader.position().unwrap(), position);
-            prop_assert_eq!(reader.number().unwrap(), number);
+        fn a_written_state_can_be_read(state in states(), number: u64, small: u16) {
+            let cursor = write_state(CursorWriter::new(b'x').u16(small), &state);
+            let cursor = cursor.u64(number).finish();
+            let mut reader = CursorReader::new(b'x', &cursor).unwrap();
+            prop_assert_eq!(reader.u16().unwrap(), small);
+            prop_assert_eq!(read_state(&mut reader).unwrap(), state);
+            prop_assert_eq!(reader.u64().unwrap(), number);
             reader.end().unwrap();
-            prop_assert!(Reader::new(b'y', &cursor).is_err());
+            prop_assert!(CursorReader::new(b'y', &cursor).is_err());
         }
 
         #[test]
         fn any_bytes_are_read_or_refused(bytes in proptest::collection::vec(any::<u8>(), 0..60)) {
             let cursor = Cursor::new([vec![b'x'], bytes].concat());
-            let _ = Reader::new(b'x', &cursor).and_then(|mut reader| reader.position());
+            let _ = CursorReader::new(b'x', &cursor).and_then(|mut reader| read_state(&mut reader));
         }
     }
 }

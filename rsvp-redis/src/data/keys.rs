@@ -1,35 +1,28 @@
-//! Where things are in Redis.
+//! The layout: the keys of events and users, and their slots.
 
 use std::fmt;
 
 use rsvp_core::{EventId, Result, Rsvp, UserId};
 
-/// The slots of a cluster (Redis Cluster specification, "Key distribution model").
-pub(crate) const SLOTS: u16 = 16_384;
+use crate::wire::slot::slot_of;
 
-/// The slot of a hash tag, or of a whole key without one.
-pub(crate) fn slot_of(tag: &str) -> u16 {
-    crc16::State::<crc16::XMODEM>::calculate(tag.as_bytes()) % SLOTS
-}
-
-/// A key and the slot it is in.
+/// A key and its slot.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub(crate) struct Key {
     pub(crate) slot: u16,
     pub(crate) name: String,
 }
 
-/// The layout: how ids become keys. Changing it would lose data.
+/// Maps ids to keys. Changing the mapping would lose data.
 ///
-/// The hash tag comes first in every key, and an id in it cannot close it, since its `}` are
-/// escaped. Nothing before it has a brace.
+/// No brace stands before the hash tag, and an id cannot close the tag, since its `}` are escaped.
 #[derive(Clone, Debug)]
 pub(crate) struct Keys {
     prefix: String,
     spread: u16,
 }
 
-/// What a key holds.
+/// The type and meaning of a key's value.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Kind {
     /// A set of the users of a part of an event.
@@ -38,7 +31,7 @@ pub(crate) enum Kind {
     User,
 }
 
-/// Whose key it is.
+/// The event or user of a key.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Owner {
     Event(EventId),
@@ -51,13 +44,12 @@ impl Keys {
         Self { prefix: prefix.to_owned(), spread: spread.max(1) }
     }
 
-    /// The parts that every event is divided into.
+    /// The number of parts that every event is divided into.
     pub(crate) fn parts(&self) -> u16 {
         self.spread
     }
 
-    /// The part of an event that a user is in: the CRC16 of the id, as the cluster's for keys,
-    /// modulo the number of parts.
+    /// The part of an event that a user is in: the slot of the id modulo the number of parts.
     pub(crate) fn part_of(&self, user: &UserId) -> u16 {
         slot_of(user.as_str()) % self.spread
     }
@@ -72,13 +64,14 @@ impl Keys {
         self.tagged(Kind::User, escaped(user.as_str()))
     }
 
-    /// What the layout of this prefix is, for those who open it with another.
+    /// The key that records the layout of this prefix, and its value.
     pub(crate) fn layout(&self) -> (Key, String) {
         let name = format!("{}:layout", self.prefix);
         (Key { slot: slot_of(&name), name }, format!("1 event_spread={}", self.spread))
     }
 
-    /// A key that holds nothing, to see whether writes are taken; one of many, over all slots.
+    /// A key that holds nothing, to test whether writes are accepted. The numbers spread over all
+    /// slots.
     pub(crate) fn probe(&self, number: u32) -> Key {
         let tag = number.to_string();
         Key { slot: slot_of(&tag), name: format!("{}:ready:{{{tag}}}", self.prefix) }
@@ -88,12 +81,12 @@ impl Keys {
         Key { slot: slot_of(&tag), name: format!("{}:{kind}:{{{tag}}}", self.prefix) }
     }
 
-    /// What matches every key of a kind, as a glob. The prefix has nothing that is special there.
+    /// A glob that matches every key of a kind. The prefix has no special characters.
     pub(crate) fn pattern(&self, kind: Kind) -> String {
         format!("{}:{kind}:{{*", self.prefix)
     }
 
-    /// Whose key `name` is; nothing if it is not one of this layout.
+    /// The owner of the key `name`. `None` if it is not a key of this layout.
     pub(crate) fn parse(&self, kind: Kind, name: &[u8]) -> Option<(Owner, Key)> {
         let name = std::str::from_utf8(name).ok()?;
         let rest = name.strip_prefix(&self.prefix)?.strip_prefix(':')?;
@@ -116,7 +109,7 @@ impl Keys {
 }
 
 impl Owner {
-    /// The pair of the owner and what stands in its set or hash.
+    /// The pair of the owner and a member of its set or hash.
     pub(crate) fn with(&self, member: &str) -> Result<Rsvp> {
         Ok(match self {
             Self::Event(event) => Rsvp::new(UserId::new(member)?, event.clone()),
@@ -148,7 +141,7 @@ mod tests {
 
     use super::*;
 
-    /// What Redis does: the text between the first brace and the next closing one, if any.
+    /// As Redis does: the text between the first brace and the next closing one, if any.
     fn slot_by_redis(key: &str) -> u16 {
         let tag = key.split_once('{').and_then(|(_, rest)| rest.split_once('}'));
         match tag {
@@ -165,9 +158,6 @@ mod tests {
         assert_eq!(keys.user(&user).name, "rsvp:u:{a%7Db%257D{c%7D}");
         assert_eq!(keys.layout().0.name, "rsvp:layout");
         assert_eq!(keys.layout().1, "1 event_spread=4");
-        // CLUSTER KEYSLOT of the specification's test vector, and of ids, on a real server.
-        assert_eq!(slot_of("123456789"), 12_739);
-        assert_eq!(slot_of("alice"), 749);
         for (id, part) in [("alice", 1), ("bob", 3), ("1", 2), ("🎉", 3)] {
             assert_eq!(keys.part_of(&UserId::new(id).unwrap()), part, "{id}");
         }
@@ -189,7 +179,7 @@ mod tests {
     }
 
     #[test]
-    fn other_keys_are_nobodys() {
+    fn other_keys_have_no_owner() {
         let keys = Keys::new("rsvp", 1);
         for name in
             ["", "rsvp:e:{0:}", "rsvp:e:{x:1}", "rsvp:e:{00:1}", "rsvp:e:{0:a}b}", "rsvp:e:{0:%}"]

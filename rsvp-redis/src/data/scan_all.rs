@@ -1,93 +1,91 @@
-//! Walking over everything: the keys of each node, and what each holds.
+//! Scanning the keyspace: the keys of each node, and the members of each key.
 
 use std::hash::{DefaultHasher, Hash, Hasher};
-use std::sync::Arc;
-use std::time::Duration;
 
 use redis::{Value, cmd};
+use rsvp_core::backend::{CursorReader, CursorWriter, stored_id};
 use rsvp_core::{Cursor, Error, Operation, Result, Rsvp};
 
-use crate::data::cursor::{Reader, Writer};
+use crate::data::cursor::{ScanState, read_state, write_state};
 use crate::data::keys::{Key, Keys, Kind, Owner};
-use crate::data::scan_key::{Position, list, read_scan, scan_unit, take, text};
-use crate::data::write::all;
-use crate::wire::client::Network;
-use crate::wire::failure::Failure;
+use crate::data::reply;
+use crate::data::scan_key::{read_scan, scan_key, scan_request, take};
 use crate::wire::node::Node;
-use crate::wire::request::{Answer, Unit, send};
+use crate::wire::request::{Answer, Dispatch, Request};
+use crate::wire::topology::Topology;
 
-/// Keys that a node looks at in one step. Few enough that those which are done fit into a cursor.
+/// Keys that a node examines in one step. Few enough for the digests of finished keys to fit into a
+/// cursor.
 const KEYS: usize = 100;
-/// The most keys whose digests fit into a cursor. A step has about as many as are asked for, and
-/// would need very long chains in the server's table to have so many more; the rest is then listed
-/// again.
-const DONE: usize = 340;
-/// Steps over keys of one call, in which it may find none that it looks for.
-const STEPS: usize = 32;
+/// The most digests of finished keys that fit into a cursor. A step has about as many keys as it
+/// asks for. To have this many, the server's table would need very long chains, and then the rest
+/// is listed again.
+const MAX_DONE: usize = 340;
+/// The most steps of one call, each of which may find no key of the kind.
+const MAX_STEPS: usize = 32;
 
-/// How far a walk has got.
+/// How far a scan has got: the fields of its cursor.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-struct Progress {
-    /// Who serves what, since the walk began.
+pub(crate) struct Progress {
+    /// The fingerprint of the topology that the scan began with.
     topology: u64,
-    /// The place of the node among those.
+    /// The index of the node within the topology.
     node: u16,
-    /// Its process, and the cursor of its `SCAN`.
+    /// The process of the node, and its `SCAN` cursor, which names the step.
     server: u64,
-    scan: u64,
-    /// The keys of this step that are done, by digest. The step is asked for again with each call,
-    /// and may then have others.
+    cursor: u64,
+    /// The digests of the step's finished keys. Each call asks for the step again, and may then
+    /// get other keys.
     done: Vec<u64>,
-    /// The key that is at work, and how far it is.
-    current: Option<(u64, Position)>,
+    /// The digest of the unfinished key, and the state of its scan.
+    current: Option<(u64, ScanState)>,
 }
 
-/// A walk over the keys of a kind.
-pub(crate) struct Walk<'a> {
-    pub(crate) network: &'a Arc<Network>,
+/// A key and its owner.
+type OwnedKey = (Owner, Key);
+
+/// A scan of all keys of a kind.
+pub(crate) struct KeyspaceScan<'a, D> {
+    pub(crate) servers: &'a D,
+    /// A complete and fresh topology.
+    pub(crate) topology: &'a Topology<Node>,
     pub(crate) keys: &'a Keys,
     pub(crate) operation: Operation,
     pub(crate) kind: Kind,
-    /// What its cursors begin with.
+    /// The first byte of its cursors.
     pub(crate) tag: u8,
 }
 
-impl Walk<'_> {
-    /// At most `limit` pairs from the cursor on, and where to go on.
+impl<D: Dispatch> KeyspaceScan<'_, D> {
+    /// At most `limit` more pairs, and the cursor of the next page.
     ///
-    /// What is there during the whole walk is seen at least once. It begins again when any slot has
-    /// been taken over by another node, and begins a node again when that has been restarted.
+    /// Every pair that exists during the whole scan is seen at least once. The scan begins again
+    /// when a slot gets another owner, and begins a node again when that has been restarted.
     pub(crate) async fn page(
         &self,
-        cursor: Option<&Cursor>,
+        mut progress: Progress,
         limit: usize,
     ) -> Result<(Vec<Rsvp>, Option<Cursor>)> {
-        let mut progress = match cursor {
-            Some(cursor) => self.read(cursor)?,
-            None => Progress::default(),
-        };
-        if self.network.config().cluster {
-            self.network.refresh(self.operation, Duration::ZERO, &[]).await?;
-        }
-        let topology = self.network.topology();
-        if !topology.is_complete() {
-            return Err(Failure::NotServed.into_error(self.operation));
-        }
-        if progress.topology != topology.fingerprint() {
-            progress = Progress { topology: topology.fingerprint(), ..Progress::default() };
+        // Slots have moved: keys may be where the scan has been already.
+        let topology = self.topology.fingerprint();
+        if progress.topology != topology {
+            progress = Progress { topology, ..Progress::default() };
         }
         let mut pairs = Vec::new();
-        for _ in 0..STEPS {
-            let Some(node) = topology.nodes.get(usize::from(progress.node)) else {
+        for _ in 0..MAX_STEPS {
+            let Some(node) = self.topology.nodes.get(usize::from(progress.node)) else {
                 return Ok((pairs, None));
             };
+            // Ask for the keys of the step, and list as many of them as fit.
             let (next, keys) = self.step(node, &mut progress).await?;
             self.read_keys(&keys, &mut progress, limit, &mut pairs).await?;
+            // Unfinished keys: the next call asks for this step again.
             if progress.current.is_some() || keys.iter().any(|key| !progress.has(key)) {
                 break;
             }
+            // Finished: on to the next step, or to the next node after the last step.
             progress.done.clear();
-            progress.scan = next;
+            progress.cursor = next;
             if next == 0 {
                 progress.node += 1;
                 progress.server = 0;
@@ -96,36 +94,33 @@ impl Walk<'_> {
                 break;
             }
         }
-        let last = usize::from(progress.node) >= topology.nodes.len();
-        Ok((pairs, (!last).then(|| self.write(&progress))))
+        let last = usize::from(progress.node) >= self.topology.nodes.len();
+        Ok((pairs, (!last).then(|| progress.cursor(self.tag))))
     }
 
-    /// The keys of the step that is at work, in order.
-    async fn step(&self, node: &Node, progress: &mut Progress) -> Result<(u64, Vec<(Owner, Key)>)> {
+    /// The keys of the current step in order, and the cursor of the next step.
+    async fn step(&self, node: &Node, progress: &mut Progress) -> Result<(u64, Vec<OwnedKey>)> {
         loop {
             let mut scan = cmd("SCAN");
-            scan.arg(progress.scan).arg("MATCH").arg(self.keys.pattern(self.kind));
+            scan.arg(progress.cursor).arg("MATCH").arg(self.keys.pattern(self.kind));
             scan.arg("COUNT").arg(KEYS);
-            let answers = send(node, &[Unit::read(0, scan)], false).await;
-            let answer = all(self.operation, answers)?.into_iter().next();
-            let answer = answer.ok_or_else(|| self.corrupt())?;
+            // To this node whatever the slots are: `SCAN` has no key.
+            let answer = node.send(&[Request::read(0, scan)], false).await.into_iter().next();
+            let answer = answer.ok_or_else(|| self.malformed())?;
+            let answer = answer.map_err(|failure| failure.into_error(self.operation))?;
             if progress.server != answer.server {
-                let began = progress.scan != 0 || !progress.done.is_empty();
+                // The node was restarted or replaced, so that its cursors mean nothing any more.
+                let began = progress.cursor != 0 || !progress.done.is_empty();
                 progress.server = answer.server;
-                progress.scan = 0;
+                progress.cursor = 0;
                 progress.done.clear();
                 progress.current = None;
                 if began {
                     continue;
                 }
             }
-            let value = answer.values.into_iter().next();
-            let Some(Value::Array(parts)) = value else { return Err(self.corrupt()) };
-            let Ok([next, Value::Array(names)]) = <[Value; 2]>::try_from(parts) else {
-                return Err(self.corrupt());
-            };
-            let next = text(self.operation, next)?;
-            let next = next.parse().map_err(|_| self.corrupt())?;
+            let reply = answer.into_value().and_then(reply::scan);
+            let (next, names) = reply.ok_or_else(|| self.malformed())?;
             let parse = |name: Value| match name {
                 Value::BulkString(name) => self.keys.parse(self.kind, &name),
                 _ => None,
@@ -137,32 +132,33 @@ impl Walk<'_> {
         }
     }
 
-    /// Lists what the step's keys hold, as far as it fits.
+    /// Lists the members of the step's keys, as far as they fit.
     async fn read_keys(
         &self,
-        keys: &[(Owner, Key)],
+        keys: &[OwnedKey],
         progress: &mut Progress,
         limit: usize,
         pairs: &mut Vec<Rsvp>,
     ) -> Result<()> {
+        // Keys that the step no longer has need not be remembered.
         let known: Vec<u64> = keys.iter().map(digest).collect();
         progress.done.retain(|done| known.contains(done));
         let (mut todo, mut sizes) = self.sizes(keys, progress).await?;
-        // The key at work comes first.
+        // The unfinished key comes first.
         let current = progress.current.take();
-        let current = current.and_then(|(key, position)| {
+        let current = current.and_then(|(key, state)| {
             let at = todo.iter().position(|todo| digest(todo) == key)?;
-            Some((at, position))
+            Some((at, state))
         });
-        let mut position = Position::default();
+        let mut state = ScanState::default();
         if let Some((at, reached)) = current {
             todo.swap(0, at);
             sizes.swap(0, at);
-            position = reached;
+            state = reached;
         }
         let mut todo = todo.into_iter().zip(sizes).peekable();
-        // Small ones in one round trip, as many as fit.
-        if position == Position::default() {
+        // Small keys in one round trip, as many as fit.
+        if state == ScanState::default() {
             let mut room = limit.saturating_sub(pairs.len());
             let mut small = Vec::new();
             while let Some((key, size)) = todo.next_if(|(_, size)| *size <= room) {
@@ -171,14 +167,16 @@ impl Walk<'_> {
             }
             self.read_small(small, progress, limit, pairs).await?;
         }
+        // Then a page of the next key, which does not fit.
         while progress.current.is_none() && pairs.len() < limit {
             let Some((key, _)) = todo.next() else { break };
             let (owner, name) = &key;
             let room = limit - pairs.len();
-            let from = std::mem::take(&mut position);
-            let listed = list(self.network, self.operation, (name, self.kind), from, room).await?;
-            self.add(owner, listed.members, pairs)?;
-            match listed.next {
+            let from = std::mem::take(&mut state);
+            let page =
+                scan_key(self.servers, self.operation, (name, self.kind), from, room).await?;
+            self.add(owner, page.members, pairs)?;
+            match page.next {
                 Some(next) => progress.current = Some((digest(&key), next)),
                 None => progress.done.push(digest(&key)),
             }
@@ -190,54 +188,53 @@ impl Walk<'_> {
         Ok(())
     }
 
-    /// The keys that are not done, with how much each holds.
+    /// The unfinished keys, and the number of members of each.
     async fn sizes(
         &self,
-        keys: &[(Owner, Key)],
+        keys: &[OwnedKey],
         progress: &Progress,
-    ) -> Result<(Vec<(Owner, Key)>, Vec<usize>)> {
+    ) -> Result<(Vec<OwnedKey>, Vec<usize>)> {
         let todo: Vec<_> = keys.iter().filter(|key| !progress.has(key)).cloned().collect();
         let name = match self.kind {
             Kind::Event => "SCARD",
             Kind::User => "HLEN",
         };
-        let unit =
-            |(_, key): &(Owner, Key)| Unit::read(key.slot, cmd(name).arg(&key.name).to_owned());
-        let units = todo.iter().map(unit).collect();
-        let answers = all(self.operation, self.network.run(self.operation, units).await)?;
-        let size = |answer: Answer| match answer.values.first() {
-            Some(Value::Int(size)) => usize::try_from(*size).map_err(|_| self.corrupt()),
-            _ => Err(self.corrupt()),
+        let request =
+            |(_, key): &OwnedKey| Request::read(key.slot, cmd(name).arg(&key.name).to_owned());
+        let requests = todo.iter().map(request).collect();
+        let answers = self.servers.run_all(self.operation, requests).await?;
+        let size = |answer: Answer| {
+            let size = answer.values.first().and_then(reply::size);
+            size.and_then(|size| usize::try_from(size).ok()).ok_or_else(|| self.malformed())
         };
         let sizes = answers.into_iter().map(size).collect::<Result<_>>()?;
         Ok((todo, sizes))
     }
 
-    /// Lists keys that are believed to fit, all at once. One that has grown meanwhile goes on
-    /// with the next call, and those after it come then.
+    /// Lists keys that are expected to fit, all at once. If one has grown meanwhile, the next call
+    /// goes on with it and with the keys after it.
     async fn read_small(
         &self,
-        small: Vec<((Owner, Key), usize)>,
+        small: Vec<(OwnedKey, usize)>,
         progress: &mut Progress,
         limit: usize,
         pairs: &mut Vec<Rsvp>,
     ) -> Result<()> {
-        let unit = |((_, key), size): &((Owner, Key), usize)| {
-            // Generous, so that a sparse table is seen to its end.
-            scan_unit(key, self.kind, 0, 2 * size + 16)
+        let request = |((_, key), size): &(OwnedKey, usize)| {
+            // Generous, so that a sparse table is scanned to its end.
+            scan_request(key, self.kind, 0, 2 * size + 16)
         };
-        let units = small.iter().map(unit).collect();
-        let answers = all(self.operation, self.network.run(self.operation, units).await)?;
+        let requests = small.iter().map(request).collect();
+        let answers = self.servers.run_all(self.operation, requests).await?;
         for ((key, _), answer) in small.into_iter().zip(answers) {
             if pairs.len() >= limit {
                 break;
             }
-            let value = answer.values.into_iter().next();
-            let (next, members) = read_scan(self.operation, self.kind, value)?;
-            let start = Position { server: answer.server, ..Position::default() };
-            let listed = take(start, next, members, limit - pairs.len());
-            self.add(&key.0, listed.members, pairs)?;
-            match listed.next {
+            let start = ScanState { server: answer.server, ..ScanState::default() };
+            let (next, members) = read_scan(self.operation, self.kind, answer.into_value())?;
+            let page = take(start, next, members, limit - pairs.len());
+            self.add(&key.0, page.members, pairs)?;
+            match page.next {
                 Some(next) => {
                     progress.current = Some((digest(&key), next));
                     break;
@@ -250,56 +247,55 @@ impl Walk<'_> {
 
     fn add(&self, owner: &Owner, members: Vec<String>, pairs: &mut Vec<Rsvp>) -> Result<()> {
         for member in members {
-            let pair = owner
-                .with(&member)
-                .map_err(|error| Error::corrupt(self.operation, format!("a stored id: {error}")))?;
-            pairs.push(pair);
+            pairs.push(stored_id(self.operation, owner.with(&member))?);
         }
         Ok(())
     }
 
-    fn corrupt(&self) -> Error {
-        Error::corrupt(self.operation, "an answer to a scan that is none")
-    }
-
-    fn write(&self, progress: &Progress) -> Cursor {
-        let mut written = Writer::new(self.tag)
-            .number(progress.topology)
-            .small(progress.node)
-            .number(progress.server)
-            .number(progress.scan)
-            .small(progress.done.len().min(DONE).try_into().unwrap_or(u16::MAX));
-        for done in progress.done.iter().take(DONE) {
-            written = written.number(*done);
-        }
-        match &progress.current {
-            None => written.small(0).cursor(),
-            Some((key, position)) => written.small(1).number(*key).position(position).cursor(),
-        }
-    }
-
-    fn read(&self, cursor: &Cursor) -> Result<Progress> {
-        let mut reader = Reader::new(self.tag, cursor)?;
-        let (topology, node) = (reader.number()?, reader.small()?);
-        let (server, scan) = (reader.number()?, reader.number()?);
-        let done = (0..reader.small()?).map(|_| reader.number()).collect::<Result<_>>()?;
-        let current = match reader.small()? {
-            0 => None,
-            1 => Some((reader.number()?, reader.position()?)),
-            _ => return Err(Cursor::refused()),
-        };
-        reader.end()?;
-        Ok(Progress { topology, node, server, scan, done, current })
+    fn malformed(&self) -> Error {
+        Error::corrupt(self.operation, "unexpected reply to SCAN")
     }
 }
 
 impl Progress {
-    fn has(&self, key: &(Owner, Key)) -> bool {
+    /// Reads the cursor of a page, or begins without one.
+    pub(crate) fn read(tag: u8, cursor: Option<&Cursor>) -> Result<Self> {
+        let Some(cursor) = cursor else { return Ok(Self::default()) };
+        let mut reader = CursorReader::new(tag, cursor)?;
+        let (topology, node) = (reader.u64()?, reader.u16()?);
+        let (server, cursor) = (reader.u64()?, reader.u64()?);
+        let done = (0..reader.u16()?).map(|_| reader.u64()).collect::<Result<_>>()?;
+        let current = match reader.u16()? {
+            0 => None,
+            1 => Some((reader.u64()?, read_state(&mut reader)?)),
+            _ => return Err(Cursor::refused()),
+        };
+        reader.end()?;
+        Ok(Self { topology, node, server, cursor, done, current })
+    }
+
+    fn cursor(&self, tag: u8) -> Cursor {
+        let mut written = CursorWriter::new(tag)
+            .u64(self.topology)
+            .u16(self.node)
+            .u64(self.server)
+            .u64(self.cursor)
+            .u16(self.done.len().min(MAX_DONE).try_into().unwrap_or(u16::MAX));
+        for done in self.done.iter().take(MAX_DONE) {
+            written = written.u64(*done);
+        }
+        match &self.current {
+            None => written.u16(0).finish(),
+            Some((key, state)) => write_state(written.u16(1).u64(*key), state).finish(),
+        }
+    }
+
+    fn has(&self, key: &OwnedKey) -> bool {
         self.done.contains(&digest(key))
     }
 }
 
-fn digest((_, key): &(Owner, Key)) -> u64 {
+fn digest((_, key): &OwnedKey) -> u64 {
     let mut hasher = DefaultHasher::new();
     key.name.hash(&mut hasher);
     hasher.finish()

@@ -1,132 +1,135 @@
-//! Reading the truth of pairs, and making the users' side follow it.
+//! The user index: the hash of each user's events, which is derived from the sets of the events.
 
-use std::collections::HashMap;
-use std::sync::Arc;
+use std::collections::BTreeMap;
 
-use redis::cmd;
-use rsvp_core::{Action, Effect, Error, Operation, Result, Rsvp, Write};
+use redis::{Cmd, cmd};
+use rsvp_core::backend::combine_errors;
+use rsvp_core::{Action, Effect, Error, Operation, Result, Rsvp, UserId, Write};
 
 use crate::data::keys::{Key, Keys};
-use crate::data::write::{flag, flags, together, user_side};
-use crate::wire::client::Network;
-use crate::wire::failure::{Contended, Failure};
-use crate::wire::request::{Answer, Unit};
+use crate::data::membership::read_each;
+use crate::data::reply::each_flag;
+use crate::wire::failure::Failure;
+use crate::wire::request::{Dispatch, Request};
 
-/// How often a pair may change under the eyes of one who settles it.
-const ROUNDS: usize = 32;
+/// How often a pair may change while its index entry is synced.
+const MAX_ROUNDS: usize = 32;
 
-/// For each pair, whether it exists: one command for each part of an event.
-pub(crate) async fn read_truth<'a>(
-    network: &Arc<Network>,
-    keys: &Keys,
-    operation: Operation,
-    pairs: impl Iterator<Item = &'a Rsvp>,
-) -> Result<Vec<bool>> {
-    let (held, failures) = read_each(network, keys, operation, pairs).await;
-    match together(operation, false, failures) {
-        Some(error) => Err(error),
-        None => Ok(held.into_iter().map(|held| held.unwrap_or(false)).collect()),
-    }
+/// A command that changes the index of one user.
+pub(crate) struct IndexCommand {
+    pub(crate) key: Key,
+    pub(crate) command: Cmd,
+    /// The indexes of the writes that it carries out.
+    writes: Vec<usize>,
 }
 
-/// For each pair, whether it exists if that is known, and why of others it is not.
-async fn read_each<'a>(
-    network: &Arc<Network>,
+/// The user-index commands of some writes: for each user one that adds events, one that removes
+/// events, or both.
+pub(crate) fn commands<'a>(
     keys: &Keys,
-    operation: Operation,
-    pairs: impl Iterator<Item = &'a Rsvp>,
-) -> (Vec<Option<bool>>, Vec<Failure>) {
-    let mut groups: Vec<(Key, Vec<(usize, &Rsvp)>)> = Vec::new();
-    let mut places: HashMap<(&str, u16), usize> = HashMap::new();
-    let mut count = 0;
-    for (place, pair) in pairs.enumerate() {
-        let part = keys.part_of(&pair.user);
-        let at = *places.entry((pair.event.as_str(), part)).or_insert_with(|| {
-            groups.push((keys.event(&pair.event, part), Vec::new()));
-            groups.len() - 1
+    writes: impl Iterator<Item = &'a Write>,
+) -> Vec<IndexCommand> {
+    let mut commands: BTreeMap<(&UserId, bool), IndexCommand> = BTreeMap::new();
+    for (index, Write { action, rsvp: Rsvp { user, event } }) in writes.enumerate() {
+        let adds = *action == Action::Rsvp;
+        let of_user = commands.entry((user, adds)).or_insert_with(|| {
+            let key = keys.user(user);
+            let mut command = cmd(if adds { "HSET" } else { "HDEL" });
+            command.arg(&key.name);
+            IndexCommand { key, command, writes: Vec::new() }
         });
-        if let Some((_, members)) = groups.get_mut(at) {
-            members.push((place, pair));
-        }
-        count = place + 1;
-    }
-    let unit = |(key, members): &(Key, Vec<(usize, &Rsvp)>)| {
-        let mut command = cmd(if members.len() == 1 { "SISMEMBER" } else { "SMISMEMBER" });
-        command.arg(&key.name);
-        let users: Vec<&str> = members.iter().map(|(_, pair)| pair.user.as_str()).collect();
-        command.arg(users);
-        Unit::read(key.slot, command)
-    };
-    let answers = network.run(operation, groups.iter().map(unit).collect()).await;
-    let (mut held, mut failures) = (vec![None; count], Vec::new());
-    for ((_, members), answer) in groups.iter().zip(answers) {
-        match answer.and_then(|answer| yes_or_no(answer, members.len())) {
-            Ok(answers) => {
-                for ((place, _), answer) in members.iter().zip(answers) {
-                    if let Some(held) = held.get_mut(*place) {
-                        *held = Some(answer);
-                    }
-                }
-            }
-            Err(failure) => failures.push(failure),
+        of_user.writes.push(index);
+        of_user.command.arg(event.as_str());
+        if adds {
+            of_user.command.arg("");
         }
     }
-    (held, failures)
+    commands.into_values().collect()
 }
 
-fn yes_or_no(answer: Answer, count: usize) -> Result<Vec<bool>, Failure> {
-    let value = answer.values.into_iter().next();
-    let answers = match count {
-        1 => value.and_then(flag).map(|held| vec![held]),
-        _ => value.and_then(flags),
+/// The command that tells whether a pair is in the index of its user, and its key.
+pub(crate) fn is_indexed(keys: &Keys, pair: &Rsvp) -> (Key, Cmd) {
+    let key = keys.user(&pair.user);
+    let command = cmd("HEXISTS").arg(&key.name).arg(pair.event.as_str()).to_owned();
+    (key, command)
+}
+
+/// For each pair, whether it is in the index of its user.
+pub(crate) async fn are_indexed(
+    servers: &impl Dispatch,
+    keys: &Keys,
+    operation: Operation,
+    pairs: &[Rsvp],
+) -> Result<Vec<bool>> {
+    let request = |pair: &Rsvp| {
+        let (key, command) = is_indexed(keys, pair);
+        Request::read(key.slot, command)
     };
-    answers
-        .filter(|answers| answers.len() == count)
-        .ok_or(Failure::Unreadable("an answer that is neither yes nor no"))
+    let answers = servers.run_all(operation, pairs.iter().map(request).collect()).await?;
+    each_flag(operation, answers.into_iter().flat_map(|answer| answer.values))
 }
 
-/// Makes the users' side as `writes` say, looks at the truth again, and goes on with what has
-/// changed meanwhile.
+/// Makes the user index follow `writes`, then the truth, until both agree.
 ///
-/// Whoever changes the truth settles it afterwards. So the last one who wrote a pair to the users'
-/// side has seen a truth that nobody has changed since, or that somebody is about to settle: when
-/// all are done, both sides agree. Nobody has to wait for anybody, and no clock or version is
-/// involved.
+/// Every writer syncs the index after it has changed the truth. So the last writer to the index
+/// entry of a pair has read a truth that either is final or is about to be synced by another
+/// writer: when all writers are done, index and truth agree. No writer waits for another, and no
+/// clock or version is involved.
 ///
-/// Where some of it fails, the rest is settled all the same.
-pub(crate) async fn settle(
-    network: &Arc<Network>,
+/// Where some of it fails, the rest is synced all the same.
+pub(crate) async fn sync(
+    servers: &impl Dispatch,
     keys: &Keys,
     operation: Operation,
     mut writes: Vec<Write>,
 ) -> Result<()> {
     let mut failures = Vec::new();
-    for _ in 0..ROUNDS {
-        let commands = user_side(keys, writes.iter());
-        let (places, units): (Vec<_>, Vec<_>) = commands
-            .into_iter()
-            .map(|(key, places, command)| (places, Unit::write(key.slot, vec![command])))
-            .unzip();
-        let mut written = Vec::with_capacity(writes.len());
-        for (places, answer) in places.into_iter().zip(network.run(operation, units).await) {
-            if matches!(answer, Ok(_) | Err(Failure::NotReplicated(_))) {
-                written.extend(places.into_iter().filter_map(|place| writes.get(place).cloned()));
-            }
-            failures.extend(answer.err());
-        }
+    for _ in 0..MAX_ROUNDS {
+        // Step 1: write the index as the writes say.
+        let (written, failed) = write(servers, keys, operation, writes).await;
+        failures.extend(failed);
+        // Step 2: read the truth after that, not before.
         let pairs = written.iter().map(|write| &write.rsvp);
-        let (truth, unread) = read_each(network, keys, operation, pairs).await;
+        let (truth, unread) = read_each(servers, keys, operation, pairs).await;
         failures.extend(unread);
-        writes = written.into_iter().zip(truth).filter_map(follow).collect();
+        // Step 3: go on with pairs that were changed meanwhile, until there are none.
+        writes = written.into_iter().zip(truth).filter_map(correction).collect();
         if writes.is_empty() {
-            return together(operation, true, failures).map_or(Ok(()), Err);
+            let errors = failures.into_iter().map(|failure| failure.into_error(operation));
+            return combine_errors(errors, true).map_or(Ok(()), Err);
         }
     }
     Err(Error::unavailable(operation, Effect::Unknown, Some(Contended.into())))
 }
 
-/// The write that makes the users' side as the truth is, if it is not what has been written.
-fn follow((write, held): (Write, Option<bool>)) -> Option<Write> {
+/// Writes the index; the writes that went through, and the failures of the others.
+async fn write(
+    servers: &impl Dispatch,
+    keys: &Keys,
+    operation: Operation,
+    writes: Vec<Write>,
+) -> (Vec<Write>, Vec<Failure>) {
+    let (indexes, requests): (Vec<_>, Vec<_>) = commands(keys, writes.iter())
+        .into_iter()
+        .map(|index| (index.writes, Request::write(index.key.slot, vec![index.command])))
+        .unzip();
+    let (mut written, mut failures) = (Vec::with_capacity(writes.len()), Vec::new());
+    for (indexes, answer) in indexes.into_iter().zip(servers.run(operation, requests).await) {
+        if matches!(answer, Ok(_) | Err(Failure::NotReplicated(_))) {
+            written.extend(indexes.into_iter().filter_map(|index| writes.get(index).cloned()));
+        }
+        failures.extend(answer.err());
+    }
+    (written, failures)
+}
+
+/// The write that makes the index as the truth is, if it is not so already.
+fn correction((write, held): (Write, Option<bool>)) -> Option<Write> {
     let action = if held? { Action::Rsvp } else { Action::Cancel };
     (action != write.action).then_some(Write { action, ..write })
 }
+
+/// Other writers changed the same RSVPs in every round.
+#[derive(Debug, thiserror::Error)]
+#[error("other writers kept changing the same RSVPs")]
+struct Contended;

@@ -1,101 +1,131 @@
-//! Writing pairs, and what each changed.
+//! Writing pairs, and reading which of them changed.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
 
 use redis::{Cmd, Value, cmd};
+use rsvp_core::backend::{FoldedBatch, combine_errors};
 use rsvp_core::{Action, Effect, Error, Operation, Result, Rsvp, UserId, Write};
 
 use crate::data::keys::{Key, Keys};
-use crate::data::user_index::settle;
-use crate::wire::client::Network;
+use crate::data::reply::{flag, flags};
+use crate::data::user_index::{commands, sync};
 use crate::wire::failure::Failure;
-use crate::wire::request::{Answer, Unit};
+use crate::wire::request::{Dispatch, Request};
 
-/// Pairs that one transaction changes at most. It keeps everybody else waiting for about a
-/// millisecond.
-const TRANSACTION: usize = 512;
+/// The most pairs that one transaction changes. It blocks the server for about a millisecond.
+const MAX_TRANSACTION: usize = 512;
 
-/// Applies writes, of which no two are of the same pair; whether each changed anything.
+const MALFORMED: &str = "unexpected reply to a write";
+
+/// Applies writes, of which no two are of the same pair. Returns whether each changed anything.
 pub(crate) async fn apply(
-    network: &Arc<Network>,
+    servers: &impl Dispatch,
     keys: &Keys,
     operation: Operation,
     writes: &[Write],
 ) -> Result<Vec<bool>> {
-    if network.config().cluster {
-        let (changed, done, failure) = change_events(network, keys, operation, writes).await;
-        // Also if a part failed: the users' side follows what went through, whether or not the
-        // call is repeated.
-        let settled = settle(network, keys, operation, done).await;
-        if let Some(error) = failure {
+    if servers.is_cluster() {
+        let (changed, done, error) = change_events(servers, keys, operation, writes).await;
+        // Also if a part failed: the user index follows the writes that went through, whether or
+        // not the call is repeated.
+        let synced = sync(servers, keys, operation, done).await;
+        if let Some(error) = error {
             return Err(error);
         }
-        settled.map_err(|error| error.with_effect(Effect::Unknown))?;
+        synced.map_err(|error| error.with_effect(Effect::Unknown))?;
         Ok(changed)
     } else {
-        change_both(network, keys, operation, writes).await
+        change_both(servers, keys, operation, writes).await
     }
 }
 
-/// In a cluster: a transaction for each part of an event, all at once. Whether each write changed
-/// anything; those that certainly went through, on whichever replicas they are; and what went wrong
-/// with the others.
+/// Cancels writes of one event. Returns whether each of them, folded, changed anything.
+///
+/// In a cluster the user index is changed first: once the event's set is empty, nothing leads to
+/// the entries of its users, and a removal that stopped could not be taken up again.
+pub(crate) async fn cancel_attendees(
+    servers: &impl Dispatch,
+    keys: &Keys,
+    operation: Operation,
+    cancels: &[Write],
+) -> Result<Vec<bool>> {
+    let batch = FoldedBatch::new(cancels);
+    if !servers.is_cluster() {
+        return apply(servers, keys, operation, batch.finals()).await;
+    }
+    let requests = commands(keys, cancels.iter()).into_iter();
+    let requests = requests.map(|index| Request::write(index.key.slot, vec![index.command]));
+    let changed = match servers.run_all(operation, requests.collect()).await {
+        Ok(_) => apply(servers, keys, operation, batch.finals()).await,
+        Err(error) => Err(error),
+    };
+    if changed.is_err() {
+        // Puts back the entries of users who stay. The first error is the one to report.
+        let _ = sync(servers, keys, operation, cancels.to_vec()).await;
+    }
+    changed.map_err(|error| error.with_effect(Effect::Unknown))
+}
+
+/// In a cluster: one transaction for each part of an event, all at once. Returns whether each write
+/// changed anything, the writes that certainly went through, on however many replicas, and the
+/// error of the others.
 async fn change_events(
-    network: &Arc<Network>,
+    servers: &impl Dispatch,
     keys: &Keys,
     operation: Operation,
     writes: &[Write],
 ) -> (Vec<bool>, Vec<Write>, Option<Error>) {
     let groups = Group::all(keys, writes.iter().enumerate());
-    let unit = |group: &Group<'_>| {
+    let request = |group: &Group<'_>| {
         let mut commands = Vec::new();
         group.append_to(&mut commands);
-        Unit::write(group.key.slot, commands)
+        Request::write(group.key.slot, commands)
     };
-    let answers = network.run(operation, groups.iter().map(unit).collect()).await;
+    let answers = servers.run(operation, groups.iter().map(request).collect()).await;
     let mut changed = vec![false; writes.len()];
     let (mut done, mut failures) = (Vec::new(), Vec::new());
     for (group, answer) in groups.iter().zip(answers) {
         let read = answer.and_then(|answer| {
-            let unreadable = Failure::Unreadable("an answer that no write has");
-            group.read(&mut answer.values.into_iter(), &mut changed).ok_or(unreadable)
+            let read = group.read(&mut answer.values.into_iter(), &mut changed);
+            read.ok_or(Failure::Malformed(MALFORMED))
         });
         if matches!(read, Ok(()) | Err(Failure::NotReplicated(_))) {
-            done.extend(group.places().filter_map(|place| writes.get(place).cloned()));
+            done.extend(group.indexes().filter_map(|index| writes.get(index).cloned()));
         }
         failures.extend(read.err());
     }
-    let failure = together(operation, !done.is_empty(), failures);
-    (changed, done, failure)
+    let errors = failures.into_iter().map(|failure| failure.into_error(operation));
+    let error = combine_errors(errors, !done.is_empty());
+    (changed, done, error)
 }
 
-/// On a single server: both directions in one transaction, so that they never differ.
+/// On a single server: sets and user index in one transaction, so that they never differ.
 async fn change_both(
-    network: &Arc<Network>,
+    servers: &impl Dispatch,
     keys: &Keys,
     operation: Operation,
     writes: &[Write],
 ) -> Result<Vec<bool>> {
     let numbered: Vec<(usize, &Write)> = writes.iter().enumerate().collect();
-    let pieces: Vec<_> =
-        numbered.chunks(TRANSACTION).map(|piece| Group::all(keys, piece.iter().copied())).collect();
-    let unit = |(groups, piece): (&Vec<Group<'_>>, &[(usize, &Write)])| {
-        let mut commands = Vec::with_capacity(2 * piece.len());
-        groups.iter().for_each(|group| group.append_to(&mut commands));
-        let users = user_side(keys, piece.iter().map(|(_, write)| *write));
-        commands.extend(users.into_iter().map(|(_, _, command)| command));
-        Unit::write(0, commands)
+    let chunks = numbered.chunks(MAX_TRANSACTION);
+    let transactions: Vec<_> =
+        chunks.clone().map(|chunk| Group::all(keys, chunk.iter().copied())).collect();
+    let request = |(groups, chunk): (&Vec<Group<'_>>, &[(usize, &Write)])| {
+        let mut transaction = Vec::with_capacity(2 * chunk.len());
+        groups.iter().for_each(|group| group.append_to(&mut transaction));
+        let indexes = commands(keys, chunk.iter().map(|(_, write)| *write));
+        transaction.extend(indexes.into_iter().map(|index| index.command));
+        Request::write(0, transaction)
     };
-    let units = pieces.iter().zip(numbered.chunks(TRANSACTION)).map(unit).collect();
-    let answers = all(operation, network.run(operation, units).await)?;
+    let requests = transactions.iter().zip(chunks).map(request).collect();
+    let answers = servers.run_all(operation, requests).await?;
     let mut changed = vec![false; writes.len()];
-    for (groups, answer) in pieces.iter().zip(answers) {
+    for (groups, answer) in transactions.iter().zip(answers) {
         let mut values = answer.values.into_iter();
         for group in groups {
             group
                 .read(&mut values, &mut changed)
-                .ok_or_else(|| Error::corrupt(operation, "an answer that no write has"))?;
+                .ok_or_else(|| Error::corrupt(operation, MALFORMED))?;
         }
     }
     Ok(changed)
@@ -104,7 +134,7 @@ async fn change_both(
 /// The writes to one part of an event.
 struct Group<'a> {
     key: Key,
-    /// The users of each action, with the place of their write.
+    /// The users of each action, with the indexes of their writes.
     rsvps: Vec<(usize, &'a UserId)>,
     cancels: Vec<(usize, &'a UserId)>,
 }
@@ -115,7 +145,7 @@ impl<'a> Group<'a> {
         let mut groups: Vec<Self> = Vec::new();
         let mut of_event: BTreeMap<u16, usize> = BTreeMap::new();
         let mut current = None;
-        for (place, Write { action, rsvp: Rsvp { user, event } }) in writes {
+        for (index, Write { action, rsvp: Rsvp { user, event } }) in writes {
             if current != Some(event) {
                 current = Some(event);
                 of_event.clear();
@@ -131,8 +161,8 @@ impl<'a> Group<'a> {
             });
             if let Some(group) = groups.get_mut(at) {
                 match action {
-                    Action::Rsvp => group.rsvps.push((place, user)),
-                    Action::Cancel => group.cancels.push((place, user)),
+                    Action::Rsvp => group.rsvps.push((index, user)),
+                    Action::Cancel => group.cancels.push((index, user)),
                 }
             }
         }
@@ -140,20 +170,20 @@ impl<'a> Group<'a> {
     }
 
     fn is_full(&self) -> bool {
-        self.rsvps.len() + self.cancels.len() >= TRANSACTION
+        self.rsvps.len() + self.cancels.len() >= MAX_TRANSACTION
     }
 
-    /// The places of its writes.
-    fn places(&self) -> impl Iterator<Item = usize> {
-        self.rsvps.iter().chain(&self.cancels).map(|(place, _)| *place)
+    /// The indexes of its writes.
+    fn indexes(&self) -> impl Iterator<Item = usize> {
+        self.rsvps.iter().chain(&self.cancels).map(|(index, _)| *index)
     }
 
     fn actions(&self) -> [(&'static str, &[(usize, &'a UserId)]); 2] {
         [("SADD", &self.rsvps), ("SREM", &self.cancels)]
     }
 
-    /// The number that `SADD` and `SREM` return says enough of a single user; of several, who was
-    /// in before has to be asked first.
+    /// The number that `SADD` and `SREM` return suffices for a single user. For several users, a
+    /// command before it asks which of them were members.
     fn append_to(&self, commands: &mut Vec<Cmd>) {
         for (name, users) in self.actions() {
             let about = |name: &str| {
@@ -171,12 +201,12 @@ impl<'a> Group<'a> {
         }
     }
 
-    /// Reads the answers to what [`append_to`](Self::append_to) appended.
+    /// Reads the replies that [`append_to`](Self::append_to) caused.
     fn read(&self, values: &mut impl Iterator<Item = Value>, changed: &mut [bool]) -> Option<()> {
         for (name, users) in self.actions() {
             let adds = name == "SADD";
-            if let [(place, _)] = users {
-                *changed.get_mut(*place)? = flag(values.next()?)?;
+            if let [(index, _)] = users {
+                *changed.get_mut(*index)? = flag(values.next()?)?;
             } else if !users.is_empty() {
                 let before = flags(values.next()?)?;
                 let Value::Int(count) = values.next()? else { return None };
@@ -184,76 +214,11 @@ impl<'a> Group<'a> {
                 if before.len() != users.len() || usize::try_from(count).ok()? != differs {
                     return None;
                 }
-                for ((place, _), was) in users.iter().zip(before) {
-                    *changed.get_mut(*place)? = was != adds;
+                for ((index, _), was) in users.iter().zip(before) {
+                    *changed.get_mut(*index)? = was != adds;
                 }
             }
         }
         Some(())
-    }
-}
-
-/// One command for each user, for all events that were added, or removed, with the places of the
-/// writes.
-pub(crate) fn user_side<'a>(
-    keys: &Keys,
-    writes: impl Iterator<Item = &'a Write>,
-) -> Vec<(Key, Vec<usize>, Cmd)> {
-    let mut commands: BTreeMap<(&UserId, bool), (Key, Vec<usize>, Cmd)> = BTreeMap::new();
-    for (place, Write { action, rsvp: Rsvp { user, event } }) in writes.enumerate() {
-        let adds = *action == Action::Rsvp;
-        let (_, places, command) = commands.entry((user, adds)).or_insert_with(|| {
-            let key = keys.user(user);
-            let mut command = cmd(if adds { "HSET" } else { "HDEL" });
-            command.arg(&key.name);
-            (key, Vec::new(), command)
-        });
-        places.push(place);
-        command.arg(event.as_str());
-        if adds {
-            command.arg("");
-        }
-    }
-    commands.into_values().collect()
-}
-
-/// The answers to all of a call's units, or what went wrong with the first that failed.
-pub(crate) fn all(
-    operation: Operation,
-    answers: Vec<Result<Answer, Failure>>,
-) -> Result<Vec<Answer>> {
-    let (mut good, mut failures) = (Vec::with_capacity(answers.len()), Vec::new());
-    for answer in answers {
-        match answer {
-            Ok(answer) => good.push(answer),
-            Err(failure) => failures.push(failure),
-        }
-    }
-    together(operation, !good.is_empty(), failures).map_or(Ok(good), Err)
-}
-
-/// The failures of some parts of a call as one: its effect is unknown if any part `went` through
-/// or may have. Whether it is worth repeating is as with the worst of them.
-pub(crate) fn together(operation: Operation, went: bool, failures: Vec<Failure>) -> Option<Error> {
-    let unknown = went || failures.iter().any(|failure| failure.effect() == Effect::Unknown);
-    let mut errors: Vec<_> =
-        failures.into_iter().map(|failure| failure.into_error(operation)).collect();
-    errors.sort_by_key(Error::is_retryable);
-    let error = errors.into_iter().next()?;
-    let unknown = unknown && operation.is_write();
-    Some(if unknown { error.with_effect(Effect::Unknown) } else { error })
-}
-
-/// An array of zeros and ones.
-pub(crate) fn flags(value: Value) -> Option<Vec<bool>> {
-    let Value::Array(values) = value else { return None };
-    values.into_iter().map(flag).collect()
-}
-
-pub(crate) fn flag(value: Value) -> Option<bool> {
-    match value {
-        Value::Int(0) | Value::Boolean(false) => Some(false),
-        Value::Int(1) | Value::Boolean(true) => Some(true),
-        _ => None,
     }
 }

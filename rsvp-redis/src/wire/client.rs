@@ -1,382 +1,251 @@
-//! Sending commands to the nodes that serve their slots, wherever those are by now.
+//! The cluster client: sends every request to the owner of its slot, and follows slots that move.
 
-use std::collections::HashMap;
 use std::fmt;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, PoisonError, RwLock};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use futures_util::FutureExt;
-use futures_util::future::{join_all, select_ok};
-use redis::{Pipeline, cmd};
-use rsvp_core::url::Host;
+use futures_util::future::join_all;
+use redis::cmd;
 use rsvp_core::{Operation, Result};
 use tokio::runtime::Handle;
-use tokio::sync::Mutex as AsyncMutex;
 use tokio::time::{Instant, sleep};
 
-use crate::RedisConfig;
-use crate::config::DEFAULT_PORT;
-use crate::wire::failure::{Failure, connect_error};
+use crate::config::RedisConfig;
+use crate::wire::discovery::Discovery;
+use crate::wire::failure::Failure;
 use crate::wire::node::Node;
-use crate::wire::request::{Answer, Unit, send};
-use crate::wire::route::{Answered, Detour, Detours, divide};
-use crate::wire::topology::{Topology, parse_slots};
+use crate::wire::redirect::{NextAttempt, Redirects, Refused, is_worth_repeating};
+use crate::wire::request::{Answer, Dispatch, Request};
+use crate::wire::route::{Answered, NodeBatch, route};
+use crate::wire::topology::Topology;
 
-/// How often what was refused before any effect is sent again, to where it is said to be served.
-const REDIRECTIONS: u32 = 5;
-/// How long to wait before that where waiting helps, growing with each time.
-const PAUSE: Duration = Duration::from_millis(20);
-/// How old a topology may be for those who look for a way around.
-const FRESH: Duration = Duration::from_millis(50);
-/// The nodes that are asked at once for the topology.
-const ASKED: usize = 6;
+/// How often a request is sent again that was refused before any effect.
+const MAX_REDIRECTIONS: u32 = 5;
+/// The age up to which a topology is good enough for requests that were refused.
+const MAX_TOPOLOGY_AGE: Duration = Duration::from_millis(50);
 
-/// The servers.
-pub(crate) struct Network {
-    config: Arc<RedisConfig>,
-    topology: RwLock<Arc<Topology>>,
-    /// Every node that was heard of, by address, with its connections.
-    nodes: Mutex<HashMap<String, Arc<Node>>>,
-    /// When the topology was last asked for.
-    refreshed: AsyncMutex<Option<Instant>>,
-    /// Counts those times.
-    turn: AtomicUsize,
-    /// Whether the servers are being looked at, on behalf of calls that were given up.
-    looking: AtomicBool,
+/// The servers: a cluster, or a single primary, which is a cluster of one node. Clones share the
+/// connections.
+#[derive(Clone)]
+pub(crate) struct ClusterClient {
+    shared: Arc<Shared>,
 }
 
-impl Network {
-    /// Connects, and in a cluster learns who serves what.
+struct Shared {
+    config: Arc<RedisConfig>,
+    discovery: Discovery,
+    /// Whether the nodes are being probed on behalf of dropped calls.
+    probing: AtomicBool,
+}
+
+impl ClusterClient {
+    /// Connects. In a cluster, learns the owners of the slots.
     pub(crate) async fn open(config: Arc<RedisConfig>) -> Result<Self> {
-        let cluster = config.cluster;
-        let topology = if cluster {
-            Topology::of(&[], |_| None)
+        let topology = if config.cluster {
+            Topology::empty()
         } else {
-            let no_node = |error| connect_error(Operation::Open, Arc::new(error));
-            Topology::single(Node::new(&config, config.hosts.clone()).map_err(no_node)?)
+            let node = Node::new(&config, config.hosts.clone());
+            let node = node.map_err(|error| Arc::new(error).into_error(Operation::Open))?;
+            Topology::single(node.address.clone(), Arc::new(node))
         };
-        let network = Self {
-            config,
-            topology: RwLock::new(Arc::new(topology)),
-            nodes: Mutex::default(),
-            refreshed: AsyncMutex::new(None),
-            turn: AtomicUsize::new(0),
-            looking: AtomicBool::new(false),
-        };
-        if cluster {
-            network.refresh(Operation::Open, Duration::ZERO, &[]).await?;
-        } else if let Some(node) = network.topology().nodes.first() {
+        let discovery = Discovery::new(Arc::clone(&config), topology);
+        let shared = Shared { config, discovery, probing: AtomicBool::new(false) };
+        let client = Self { shared: Arc::new(shared) };
+        if client.is_cluster() {
+            client.refresh_topology(Operation::Open).await?;
+        } else if let Some(node) = client.topology().nodes.first() {
             let connected = node.connection().await;
             connected.map_err(|failure| failure.into_error(Operation::Open))?;
         }
-        Ok(network)
+        Ok(client)
     }
 
     pub(crate) fn config(&self) -> &RedisConfig {
-        &self.config
+        &self.shared.config
     }
 
-    /// Who serves what, as far as is known.
-    pub(crate) fn topology(&self) -> Arc<Topology> {
-        Arc::clone(&self.topology.read().unwrap_or_else(PoisonError::into_inner))
+    /// The owners of the slots, as far as they are known.
+    pub(crate) fn topology(&self) -> Arc<Topology<Node>> {
+        self.shared.discovery.topology()
     }
 
-    /// Sends every unit to the node that serves its slot, all nodes at once, and gives the
-    /// answers in the order of the units.
+    /// Asks the nodes for the owners of the slots.
+    pub(crate) async fn refresh_topology(&self, operation: Operation) -> Result<()> {
+        self.shared.discovery.refresh_topology(operation, Duration::ZERO, &[]).await
+    }
+
+    /// The owners of all slots, refreshed in a cluster.
     ///
-    /// What was certainly refused is sent again to wherever it is served by then. What may have
-    /// been done is not: its outcome would be another one.
-    pub(crate) async fn run(
-        self: &Arc<Self>,
+    /// # Errors
+    ///
+    /// If a slot has no owner.
+    pub(crate) async fn complete_topology(
+        &self,
         operation: Operation,
-        units: Vec<Unit>,
+    ) -> Result<Arc<Topology<Node>>> {
+        if self.is_cluster() {
+            self.refresh_topology(operation).await?;
+        }
+        let topology = self.topology();
+        if topology.is_complete() {
+            Ok(topology)
+        } else {
+            Err(Failure::NoOwner.into_error(operation))
+        }
+    }
+
+    /// Sends each request once.
+    async fn attempt(
+        &self,
+        requests: Vec<(usize, Request)>,
+        topology: &Topology<Node>,
+        redirects: &Redirects<Node>,
+    ) -> Vec<Answered> {
+        let (batches, mut answered) = route(requests, topology, redirects);
+        answered.extend(join_all(batches.into_iter().map(send)).await.into_iter().flatten());
+        answered
+    }
+
+    /// Refreshes the topology and pauses as the refusals demand, and returns the redirects for the
+    /// next attempt.
+    async fn prepare_next_attempt(
+        &self,
+        operation: Operation,
+        refused: &[Refused],
+        topology: &Topology<Node>,
+        attempt: u32,
+    ) -> Redirects<Node> {
+        let discovery = &self.shared.discovery;
+        let next = NextAttempt::after(refused, topology, attempt, |host| discovery.node_at(host));
+        if next.refresh && self.is_cluster() {
+            // A failure shows when the requests are sent again.
+            let _ = discovery.refresh_topology(operation, MAX_TOPOLOGY_AGE, &next.excluded).await;
+        }
+        if let Some(pause) = next.pause {
+            sleep(pause).await;
+        }
+        next.redirects
+    }
+
+    /// Finds out which nodes no longer reply, and the new owners of their slots.
+    async fn probe_nodes(&self) {
+        let topology = self.topology();
+        let probe = |node: &Arc<Node>| {
+            let node = Arc::clone(node);
+            async move {
+                let answers = node.send(&[Request::read(0, cmd("PING"))], false).await;
+                answers.iter().any(Result::is_err).then_some(node)
+            }
+        };
+        let silent = join_all(topology.nodes.iter().map(probe)).await;
+        let silent: Vec<_> = silent.into_iter().flatten().collect();
+        if self.is_cluster() && !silent.is_empty() {
+            let discovery = &self.shared.discovery;
+            // A failure shows with the next call.
+            let _ = discovery.refresh_topology(Operation::Ready, MAX_TOPOLOGY_AGE, &silent).await;
+        }
+    }
+}
+
+impl Dispatch for ClusterClient {
+    fn is_cluster(&self) -> bool {
+        self.shared.config.cluster
+    }
+
+    /// Sends every request to the owner of its slot, all nodes at once.
+    ///
+    /// A request that was certainly refused is sent again to the new owner of its slot. A request
+    /// that may have taken effect is not sent again: its outcome would differ.
+    async fn run(
+        &self,
+        operation: Operation,
+        requests: Vec<Request>,
     ) -> Vec<Result<Answer, Failure>> {
-        let mut watch = Watch { network: self, over: false };
+        let mut guard = ProbeIfDropped { client: self, over: false };
         let mut answers: Vec<Option<Result<Answer, Failure>>> = Vec::new();
-        answers.resize_with(units.len(), || None);
-        let mut todo: Vec<(usize, Unit)> = units.into_iter().enumerate().collect();
-        let mut detours = Detours::new();
+        answers.resize_with(requests.len(), || None);
+        let mut pending: Vec<(usize, Request)> = requests.into_iter().enumerate().collect();
+        let mut redirects = Redirects::new();
         let began = Instant::now();
-        for attempt in 0..=REDIRECTIONS {
-            let last = attempt == REDIRECTIONS || began.elapsed() > self.config.response_timeout;
+        for attempt in 0..=MAX_REDIRECTIONS {
+            // Step 1: send what is pending, each request once.
+            let timeout = self.shared.config.response_timeout;
+            let last = attempt == MAX_REDIRECTIONS || began.elapsed() > timeout;
             let topology = self.topology();
+            let answered = self.attempt(pending, &topology, &redirects).await;
+            // Step 2: keep final answers, and set aside requests that another node may accept.
             let mut refused = Vec::new();
-            for (place, unit, answer) in self.round(todo, &topology, &detours).await {
+            for Answered { index, request, answer } in answered {
                 match answer {
-                    Err(failure) if !last && failure.is_elsewhere() => {
-                        refused.push((place, unit, failure));
+                    Err(failure) if !last && failure.is_reroutable() => {
+                        refused.push(Refused { index, request, failure });
                     }
-                    answer => give(&mut answers, place, answer),
+                    answer => set(&mut answers, index, answer),
                 }
             }
             if refused.is_empty() {
                 break;
             }
-            detours = self.look_again(operation, &topology, &refused, attempt).await;
-            todo = Vec::new();
-            for (place, unit, failure) in refused {
-                if self.may_be_served(&failure, unit.slot, &topology) {
-                    todo.push((place, unit));
-                } else {
-                    give(&mut answers, place, Err(failure));
-                }
+            // Step 3: follow MOVED and ASK, and learn the new owners of slots whose nodes failed.
+            redirects = self.prepare_next_attempt(operation, &refused, &topology, attempt).await;
+            // Step 4: only requests with somewhere new to go are sent again.
+            let now = self.topology();
+            let (again, failed): (Vec<_>, Vec<_>) = refused.into_iter().partition(|refused| {
+                is_worth_repeating(refused, &topology, &now, self.is_cluster())
+            });
+            pending = again.into_iter().map(|again| (again.index, again.request)).collect();
+            for Refused { index, failure, .. } in failed {
+                set(&mut answers, index, Err(failure));
             }
         }
-        watch.over = true;
-        answers.into_iter().map(|answer| answer.unwrap_or(Err(Failure::NotServed))).collect()
-    }
-
-    /// Sends each unit once.
-    async fn round(
-        &self,
-        units: Vec<(usize, Unit)>,
-        topology: &Topology,
-        detours: &Detours,
-    ) -> Vec<Answered> {
-        let (pieces, mut done) = divide(units, topology, detours);
-        let sending = pieces.into_iter().map(|(detour, piece)| async move {
-            let (places, units): (Vec<usize>, Vec<Unit>) = piece.into_iter().unzip();
-            let answers = send(&detour.node, &units, detour.asking).await;
-            places
-                .into_iter()
-                .zip(units)
-                .zip(answers)
-                .map(|((place, unit), answer)| (place, unit, answer))
-                .collect::<Vec<_>>()
-        });
-        done.extend(join_all(sending).await.into_iter().flatten());
-        done
-    }
-
-    /// Finds out where the slots of refused units are served now, and returns where to go for
-    /// those that a node has sent elsewhere.
-    async fn look_again(
-        &self,
-        operation: Operation,
-        topology: &Topology,
-        refused: &[(usize, Unit, Failure)],
-        attempt: u32,
-    ) -> Detours {
-        let (mut detours, mut suspects) = (Detours::new(), Vec::new());
-        let (mut looks, mut waits) = (false, false);
-        for (_, unit, failure) in refused {
-            match failure {
-                Failure::Ask(error) | Failure::Moved(error) => {
-                    let asking = matches!(failure, Failure::Ask(_));
-                    if let Some(node) = error.redirect_node().and_then(|to| self.target(to.0)) {
-                        detours.insert(unit.slot, Detour { node, asking });
-                    }
-                    looks |= !asking;
-                    waits |= attempt > 0;
-                }
-                failure if failure.passes() => waits = true,
-                _ => {
-                    suspects.extend(topology.node_of(unit.slot).cloned());
-                    looks = true;
-                }
-            }
-        }
-        if looks && self.config.cluster {
-            // A failure shows when the units are sent again.
-            let _ = self.refresh(operation, FRESH, &suspects).await;
-        }
-        if waits {
-            sleep(PAUSE * (attempt + 1)).await;
-        }
-        detours
-    }
-
-    /// The node that a redirection names. One without a name is the one that sent it, where there
-    /// is nothing new to be had.
-    fn target(&self, address: &str) -> Option<Arc<Node>> {
-        let named = !address.starts_with([':', '?']);
-        address.parse().ok().filter(|_| named).and_then(|host| self.node(&host))
-    }
-
-    /// Whether what was refused by the node of the old `topology` may be taken now.
-    fn may_be_served(&self, failure: &Failure, slot: u16, topology: &Topology) -> bool {
-        match failure {
-            Failure::Ask(_) | Failure::Moved(_) => true,
-            // Another of the hosts may be the primary by now.
-            Failure::ReadOnly(_) if !self.config.cluster => true,
-            failure if failure.passes() => true,
-            _ => match (topology.node_of(slot), self.topology().node_of(slot)) {
-                (Some(before), Some(now)) => !Arc::ptr_eq(before, now),
-                (None, Some(_)) => true,
-                _ => false,
-            },
-        }
-    }
-
-    /// Asks several nodes who serves what, but not the `suspects` if there are others, and
-    /// believes the first that answers. Those who come while others ask, or who are content with
-    /// what was true so long ago, take what they get.
-    pub(crate) async fn refresh(
-        &self,
-        operation: Operation,
-        content: Duration,
-        suspects: &[Arc<Node>],
-    ) -> Result<()> {
-        let wanted = Instant::now();
-        let mut refreshed = self.refreshed.lock().await;
-        if refreshed.is_some_and(|at| at >= wanted || at.elapsed() < content) {
-            return Ok(());
-        }
-        let asked = Instant::now();
-        let asking = self.candidates(suspects).into_iter().map(|node| ask(node).boxed());
-        let answer = select_ok(asking).await;
-        // Also if nobody answered: those who waited would only find out the same, one by one.
-        *refreshed = Some(asked);
-        let (ranges, _) = answer.map_err(|failure| failure.into_error(operation))?;
-        let topology = Topology::of(&ranges, |host| self.node(host));
-        self.forget_all_but(&topology);
-        *self.topology.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(topology);
-        Ok(())
-    }
-
-    /// Finds out which servers do not answer any more, and who serves what instead.
-    async fn look_at_all(&self) {
-        let topology = self.topology();
-        let look = |node: &Arc<Node>| {
-            let node = Arc::clone(node);
-            async move {
-                let answers = send(&node, &[Unit::read(0, cmd("PING"))], false).await;
-                answers.iter().any(Result::is_err).then_some(node)
-            }
-        };
-        let silent = join_all(topology.nodes.iter().map(look)).await;
-        let silent: Vec<_> = silent.into_iter().flatten().collect();
-        if self.config.cluster && !silent.is_empty() {
-            // The next call finds out the same.
-            let _ = self.refresh(Operation::Ready, FRESH, &silent).await;
-        }
-    }
-
-    /// Nodes to ask: some that are known and some that are configured, others each time, so that
-    /// it does not depend on a few.
-    fn candidates(&self, suspects: &[Arc<Node>]) -> Vec<Arc<Node>> {
-        let topology = self.topology();
-        let turn = self.turn.fetch_add(1, Ordering::Relaxed);
-        let known = rotated(&topology.nodes, turn).take(ASKED / 2).cloned();
-        let configured = rotated(&self.config.hosts, turn).filter_map(|host| self.node(host));
-        let mut candidates: Vec<Arc<Node>> = Vec::new();
-        for node in known.chain(configured) {
-            if candidates.len() < ASKED && !candidates.iter().any(|own| Arc::ptr_eq(own, &node)) {
-                candidates.push(node);
-            }
-        }
-        let is_suspect = |node: &Arc<Node>| suspects.iter().any(|one| Arc::ptr_eq(one, node));
-        if candidates.iter().any(|node| !is_suspect(node)) {
-            candidates.retain(|node| !is_suspect(node));
-        }
-        candidates
-    }
-
-    /// The node at an address, with the connections that it has.
-    fn node(&self, host: &Host) -> Option<Arc<Node>> {
-        let host = with_port(host);
-        let mut nodes = self.nodes.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(node) = nodes.get(&host.to_string()) {
-            return Some(Arc::clone(node));
-        }
-        let node = Arc::new(Node::new(&self.config, vec![host]).ok()?);
-        nodes.insert(node.address.clone(), Arc::clone(&node));
-        Some(node)
-    }
-
-    /// The configured ones stay, since they are asked again.
-    fn forget_all_but(&self, topology: &Topology) {
-        let configured: Vec<_> =
-            self.config.hosts.iter().map(|host| with_port(host).to_string()).collect();
-        let mut nodes = self.nodes.lock().unwrap_or_else(PoisonError::into_inner);
-        nodes.retain(|address, node| {
-            configured.contains(address)
-                || topology.nodes.iter().any(|kept| Arc::ptr_eq(kept, node))
-        });
+        guard.over = true;
+        answers.into_iter().map(|answer| answer.unwrap_or(Err(Failure::NoOwner))).collect()
     }
 }
 
-fn with_port(host: &Host) -> Host {
-    Host { port: host.port.or(Some(DEFAULT_PORT)), ..host.clone() }
+/// Sends a batch to its node.
+async fn send(NodeBatch { to, requests }: NodeBatch<Node>) -> Vec<Answered> {
+    let (indexes, requests): (Vec<usize>, Vec<Request>) = requests.into_iter().unzip();
+    let answers = to.node.send(&requests, to.asking).await;
+    let numbered = indexes.into_iter().zip(requests).zip(answers);
+    numbered.map(|((index, request), answer)| Answered { index, request, answer }).collect()
 }
 
-/// Leaves a look at the servers behind if a call is given up before it is over. A host whose
-/// patience is shorter than the timeouts would otherwise never find out that a server is silent.
-struct Watch<'a> {
-    network: &'a Arc<Network>,
+fn set<T>(answers: &mut [Option<T>], index: usize, answer: T) {
+    if let Some(place) = answers.get_mut(index) {
+        *place = Some(answer);
+    }
+}
+
+/// Probes the nodes if a call is dropped before it is over. A host that gives calls up earlier than
+/// the store's timeouts would otherwise never find out that a server is silent.
+struct ProbeIfDropped<'a> {
+    client: &'a ClusterClient,
     over: bool,
 }
 
-impl Drop for Watch<'_> {
+impl Drop for ProbeIfDropped<'_> {
     fn drop(&mut self) {
-        if self.over || self.network.looking.swap(true, Ordering::AcqRel) {
+        if self.over || self.client.shared.probing.swap(true, Ordering::AcqRel) {
             return;
         }
-        let network = Arc::clone(self.network);
-        let look = async move {
-            network.look_at_all().await;
-            network.looking.store(false, Ordering::Release);
+        let client = self.client.clone();
+        let probe = async move {
+            client.probe_nodes().await;
+            client.shared.probing.store(false, Ordering::Release);
         };
         match Handle::try_current() {
-            Ok(runtime) => drop(runtime.spawn(look)),
-            Err(_) => self.network.looking.store(false, Ordering::Release),
+            Ok(runtime) => drop(runtime.spawn(probe)),
+            Err(_) => self.client.shared.probing.store(false, Ordering::Release),
         }
     }
 }
 
-fn give<T>(answers: &mut [Option<T>], place: usize, answer: T) {
-    if let Some(given) = answers.get_mut(place) {
-        *given = Some(answer);
-    }
-}
-
-/// All of them, from another one on each turn.
-fn rotated<T>(all: &[T], turn: usize) -> impl Iterator<Item = &T> {
-    all.iter().cycle().skip(turn % all.len().max(1)).take(all.len())
-}
-
-async fn ask(node: Arc<Node>) -> Result<Vec<(u16, u16, Host)>, Failure> {
-    let connection = node.connection().await?;
-    let mut pipeline = Pipeline::new();
-    pipeline.cmd("CLUSTER").arg("SLOTS");
-    let answers = connection.send(pipeline, Duration::ZERO).await?;
-    let name = node.address.rsplit_once(':').map_or("", |(name, _)| name);
-    let ranges = answers.values.first().and_then(|answer| parse_slots(answer, name));
-    ranges.filter(|ranges| !ranges.is_empty()).ok_or(Failure::NotServed)
-}
-
-impl fmt::Debug for Network {
+impl fmt::Debug for ClusterClient {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Network").field("nodes", &self.topology().nodes).finish_non_exhaustive()
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[tokio::test]
-    async fn every_node_is_asked_in_turn() {
-        let url = "redis+cluster://c0,c1,c2,c3,c4,c5,n0";
-        let config = Arc::new(RedisConfig::from_url(url).unwrap());
-        let node = |host: &Host| Node::new(&config, vec![host.clone()]).ok().map(Arc::new);
-        let host = |number| Host { name: format!("n{number}"), port: Some(DEFAULT_PORT) };
-        let ranges: Vec<_> = (0..10).map(|number| (number, number, host(number))).collect();
-        let network = Network {
-            topology: RwLock::new(Arc::new(Topology::of(&ranges, node))),
-            config: Arc::clone(&config),
-            nodes: Mutex::default(),
-            refreshed: AsyncMutex::new(None),
-            turn: AtomicUsize::new(0),
-            looking: AtomicBool::new(false),
-        };
-        let mut asked = std::collections::BTreeSet::new();
-        for _ in 0..10 {
-            let candidates = network.candidates(&[]);
-            assert_eq!(candidates.len(), ASKED);
-            asked.extend(candidates.iter().map(|node| node.address.clone()));
-        }
-        assert_eq!(asked.len(), 16, "{asked:?}");
+        f.debug_struct("ClusterClient")
+            .field("nodes", &self.topology().nodes)
+            .finish_non_exhaustive()
     }
 }

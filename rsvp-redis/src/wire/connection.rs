@@ -1,7 +1,7 @@
-//! One connection, and how it is made.
+//! One connection, and the connector that makes it.
 
 use std::fmt;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -11,70 +11,71 @@ use redis::{
     AsyncConnectionConfig, Client, ConnectionAddr, IntoConnectionInfo, Pipeline, ProtocolVersion,
     PushInfo, PushKind, RedisConnectionInfo, RedisResult, Value, cmd,
 };
+use rsvp_core::backend::{HostFailure, HostRotation};
 use rsvp_core::url::Host;
-use tokio::time::{Instant, timeout};
+use tokio::time::Instant;
 
-use crate::RedisConfig;
-use crate::config::DEFAULT_PORT;
-use crate::wire::failure::{ConnectError, Failure, loss, refusal, refused};
+use crate::config::{DEFAULT_PORT, RedisConfig};
+use crate::wire::failure::{ConnectError, Failure, handshake_error, loss, refusal};
 
-/// How long a server is believed to be the primary that it said it is.
+/// How long a server's word that it is the primary is trusted.
 const TRUSTED_ROLE: Duration = Duration::from_millis(100);
 
 /// Requests that may wait to be written to a connection.
 const BUFFERED_REQUESTS: usize = 1024;
 
-/// A connection that any number of calls use at once. Clones are the same connection.
+/// A connection that any number of calls share. A clone is the same connection.
 #[derive(Clone)]
 pub(crate) struct Connection {
     driver: MultiplexedConnection,
     response_timeout: Duration,
-    /// Names the server's process. The cursors of its `SCAN` commands are its own.
+    /// The server's process. Another process has other `SCAN` cursors.
     pub(crate) server: u64,
-    /// When it was made.
+    /// The moment at which it was made.
     pub(crate) born: Instant,
     closed: Arc<AtomicBool>,
-    /// When the server last said that it is a primary; nothing in a cluster, where replicas
-    /// redirect reads too.
+    /// The moment at which the server last said that it is a primary. `None` in a cluster, where
+    /// replicas redirect reads.
     primary_at: Option<Arc<Mutex<Instant>>>,
 }
 
 impl Connection {
-    /// Sends commands in one piece and returns an answer to each, and whether the server was found
-    /// to be demoted after them.
+    /// Sends a pipeline and returns its replies. Waits for `extra` on top of the response timeout,
+    /// since `WAIT` blocks.
     pub(crate) async fn send(
         &self,
         mut pipeline: Pipeline,
-        patience: Duration,
-    ) -> Result<Answers, Failure> {
+        extra: Duration,
+    ) -> Result<Replies, Failure> {
         let (asked, asks_role) = (Instant::now(), self.asks_role());
         if asks_role {
             pipeline.cmd("ROLE");
         }
         let (mut driver, count) = (self.driver.clone(), pipeline.len());
-        let waited = self.response_timeout + patience;
+        let waited = self.response_timeout + extra;
         driver.set_response_timeout(waited);
-        let answers = driver.send_packed_commands(&pipeline, 0, count).await;
-        let answers = answers.map_err(|error| loss(error, waited)).map(|mut values| {
+        let replies = driver.send_packed_commands(&pipeline, 0, count).await;
+        let replies = replies.map_err(|error| loss(error, waited)).map(|mut values| {
             let role = if asks_role { values.pop() } else { None };
-            let stale = asks_role.then(|| self.believe(role, asked).err()).flatten();
-            Answers { values, stale }
+            let demoted = asks_role.then(|| self.check_role(role, asked).err()).flatten();
+            Replies { values, demoted }
         });
-        let failure = answers.as_ref().map_or_else(Some, |answers| answers.stale.as_ref());
+        let failure = replies.as_ref().map_or_else(Some, |replies| replies.demoted.as_ref());
         if failure.is_some_and(Failure::evicts) {
             self.close();
         }
-        answers
+        replies
     }
 
-    /// A demoted primary goes on answering reads, and would for ever.
+    /// Whether the server's role must be asked for again. A demoted primary would answer reads for
+    /// ever.
     fn asks_role(&self) -> bool {
         self.primary_at.as_ref().is_some_and(|at| {
             at.lock().unwrap_or_else(PoisonError::into_inner).elapsed() > TRUSTED_ROLE
         })
     }
 
-    fn believe(&self, role: Option<Value>, asked: Instant) -> Result<(), Failure> {
+    fn check_role(&self, role: Option<Value>, asked: Instant) -> Result<(), Failure> {
         match (role, &self.primary_at) {
             (Some(Value::Array(role)), Some(at)) => {
                 if is_primary(&role) {
@@ -82,15 +83,15 @@ impl Connection {
                     return Ok(());
                 }
                 let kind = redis::ErrorKind::Server(redis::ServerErrorKind::ReadOnly);
-                Err(Failure::ReadOnly((kind, "the server is a replica by now").into()))
+                Err(Failure::ReadOnly((kind, "the server has become a replica").into()))
             }
-            // Without the right to ask.
+            // Without the right to `ROLE`.
             (Some(Value::ServerError(error)), _) => Err(refusal(error.into())),
-            _ => Err(Failure::Unreadable("an answer to ROLE that is none")),
+            _ => Err(Failure::Malformed("unexpected reply to ROLE")),
         }
     }
 
-    /// Nobody gets it any more; calls that are under way may finish.
+    /// Keeps new calls off the connection. Calls that are under way may finish.
     pub(crate) fn close(&self) {
         self.closed.store(true, Ordering::Release);
     }
@@ -100,12 +101,12 @@ impl Connection {
     }
 }
 
-/// What a server answered.
-pub(crate) struct Answers {
-    /// One value a command.
+/// The replies to a pipeline.
+pub(crate) struct Replies {
+    /// One value for each command.
     pub(crate) values: Vec<Value>,
-    /// Why what was read means nothing: the server is not the primary any more.
-    pub(crate) stale: Option<Failure>,
+    /// The reason why reads among them are stale: the server is no longer the primary.
+    pub(crate) demoted: Option<Failure>,
 }
 
 impl fmt::Debug for Connection {
@@ -114,41 +115,34 @@ impl fmt::Debug for Connection {
     }
 }
 
-/// Makes connections to whichever of some hosts does.
-pub(crate) struct Dialer {
+/// Makes connections to the first of several hosts that accepts one.
+pub(crate) struct Connector {
     config: Arc<RedisConfig>,
-    hosts: Vec<Host>,
-    /// The host that took the last connection, which is tried first.
-    last: AtomicUsize,
+    hosts: HostRotation<Host>,
 }
 
-impl Dialer {
+impl Connector {
     pub(crate) fn new(config: Arc<RedisConfig>, hosts: Vec<Host>) -> Self {
-        Self { config, hosts, last: AtomicUsize::new(0) }
+        Self { config, hosts: HostRotation::new(hosts) }
     }
 
     /// Tries the hosts in turn, each for the connect timeout.
-    pub(crate) async fn dial(&self) -> Result<Connection, ConnectError> {
-        let first = self.last.load(Ordering::Relaxed);
-        let mut failures = Vec::new();
-        for offset in 0..self.hosts.len() {
-            let at = (first + offset) % self.hosts.len();
-            let Some(host) = self.hosts.get(at) else { continue };
-            match timeout(self.config.connect_timeout, self.dial_one(host)).await {
-                Ok(Ok(connection)) => {
-                    self.last.store(at, Ordering::Relaxed);
-                    return Ok(connection);
-                }
-                Ok(Err(error)) => failures.push(error),
-                Err(_) => failures.push(ConnectError::TimedOut(self.config.connect_timeout)),
-            }
-        }
-        // One host that may come back keeps the others' errors from being final.
-        failures.sort_by_key(ConnectError::is_permanent);
-        Err(failures.into_iter().next().unwrap_or(ConnectError::ReadOnly))
+    pub(crate) async fn connect(&self) -> Result<Connection, ConnectError> {
+        let connecting =
+            self.hosts.connect(self.config.connect_timeout, |host| self.connect_to(host));
+        let failures = match connecting.await {
+            Ok(connection) => return Ok(connection),
+            Err(failures) => failures,
+        };
+        let errors = failures.into_iter().map(|failure| match failure {
+            HostFailure::TimedOut(after) => ConnectError::TimedOut(after),
+            HostFailure::Failed(error) => error,
+        });
+        // One host that may come back makes the whole retryable.
+        Err(errors.min_by_key(ConnectError::is_permanent).unwrap_or(ConnectError::ReadOnly))
     }
 
-    async fn dial_one(&self, host: &Host) -> Result<Connection, ConnectError> {
+    async fn connect_to(&self, host: &Host) -> Result<Connection, ConnectError> {
         let client = client(&self.config, host).map_err(ConnectError::Failed)?;
         let closed = Arc::new(AtomicBool::new(false));
         let is_closed = Arc::clone(&closed);
@@ -164,18 +158,18 @@ impl Dialer {
             .set_pipeline_buffer_size(BUFFERED_REQUESTS)
             .set_push_sender(on_push);
         let driver = client.get_multiplexed_async_connection_with_config(&options).await;
-        let mut driver = driver.map_err(refused)?;
+        let mut driver = driver.map_err(handshake_error)?;
         let born = Instant::now();
-        let server = self.introduce(&mut driver).await?;
+        let server = self.handshake(&mut driver).await?;
         let primary_at = (!self.config.cluster).then(|| Arc::new(Mutex::new(born)));
         let response_timeout = self.config.response_timeout;
         Ok(Connection { driver, response_timeout, server, born, closed, primary_at })
     }
 
-    /// Asks the server who it is, and whether it does.
-    async fn introduce(&self, driver: &mut MultiplexedConnection) -> Result<u64, ConnectError> {
+    /// Checks the server's mode and role, and returns the process that it is.
+    async fn handshake(&self, driver: &mut MultiplexedConnection) -> Result<u64, ConnectError> {
         let info: RedisResult<String> = cmd("INFO").arg("server").query_async(driver).await;
-        let info = info.map_err(refused)?;
+        let info = info.map_err(handshake_error)?;
         let field = |name| {
             let mut fields = info.lines().filter_map(|line| line.trim_end().split_once(':'));
             fields.find(|(field, _)| *field == name).map(|(_, value)| value)
@@ -187,11 +181,11 @@ impl Dialer {
         }
         if !self.config.cluster {
             let role: RedisResult<Vec<Value>> = cmd("ROLE").query_async(driver).await;
-            if !is_primary(&role.map_err(refused)?) {
+            if !is_primary(&role.map_err(handshake_error)?) {
                 return Err(ConnectError::ReadOnly);
             }
         }
-        // 160 bits as hexadecimal digits, of which the first 64 name it well enough.
+        // 160 bits as hexadecimal digits, of which the first 64 identify it well enough.
         let run_id = field("run_id").and_then(|id| id.get(..16));
         run_id.and_then(|id| u64::from_str_radix(id, 16).ok()).ok_or(ConnectError::Anonymous)
     }
@@ -200,14 +194,14 @@ impl Dialer {
 const CLUSTER: &str = "the server is a node of a cluster, whose URL begins with redis+cluster://";
 const NO_CLUSTER: &str = "the server is not a node of a cluster; its URL begins with redis://";
 
-/// Whether an answer to `ROLE` is that of a primary.
+/// Whether a reply to `ROLE` is that of a primary.
 fn is_primary(role: &[Value]) -> bool {
     role.first() == Some(&Value::BulkString(b"master".to_vec()))
 }
 
-impl fmt::Debug for Dialer {
+impl fmt::Debug for Connector {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_tuple("Dialer").field(&self.hosts).finish()
+        f.debug_tuple("Connector").field(&self.hosts.hosts()).finish()
     }
 }
 
@@ -225,8 +219,7 @@ fn client(config: &RedisConfig, host: &Host) -> RedisResult<Client> {
         .with_interval(Duration::from_secs(5))
         .with_retries(3);
     let tcp = TcpSettings::default().set_nodelay(true).set_keepalive(keepalive);
-    // What was sent and not acknowledged by the other kernel; the answers have a timeout of their
-    // own.
+    // Bounds data that the peer's kernel does not acknowledge. Replies have a timeout of their own.
     #[cfg(any(target_os = "linux", target_os = "android"))]
     let tcp = tcp.set_user_timeout(config.response_timeout.saturating_mul(2));
     let (name, port) = (host.name.clone(), host.port.unwrap_or(DEFAULT_PORT));

@@ -1,4 +1,4 @@
-//! Redis' and the driver's errors as ours, by kind and code.
+//! The errors of Redis and of the driver, mapped to those of the store by kind and code.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -6,41 +6,41 @@ use std::time::Duration;
 use redis::{ErrorKind, RedisError, ServerErrorKind};
 use rsvp_core::{Effect, Error, Operation};
 
-/// Why commands that stand or fall together did not go through.
+/// Why a request failed.
 #[derive(Clone, Debug)]
 pub(crate) enum Failure {
-    /// There was no connection, so nothing was sent.
+    /// No connection could be made, so nothing was sent.
     NotConnected(Arc<ConnectError>),
-    /// No node is known to serve the slot.
-    NotServed,
-    /// Too many writes wait for replicas already.
-    NoLane,
-    /// The slot is served by another node, as its `host:port`.
+    /// No node is known to own the slot.
+    NoOwner,
+    /// Every connection for writes that wait for replicas is busy.
+    NoWaitConnection,
+    /// `MOVED`: another node owns the slot.
     Moved(RedisError),
-    /// The slot is on its way to another node, which has what this one has not.
+    /// `ASK`: the slot is migrating to another node, which has the key already.
     Ask(RedisError),
-    /// Refused before any effect, and can succeed by and by.
+    /// Refused before any effect, for a passing reason.
     NotNow(RedisError),
-    /// Refused by a replica: not the primary any more.
+    /// `READONLY`: the server is a replica, perhaps a demoted primary.
     ReadOnly(RedisError),
-    /// Refused before any effect, and will be again.
+    /// Refused before any effect, for a lasting reason.
     Rejected(RedisError),
-    /// A command failed where others before it had gone through, and will again.
-    Partly(RedisError),
-    /// Done by a server that was found to be a replica afterwards.
+    /// A command failed for a lasting reason after others of the request had taken effect.
+    PartlyApplied(RedisError),
+    /// Executed by a server that was found to be a replica afterwards.
     Demoted(RedisError),
     /// The connection was lost at an unknown moment.
     Lost(RedisError),
-    /// There was no answer in time.
+    /// No reply arrived in time.
     TimedOut(Duration),
-    /// Too few replicas have it: how many do.
+    /// The primary has the write, but only this number of replicas acknowledged it in time.
     NotReplicated(i64),
-    /// The answer is none that the command has.
-    Unreadable(&'static str),
+    /// The reply is not one that the command has.
+    Malformed(&'static str),
 }
 
-/// The meaning of a server's error answer to a single command, or to a transaction as a whole:
-/// it had no effect.
+/// Maps a server's error reply to a single command, or to a whole transaction. The command had no
+/// effect.
 pub(crate) fn refusal(error: RedisError) -> Failure {
     match error.kind() {
         ErrorKind::Server(kind) => match kind {
@@ -51,12 +51,12 @@ pub(crate) fn refusal(error: RedisError) -> Failure {
             | ServerErrorKind::ClusterDown
             | ServerErrorKind::MasterDown
             | ServerErrorKind::BusyLoading
-            // A transaction whose commands were refused for a reason that is not told.
+            // A transaction whose commands were refused for an unknown reason.
             | ServerErrorKind::ExecAbort => Failure::NotNow(error),
             _ => Failure::Rejected(error),
         },
         ErrorKind::Extension => match error.code() {
-            // Out of memory, unable to persist, too few replicas, a script at work.
+            // Out of memory, unable to persist, too few replicas, a running script.
             Some("OOM" | "MISCONF" | "NOREPLICAS" | "BUSY") => Failure::NotNow(error),
             _ => Failure::Rejected(error),
         },
@@ -64,40 +64,40 @@ pub(crate) fn refusal(error: RedisError) -> Failure {
     }
 }
 
-/// The meaning of an error of the driver, after it was asked to send something.
+/// Maps an error of the driver that occurred while sending a request or awaiting its reply.
 pub(crate) fn loss(error: RedisError, waited: Duration) -> Failure {
     match error.kind() {
         ErrorKind::Io if error.is_timeout() => Failure::TimedOut(waited),
         ErrorKind::Server(_) | ErrorKind::Extension => refusal(error),
         ErrorKind::InvalidClientConfig | ErrorKind::Client => Failure::Rejected(error),
-        // I/O, an answer that cannot be parsed, and whatever a later release may report.
+        // I/O, a reply that cannot be parsed, and kinds that later releases add.
         _ => Failure::Lost(error),
     }
 }
 
 impl Failure {
-    /// Whether the commands may have taken effect.
+    /// Whether the request may have taken effect.
     pub(crate) fn effect(&self) -> Effect {
         match self {
             Self::NotConnected(_)
-            | Self::NotServed
-            | Self::NoLane
+            | Self::NoOwner
+            | Self::NoWaitConnection
             | Self::Moved(_)
             | Self::Ask(_)
             | Self::NotNow(_)
             | Self::ReadOnly(_)
             | Self::Rejected(_) => Effect::NotApplied,
-            Self::Partly(_)
+            Self::PartlyApplied(_)
             | Self::Demoted(_)
             | Self::Lost(_)
             | Self::TimedOut(_)
             | Self::NotReplicated(_)
-            | Self::Unreadable(_) => Effect::Unknown,
+            | Self::Malformed(_) => Effect::Unknown,
         }
     }
 
-    /// Whether the connection should not be used again, nor those beside it: they are as dead, or
-    /// lead to a server that is not the primary any more.
+    /// Whether the connection and those beside it must be replaced: they are dead, or lead to a
+    /// server that is no longer the primary.
     pub(crate) fn evicts(&self) -> bool {
         matches!(
             self,
@@ -105,16 +105,16 @@ impl Failure {
                 | Self::Lost(_)
                 | Self::TimedOut(_)
                 | Self::ReadOnly(_)
-                | Self::Unreadable(_)
+                | Self::Malformed(_)
         )
     }
 
-    /// Whether it was refused before any effect, for a reason that another look at who serves what
-    /// may show a way around.
-    pub(crate) fn is_elsewhere(&self) -> bool {
+    /// Whether the request had no effect and another node may accept it, so that the topology is
+    /// worth refreshing.
+    pub(crate) fn is_reroutable(&self) -> bool {
         match self {
             Self::NotConnected(_)
-            | Self::NotServed
+            | Self::NoOwner
             | Self::Moved(_)
             | Self::Ask(_)
             | Self::ReadOnly(_) => true,
@@ -131,9 +131,9 @@ impl Failure {
         }
     }
 
-    /// Whether the same node will serve it in a moment: a part of what is asked for is on its way
-    /// to another one.
-    pub(crate) fn passes(&self) -> bool {
+    /// Whether the same node will accept the request in a moment: some of its keys are migrating
+    /// (`TRYAGAIN`).
+    pub(crate) fn is_mid_migration(&self) -> bool {
         match self {
             Self::NotNow(error) => error.kind() == ServerErrorKind::TryAgain.into(),
             _ => false,
@@ -143,41 +143,36 @@ impl Failure {
     pub(crate) fn into_error(self, operation: Operation) -> Error {
         let effect = self.effect();
         match self {
-            Self::NotConnected(error) => connect_error(operation, error),
-            Self::NotServed => Error::unavailable(operation, effect, Some(NoNode.into())),
-            Self::NoLane => Error::overloaded(operation),
+            Self::NotConnected(error) => error.into_error(operation),
+            Self::NoOwner => Error::unavailable(operation, effect, Some(NoOwner.into())),
+            Self::NoWaitConnection => Error::overloaded(operation),
             Self::Moved(error)
             | Self::Ask(error)
             | Self::NotNow(error)
             | Self::ReadOnly(error)
             | Self::Demoted(error)
             | Self::Lost(error) => Error::unavailable(operation, effect, Some(error.into())),
-            Self::Rejected(error) | Self::Partly(error) => {
+            Self::Rejected(error) | Self::PartlyApplied(error) => {
                 Error::backend(operation, effect, false, error)
             }
             Self::TimedOut(after) => Error::timed_out(operation, after, effect),
             Self::NotReplicated(replicas) => {
                 Error::unavailable(operation, effect, Some(TooFewReplicas(replicas).into()))
             }
-            Self::Unreadable(what) => Error::corrupt(operation, what),
+            Self::Malformed(reason) => Error::corrupt(operation, reason),
         }
     }
 }
 
 #[derive(Debug, thiserror::Error)]
-#[error("no node of the cluster is known to serve the slot")]
-struct NoNode;
+#[error("no node of the cluster is known to own the slot")]
+struct NoOwner;
 
 #[derive(Debug, thiserror::Error)]
-#[error("the primary has it, but only {0} replicas had it in time")]
+#[error("the primary has the write, but only {0} replicas acknowledged it in time")]
 struct TooFewReplicas(i64);
 
-/// Others went on changing the same RSVPs, so that the lists of their users could not be settled.
-#[derive(Debug, thiserror::Error)]
-#[error("others went on changing the same RSVPs")]
-pub(crate) struct Contended;
-
-/// Why no host took the connection.
+/// Why no host accepted a connection.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum ConnectError {
     #[error("no host answered within {0:?}")]
@@ -186,17 +181,17 @@ pub(crate) enum ConnectError {
     ReadOnly,
     #[error("{0}")]
     OtherMode(&'static str),
-    #[error("the server does not say who it is; the user needs the command INFO")]
+    #[error("INFO has no run_id; the user needs the right to the command INFO")]
     Anonymous,
-    #[error("the server refused the login or the questions after it: {code}")]
+    #[error("the server refused the login or a command of the handshake: {code}")]
     Refused { code: String, permanent: bool },
     #[error("could not connect")]
     Failed(#[source] RedisError),
 }
 
-/// What went wrong with a login. A server may repeat what it was sent, the password too, so of
-/// what it says only the code is kept.
-pub(crate) fn refused(error: RedisError) -> ConnectError {
+/// Maps an error of the handshake. A server may repeat the command that it was sent, including the
+/// password, so only the code of its message is kept.
+pub(crate) fn handshake_error(error: RedisError) -> ConnectError {
     let permanent = match error.kind() {
         ErrorKind::Io | ErrorKind::InvalidClientConfig | ErrorKind::Client => {
             return ConnectError::Failed(error);
@@ -211,7 +206,7 @@ pub(crate) fn refused(error: RedisError) -> ConnectError {
 }
 
 impl ConnectError {
-    /// Wrong credentials will not get better, silence may.
+    /// Whether a repetition would fail too. Wrong credentials stay wrong, silence may end.
     pub(crate) fn is_permanent(&self) -> bool {
         match self {
             Self::TimedOut(_) | Self::ReadOnly => false,
@@ -220,14 +215,14 @@ impl ConnectError {
             Self::Failed(error) => error.kind() == ErrorKind::InvalidClientConfig,
         }
     }
-}
 
-/// What went wrong while connecting.
-pub(crate) fn connect_error(operation: Operation, error: Arc<ConnectError>) -> Error {
-    if error.is_permanent() {
-        Error::backend(operation, Effect::NotApplied, false, error)
-    } else {
-        Error::unavailable(operation, Effect::NotApplied, Some(error.into()))
+    /// The error of a call that needed the connection.
+    pub(crate) fn into_error(self: Arc<Self>, operation: Operation) -> Error {
+        if self.is_permanent() {
+            Error::backend(operation, Effect::NotApplied, false, self)
+        } else {
+            Error::unavailable(operation, Effect::NotApplied, Some(self.into()))
+        }
     }
 }
 
@@ -237,15 +232,15 @@ mod tests {
 
     use super::*;
 
-    fn effect_and_retry(answer: &str) -> (Effect, bool) {
-        let error = parse_redis_value(format!("-{answer}\r\n").as_bytes()).unwrap();
+    fn effect_and_retry(reply: &str) -> (Effect, bool) {
+        let error = parse_redis_value(format!("-{reply}\r\n").as_bytes()).unwrap();
         let error = refusal(error.extract_error().unwrap_err()).into_error(Operation::Write);
         (error.effect(), error.is_retryable())
     }
 
     #[test]
-    fn an_error_answer_had_no_effect() {
-        for answer in [
+    fn an_error_reply_had_no_effect() {
+        for reply in [
             "MOVED 1 h:1",
             "ASK 1 h:1",
             "TRYAGAIN x",
@@ -257,15 +252,15 @@ mod tests {
             "NOREPLICAS x",
             "EXECABORT x",
         ] {
-            assert_eq!(effect_and_retry(answer), (Effect::NotApplied, true), "{answer}");
+            assert_eq!(effect_and_retry(reply), (Effect::NotApplied, true), "{reply}");
         }
-        for answer in ["ERR x", "WRONGTYPE x", "NOPERM x", "NOAUTH x", "WRONGPASS x", "NEW x"] {
-            assert_eq!(effect_and_retry(answer), (Effect::NotApplied, false), "{answer}");
+        for reply in ["ERR x", "WRONGTYPE x", "NOPERM x", "NOAUTH x", "WRONGPASS x", "NEW x"] {
+            assert_eq!(effect_and_retry(reply), (Effect::NotApplied, false), "{reply}");
         }
     }
 
     #[test]
-    fn what_was_lost_with_the_connection_is_unknown() {
+    fn the_effect_of_a_request_lost_with_its_connection_is_unknown() {
         for kind in [std::io::ErrorKind::BrokenPipe, std::io::ErrorKind::TimedOut] {
             let failure = loss(std::io::Error::from(kind).into(), Duration::ZERO);
             assert!(failure.evicts());

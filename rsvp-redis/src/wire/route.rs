@@ -1,56 +1,56 @@
-//! What of a call travels to which node.
+//! Routing: the requests of a call divided into one batch or more for each node.
 
 use std::collections::HashMap;
 use std::sync::Arc;
 
 use crate::wire::failure::Failure;
-use crate::wire::node::Node;
-use crate::wire::request::{Answer, Unit};
+use crate::wire::redirect::{Redirect, Redirects};
+use crate::wire::request::{Answer, Request};
 use crate::wire::topology::Topology;
 
-/// The most units that travel in one piece.
-const PIECE: usize = 1024;
+/// The most requests of one batch.
+const MAX_BATCH: usize = 1024;
 
-/// A node, and whether it is asked for what is not its own yet.
-#[derive(Clone)]
-pub(crate) struct Detour {
-    pub(crate) node: Arc<Node>,
-    pub(crate) asking: bool,
+/// Requests that go to one node in one pipeline, each with its index within the call.
+pub(crate) struct NodeBatch<N> {
+    pub(crate) to: Redirect<N>,
+    pub(crate) requests: Vec<(usize, Request)>,
 }
 
-/// Where slots are asked for instead of where they are served.
-pub(crate) type Detours = HashMap<u16, Detour>;
-/// A unit that has been answered, with its place in the call.
-pub(crate) type Answered = (usize, Unit, Result<Answer, Failure>);
-/// What travels to one node in one piece.
-pub(crate) type Piece = (Detour, Vec<(usize, Unit)>);
+/// A request with its answer, and its index within the call.
+pub(crate) struct Answered {
+    pub(crate) index: usize,
+    pub(crate) request: Request,
+    pub(crate) answer: Result<Answer, Failure>,
+}
 
-/// Divides units by the nodes that they are sent to.
-pub(crate) fn divide(
-    units: Vec<(usize, Unit)>,
-    topology: &Topology,
-    detours: &Detours,
-) -> (Vec<Piece>, Vec<Answered>) {
-    let (mut pieces, mut not_served): (Vec<Piece>, Vec<Answered>) = Default::default();
-    let mut open: HashMap<(usize, bool), usize> = HashMap::new();
-    for (place, unit) in units {
-        let served = || {
-            let node = topology.node_of(unit.slot)?;
-            Some(Detour { node: Arc::clone(node), asking: false })
+/// Divides requests by the nodes that they go to. Those without an owner fail at once.
+pub(crate) fn route<N>(
+    requests: Vec<(usize, Request)>,
+    topology: &Topology<N>,
+    redirects: &Redirects<N>,
+) -> (Vec<NodeBatch<N>>, Vec<Answered>) {
+    let (mut batches, mut failed): (Vec<NodeBatch<N>>, Vec<Answered>) = Default::default();
+    // The last batch of each node, which may have room.
+    let mut open: HashMap<(*const N, bool), usize> = HashMap::new();
+    for (index, request) in requests {
+        let owner = || {
+            let node = topology.owner_of(request.slot)?;
+            Some(Redirect { node: Arc::clone(node), asking: false })
         };
-        let Some(detour) = detours.get(&unit.slot).cloned().or_else(served) else {
-            not_served.push((place, unit, Err(Failure::NotServed)));
+        let Some(to) = redirects.get(&request.slot).cloned().or_else(owner) else {
+            failed.push(Answered { index, request, answer: Err(Failure::NoOwner) });
             continue;
         };
-        let key = (Arc::as_ptr(&detour.node).addr(), detour.asking);
-        let piece = open.get(&key).and_then(|at| pieces.get_mut(*at));
-        match piece.filter(|(_, units)| units.len() < PIECE) {
-            Some((_, units)) => units.push((place, unit)),
+        let key = (Arc::as_ptr(&to.node), to.asking);
+        let batch = open.get(&key).and_then(|at| batches.get_mut(*at));
+        match batch.filter(|batch| batch.requests.len() < MAX_BATCH) {
+            Some(batch) => batch.requests.push((index, request)),
             None => {
-                open.insert(key, pieces.len());
-                pieces.push((detour, vec![(place, unit)]));
+                open.insert(key, batches.len());
+                batches.push(NodeBatch { to, requests: vec![(index, request)] });
             }
         }
     }
-    (pieces, not_served)
+    (batches, failed)
 }

@@ -1,8 +1,5 @@
 //! Every call of the store, one after another.
 
-#![allow(dead_code, reason = "each test crate uses its own part")]
-#![allow(clippy::panic, clippy::unwrap_used, reason = "tests fail by panicking")]
-
 use std::time::Duration;
 
 use futures_util::FutureExt;
@@ -58,7 +55,7 @@ pub(crate) fn calls(store: &RedisStore) -> Vec<Call<'_>> {
         ),
         (
             Operation::Repair,
-            async { store.reconcile_step(None, PageLimit::MIN).await.map(drop) }.boxed(),
+            async { store.repair_step(None, PageLimit::MIN).await.map(drop) }.boxed(),
         ),
         (Operation::Ready, async { store.ready().await }.boxed()),
     ]

@@ -1,9 +1,12 @@
-//! What the tests have in common.
+//! Support that all test binaries share.
 
-#![allow(dead_code, reason = "each test crate uses its own part")]
+#![allow(dead_code, reason = "each test binary uses its own part")]
 
+pub(crate) mod calls;
+pub(crate) mod log;
 pub(crate) mod mover;
 pub(crate) mod prober;
+pub(crate) mod raw;
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
@@ -76,8 +79,8 @@ pub(crate) fn user_key(user: &UserId) -> String {
 }
 
 /// Mends what a fail-over has torn apart; then both directions and all counts must agree.
-pub(crate) async fn assert_reconcilable(store: &RedisStore, ledger: &Ledger) {
-    let mended = store.reconcile().await.unwrap();
+pub(crate) async fn assert_repairable(store: &RedisStore, ledger: &Ledger) {
+    let mended = store.repair().await.unwrap();
     println!("{mended:?}");
     let mut model = Model::new();
     for (pair, _) in ledger.iter() {
@@ -88,6 +91,6 @@ pub(crate) async fn assert_reconcilable(store: &RedisStore, ledger: &Ledger) {
         model.write(&Write::rsvp(user, event));
     }
     model.assert_held_by(store).await;
-    let again = store.reconcile().await.unwrap();
+    let again = store.repair().await.unwrap();
     assert_eq!((again.missing, again.left_over), (0, 0), "nothing is left to mend");
 }

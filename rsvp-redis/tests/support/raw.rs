@@ -1,8 +1,5 @@
 //! What is in the servers, seen without the store.
 
-#![allow(dead_code, reason = "each test crate uses its own part")]
-#![allow(clippy::panic, reason = "tests fail by panicking")]
-
 use std::collections::BTreeSet;
 
 use redis::aio::MultiplexedConnection;

@@ -1,16 +1,12 @@
 //! A scan goes on while slots move.
 
-#![allow(clippy::unwrap_used, clippy::print_stdout, reason = "tests fail by panicking and print")]
-
-mod support;
-
 use std::collections::BTreeSet;
 use std::time::Duration;
 
+use crate::support::mover::{Move, Told};
+use crate::support::{event, event_key, open, user};
 use rsvp_core::{PageLimit, PageRequest, Rsvp, RsvpStore, Write};
 use rsvp_testkit::servers::RedisCluster;
-use support::mover::{Move, Told};
-use support::{event, event_key, open, user};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_scan_shows_everything_when_a_slot_moves_between_two_of_its_pages() {

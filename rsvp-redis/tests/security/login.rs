@@ -1,14 +1,10 @@
 //! What a server says to a login is not repeated.
 
-#![allow(clippy::unwrap_used, clippy::print_stdout, reason = "tests fail by panicking and print")]
-
-mod support;
-
 use std::error::Error;
 
+use crate::support::config;
 use rsvp_redis::RedisStore;
 use rsvp_testkit::servers::RedisServer;
-use support::config;
 
 /// The error with everything behind it, as a log would show it.
 fn shown(error: &dyn Error) -> String {

@@ -2,13 +2,10 @@
 //!
 //! It may then do what has long been given up: calls that timed out, and were repeated since.
 
-#![allow(clippy::unwrap_used, clippy::print_stdout, reason = "tests fail by panicking and print")]
-
-mod support;
-
 use std::sync::Arc;
 use std::time::Duration;
 
+use crate::support::{event, event_key, eventually, open, random, user};
 use futures_util::future::join_all;
 use rand::Rng;
 use rand::rngs::StdRng;
@@ -16,7 +13,6 @@ use rsvp_core::{Error, RsvpStore, RsvpStoreExt};
 use rsvp_redis::RedisStore;
 use rsvp_testkit::ledger::{Ledger, Writers, check};
 use rsvp_testkit::servers::{RedisCluster, RedisServer};
-use support::{event, event_key, eventually, open, random, user};
 use tokio::time::{Instant, sleep};
 
 const PARAMETERS: &str = "response_timeout=200ms&connect_timeout=200ms";
@@ -63,7 +59,7 @@ async fn what_a_silent_node_of_a_cluster_does_late_confuses_no_outcome() {
     let ledger = hang(&store, node, &mut random).await;
     cluster.wait_healthy().await;
     // Writers who gave a failed write up may have left one direction without the other.
-    println!("{:?}", store.reconcile().await.unwrap());
+    println!("{:?}", store.repair().await.unwrap());
     check(&store, &ledger).await;
 }
 

@@ -1,22 +1,16 @@
 //! A server that goes away and comes back: who is told so, and when.
 
-#![allow(clippy::unwrap_used, clippy::print_stdout, reason = "tests fail by panicking and print")]
-
-#[path = "support/calls.rs"]
-mod calls;
-mod support;
-
 use std::time::Duration;
 
-use calls::{
+use crate::support::calls::{
     CONNECTIONS, HALF_A_SECOND, IMPATIENT, SLACK, assert_all_well, assert_unavailable, calls, store,
 };
+use crate::support::{event, eventually, user};
 use futures_util::FutureExt;
 use futures_util::future::join_all;
 use rsvp_core::{Effect, Error, Result, RsvpStore, RsvpStoreExt};
 use rsvp_redis::RedisStore;
 use rsvp_testkit::servers::{Proxy, RedisServer};
-use support::{event, eventually, user};
 use tokio::task::{JoinSet, yield_now};
 use tokio::time::Instant;
 

@@ -1,21 +1,17 @@
 //! Slots may move from one primary to another at any time.
 
-#![allow(clippy::unwrap_used, clippy::print_stdout, reason = "tests fail by panicking and print")]
-
-mod support;
-
 use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
+use crate::support::mover::{Move, Told, another};
+use crate::support::{LIMIT, event, event_key, open, random, user, user_key};
 use rand::Rng;
 use rsvp_core::{Consistency, Effect, Outcome, PageRequest, RsvpStore, RsvpStoreExt, Write};
 use rsvp_redis::RedisStore;
 use rsvp_testkit::ledger::{Writers, check};
 use rsvp_testkit::servers::RedisCluster;
-use support::mover::{Move, Told, another};
-use support::{LIMIT, event, event_key, open, random, user, user_key};
 use tokio::time::{Instant, sleep};
 
 /// Writes and reads one pair without end, and counts the calls and those that failed.

@@ -1,13 +1,9 @@
 //! A batch of which a node does not take its share.
 
-#![allow(clippy::unwrap_used, clippy::print_stdout, reason = "tests fail by panicking and print")]
-
-mod support;
-
+use crate::support::{event, eventually, open, user};
 use futures_util::TryStreamExt;
 use rsvp_core::{Effect, Rsvp, RsvpStore, RsvpStoreExt, Write};
 use rsvp_testkit::servers::{RedisCluster, RedisServer};
-use support::{event, eventually, open, user};
 
 /// The first numbers whose key is not at a node.
 async fn elsewhere(cluster: &RedisCluster, node: &RedisServer, key: &str) -> Vec<u64> {
@@ -55,7 +51,7 @@ async fn what_the_other_nodes_took_of_a_failed_batch_is_in_both_directions() {
     silent.resume().await;
     eventually("the node to answer", async || store.ready().await.is_ok()).await;
     store.write_batch(&batch).await.unwrap();
-    let report = store.reconcile().await.unwrap();
+    let report = store.repair().await.unwrap();
     assert_eq!((report.missing, report.left_over), (0, 0), "{report:?}");
     assert_eq!(report.checked, 2 * batch.len() as u64);
 }

@@ -1,14 +1,10 @@
 //! A host that gives up its calls long before the store's timeouts still leaves a silent server.
 
-#![allow(clippy::unwrap_used, clippy::print_stdout, reason = "tests fail by panicking and print")]
-
-mod support;
-
 use std::time::Duration;
 
+use crate::support::{event, eventually, open, user};
 use rsvp_core::RsvpStoreExt;
 use rsvp_testkit::servers::RedisCluster;
-use support::{event, eventually, open, user};
 use tokio::time::{Instant, timeout};
 
 /// Far below the response timeout of 2 s and the connect timeout of 1 s.

@@ -1,16 +1,12 @@
 //! A write that waits for replicas fails in time when there are none, and harms nothing.
 
-#![allow(clippy::unwrap_used, clippy::print_stdout, reason = "tests fail by panicking and print")]
-
-mod support;
-
 use std::time::Duration;
 
+use crate::support::{event, eventually, open, user};
 use futures_util::future::join_all;
 use rsvp_core::{Effect, Error, Receipt, Result, RsvpStoreExt};
 use rsvp_redis::RedisStore;
 use rsvp_testkit::servers::{RedisServer, ReplicatedRedis};
-use support::{event, eventually, open, user};
 use tokio::time::Instant;
 
 const WAIT: Duration = Duration::from_millis(300);

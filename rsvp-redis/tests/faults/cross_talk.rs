@@ -1,14 +1,11 @@
 //! Dropped calls and cut connections confuse nobody and leak nothing.
 
-#![allow(clippy::unwrap_used, clippy::print_stdout, reason = "tests fail by panicking and print")]
-
-mod support;
-
 use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::time::Duration;
 
+use crate::support::{event, eventually, open, random, user};
 use futures_util::{FutureExt, TryStreamExt};
 use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
@@ -18,7 +15,6 @@ use rsvp_core::{
 };
 use rsvp_redis::RedisStore;
 use rsvp_testkit::servers::{Proxy, RedisServer};
-use support::{event, eventually, open, random, user};
 use tokio::task::JoinSet;
 use tokio::time::timeout;
 
@@ -144,7 +140,7 @@ async fn call(store: RedisStore, proxy: Arc<Proxy>, tally: Arc<Tally>, caller: u
         }
         let patience = match rng.random_ratio(1, 3) {
             true => Duration::from_micros(rng.random_range(0..8_000)),
-            false => support::LIMIT,
+            false => crate::support::LIMIT,
         };
         let outcome = match rng.random_range(0..5) {
             0 => Some(toggle(&store, caller, &mut state).await),

@@ -1,21 +1,16 @@
 //! Whatever the ids, every key is where the documentation says, and nothing is left of it.
 
-#![allow(clippy::unwrap_used, clippy::print_stdout, reason = "tests fail by panicking and print")]
-
-#[path = "support/raw.rs"]
-mod raw;
-mod support;
-
 use std::collections::BTreeSet;
 
+use crate::support::raw::Raw;
+use crate::support::{event, open, prefix, user};
+use crc::{CRC_16_XMODEM, Crc};
 use futures_util::TryStreamExt;
-use raw::Raw;
 use redis::cmd;
 use rsvp_core::{PageLimit, PageRequest, Rsvp, RsvpStore, RsvpStoreExt, Write};
 use rsvp_redis::RedisStore;
 use rsvp_testkit::hostile_ids;
 use rsvp_testkit::servers::RedisCluster;
-use support::{event, open, prefix, user};
 
 /// As the documentation says, written anew.
 fn escaped(id: &str) -> String {
@@ -25,6 +20,11 @@ fn escaped(id: &str) -> String {
         other => other.to_string(),
     };
     id.chars().map(escape).collect()
+}
+
+/// CRC16 modulo the number of slots, which the server is asked to confirm.
+fn slot_of(text: &str) -> u16 {
+    Crc::<u16>::new(&CRC_16_XMODEM).checksum(text.as_bytes()) % 16_384
 }
 
 struct Hostile {
@@ -50,7 +50,7 @@ impl Hostile {
     /// The keys of a pair. The part is the slot of the user's id modulo the spread; an id with
     /// braces is put into a tag to have the slot of the whole.
     async fn keys(&self, event: &str, user: &str) -> (String, String) {
-        let slot = crc16::State::<crc16::XMODEM>::calculate(user.as_bytes()) % 16_384;
+        let slot = slot_of(user);
         if !user.contains(['{', '}']) {
             assert_eq!(self.slot(user).await, slot, "the slot of {user:?}");
         }
@@ -67,8 +67,7 @@ impl Hostile {
             [(&of_event, of_event.split_once(":{")), (&of_user, of_user.split_once(":{"))]
         {
             let tag = tag.unwrap().1.strip_suffix('}').unwrap();
-            let of_tag = crc16::State::<crc16::XMODEM>::calculate(tag.as_bytes()) % 16_384;
-            assert_eq!(self.slot(key).await, of_tag, "the slot of {key:?}");
+            assert_eq!(self.slot(key).await, slot_of(tag), "the slot of {key:?}");
         }
         let is_in: bool = self.raw.ask(cmd("SISMEMBER").arg(&of_event).arg(user)).await;
         assert!(is_in, "{user:?} in {of_event:?}");
@@ -133,7 +132,7 @@ async fn every_key_is_where_it_should_be(spread: u16) {
     for limit in [PageLimit::new(7).unwrap(), PageLimit::default()] {
         hostile.assert_listed(&pairs, limit).await;
     }
-    assert_eq!(hostile.store.reconcile().await.unwrap().missing, 0);
+    assert_eq!(hostile.store.repair().await.unwrap().missing, 0);
 
     // One in three goes with its event, one in three with its user, the others one by one.
     let (mut of_events, mut of_users) = (ids.iter().step_by(3), ids.iter().skip(1).step_by(3));

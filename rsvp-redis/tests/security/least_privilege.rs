@@ -1,15 +1,11 @@
 //! At run time a user needs the rights that the crate's documentation lists, and nothing else.
 
-#![allow(clippy::unwrap_used, clippy::print_stdout, reason = "tests fail by panicking and print")]
-
-mod support;
-
 use std::error::Error as _;
 
+use crate::support::{event, open, user};
 use rsvp_core::{Effect, RsvpStore, RsvpStoreExt, Write};
 use rsvp_redis::{Durability, RedisStore};
 use rsvp_testkit::servers::{Persistence, RedisCluster, RedisServer};
-use support::{event, open, user};
 use tokio::sync::OnceCell;
 
 /// As documented, for the prefix `rsvp`; keys of other tests begin with `rsvp` too.
@@ -28,7 +24,7 @@ const TO_SEE_WHAT_IS_KEPT: &[&str] = &["+config|get"];
 
 #[test]
 fn the_documented_rights_are_those_tested() {
-    let documentation = include_str!("../src/lib.rs").replace("\n//! ", " ");
+    let documentation = include_str!("../../src/lib.rs").replace("\n//! ", " ");
     for rights in [RIGHTS, IN_A_CLUSTER, TO_SEE_WHAT_IS_KEPT] {
         let rights = format!("`{}`", rights.join(" "));
         assert!(documentation.contains(&rights), "{rights}");
@@ -50,7 +46,11 @@ async fn standalone() -> String {
             server
         })
         .await;
-    format!("redis://app:secret@127.0.0.1:{}?prefix=rsvp{}", server.port(), support::prefix())
+    format!(
+        "redis://app:secret@127.0.0.1:{}?prefix=rsvp{}",
+        server.port(),
+        crate::support::prefix()
+    )
 }
 
 /// Rights are each node's own.
@@ -66,7 +66,7 @@ async fn cluster() -> String {
     })
     .await;
     let url = cluster.url().replace("://", "://app:secret@");
-    format!("{url}?prefix=rsvp{}&event_spread=2", support::prefix())
+    format!("{url}?prefix=rsvp{}&event_spread=2", crate::support::prefix())
 }
 
 mod on_one_server {
@@ -86,7 +86,7 @@ async fn assert_all_is_allowed(store: &RedisStore) {
     store.write_batch(&writes).await.unwrap();
     assert_eq!(store.rsvp_count(&event(0)).await.unwrap().value, 3);
     store.ready().await.unwrap();
-    let report = store.reconcile().await.unwrap();
+    let report = store.repair().await.unwrap();
     assert_eq!((report.missing, report.left_over, report.checked), (0, 0, 10), "{report:?}");
     assert_eq!(store.remove_event(&event(0)).await.unwrap().removed, 3);
     assert_eq!(store.remove_user(&user(1)).await.unwrap().removed, 1);
@@ -94,7 +94,7 @@ async fn assert_all_is_allowed(store: &RedisStore) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_user_may_reconcile_and_wait_for_replicas() {
+async fn the_user_may_repair_and_wait_for_replicas() {
     let pair = RedisServer::builder().start_replicated().await;
     pair.primary().command(&user_with("app", &[RIGHTS])).await;
     let replicated = format!("redis://app:secret@127.0.0.1:{}?", pair.primary().port());

@@ -1,16 +1,11 @@
 //! Whatever has happened to the users' side, it is made to follow the truth, also among writers.
 
-#![allow(clippy::unwrap_used, clippy::print_stdout, reason = "tests fail by panicking and print")]
-
-#[path = "support/raw.rs"]
-mod raw;
-mod support;
-
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
+use crate::support::raw::Raw;
+use crate::support::{event, open, prefix, random, user};
 use futures_util::TryStreamExt;
-use raw::Raw;
 use redis::cmd;
 use rsvp_core::{
     Cursor, Error, PageLimit, PageRequest, Rsvp, RsvpStore, RsvpStoreExt, UserId, Write,
@@ -18,7 +13,6 @@ use rsvp_core::{
 use rsvp_redis::RedisStore;
 use rsvp_testkit::ledger::{Writers, check, lost};
 use rsvp_testkit::servers::{RedisCluster, RedisServer};
-use support::{event, open, prefix, random, user};
 
 const USERS: u64 = 60;
 const EVENTS: u64 = 10;
@@ -111,7 +105,7 @@ impl Damaged {
         let [truth, of_users] = self.both_sides().await;
         let differing: Vec<_> = truth.symmetric_difference(&of_users).collect();
         assert!(differing.is_empty(), "{differing:?}");
-        let report = self.store.reconcile().await.unwrap();
+        let report = self.store.repair().await.unwrap();
         assert_eq!((report.missing, report.left_over), (0, 0), "{report:?}");
         assert_eq!(report.checked, 2 * truth.len() as u64);
     }
@@ -122,13 +116,13 @@ async fn it_is_mended_among_writers(damaged: Damaged) {
     let Damaged { store, missing, left_over, exact, .. } = &damaged;
     let writers = Writers::start(Arc::new(store.clone()), 4, &mut random);
     writers.acknowledge(100).await;
-    let report = store.reconcile().await.unwrap();
+    let report = store.repair().await.unwrap();
     println!("{missing} missing, {left_over} left over: {report:?}");
     assert!(report.missing >= *missing && report.left_over >= *left_over, "{report:?}");
     assert!(!exact || (report.missing, report.left_over) == (*missing, *left_over), "{report:?}");
     for round in 0..10 {
         writers.acknowledge(20).await;
-        let report = store.reconcile().await.unwrap();
+        let report = store.repair().await.unwrap();
         println!("round {round}: {report:?}");
         let mended = report.missing + report.left_over;
         assert!(!exact || mended == 0, "nothing has differed: {report:?}");
@@ -161,7 +155,7 @@ async fn steps(damaged: &Damaged, limit: usize) -> (u64, u64) {
     let (mut cursor, mut steps, mut missing, mut left_over) = (None, 0, 0, 0);
     loop {
         let limit = PageLimit::new(limit).unwrap();
-        let step = damaged.store.reconcile_step(cursor.as_ref(), limit).await.unwrap();
+        let step = damaged.store.repair_step(cursor.as_ref(), limit).await.unwrap();
         assert!(step.checked <= limit.get() as u64, "{step:?}");
         assert!(step.missing + step.left_over <= step.checked, "{step:?}");
         (missing, left_over) = (missing + step.missing, left_over + step.left_over);
@@ -198,7 +192,7 @@ async fn larger_steps_find_the_same() {
 async fn cursors_of_others_are_refused() {
     let Damaged { store, .. } = Damaged::standalone().await;
     let request = PageRequest { limit: PageLimit::MIN, ..PageRequest::default() };
-    let own = store.reconcile_step(None, PageLimit::MIN).await.unwrap().next.unwrap();
+    let own = store.repair_step(None, PageLimit::MIN).await.unwrap().next.unwrap();
     let scan = store.scan_page(&request).await.unwrap().next.unwrap();
     let attendees = store.attendees_page(&event("quiet-0"), &request).await.unwrap().next.unwrap();
     let events_of = store.events_of_page(&user("quiet-1"), &request).await.unwrap().next.unwrap();
@@ -206,7 +200,7 @@ async fn cursors_of_others_are_refused() {
     let shorter = Cursor::new(&own.as_bytes()[..own.as_bytes().len() - 1]);
     let others = [scan, attendees, events_of, longer, shorter, Cursor::new("t"), Cursor::new("")];
     for cursor in others {
-        let error = store.reconcile_step(Some(&cursor), PageLimit::MIN).await.unwrap_err();
+        let error = store.repair_step(Some(&cursor), PageLimit::MIN).await.unwrap_err();
         let refused = matches!(error, Error::InvalidInput { field: "cursor", .. });
         assert!(refused, "{cursor:?}: {error:?}");
     }

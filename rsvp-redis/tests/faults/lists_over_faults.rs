@@ -1,15 +1,11 @@
 //! Lists that are being read show everything that stays, over restarts and promotions.
 
-#![allow(clippy::unwrap_used, clippy::print_stdout, reason = "tests fail by panicking and print")]
-
-mod support;
-
 use std::collections::BTreeSet;
 
+use crate::support::{both, event, eventually, open, user};
 use rsvp_core::{Page, PageLimit, PageRequest, Result, Rsvp, RsvpStore, UserId, Write};
 use rsvp_redis::RedisStore;
 use rsvp_testkit::servers::ReplicatedRedis;
-use support::{both, event, eventually, open, user};
 
 const USERS: usize = 3_000;
 

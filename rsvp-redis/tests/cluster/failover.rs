@@ -1,19 +1,15 @@
 //! A cluster that loses a primary goes on: at once where it was not needed, and everywhere after
 //! the promotion.
 
-#![allow(clippy::unwrap_used, clippy::print_stdout, reason = "tests fail by panicking and print")]
-
-mod support;
-
 use std::sync::Arc;
 use std::time::Duration;
 
+use crate::support::prober::Prober;
+use crate::support::{assert_repairable, event, event_key, eventually, open, random, user};
 use rsvp_core::RsvpStoreExt;
 use rsvp_redis::RedisStore;
 use rsvp_testkit::ledger::{Writers, lost};
 use rsvp_testkit::servers::{RedisCluster, RedisServer};
-use support::prober::Prober;
-use support::{assert_reconcilable, event, event_key, eventually, open, random, user};
 use tokio::time::Instant;
 
 const FAIL_OVERS: usize = 3;
@@ -78,7 +74,7 @@ async fn fail_over_three_times(parameters: &str) {
         lost(&store, &ledger).await,
         ledger.known()
     );
-    assert_reconcilable(&store, &ledger).await;
+    assert_repairable(&store, &ledger).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -121,5 +117,5 @@ async fn a_primary_that_hangs_is_left_while_it_still_hangs() {
     writers.acknowledge(50).await;
     let ledger = writers.stop().await;
     println!("{} of {} known pairs lost", lost(&store, &ledger).await, ledger.known());
-    assert_reconcilable(&store, &ledger).await;
+    assert_repairable(&store, &ledger).await;
 }

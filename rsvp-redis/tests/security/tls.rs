@@ -1,18 +1,14 @@
 //! Over TLS the store believes nobody but whom the given root vouches for.
 
-#![allow(clippy::unwrap_used, clippy::print_stdout, reason = "tests fail by panicking and print")]
-
-mod support;
-
 use std::error::Error as _;
 use std::path::Path;
 use std::time::Duration;
 
+use crate::support::{config, event, eventually, open, user};
 use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair};
 use rsvp_core::{Effect, Error, RsvpStore, RsvpStoreExt};
 use rsvp_redis::RedisStore;
 use rsvp_testkit::servers::{Proxy, RedisServer};
-use support::{config, event, eventually, open, user};
 use tokio::time::Instant;
 
 /// A certificate authority, whose root is in `ca.pem` of a folder.
@@ -104,8 +100,8 @@ async fn a_server_that_the_root_vouches_for_is_used() {
     assert!(store.has_rsvped(&user(1), &event(1)).await.unwrap());
     // And one that waits for what it does not get is given up.
     server.server.pause().await;
-    let impatient = config(&url).with_response_timeout(Duration::from_millis(200)).unwrap();
-    let impatient = impatient.with_connect_timeout(Duration::from_millis(200)).unwrap();
+    let impatient = config(&url).with_response_timeout(Duration::from_millis(200));
+    let impatient = impatient.with_connect_timeout(Duration::from_millis(200));
     let begin = Instant::now();
     let error = RedisStore::open(impatient).await.unwrap_err();
     assert!(error.is_retryable(), "{error:?}");

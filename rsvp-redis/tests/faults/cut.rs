@@ -1,15 +1,11 @@
 //! Connections that are cut between a write and its answer.
 
-#![allow(clippy::unwrap_used, clippy::print_stdout, reason = "tests fail by panicking and print")]
-
-mod support;
-
 use std::sync::Arc;
 
+use crate::support::{open, random};
 use rsvp_redis::RedisStore;
 use rsvp_testkit::ledger::{Writers, check};
 use rsvp_testkit::servers::{RedisCluster, RedisServer};
-use support::{open, random};
 
 const CUTS: usize = 100;
 
@@ -33,7 +29,7 @@ async fn cut_connections(store: &RedisStore, servers: &[&RedisServer]) {
     assert!(cut >= CUTS as u64, "only {cut} connections were cut");
     let ledger = writers.stop().await;
     // Writers who gave a failed write up may have left one direction without the other.
-    println!("{:?}", store.reconcile().await.unwrap());
+    println!("{:?}", store.repair().await.unwrap());
     check(store, &ledger).await;
 }
 

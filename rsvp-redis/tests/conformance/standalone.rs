@@ -1,9 +1,5 @@
 //! The Redis store keeps the contract on a single server.
 
-#![allow(clippy::unwrap_used, clippy::print_stdout, reason = "tests fail by panicking and print")]
-
-mod support;
-
 use rsvp_redis::{RedisConfig, RedisStore};
 use rsvp_testkit::Subject;
 use rsvp_testkit::servers::RedisServer;
@@ -11,7 +7,8 @@ use rsvp_testkit::servers::RedisServer;
 /// Two stores on keys of their own, as two processes would have them.
 async fn fresh() -> Subject {
     let url = RedisServer::shared().await.url();
-    let config = RedisConfig::from_url(&format!("{url}?prefix={}", support::prefix())).unwrap();
+    let config =
+        RedisConfig::from_url(&format!("{url}?prefix={}", crate::support::prefix())).unwrap();
     let store = RedisStore::open(config.clone()).await.unwrap();
     Subject::from(store).with_peer(RedisStore::open(config).await.unwrap())
 }

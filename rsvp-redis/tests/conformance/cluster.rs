@@ -1,9 +1,5 @@
 //! The Redis store keeps the contract in a cluster.
 
-#![allow(clippy::unwrap_used, clippy::print_stdout, reason = "tests fail by panicking and print")]
-
-mod support;
-
 use rsvp_redis::{RedisConfig, RedisStore};
 use rsvp_testkit::Subject;
 use rsvp_testkit::servers::RedisCluster;
@@ -11,7 +7,7 @@ use rsvp_testkit::servers::RedisCluster;
 /// Two stores on keys of their own, as two processes would have them, with divided events.
 async fn fresh() -> Subject {
     let url = RedisCluster::shared().await.url();
-    let url = format!("{url}?prefix={}&event_spread=3", support::prefix());
+    let url = format!("{url}?prefix={}&event_spread=3", crate::support::prefix());
     let config = RedisConfig::from_url(&url).unwrap();
     let store = RedisStore::open(config.clone()).await.unwrap();
     Subject::from(store).with_peer(RedisStore::open(config).await.unwrap())

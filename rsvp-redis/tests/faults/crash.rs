@@ -1,17 +1,13 @@
 //! A server that is killed and comes back has kept what its settings promise.
 
-#![allow(clippy::unwrap_used, clippy::print_stdout, reason = "tests fail by panicking and print")]
-
-mod support;
-
 use std::sync::Arc;
 use std::time::Duration;
 
+use crate::support::{open, random};
 use rand::Rng;
 use rsvp_redis::{Durability, RedisStore};
 use rsvp_testkit::ledger::{Writers, check, lost};
 use rsvp_testkit::servers::{Persistence, RedisServer};
-use support::{open, random};
 use tokio::time::{Instant, sleep};
 
 const CRASHES: usize = 21;
@@ -67,7 +63,7 @@ async fn no_acknowledged_write_is_lost_when_the_nodes_of_a_cluster_come_back() {
     let ledger = writers.stop().await;
     println!("{acknowledged} writes acknowledged over 3 crashes, {gap:?} without any");
     // Writers who gave a failed write up may have left one direction without the other.
-    println!("{:?}", store.reconcile().await.unwrap());
+    println!("{:?}", store.repair().await.unwrap());
     check(&store, &ledger).await;
 }
 
@@ -100,6 +96,6 @@ async fn with_appendfsync_everysec_a_store_goes_on_after_each_crash() {
 
 /// On one server both directions change together, and are lost together.
 async fn assert_whole(store: &RedisStore) {
-    let report = store.reconcile().await.unwrap();
+    let report = store.repair().await.unwrap();
     assert_eq!((report.missing, report.left_over), (0, 0));
 }

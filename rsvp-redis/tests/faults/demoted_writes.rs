@@ -1,19 +1,15 @@
 //! A primary that is demoted while it is written to: what it has done is not done again.
 
-#![allow(clippy::unwrap_used, clippy::print_stdout, reason = "tests fail by panicking and print")]
-
-mod support;
-
 use std::sync::Arc;
 use std::time::Duration;
 
+use crate::support::{LIMIT, both, event, eventually, open, random, user};
 use futures_util::future::join_all;
 use rand::Rng;
 use rsvp_core::{Effect, Outcome, RsvpStore, Write};
 use rsvp_redis::RedisStore;
 use rsvp_testkit::ledger::{Writers, check};
 use rsvp_testkit::servers::{RedisServer, ReplicatedRedis};
-use support::{LIMIT, both, event, eventually, open, random, user};
 use tokio::time::{Instant, sleep};
 
 const ROUNDS: usize = 12;

@@ -1,17 +1,13 @@
 //! A primary that is demoted while it answers: what it has applied is not said not to be.
 
-#![allow(clippy::unwrap_used, clippy::print_stdout, reason = "tests fail by panicking and print")]
-
-mod support;
-
 use std::time::Duration;
 
+use crate::support::{event, eventually, open, user};
 use futures_util::FutureExt;
 use redis::Client;
 use rsvp_core::{Effect, RsvpStore, RsvpStoreExt, Write};
 use rsvp_redis::RedisStore;
 use rsvp_testkit::servers::RedisServer;
-use support::{event, eventually, open, user};
 use tokio::time::Instant;
 
 const CONNECTIONS: usize = 2;

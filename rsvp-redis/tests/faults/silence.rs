@@ -1,25 +1,14 @@
 //! A server that falls silent is waited for no longer than configured, and used again without a new
 //! store.
 
-#![allow(
-    clippy::panic,
-    clippy::unwrap_used,
-    clippy::print_stdout,
-    reason = "tests fail by panicking and print"
-)]
-
-#[path = "support/calls.rs"]
-mod calls;
-mod support;
-
-use calls::{
+use crate::support::calls::{
     CONNECTIONS, Call, HALF_A_SECOND, IMPATIENT, SLACK, assert_all_well, assert_unavailable, calls,
     store,
 };
+use crate::support::eventually;
 use futures_util::future::join_all;
 use rsvp_core::{Effect, Error};
 use rsvp_testkit::servers::{Proxy, RedisServer};
-use support::eventually;
 use tokio::time::Instant;
 
 /// A call on a connection that looks alive and is not.

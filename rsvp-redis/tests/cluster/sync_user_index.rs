@@ -1,18 +1,14 @@
 //! In a cluster the users' side follows the truth, also where writers meet.
 
-#![allow(clippy::unwrap_used, clippy::print_stdout, reason = "tests fail by panicking and print")]
-
-mod support;
-
 use std::collections::BTreeSet;
 
+use crate::support::{event, open, prefix, random, user};
 use futures_util::TryStreamExt;
 use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
 use rsvp_core::{Rsvp, RsvpStoreExt};
 use rsvp_redis::RedisStore;
 use rsvp_testkit::servers::RedisCluster;
-use support::{event, open, prefix, random, user};
 use tokio::task::JoinSet;
 
 const USERS: u32 = 2;

@@ -1,18 +1,12 @@
 //! What a server keeps is known, warned of, and told without a secret.
 
-#![allow(clippy::unwrap_used, clippy::print_stdout, reason = "tests fail by panicking and print")]
-
-#[path = "support/log.rs"]
-mod log;
-mod support;
-
 use std::error::Error as _;
 use std::fmt::Write as _;
 
+use crate::support::{config, log, open};
 use rsvp_core::Error;
 use rsvp_redis::{Durability, RedisConfig, RedisStore};
 use rsvp_testkit::servers::{Persistence, RedisBuilder, RedisCluster, RedisServer};
-use support::{config, open};
 
 const PASSWORD: &str = "hunter2/@:%";
 const ENCODED: &str = "hunter2%2F%40%3A%25";
@@ -75,7 +69,8 @@ async fn a_server_that_may_evict_is_warned_of() {
 #[tokio::test(flavor = "multi_thread")]
 async fn of_a_cluster_the_least_durable_primary_counts() {
     log::keep();
-    let cluster = RedisCluster::shared().await;
+    // Not the shared one, since its settings change.
+    let cluster = RedisCluster::start().await;
     let store = open(&cluster.url()).await;
     assert_eq!(store.durability(), Durability::Always);
     let primaries = cluster.primaries().await;

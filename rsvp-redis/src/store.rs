@@ -73,7 +73,7 @@ impl RedisStore {
 
     /// The configuration of the store.
     pub fn config(&self) -> &RedisConfig {
-        self.inner.client.config()
+        self.client().config()
     }
 
     /// The share of acknowledged writes that the servers had on disk when the store was opened.
@@ -83,13 +83,16 @@ impl RedisStore {
 
     /// Compares every RSVP with its user's list, in both directions, and changes nothing.
     ///
-    /// A single server is exact while others write. In a cluster a write that is under way may be
-    /// counted as a difference. It costs a few round trips for each 1,000 entries;
+    /// Works under load. On a single server it counts only real differences. In a cluster it may
+    /// also count a write that is under way. It costs a few round trips for each 1,000 entries.
     /// [`audit_step`](Self::audit_step) leaves the pace to the caller.
     ///
-    /// Lists differ only after a write to a cluster that failed with unknown effect and was not
-    /// repeated, or was interrupted by the death of its process; after a failover that lost
-    /// writes; or when something else has changed the keys.
+    /// Lists can differ for these reasons:
+    ///
+    /// - a write to a cluster failed with unknown effect and was not repeated;
+    /// - a process died in the middle of a write to a cluster;
+    /// - a failover lost writes;
+    /// - something other than this library has changed the keys.
     ///
     /// # Errors
     ///
@@ -111,19 +114,20 @@ impl RedisStore {
     ///
     /// # Errors
     ///
-    /// [`Error::InvalidInput`] with the field `cursor` for a cursor that is not of this listing;
-    /// otherwise as [`audit`](Self::audit).
+    /// [`Error::InvalidInput`] with the field `cursor` if neither this method nor
+    /// [`repair_step`](Self::repair_step) has returned the cursor. Otherwise as
+    /// [`audit`](Self::audit).
     pub async fn audit_step(&self, cursor: Option<&Cursor>, limit: PageLimit) -> Result<AuditStep> {
         let _permit = self.permit(Operation::Audit)?;
         let (step, _) = self.compare(Operation::Audit, cursor, limit).await?;
         Ok(step)
     }
 
-    /// Audits, and mends every list that differs; reports the differences.
+    /// Audits, mends every list that differs, and reports the differences.
     ///
     /// Works under load. On a single server it counts and changes only real differences. In a
     /// cluster it may also count a write that is under way, which does no harm. It costs a few
-    /// round trips for each 1,000 entries; [`repair_step`](Self::repair_step) leaves the pace to
+    /// round trips for each 1,000 entries. [`repair_step`](Self::repair_step) leaves the pace to
     /// the caller.
     ///
     /// # Errors
@@ -146,8 +150,9 @@ impl RedisStore {
     ///
     /// # Errors
     ///
-    /// [`Error::InvalidInput`] with the field `cursor` for a cursor that is not of this listing;
-    /// otherwise as [`repair`](Self::repair).
+    /// [`Error::InvalidInput`] with the field `cursor` if neither this method nor
+    /// [`audit_step`](Self::audit_step) has returned the cursor. Otherwise as
+    /// [`repair`](Self::repair).
     pub async fn repair_step(
         &self,
         cursor: Option<&Cursor>,
@@ -159,7 +164,7 @@ impl RedisStore {
         if !corrections.is_empty() {
             let store = self.clone();
             run_to_end(operation, async move {
-                let (client, keys) = store.parts();
+                let (client, keys) = (store.client(), store.keys());
                 user_index::sync(client, keys, operation, corrections).await
             })
             .await?;
@@ -175,17 +180,20 @@ impl RedisStore {
         limit: PageLimit,
     ) -> Result<(AuditStep, Vec<Write>)> {
         let pass = Pass::read(cursor)?;
-        let (client, keys) = self.parts();
+        let (client, keys) = (self.client(), self.keys());
         let topology = client.complete_topology(operation).await?;
-        let mut examined =
+        let (step, candidates) =
             audit::examine(client, &topology, keys, operation, (pass, limit)).await?;
-        let candidates = std::mem::take(&mut examined.candidates);
         let corrections = repair::corrections(client, keys, operation, candidates).await?;
-        Ok((AuditStep::new(examined, &corrections), corrections))
+        Ok((step.with_corrections(&corrections), corrections))
     }
 
-    fn parts(&self) -> (&ClusterClient, &Keys) {
-        (&self.inner.client, &self.inner.keys)
+    fn client(&self) -> &ClusterClient {
+        &self.inner.client
+    }
+
+    fn keys(&self) -> &Keys {
+        &self.inner.keys
     }
 
     /// A place among the calls that may be under way.
@@ -199,7 +207,7 @@ impl fmt::Debug for RedisStore {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("RedisStore")
             .field("config", self.config())
-            .field("client", &self.inner.client)
+            .field("client", self.client())
             .field("durability", &self.inner.durability)
             .finish_non_exhaustive()
     }
@@ -217,7 +225,7 @@ impl RsvpStore for RedisStore {
         let (store, batch) = (self.clone(), FoldedBatch::new(writes));
         run_to_end(operation, async move {
             let _permit = permit;
-            let (client, keys) = store.parts();
+            let (client, keys) = (store.client(), store.keys());
             let changed = write::apply(client, keys, operation, batch.finals()).await?;
             // The outcomes are asked for in the order of the final writes.
             let mut changed = changed.into_iter();
@@ -229,25 +237,25 @@ impl RsvpStore for RedisStore {
 
     async fn has_rsvped_batch(&self, pairs: &[Rsvp], _: &Consistency) -> Result<Vec<bool>> {
         let _permit = self.permit(Operation::HasRsvped)?;
-        let (client, keys) = self.parts();
+        let (client, keys) = (self.client(), self.keys());
         membership::read(client, keys, Operation::HasRsvped, pairs).await
     }
 
     async fn rsvp_counts(&self, events: &[EventId], _: &Consistency) -> Result<Vec<Count>> {
         let _permit = self.permit(Operation::RsvpCounts)?;
-        let (client, keys) = self.parts();
+        let (client, keys) = (self.client(), self.keys());
         count::count(client, keys, Operation::RsvpCounts, events).await
     }
 
     async fn attendees_page(&self, event: &EventId, request: &PageRequest) -> Result<Page<UserId>> {
         let _permit = self.permit(Operation::Attendees)?;
-        let (client, keys) = self.parts();
+        let (client, keys) = (self.client(), self.keys());
         listing::attendees(client, keys, event, request).await
     }
 
     async fn events_of_page(&self, user: &UserId, request: &PageRequest) -> Result<Page<EventId>> {
         let _permit = self.permit(Operation::EventsOf)?;
-        let (client, keys) = self.parts();
+        let (client, keys) = (self.client(), self.keys());
         listing::events_of(client, keys, user, request).await
     }
 
@@ -255,7 +263,7 @@ impl RsvpStore for RedisStore {
         let operation = Operation::Scan;
         let _permit = self.permit(operation)?;
         let progress = Progress::read(tag::SCAN, request.cursor.as_ref())?;
-        let (servers, keys) = self.parts();
+        let (servers, keys) = (self.client(), self.keys());
         let topology = &*servers.complete_topology(operation).await?;
         let (kind, tag) = (Kind::Event, tag::SCAN);
         let scan = KeyspaceScan { servers, topology, keys, operation, kind, tag };
@@ -269,7 +277,7 @@ impl RsvpStore for RedisStore {
         let (store, event) = (self.clone(), event.clone());
         run_to_end(operation, async move {
             let _permit = permit;
-            let (client, keys) = store.parts();
+            let (client, keys) = (store.client(), store.keys());
             let found = remove::find_of_event(client, keys, &event, limit.get()).await?;
             let changed = write::cancel_attendees(client, keys, operation, &found.cancels).await?;
             Ok(found.step(&changed))
@@ -283,7 +291,7 @@ impl RsvpStore for RedisStore {
         let (store, user) = (self.clone(), user.clone());
         run_to_end(operation, async move {
             let _permit = permit;
-            let (client, keys) = store.parts();
+            let (client, keys) = (store.client(), store.keys());
             let found = remove::find_of_user(client, keys, &user, limit.get()).await?;
             // The events' sets change before the index that leads to them, so that a removal which
             // stopped can be taken up again.
@@ -298,7 +306,7 @@ impl RsvpStore for RedisStore {
     async fn ready(&self) -> Result<()> {
         let operation = Operation::Ready;
         let permit = self.permit(operation)?;
-        let (client, keys) = self.parts();
+        let (client, keys) = (self.client(), self.keys());
         let topology = client.topology();
         // A key that each node owns.
         let probe = |node| {
@@ -318,7 +326,7 @@ impl RsvpStore for RedisStore {
         let store = self.clone();
         run_to_end(operation, async move {
             let _permit = permit;
-            store.inner.client.run_all(operation, requests).await.map(drop)
+            store.client().run_all(operation, requests).await.map(drop)
         })
         .await
     }

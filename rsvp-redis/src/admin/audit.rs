@@ -41,12 +41,11 @@ pub struct AuditReport {
 }
 
 impl AuditStep {
-    /// The result of a step that examined a page and found that `corrections` are due.
-    pub(crate) fn new(examined: Examined, corrections: &[Write]) -> Self {
+    /// Counts the differences that `corrections` mend.
+    pub(crate) fn with_corrections(self, corrections: &[Write]) -> Self {
         let adds = corrections.iter().filter(|write| write.action == Action::Rsvp);
         let missing = adds.count() as u64;
-        let left_over = corrections.len() as u64 - missing;
-        Self { checked: examined.checked, missing, left_over, next: examined.next }
+        Self { missing, left_over: corrections.len() as u64 - missing, ..self }
     }
 }
 
@@ -82,22 +81,15 @@ impl Pass {
     }
 }
 
-/// A page of entries that has been compared.
-pub(crate) struct Examined {
-    checked: u64,
-    /// Pairs that differed when the page was read. Some may be writes that were under way.
-    pub(crate) candidates: Vec<Rsvp>,
-    next: Option<Cursor>,
-}
-
-/// Compares the next entries of a pass, at most `limit`.
+/// Compares the next entries of a pass, at most `limit`. Returns the step without its differences,
+/// and the pairs that differed when they were read. Some may be writes that were under way.
 pub(crate) async fn examine(
     servers: &impl Dispatch,
     topology: &Topology<Node>,
     keys: &Keys,
     operation: Operation,
     (Pass { kind, tag, progress }, limit): (Pass, PageLimit),
-) -> Result<Examined> {
+) -> Result<(AuditStep, Vec<Rsvp>)> {
     let scan = KeyspaceScan { servers, topology, keys, operation, kind, tag };
     let (pairs, mut next) = scan.page(progress, limit.get()).await?;
     if next.is_none() && kind == Kind::Event {
@@ -109,6 +101,7 @@ pub(crate) async fn examine(
         Kind::Event => are_indexed(servers, keys, operation, &pairs).await?,
         Kind::User => membership::read(servers, keys, operation, &pairs).await?,
     };
-    let candidates = pairs.into_iter().zip(agrees).filter(|(_, agrees)| !agrees);
-    Ok(Examined { checked, candidates: candidates.map(|(pair, _)| pair).collect(), next })
+    let differing = pairs.into_iter().zip(agrees).filter(|(_, agrees)| !agrees);
+    let step = AuditStep { checked, next, ..AuditStep::default() };
+    Ok((step, differing.map(|(pair, _)| pair).collect()))
 }

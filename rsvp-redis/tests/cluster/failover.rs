@@ -12,11 +12,11 @@ use rsvp_testkit::ledger::{Writers, lost};
 use rsvp_testkit::servers::{RedisCluster, RedisServer};
 use tokio::time::Instant;
 
-const FAIL_OVERS: usize = 3;
+const FAILOVERS: usize = 3;
 /// The longest that a call to a slot may take whose primary is well.
 const UNDISTURBED: Duration = Duration::from_millis(1_500);
 /// From when all nodes agree on a promotion until a call to one of its slots has succeeded, at most:
-/// a call under way times out, another fails to connect, the next one asks who serves what.
+/// a call under way times out, another fails to connect, the next one asks for the slot's new owner.
 const BACK: Duration = Duration::from_secs(5);
 
 /// The one that serves the event of all writers that is named by its number.
@@ -44,7 +44,7 @@ async fn fail_over_three_times(parameters: &str) {
     let cluster = RedisCluster::start().await;
     let store = open(&format!("{}?{parameters}", cluster.url())).await;
     let writers = Writers::start_forgiving(Arc::new(store.clone()), 12, &mut random);
-    for number in 1..=FAIL_OVERS {
+    for number in 1..=FAILOVERS {
         writers.acknowledge(50).await;
         writers.longest_gap();
         let victim = victim(&cluster, number).await;
@@ -59,7 +59,7 @@ async fn fail_over_three_times(parameters: &str) {
         cluster.wait_healthy().await;
         writers.acknowledge(50).await;
         println!(
-            "fail-over {number}: promoted after {promoted:?}, served {back:?} later, {:?} without \
+            "failover {number}: promoted after {promoted:?}, served {back:?} later, {:?} without \
              an acknowledged write",
             writers.longest_gap()
         );
@@ -69,7 +69,7 @@ async fn fail_over_three_times(parameters: &str) {
     let acknowledged = writers.acknowledged();
     let ledger = writers.stop().await;
     println!(
-        "{parameters}: {acknowledged} writes acknowledged over {FAIL_OVERS} fail-overs, {} of {} \
+        "{parameters}: {acknowledged} writes acknowledged over {FAILOVERS} failovers, {} of {} \
          known pairs lost",
         lost(&store, &ledger).await,
         ledger.known()
@@ -101,7 +101,7 @@ async fn a_primary_that_hangs_is_left_while_it_still_hangs() {
     cluster.wait_replaced(victim).await;
     let back = until_served(&store, 0).await;
     let slowest = prober.stop().await;
-    // Also those who write to every slot.
+    // Also writers to every slot.
     let began = Instant::now();
     writers.acknowledge(500).await;
     println!(

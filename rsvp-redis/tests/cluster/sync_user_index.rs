@@ -1,4 +1,4 @@
-//! In a cluster the users' side follows the truth, also where writers meet.
+//! In a cluster the user index is synced with the truth, also where writers race.
 
 use std::collections::BTreeSet;
 

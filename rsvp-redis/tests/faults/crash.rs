@@ -1,4 +1,4 @@
-//! A server that is killed and comes back has kept what its settings promise.
+//! A server that is killed and comes back has kept the writes that its settings promise to keep.
 
 use std::sync::Arc;
 use std::time::Duration;

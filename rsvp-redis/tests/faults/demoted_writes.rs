@@ -1,4 +1,4 @@
-//! A primary that is demoted while it is written to: what it has done is not done again.
+//! A primary that is demoted while it is written to: a write that it has executed is not repeated.
 
 use std::sync::Arc;
 use std::time::Duration;

@@ -1,4 +1,5 @@
-//! A primary that is demoted while it answers: what it has applied is not said not to be.
+//! A primary that is demoted while it answers: a write that it has applied is not reported as not
+//! applied.
 
 use std::time::Duration;
 

@@ -1,4 +1,4 @@
-//! Of a pair of servers, a store uses whichever is the primary.
+//! A pair of servers: the store uses the one that is the primary, also after a failover.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -10,7 +10,7 @@ use rsvp_testkit::servers::ReplicatedRedis;
 use tokio::time::{Instant, sleep};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_store_with_both_hosts_goes_on_after_switch_overs_and_fail_overs() {
+async fn a_store_with_both_hosts_goes_on_after_switchovers_and_failovers() {
     let mut random = random();
     let pair = ReplicatedRedis::start().await;
     let store = open(&both(&pair)).await;
@@ -25,7 +25,7 @@ async fn a_store_with_both_hosts_goes_on_after_switch_overs_and_fail_overs() {
             _ => pair.fail_over().await,
         }
         writers.acknowledge(50).await;
-        println!("{how}-over {round}: {:?} without any", writers.longest_gap());
+        println!("{how}over {round}: {:?} without any", writers.longest_gap());
         store.ready().await.unwrap();
     }
     let acknowledged = writers.acknowledged();

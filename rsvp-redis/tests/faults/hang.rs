@@ -1,6 +1,6 @@
 //! A server that falls silent for longer than calls wait, and then goes on where it was.
 //!
-//! It may then do what has long been given up: calls that timed out, and were repeated since.
+//! It may then execute calls that timed out long ago and were repeated since.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -18,7 +18,7 @@ use tokio::time::{Instant, sleep};
 const PARAMETERS: &str = "response_timeout=200ms&connect_timeout=200ms";
 const ANSWER: Duration = Duration::from_millis(200);
 const HANGS: usize = 8;
-/// What a busy machine adds.
+/// The delay that a busy machine adds.
 const SLACK: Duration = Duration::from_secs(1);
 
 /// Pauses `server` again and again under writers, shorter than a cluster gives a node up after.

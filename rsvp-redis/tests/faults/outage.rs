@@ -1,4 +1,4 @@
-//! A server that goes away and comes back: who is told so, and when.
+//! A server that goes away and comes back: callers learn of it at once, and use it again.
 
 use std::time::Duration;
 
@@ -14,7 +14,7 @@ use rsvp_testkit::servers::{Proxy, RedisServer};
 use tokio::task::{JoinSet, yield_now};
 use tokio::time::Instant;
 
-/// On a single thread: the kernel has closed them, and whoever waits for that runs before us.
+/// On a single thread: the kernel has closed them, and tasks that wait for that run before us.
 async fn closed_connections_are_noticed() {
     for _ in 0..10 {
         yield_now().await;

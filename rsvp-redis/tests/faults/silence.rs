@@ -1,4 +1,4 @@
-//! A server that falls silent is waited for no longer than configured, and used again without a new
+//! A server that falls silent is waited for no longer than configured, and used again by the same
 //! store.
 
 use crate::support::calls::{

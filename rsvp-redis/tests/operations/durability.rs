@@ -1,4 +1,4 @@
-//! What a server keeps is known, warned of, and told without a secret.
+//! The durability of a server is known, and weak ones are warned of without telling a secret.
 
 use std::error::Error as _;
 use std::fmt::Write as _;
@@ -11,7 +11,7 @@ use rsvp_testkit::servers::{Persistence, RedisBuilder, RedisCluster, RedisServer
 const PASSWORD: &str = "hunter2/@:%";
 const ENCODED: &str = "hunter2%2F%40%3A%25";
 
-/// What a store on such a server knows, and what was logged when it was opened.
+/// The durability that a store on such a server finds, and the events logged when it was opened.
 async fn opened(server: RedisBuilder) -> (Durability, Vec<String>) {
     let server = server.password(PASSWORD).start().await;
     let store = open(&server.url()).await;

@@ -1,4 +1,4 @@
-//! Whatever has happened to the users' side, it is made to follow the truth, also among writers.
+//! Audit and repair: a damaged user index is made to follow the truth, also among writers.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -23,7 +23,7 @@ struct Damaged {
     prefix: String,
     missing: u64,
     left_over: u64,
-    /// Whether both directions change in one moment, so that nothing else may be mended.
+    /// Whether both directions change in one moment, so that nothing else may be repaired.
     exact: bool,
 }
 
@@ -111,7 +111,7 @@ impl Damaged {
     }
 }
 
-async fn it_is_mended_among_writers(damaged: Damaged) {
+async fn it_is_repaired_among_writers(damaged: Damaged) {
     let mut random = random();
     let Damaged { store, missing, left_over, exact, .. } = &damaged;
     let writers = Writers::start(Arc::new(store.clone()), 4, &mut random);
@@ -124,8 +124,8 @@ async fn it_is_mended_among_writers(damaged: Damaged) {
         writers.acknowledge(20).await;
         let report = store.repair().await.unwrap();
         println!("round {round}: {report:?}");
-        let mended = report.missing + report.left_over;
-        assert!(!exact || mended == 0, "nothing has differed: {report:?}");
+        let repaired = report.missing + report.left_over;
+        assert!(!exact || repaired == 0, "nothing has differed: {report:?}");
     }
     let ledger = writers.stop().await;
     assert_eq!(lost(store, &ledger).await, 0);
@@ -140,16 +140,16 @@ async fn it_is_mended_among_writers(damaged: Damaged) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn on_one_server_the_users_side_is_mended_among_writers() {
-    it_is_mended_among_writers(Damaged::standalone().await).await;
+async fn on_one_server_the_user_index_is_repaired_among_writers() {
+    it_is_repaired_among_writers(Damaged::standalone().await).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn in_a_cluster_the_users_side_is_mended_among_writers() {
-    it_is_mended_among_writers(Damaged::cluster().await).await;
+async fn in_a_cluster_the_user_index_is_repaired_among_writers() {
+    it_is_repaired_among_writers(Damaged::cluster().await).await;
 }
 
-/// Steps until there is no next one; what they have mended.
+/// Steps until there is no next one; the differences that they have repaired.
 async fn steps(damaged: &Damaged, limit: usize) -> (u64, u64) {
     let entries = damaged.both_sides().await.iter().map(BTreeSet::len).sum::<usize>();
     let (mut cursor, mut steps, mut missing, mut left_over) = (None, 0, 0, 0);
@@ -166,6 +166,20 @@ async fn steps(damaged: &Damaged, limit: usize) -> (u64, u64) {
             println!("{steps} steps of {limit:?} over {entries} entries");
             return (missing, left_over);
         }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_audit_counts_the_same_differences_and_changes_nothing() {
+    for damaged in [Damaged::standalone().await, Damaged::cluster().await] {
+        let before = damaged.both_sides().await;
+        let audited = damaged.store.audit().await.unwrap();
+        assert_eq!((audited.missing, audited.left_over), (damaged.missing, damaged.left_over));
+        assert_eq!(damaged.both_sides().await, before);
+        assert_eq!(damaged.store.repair().await.unwrap(), audited);
+        let audited = damaged.store.audit().await.unwrap();
+        assert_eq!((audited.missing, audited.left_over), (0, 0));
+        damaged.assert_agreed().await;
     }
 }
 

@@ -10,7 +10,7 @@ use rsvp_testkit::servers::{RedisServer, ReplicatedRedis};
 use tokio::time::Instant;
 
 const WAIT: Duration = Duration::from_millis(300);
-/// What a busy machine adds.
+/// The delay that a busy machine adds.
 const SLACK: Duration = Duration::from_secs(1);
 /// More than there are connections for writes that wait.
 const AT_ONCE: usize = 20;

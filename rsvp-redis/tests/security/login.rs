@@ -1,4 +1,4 @@
-//! What a server says to a login is not repeated.
+//! A server's reply to a login is not repeated in errors.
 
 use std::error::Error;
 

@@ -1,4 +1,4 @@
-//! Over TLS the store believes nobody but whom the given root vouches for.
+//! Over TLS the store trusts only servers whose certificate the given root has signed.
 
 use std::error::Error as _;
 use std::path::Path;
@@ -98,7 +98,7 @@ async fn a_server_that_the_root_vouches_for_is_used() {
     // Connections that were closed are noticed and made again, as without TLS.
     server.server.restart().await;
     assert!(store.has_rsvped(&user(1), &event(1)).await.unwrap());
-    // And one that waits for what it does not get is given up.
+    // And an attempt that gets no reply is given up.
     server.server.pause().await;
     let impatient = config(&url).with_response_timeout(Duration::from_millis(200));
     let impatient = impatient.with_connect_timeout(Duration::from_millis(200));

@@ -11,7 +11,7 @@ use crate::support::{event, open, user};
 
 pub(crate) const HALF_A_SECOND: Duration = Duration::from_millis(500);
 pub(crate) const IMPATIENT: &str = "connect_timeout=500ms&response_timeout=500ms";
-/// What a busy machine may add.
+/// The delay that a busy machine may add.
 pub(crate) const SLACK: Duration = Duration::from_secs(2);
 pub(crate) const CONNECTIONS: usize = 2;
 const STRONG: &Consistency = &Consistency::Strong;

@@ -3,7 +3,6 @@
 use std::fmt;
 use std::sync::Arc;
 
-use redis::cmd;
 use rsvp_core::backend::{FoldedBatch, run_to_end};
 use rsvp_core::{
     BatchReceipt, Consistency, Count, Cursor, Error, EventId, Operation, Page, PageLimit,
@@ -16,12 +15,12 @@ use crate::admin::durability::{self, Durability};
 use crate::admin::{layout, repair};
 use crate::config::RedisConfig;
 use crate::data::cursor::tag;
-use crate::data::keys::{Key, Keys, Kind};
+use crate::data::keys::{Keys, Kind};
 use crate::data::scan_all::{KeyspaceScan, Progress};
-use crate::data::{count, listing, membership, remove, user_index, write};
+use crate::data::{counts, listing, membership, ready, remove, user_index, write};
 use crate::wire::client::ClusterClient;
 use crate::wire::failure::Failure;
-use crate::wire::request::{Dispatch, Request};
+use crate::wire::request::Dispatch;
 
 /// Keeps RSVPs in Redis, on one server or in a cluster.
 ///
@@ -244,7 +243,7 @@ impl RsvpStore for RedisStore {
     async fn rsvp_counts(&self, events: &[EventId], _: &Consistency) -> Result<Vec<Count>> {
         let _permit = self.permit(Operation::RsvpCounts)?;
         let (client, keys) = (self.client(), self.keys());
-        count::count(client, keys, Operation::RsvpCounts, events).await
+        counts::counts(client, keys, Operation::RsvpCounts, events).await
     }
 
     async fn attendees_page(&self, event: &EventId, request: &PageRequest) -> Result<Page<UserId>> {
@@ -306,23 +305,12 @@ impl RsvpStore for RedisStore {
     async fn ready(&self) -> Result<()> {
         let operation = Operation::Ready;
         let permit = self.permit(operation)?;
-        let (client, keys) = (self.client(), self.keys());
-        let topology = client.topology();
-        // A key that each node owns.
-        let probe = |node| {
-            let mut probes = (0..u32::MAX).map(|number| keys.probe(number));
-            probes.find(|key| topology.owner_of(key.slot).is_some_and(|own| Arc::ptr_eq(own, node)))
-        };
-        let request = |key: Key| {
-            let add = cmd("SADD").arg(&key.name).arg("1").to_owned();
-            Request::write(key.slot, vec![add, cmd("DEL").arg(&key.name).to_owned()])
-        };
-        let requests: Vec<Request> = topology.nodes.iter().filter_map(probe).map(request).collect();
-        if !topology.is_complete() || requests.is_empty() {
+        let client = self.client();
+        let Some(requests) = ready::probes(&client.topology(), self.keys()) else {
             // A fresh topology may help the next call.
             let _ = client.refresh_topology(operation).await;
             return Err(Failure::NoOwner.into_error(operation));
-        }
+        };
         let store = self.clone();
         run_to_end(operation, async move {
             let _permit = permit;

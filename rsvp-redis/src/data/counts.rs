@@ -10,7 +10,7 @@ use crate::data::reply::size;
 use crate::wire::request::{Answer, Dispatch, Request};
 
 /// The count of each event, in one round trip.
-pub(crate) async fn count(
+pub(crate) async fn counts(
     servers: &impl Dispatch,
     keys: &Keys,
     operation: Operation,

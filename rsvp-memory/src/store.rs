@@ -5,7 +5,7 @@ use rsvp_core::{
     Rsvp, RsvpStore, SessionToken, UserId, Write, async_trait,
 };
 
-use crate::RsvpTable;
+use crate::data::RsvpTable;
 
 /// Keeps RSVPs in the memory of this process, until it ends.
 ///

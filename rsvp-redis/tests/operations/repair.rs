@@ -176,7 +176,9 @@ async fn an_audit_counts_the_same_differences_and_changes_nothing() {
         let audited = damaged.store.audit().await.unwrap();
         assert_eq!((audited.missing, audited.left_over), (damaged.missing, damaged.left_over));
         assert_eq!(damaged.both_sides().await, before);
-        assert_eq!(damaged.store.repair().await.unwrap(), audited);
+        // A repair also checks the entries that it has added before.
+        let repaired = damaged.store.repair().await.unwrap();
+        assert_eq!((repaired.missing, repaired.left_over), (audited.missing, audited.left_over));
         let audited = damaged.store.audit().await.unwrap();
         assert_eq!((audited.missing, audited.left_over), (0, 0));
         damaged.assert_agreed().await;

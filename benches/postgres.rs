@@ -152,7 +152,7 @@ fn all(criterion: &mut Criterion) {
     let runtime = Runtime::new().expect("a runtime");
     let database = runtime.block_on(Database::start());
     writes(criterion, &runtime, &database);
-    reads(criterion, &runtime, &database, if Invocation::is_try() { 5_000 } else { 500_000 });
+    reads(criterion, &runtime, &database, if Invocation::is_try() { 100_000 } else { 500_000 });
 }
 
 criterion_group! {

@@ -1,4 +1,4 @@
-//! A store of a third party: a sorted set behind a lock.
+//! A store of a third party, a sorted set behind a lock, and its opening by the URL `sorted:`.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
@@ -6,11 +6,20 @@ use std::ops::Bound::{Excluded, Unbounded};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use rsvp::backend::{CursorReader, CursorWriter};
+use rsvp::url::StoreUrl;
 use rsvp::{
     Action, BatchReceipt, Consistency, Count, Cursor, EventId, MAX_ID_BYTES, Outcome, Page,
-    PageLimit, PageRequest, RemovalStep, Result, Rsvp, RsvpStore, SessionToken, UserId, Write,
-    async_trait,
+    PageLimit, PageRequest, Registry, RemovalStep, Result, Rsvp, RsvpStore, SessionToken, UserId,
+    Write, async_trait,
 };
+
+/// A registry that opens `sorted:`, with layers as parameters, beside the backends of `rsvp`.
+pub fn registry() -> Registry {
+    Registry::default().with_scheme("sorted", async |mut url: StoreUrl| {
+        url.parameters_mut().finish()?;
+        Ok(SortedStore::default())
+    })
+}
 
 /// Keeps RSVPs in one set, sorted by user and event.
 #[derive(Default)]

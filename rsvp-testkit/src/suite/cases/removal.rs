@@ -1,10 +1,17 @@
 //! Removal leaves no trace, in bounded steps.
 
-use rsvp_core::{
-    Consistency, Outcome, PageLimit, RemovalStep, Result, RsvpStore, RsvpStoreExt, Write,
-};
+use std::time::Duration;
 
-use crate::ids::{event, user};
+use rand::Rng;
+use rsvp_core::{
+    Consistency, Error, Outcome, PageLimit, RemovalStep, Result, RsvpStore, RsvpStoreExt, Write,
+    WriteOptions,
+};
+use tokio::time::sleep_until;
+
+use super::cancellation::dropped_soon;
+use crate::calls::{counts_of, outcomes_of};
+use crate::ids::{event, hostile_ids, user};
 use crate::model::Model;
 use crate::suite::subject::Trial;
 
@@ -13,7 +20,7 @@ async fn filled(trial: &Trial) -> Model {
     let writes: Vec<_> = (0..90_u32).map(|n| Write::rsvp(user(n / 3), event(n % 3))).collect();
     let mut model = Model::new();
     model.write_batch(&writes);
-    trial.store.write_batch(&writes).await.unwrap();
+    outcomes_of(&trial.store, &writes).await;
     model
 }
 
@@ -60,14 +67,16 @@ async fn steps(limit: PageLimit, mut step: impl AsyncFnMut() -> Result<RemovalSt
 }
 
 pub(crate) async fn a_removal_takes_bounded_steps(trial: &Trial) {
-    let store = &trial.store;
+    let (store, options) = (&trial.store, WriteOptions::default());
     for limit in [1, 7, 1000].map(|limit| PageLimit::new(limit).unwrap()) {
         let mut model = filled(trial).await;
         let popular = event(1);
-        let removed = steps(limit, async || store.remove_event_step(&popular, limit).await).await;
+        let removed =
+            steps(limit, async || store.remove_event_step(&popular, limit, &options).await).await;
         assert_eq!(removed, model.remove_event(&popular));
         let busy = user(7);
-        let removed = steps(limit, async || store.remove_user_step(&busy, limit).await).await;
+        let removed =
+            steps(limit, async || store.remove_user_step(&busy, limit, &options).await).await;
         assert_eq!(removed, model.remove_user(&busy));
         model.assert_held_by(store).await;
     }
@@ -77,10 +86,10 @@ pub(crate) async fn a_removal_that_stopped_can_be_taken_up_again(trial: &Trial) 
     let store = &trial.store;
     let mut model = filled(trial).await;
     let limit = PageLimit::new(7).unwrap();
-    let first = store.remove_event_step(&event(1), limit).await.unwrap();
+    let first = store.remove_event_step(&event(1), limit, &WriteOptions::default()).await.unwrap();
     assert!(first.more, "30 RSVPs do not go in a step of 7");
     let strong = Consistency::Strong;
-    let left = store.rsvp_count_with(&event(1), &strong).await.unwrap().value;
+    let left = store.rsvp_count_with(&event(1), strong.clone()).await.unwrap().value;
     assert_eq!(left, 30 - first.removed, "the count is exact between two steps");
     let rest = trial.peer.remove_event(&event(1)).await.unwrap();
     assert_eq!(rest.removed, left, "what was left when it was taken up again");
@@ -93,11 +102,11 @@ pub(crate) async fn a_session_sees_its_removal(trial: &Trial) {
     filled(trial).await;
     let session = Consistency::Session(store.remove_event(&event(1)).await.unwrap().token);
     let peer = &trial.peer;
-    assert!(!peer.has_rsvped_with(&user(3), &event(1), &session).await.unwrap());
-    assert_eq!(peer.rsvp_count_with(&event(1), &session).await.unwrap().value, 0);
+    assert!(!peer.has_rsvped_with(&user(3), &event(1), session.clone()).await.unwrap());
+    assert_eq!(peer.rsvp_count_with(&event(1), session.clone()).await.unwrap().value, 0);
     let session = Consistency::Session(store.remove_user(&user(7)).await.unwrap().token);
-    assert!(!peer.has_rsvped_with(&user(7), &event(2), &session).await.unwrap());
-    assert_eq!(peer.rsvp_count_with(&event(2), &session).await.unwrap().value, 29);
+    assert!(!peer.has_rsvped_with(&user(7), &event(2), session.clone()).await.unwrap());
+    assert_eq!(peer.rsvp_count_with(&event(2), session.clone()).await.unwrap().value, 29);
 }
 
 pub(crate) async fn what_was_removed_can_come_back(trial: &Trial) {
@@ -108,8 +117,62 @@ pub(crate) async fn what_was_removed_can_come_back(trial: &Trial) {
     model.remove_event(&event(1));
     model.remove_user(&user(7));
     let writes = [Write::rsvp(user(7), event(1)), Write::cancel(user(8), event(1))];
-    let receipt = store.write_batch(&writes).await.unwrap();
-    assert_eq!(receipt.outcomes, [Outcome::Applied, Outcome::Unchanged]);
+    let outcomes = outcomes_of(store, &writes).await;
+    assert_eq!(outcomes, [Outcome::Applied, Outcome::Unchanged]);
     model.write_batch(&writes);
     model.assert_held_by(store).await;
+}
+
+pub(crate) async fn a_removal_takes_its_id_literally(trial: &Trial) {
+    let (store, ids, mut model) = (&trial.store, hostile_ids(), Model::new());
+    let mut writes = Vec::new();
+    for (at, id) in ids.iter().enumerate() {
+        writes.push(Write::rsvp(user(id), event(&ids[(at + 1) % ids.len()])));
+        writes.push(Write::rsvp(user(id), event("everyone")));
+        writes.push(Write::rsvp(user("everywhere"), event(id)));
+    }
+    model.write_batch(&writes);
+    outcomes_of(store, &writes).await;
+    for id in &ids {
+        let removed = store.remove_event(&event(id)).await.unwrap().removed;
+        assert_eq!(removed, model.remove_event(&event(id)), "removing the event {id:?}");
+        let removed = store.remove_user(&user(id)).await.unwrap().removed;
+        assert_eq!(removed, model.remove_user(&user(id)), "removing the user {id:?}");
+    }
+    model.assert_held_by(store).await;
+}
+
+/// Steps with deadlines that are met or not, awaited or dropped.
+pub(crate) async fn a_removal_repeated_after_a_failed_step_counts_nothing_twice(trial: &Trial) {
+    let (store, popular, limit) = (&trial.store, event(1), PageLimit::new(7).unwrap());
+    let mut rng = trial.rng();
+    for round in 0..10 {
+        let mut model = filled(trial).await;
+        let mut left = 30;
+        for _ in 0..rng.random_range(1..6) {
+            let time = Duration::from_micros(rng.random_range(0..3000));
+            let options = WriteOptions::default().with_timeout(time);
+            let step = store.remove_event_step(&popular, limit, &options);
+            let answer =
+                if rng.random() { dropped_soon(&mut rng, step).await } else { Some(step.await) };
+            // A step that was dropped may take effect until its deadline, and one that is pending
+            // as long as it says.
+            let settled = match &answer {
+                None => options.deadline,
+                Some(answer) => answer.as_ref().err().and_then(Error::retry_at),
+            };
+            if let Some(settled) = settled {
+                sleep_until(settled.instant() + Duration::from_millis(5)).await;
+            }
+            let before = left;
+            left = counts_of(store, std::slice::from_ref(&popular)).await[0];
+            if let Some(Ok(step)) = answer {
+                assert_eq!(step.removed, before - left, "round {round}: what this step removed");
+            }
+        }
+        let removed = store.remove_event(&popular).await.unwrap().removed;
+        assert_eq!(removed, left, "round {round}: what was left");
+        model.remove_event(&popular);
+        model.assert_held_by(store).await;
+    }
 }

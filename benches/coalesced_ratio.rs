@@ -1,16 +1,16 @@
-//! How many times as many calls a second the coalesced store takes as the by-hand way, in
+//! The ratio of the calls a second that the coalesced store takes to those of the baseline, in
 //! alternation, one user a call.
 //!
 //! ```text
 //! cargo bench -p rsvp-benches --bench coalesced_ratio
 //! ```
 //!
-//! 10,000 callers each make one call after another, an RSVP or a question: through the coalesced
-//! Postgres store, or by hand, where they share a pool of 32 connections and each RSVP is one
-//! statement. For questions the by-hand way is also told with a pool as sqlx makes it, which asks
-//! a connection whether it lives before using it. Rounds of equal time alternate on one durable
-//! server. The ratio is that of the medians. In the end the tables must hold what each way was given,
-//! and its counts must say so.
+//! 10,000 callers each make one call after another, an RSVP or a read: through the coalesced
+//! Postgres store, or through the baseline, where they share a pool of 32 connections and each RSVP
+//! is one statement. For reads the baseline also runs with a pool of sqlx's defaults, which pings a
+//! connection before each use. Rounds of equal time alternate on one durable server. The ratio is
+//! that of the medians. In the end the tables must hold the pairs that each was given, and their
+//! counts must agree.
 #![allow(
     clippy::print_stdout,
     clippy::expect_used,
@@ -21,8 +21,9 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use rsvp_benches::{Alternation, ByHand, Crowd, Database, Pairs};
-use rsvp_core::{CoalesceConfig, CoalescedStore, Rsvp, RsvpStoreExt};
+use rsvp_benches::{Alternation, Database, Load, Pairs, PostgresBaseline};
+use rsvp_core::layers::{CoalesceConfig, CoalescedStore, LayerExt};
+use rsvp_core::{Rsvp, RsvpStoreExt};
 use rsvp_postgres::PostgresStore;
 
 const CALLERS: usize = 10_000;
@@ -44,24 +45,24 @@ async fn compare_writes(
     database.start_over(events).await;
     let (ours, theirs): (&Pairs, &Pairs) = (shared(Pairs::of(events)), shared(Pairs::of(events)));
     let store = async |time| {
-        let tally = Crowd(CALLERS).during(time, move || async move {
+        let tally = Load(CALLERS).during(time, move || async move {
             let pair = ours.nth(ours.number());
             let receipt = coalesced.rsvp(&pair.user, &pair.event).await.expect("an RSVP");
             assert!(receipt.outcome.is_applied(), "{pair:?} was there already");
         });
         tally.await.per_second()
     };
-    let hand: &ByHand = shared(database.by_hand.clone());
-    let by_hand = async |time| {
-        let tally = Crowd(CALLERS).during(time, move || hand.take_one(theirs));
+    let hand: &PostgresBaseline = shared(database.baseline.clone());
+    let baseline = async |time| {
+        let tally = Load(CALLERS).during(time, move || hand.take_one(theirs));
         tally.await.per_second()
     };
-    alternation.compare(&format!("RSVPs, {events} event(s)"), store, by_hand).await;
+    alternation.compare(&format!("RSVPs, {events} event(s)"), store, baseline).await;
     database.verify(ours.taken(), theirs.taken()).await;
 }
 
 /// Asks for pairs of which half exist, in no order.
-async fn compare_questions(
+async fn compare_reads(
     database: &Database,
     coalesced: &'static Coalesced,
     events: u64,
@@ -72,7 +73,7 @@ async fn compare_questions(
     database.start_over(events).await;
     let pairs: &Arc<Pairs> = shared(Arc::new(Pairs::of(events)));
     database.load(pairs, HELD).await;
-    database.by_hand.copy_store().await;
+    database.baseline.copy_store().await;
     let held = pairs.taken();
     // Made beforehand and asked for one after another: making ids, or looking for them all over the
     // memory, takes as long as a tenth of an answer.
@@ -81,25 +82,25 @@ async fn compare_questions(
     let next: &AtomicUsize = shared(AtomicUsize::new(0));
     let draw = move || &asked[next.fetch_add(1, Ordering::Relaxed) % ASKED];
     let store = async |time| {
-        let tally = Crowd(CALLERS).during(time, move || async move {
+        let tally = Load(CALLERS).during(time, move || async move {
             let (pair, held) = draw();
             let has = coalesced.has_rsvped(&pair.user, &pair.event).await.expect("an answer");
             assert_eq!(has, *held, "{pair:?}");
         });
         tally.await.per_second()
     };
-    let (lazy, tested) = (database.by_hand.clone(), database.by_hand_tested().await);
+    let (lazy, tested) = (database.baseline.clone(), database.tested_baseline().await);
     for (title, hand) in [("", lazy), (", pool as sqlx makes it", tested)] {
-        let hand: &ByHand = shared(hand);
-        let by_hand = async |time| {
-            let tally = Crowd(CALLERS).during(time, move || async move {
+        let hand: &PostgresBaseline = shared(hand);
+        let baseline = async |time| {
+            let tally = Load(CALLERS).during(time, move || async move {
                 let (pair, held) = draw();
                 assert_eq!(hand.has_rsvped(pair).await, *held, "{pair:?}");
             });
             tally.await.per_second()
         };
         let title = format!("has_rsvped, {events} event(s){title}");
-        alternation.compare(&title, store, by_hand).await;
+        alternation.compare(&title, store, baseline).await;
     }
 }
 
@@ -108,11 +109,12 @@ async fn main() {
     let Some(alternation) = Alternation::of("coalesced_ratio") else { return };
     let database = Database::start().await;
     let clients = Database::CLIENTS;
-    println!("{CALLERS} callers; by hand: a pool of {clients} connections");
-    let coalesced = PostgresStore::clone(&database.store).coalesced(CoalesceConfig::default());
-    let coalesced: &Coalesced = shared(coalesced);
+    println!("{CALLERS} callers; baseline: a pool of {clients} connections");
+    let coalesced =
+        PostgresStore::clone(&database.store).with_coalescing(CoalesceConfig::default());
+    let coalesced: &Coalesced = shared(coalesced.expect("a legal configuration"));
     for events in [1, 10_000] {
         compare_writes(&database, coalesced, events, alternation).await;
-        compare_questions(&database, coalesced, events, alternation).await;
+        compare_reads(&database, coalesced, events, alternation).await;
     }
 }

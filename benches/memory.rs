@@ -4,7 +4,7 @@
 //! cargo bench -p rsvp-benches --bench memory
 //! ```
 //!
-//! Each iteration is one RSVP, one question and one cancel of a pair, on one thread or on eight,
+//! Each iteration is one RSVP, one read and one cancel of a pair, on one thread or on eight,
 //! on one event of 100,000 or on 10,000 events of 100. The set in a mutex knows who attends, and
 //! not what a user attends. The figure is the time of an iteration, done on every thread.
 #![allow(missing_docs, reason = "criterion's macros make public items")]
@@ -22,7 +22,7 @@ use rsvp_core::{EventId, RsvpStoreExt, UserId};
 use rsvp_memory::{MemoryStore, RsvpTable};
 use tokio::time::Instant;
 
-/// What is compared: one RSVP, one question, one cancel.
+/// What is compared: one RSVP, one read, one cancel.
 trait Toggle: Sync {
     fn add(&self, user: &UserId, event: &EventId) -> bool;
     fn toggle(&self, user: &UserId, event: &EventId);

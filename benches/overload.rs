@@ -1,13 +1,13 @@
-//! What becomes of a coalesced store at five times the load that it can take.
+//! The throughput of a coalesced store at five times the load that it can take.
 //!
 //! ```text
 //! cargo bench -p rsvp-benches --bench overload
 //! ```
 //!
-//! First a crowd of callers, each waiting for its answer, finds out the best that the store can
-//! take. Then five times as many RSVPs a second are begun, whatever becomes of those before. Told
-//! are the completed ones as a part of the best, how long refusals took, and how much memory the
-//! process had gained when it had most, but for the ids and the list of refusals that are made
+//! First a number of callers, each waiting for its answer, finds out the best that the store can
+//! take. Then five times as many RSVPs a second are begun, whatever becomes of those before. The
+//! output shows the completed ones as a share of the best, the time that refusals took, and the
+//! most memory that the process gained, without the ids and the list of refusals that are made
 //! beforehand. Both alternate, five rounds, and the best is the mean of that before and after.
 //!
 //! Once over a backend that takes its time and no processor (a batch takes 5 ms and 50 µs for each
@@ -25,8 +25,9 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use futures_util::FutureExt;
-use rsvp_benches::{Crowd, Database, Invocation, Pairs, Simulated};
-use rsvp_core::{CoalesceConfig, Error, Rsvp, RsvpStore, RsvpStoreExt};
+use rsvp_benches::{Database, Invocation, Load, Pairs, Simulated};
+use rsvp_core::layers::{CoalesceConfig, CoalescedStore, LayerExt};
+use rsvp_core::{Error, Rsvp, RsvpStore, RsvpStoreExt};
 use tokio::time::{Instant, MissedTickBehavior, interval, sleep};
 
 const EVENTS: u64 = 10_000;
@@ -115,7 +116,7 @@ async fn best(
     time: Duration,
 ) -> f64 {
     let (store, pairs) = (store.clone(), pairs.clone());
-    let tally = Crowd(callers).during(time, move || {
+    let tally = Load(callers).during(time, move || {
         let (store, pair) = (store.clone(), pairs.nth(pairs.number()));
         async move {
             store.rsvp(&pair.user, &pair.event).await.expect("an RSVP");
@@ -128,7 +129,7 @@ async fn measure(title: &str, store: Arc<dyn RsvpStore>, callers: usize, measure
     println!("{title}, {callers} callers");
     let Measured { rounds, time } = measured;
     let pairs = Arc::new(Pairs::of(EVENTS));
-    let (mut parts, idle) = (Vec::new(), memory());
+    let (mut shares, idle) = (Vec::new(), memory());
     let mut best_before = best(&store, &pairs, callers, time).await;
     for round in 1..=rounds {
         let rate = TIMES * best_before;
@@ -144,10 +145,10 @@ async fn measure(title: &str, store: Arc<dyn RsvpStore>, callers: usize, measure
         let best_after = best(&store, &pairs, callers, time).await;
         let best = f64::midpoint(best_before, best_after);
         best_before = best_after;
-        parts.push(100.0 * completed / best);
+        shares.push(100.0 * completed / best);
         refusals.sort();
-        let at = |part: f64| {
-            let at = (refusals.len() as f64 * part) as usize;
+        let at = |share: f64| {
+            let at = (refusals.len() as f64 * share) as usize;
             refusals.get(at).or(refusals.last()).copied().unwrap_or_default()
         };
         println!(
@@ -160,8 +161,8 @@ async fn measure(title: &str, store: Arc<dyn RsvpStore>, callers: usize, measure
             at(1.0),
         );
     }
-    parts.sort_by(f64::total_cmp);
-    let median = parts.get(parts.len() / 2).copied().unwrap_or_default();
+    shares.sort_by(f64::total_cmp);
+    let median = shares.get(shares.len() / 2).copied().unwrap_or_default();
     println!("{title}: {median:.0} % of the best was completed (median)\n");
 }
 
@@ -171,6 +172,17 @@ struct Measured {
     time: Duration,
 }
 
+fn coalesced<S: RsvpStore + 'static>(
+    store: S,
+    lanes: usize,
+    batch: usize,
+    pending: usize,
+) -> Arc<CoalescedStore<S>> {
+    let config =
+        CoalesceConfig::default().with_lanes(lanes).with_max_batch(batch).with_max_pending(pending);
+    Arc::new(store.with_coalescing(config).expect("a legal configuration"))
+}
+
 #[tokio::main]
 async fn main() {
     let measured = match Invocation::of("overload") {
@@ -178,21 +190,14 @@ async fn main() {
         Invocation::Try => Measured { rounds: 1, time: Duration::from_millis(100) },
         Invocation::Measure => Measured { rounds: 5, time: Duration::from_secs(3) },
     };
-    let config = |lanes, batch, pending| {
-        CoalesceConfig::default()
-            .with_lanes(lanes)
-            .and_then(|config| config.with_max_batch(batch))
-            .and_then(|config| config.with_max_pending(pending))
-            .expect("a legal configuration")
-    };
     let unhurried = Simulated::taking(Duration::from_millis(5), Duration::from_micros(50));
-    let unhurried = Arc::new(unhurried.coalesced(config(4, 512, 16_384)));
+    let unhurried = coalesced(unhurried, 4, 512, 16_384);
     measure("a backend that takes its time", unhurried, 16_384, measured).await;
     let database = Database::start().await;
     database.start_over(EVENTS).await;
-    let postgres = Arc::new(database.store.clone().coalesced(config(4, 2_048, 16_384)));
+    let postgres = coalesced(database.store.clone(), 4, 2_048, 16_384);
     measure("Postgres", postgres, 16_384, measured).await;
     database.start_over(EVENTS).await;
-    let narrow = Arc::new(database.store.clone().coalesced(config(1, 64, 4_096)));
+    let narrow = coalesced(database.store.clone(), 1, 64, 4_096);
     measure("Postgres, one lane of 64", narrow, 4_096, measured).await;
 }

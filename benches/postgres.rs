@@ -1,11 +1,12 @@
-//! The Postgres store beside the statements that a careful developer would write by hand.
+//! The Postgres store beside the baseline, the statements that a careful developer would write by
+//! hand.
 //!
 //! ```text
 //! cargo bench -p rsvp-benches --bench postgres
 //! ```
 //!
-//! Both ways work on one durable server, which is started for it. By hand, 32 clients each send
-//! one prepared statement for each RSVP or question. Through the store, 32 callers send batches of
+//! Both work on one durable server, which is started for it. In the baseline, 32 clients each send
+//! one prepared statement for each RSVP or read. Through the store, 32 callers send batches of
 //! one, and 4 callers send larger ones. Throughput is in pairs, or in events for counts. All
 //! written pairs are new. `postgres_ratio` compares the two in alternation, which a busy machine
 //! disturbs less.
@@ -16,7 +17,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
-use rsvp_benches::{Crowd, Database, Invocation, Pairs};
+use rsvp_benches::{Database, Invocation, Load, Pairs};
 use rsvp_core::{Consistency, EventId, Rsvp, RsvpStore};
 use tokio::runtime::Runtime;
 
@@ -24,8 +25,8 @@ const BATCHES: [usize; 4] = [1, 16, 256, 1024];
 const EVENTS: [(u64, &str); 2] = [(1, "one_event"), (10_000, "10000_events")];
 
 /// Callers of the store that keep it as busy as it can be with batches of this size.
-fn callers(batch: usize) -> Crowd {
-    Crowd(if batch == 1 { Database::CLIENTS } else { 4 })
+fn callers(batch: usize) -> Load {
+    Load(if batch == 1 { Database::CLIENTS } else { 4 })
 }
 
 fn writes(criterion: &mut Criterion, runtime: &Runtime, database: &Database) {
@@ -34,12 +35,12 @@ fn writes(criterion: &mut Criterion, runtime: &Runtime, database: &Database) {
         runtime.block_on(database.start_over(events));
         let pairs = Arc::new(Pairs::of(events));
         for batch in BATCHES {
-            let crowd = callers(batch);
-            group.throughput(Throughput::Elements((crowd.0 * batch) as u64));
+            let load = callers(batch);
+            group.throughput(Throughput::Elements((load.0 * batch) as u64));
             group.bench_function(BenchmarkId::new("store", batch), |bencher| {
                 bencher.iter_custom(|times| {
                     let (store, pairs) = (database.store.clone(), pairs.clone());
-                    runtime.block_on(crowd.times(times, move || {
+                    runtime.block_on(load.times(times, move || {
                         let (store, writes) = (store.clone(), pairs.take(batch));
                         async move {
                             store.write_batch(&writes).await.expect("a batch");
@@ -50,12 +51,12 @@ fn writes(criterion: &mut Criterion, runtime: &Runtime, database: &Database) {
         }
         let pairs = Arc::new(Pairs::of(events));
         group.throughput(Throughput::Elements(Database::CLIENTS as u64));
-        group.bench_function(BenchmarkId::new("by_hand", 1), |bencher| {
+        group.bench_function(BenchmarkId::new("baseline", 1), |bencher| {
             bencher.iter_custom(|times| {
-                let (by_hand, pairs) = (database.by_hand.clone(), pairs.clone());
-                runtime.block_on(Crowd(Database::CLIENTS).times(times, move || {
-                    let (by_hand, pairs) = (by_hand.clone(), pairs.clone());
-                    async move { by_hand.take_one(&pairs).await }
+                let (baseline, pairs) = (database.baseline.clone(), pairs.clone());
+                runtime.block_on(Load(Database::CLIENTS).times(times, move || {
+                    let (baseline, pairs) = (baseline.clone(), pairs.clone());
+                    async move { baseline.take_one(&pairs).await }
                 }))
             });
         });
@@ -68,16 +69,16 @@ fn reads(criterion: &mut Criterion, runtime: &Runtime, database: &Database, held
     runtime.block_on(async {
         database.start_over(10_000).await;
         database.load(&pairs, held).await;
-        database.by_hand.copy_store().await;
+        database.baseline.copy_store().await;
     });
     let mut group = criterion.benchmark_group("postgres/has_rsvped");
     for batch in [1, 256] {
-        let crowd = callers(batch);
-        group.throughput(Throughput::Elements((crowd.0 * batch) as u64));
+        let load = callers(batch);
+        group.throughput(Throughput::Elements((load.0 * batch) as u64));
         group.bench_function(BenchmarkId::new("store", batch), |bencher| {
             bencher.iter_custom(|times| {
                 let (store, pairs) = (database.store.clone(), pairs.clone());
-                runtime.block_on(crowd.times(times, move || {
+                runtime.block_on(load.times(times, move || {
                     let asked: Vec<Rsvp> = pairs.draw(batch, held).map(|n| pairs.nth(n)).collect();
                     let store = store.clone();
                     async move {
@@ -89,15 +90,15 @@ fn reads(criterion: &mut Criterion, runtime: &Runtime, database: &Database, held
         });
     }
     group.throughput(Throughput::Elements(Database::CLIENTS as u64));
-    group.bench_function(BenchmarkId::new("by_hand", 1), |bencher| {
+    group.bench_function(BenchmarkId::new("baseline", 1), |bencher| {
         bencher.iter_custom(|times| {
-            let (by_hand, pairs) = (database.by_hand.clone(), pairs.clone());
-            runtime.block_on(Crowd(Database::CLIENTS).times(times, move || {
+            let (baseline, pairs) = (database.baseline.clone(), pairs.clone());
+            runtime.block_on(Load(Database::CLIENTS).times(times, move || {
                 let asked: Vec<Rsvp> = pairs.draw(1, held).map(|n| pairs.nth(n)).collect();
-                let by_hand = by_hand.clone();
+                let baseline = baseline.clone();
                 async move {
                     for pair in &asked {
-                        by_hand.has_rsvped(pair).await;
+                        baseline.has_rsvped(pair).await;
                     }
                 }
             }))
@@ -110,12 +111,12 @@ fn reads(criterion: &mut Criterion, runtime: &Runtime, database: &Database, held
 fn counts(criterion: &mut Criterion, runtime: &Runtime, database: &Database, pairs: &Arc<Pairs>) {
     let mut group = criterion.benchmark_group("postgres/rsvp_counts");
     for batch in [1, 256] {
-        let crowd = callers(batch);
-        group.throughput(Throughput::Elements((crowd.0 * batch) as u64));
+        let load = callers(batch);
+        group.throughput(Throughput::Elements((load.0 * batch) as u64));
         group.bench_function(BenchmarkId::new("store", batch), |bencher| {
             bencher.iter_custom(|times| {
                 let (store, pairs) = (database.store.clone(), pairs.clone());
-                runtime.block_on(crowd.times(times, move || {
+                runtime.block_on(load.times(times, move || {
                     let asked: Vec<EventId> =
                         pairs.draw(batch, pairs.events()).map(Pairs::event).collect();
                     let store = store.clone();
@@ -127,15 +128,15 @@ fn counts(criterion: &mut Criterion, runtime: &Runtime, database: &Database, pai
         });
     }
     group.throughput(Throughput::Elements(Database::CLIENTS as u64));
-    group.bench_function(BenchmarkId::new("by_hand", 1), |bencher| {
+    group.bench_function(BenchmarkId::new("baseline", 1), |bencher| {
         bencher.iter_custom(|times| {
-            let (by_hand, pairs) = (database.by_hand.clone(), pairs.clone());
-            runtime.block_on(Crowd(Database::CLIENTS).times(times, move || {
+            let (baseline, pairs) = (database.baseline.clone(), pairs.clone());
+            runtime.block_on(Load(Database::CLIENTS).times(times, move || {
                 let asked: Vec<EventId> = pairs.draw(1, pairs.events()).map(Pairs::event).collect();
-                let by_hand = by_hand.clone();
+                let baseline = baseline.clone();
                 async move {
                     for event in &asked {
-                        by_hand.count(event).await;
+                        baseline.count(event).await;
                     }
                 }
             }))

@@ -50,7 +50,7 @@ async fn main() {
     let held: u64 = held.trim().parse().expect("a number of rows");
     println!("{held} RSVPs");
     report(&database, "this store", "rsvp", held).await;
-    database.by_hand.copy_store().await;
+    database.baseline.copy_store().await;
     report(&database, "the bare table", "public", held).await;
     database.execute("CREATE INDEX rsvps_by_user ON rsvps (user_id, event_id)").await;
     report(&database, "the bare table with a user index", "public", held).await;

@@ -1,14 +1,14 @@
-//! The Redis store beside the commands that a careful developer would write by hand.
+//! The Redis store beside the baseline, the commands that a careful developer would write by hand.
 //!
 //! ```text
 //! cargo bench -p rsvp-benches --bench redis
 //! ```
 //!
-//! Both ways work on one server with an append-only file that is written out every second. By hand,
-//! 256 tasks share one multiplexed connection and each send a pipelined pair of `SADD`s for an
-//! RSVP, or one `SISMEMBER` or `SCARD` for a question. Through the store, 256 callers send batches
-//! of one, and 8 callers send larger ones. Throughput is in pairs, or in events for counts. All
-//! written pairs are new, and of new users. The server is emptied before each measurement of
+//! Both work on one server with an append-only file that is written out every second. In the
+//! baseline, 256 tasks share one multiplexed connection and each send a pipelined pair of `SADD`s
+//! for an RSVP, or one `SISMEMBER` or `SCARD` for a read. Through the store, 256 callers send
+//! batches of one, and 8 callers send larger ones. Throughput is in pairs, or in events for counts.
+//! All written pairs are new, and of new users. The server is emptied before each measurement of
 //! writes. `redis_ratio` compares the two in alternation, which a busy machine disturbs less.
 #![allow(missing_docs, reason = "criterion's macros make public items")]
 #![allow(clippy::expect_used, reason = "a benchmark that cannot go on ends")]
@@ -21,7 +21,7 @@ use criterion::measurement::WallTime;
 use criterion::{
     BenchmarkGroup, BenchmarkId, Criterion, Throughput, criterion_group, criterion_main,
 };
-use rsvp_benches::{Crowd, Invocation, Keyspace, Pairs};
+use rsvp_benches::{Invocation, Keyspace, Load, Pairs};
 use rsvp_core::{Consistency, EventId, Rsvp, RsvpStore};
 use rsvp_testkit::servers::Persistence;
 use tokio::runtime::Runtime;
@@ -37,10 +37,10 @@ fn measure<F: Future<Output = ()> + Send>(
     size: usize,
     call: impl Fn() -> F + Clone + Send + 'static,
 ) {
-    let crowd = Crowd(if size == 1 { Keyspace::TASKS } else { 8 });
-    group.throughput(Throughput::Elements((crowd.0 * size) as u64));
+    let load = Load(if size == 1 { Keyspace::TASKS } else { 8 });
+    group.throughput(Throughput::Elements((load.0 * size) as u64));
     group.bench_function(BenchmarkId::new(way, size), |bencher| {
-        bencher.iter_custom(|times| runtime.block_on(crowd.times(times, call.clone())));
+        bencher.iter_custom(|times| runtime.block_on(load.times(times, call.clone())));
     });
 }
 
@@ -56,12 +56,12 @@ fn writes(criterion: &mut Criterion, runtime: &Runtime, keyspace: &Keyspace) {
             });
         }
         runtime.block_on(keyspace.start_over());
-        let (by_hand, pairs) = (keyspace.by_hand.clone(), Arc::new(Pairs::of(events)));
-        measure(&mut group, runtime, "by_hand", 1, move || {
-            let (by_hand, writes) = (by_hand.clone(), pairs.take(1));
+        let (baseline, pairs) = (keyspace.baseline.clone(), Arc::new(Pairs::of(events)));
+        measure(&mut group, runtime, "baseline", 1, move || {
+            let (baseline, writes) = (baseline.clone(), pairs.take(1));
             async move {
                 for write in &writes {
-                    by_hand.rsvp(&write.rsvp).await;
+                    baseline.rsvp(&write.rsvp).await;
                 }
             }
         });
@@ -88,13 +88,13 @@ fn reads(criterion: &mut Criterion, runtime: &Runtime, keyspace: &Keyspace, held
                 }
             });
         }
-        let (by_hand, asked) = (keyspace.by_hand.clone(), pairs.clone());
-        measure(&mut group, runtime, "by_hand", 1, move || {
+        let (baseline, asked) = (keyspace.baseline.clone(), pairs.clone());
+        measure(&mut group, runtime, "baseline", 1, move || {
             let pairs: Vec<Rsvp> = asked.draw(1, held).map(|n| asked.nth(n)).collect();
-            let by_hand = by_hand.clone();
+            let baseline = baseline.clone();
             async move {
                 for pair in &pairs {
-                    by_hand.has_rsvped(pair).await;
+                    baseline.has_rsvped(pair).await;
                 }
             }
         });
@@ -115,13 +115,13 @@ fn counts(criterion: &mut Criterion, runtime: &Runtime, keyspace: &Keyspace) {
             async move { drop(store.rsvp_counts(&asked, &Consistency::Strong).await.expect("counts")) }
         });
     }
-    let (by_hand, pairs) = (keyspace.by_hand.clone(), pairs);
-    measure(&mut group, runtime, "by_hand", 1, move || {
+    let (baseline, pairs) = (keyspace.baseline.clone(), pairs);
+    measure(&mut group, runtime, "baseline", 1, move || {
         let asked: Vec<EventId> = pairs.draw(1, events).map(Pairs::event).collect();
-        let by_hand = by_hand.clone();
+        let baseline = baseline.clone();
         async move {
             for event in &asked {
-                by_hand.count(event).await;
+                baseline.count(event).await;
             }
         }
     });

@@ -1,4 +1,4 @@
-//! How many bytes of Redis' memory an RSVP takes, beside the by-hand layout.
+//! The bytes of Redis' memory that an RSVP takes, beside the layout of the baseline.
 //!
 //! ```text
 //! cargo bench -p rsvp-benches --bench redis_memory
@@ -35,10 +35,10 @@ async fn main() {
     keyspace.start_over().await;
     let empty = keyspace.used_memory().await;
     for n in 0..pairs.taken() {
-        keyspace.by_hand.rsvp(&pairs.nth(n)).await;
+        keyspace.baseline.rsvp(&pairs.nth(n)).await;
     }
-    let by_hand = keyspace.used_memory().await - empty;
+    let baseline = keyspace.used_memory().await - empty;
     println!("{held} RSVPs");
     let each = |bytes: u64| bytes as f64 / held as f64;
-    println!("bytes per RSVP: store {:.1}, by hand {:.1}", each(store), each(by_hand));
+    println!("bytes per RSVP: store {:.1}, baseline {:.1}", each(store), each(baseline));
 }

@@ -1,13 +1,13 @@
-//! How many times as many writes and reads a second the Redis store does as the by-hand way, in
+//! The ratio of the writes and reads a second of the Redis store to those of the baseline, in
 //! alternation.
 //!
 //! ```text
 //! cargo bench -p rsvp-benches --bench redis_ratio
 //! ```
 //!
-//! Rounds of equal time alternate between the store (batches of 256 from 8 callers) and the by-hand
-//! way (256 tasks on one multiplexed connection, a pipelined pair of `SADD`s or `SREM`s for each
-//! write, one `SISMEMBER` for each question) on one server. Writes are compared twice:
+//! Rounds of equal time alternate between the store (batches of 256 from 8 callers) and the
+//! baseline (256 tasks on one multiplexed connection, a pipelined pair of `SADD`s or `SREM`s for
+//! each write, one `SISMEMBER` for each read) on one server. Writes are compared twice:
 //!
 //! - known users: 200,000 of them, with five RSVPs each, come to one event or to 10,000 and cancel
 //!   again, so that what is stored keeps its size;
@@ -23,7 +23,7 @@ use std::future::Future;
 use std::sync::Arc;
 use std::time::Duration;
 
-use rsvp_benches::{Alternation, Crowd, Keyspace, Pairs, ServerTime, Tally, Town};
+use rsvp_benches::{Alternation, Keyspace, Load, Pairs, Population, ServerTime, Tally};
 use rsvp_core::{Consistency, Rsvp, RsvpStore};
 use rsvp_testkit::servers::Persistence;
 
@@ -42,50 +42,51 @@ async fn counted(tally: impl Future<Output = Tally>, elements: usize) -> (f64, f
 
 /// All users are known, with five RSVPs each; they come to other events, or to another one, and
 /// cancel.
-async fn town(keyspace: &Keyspace, events: u64, alternation: Alternation) {
+async fn known_users(keyspace: &Keyspace, events: u64, alternation: Alternation) {
     keyspace.start_over().await;
     keyspace.load(&Arc::new(Pairs::of(10_000).with_users(USERS)), 5 * USERS).await;
-    let (ours, theirs) = (Arc::new(Town::of(USERS, events)), Arc::new(Town::of(USERS, events)));
+    let (ours, theirs) =
+        (Arc::new(Population::of(USERS, events)), Arc::new(Population::of(USERS, events)));
     let mut times = [ServerTime::default(); 2];
     let [our_time, their_time] = &mut times;
     let store = async |time| {
-        let (store, town) = (keyspace.store.clone(), ours.clone());
-        let tally = Crowd(CALLERS).during(time, move || {
-            let (store, writes) = (store.clone(), town.take(BATCH));
+        let (store, population) = (keyspace.store.clone(), ours.clone());
+        let tally = Load(CALLERS).during(time, move || {
+            let (store, writes) = (store.clone(), population.take(BATCH));
             async move {
                 store.write_batch(&writes).await.expect("a batch");
             }
         });
         our_time.meter(keyspace, counted(tally, BATCH)).await
     };
-    let by_hand = async |time| {
-        let (by_hand, town) = (keyspace.by_hand.clone(), theirs.clone());
-        let tally = Crowd(Keyspace::TASKS).during(time, move || {
-            let (by_hand, writes) = (by_hand.clone(), town.take(1));
+    let baseline = async |time| {
+        let (baseline, population) = (keyspace.baseline.clone(), theirs.clone());
+        let tally = Load(Keyspace::TASKS).during(time, move || {
+            let (baseline, writes) = (baseline.clone(), population.take(1));
             async move {
                 for write in &writes {
-                    by_hand.write(write).await;
+                    baseline.write(write).await;
                 }
             }
         });
         their_time.meter(keyspace, counted(tally, 1)).await
     };
     let title = format!("writes of known users, {events} event(s)");
-    alternation.compare(&title, store, by_hand).await;
+    alternation.compare(&title, store, baseline).await;
     let [ours_each, theirs_each] = times.map(ServerTime::micros);
-    println!("the server's time for each: store {ours_each:.2} µs, by hand {theirs_each:.2} µs\n");
+    println!("the server's time for each: store {ours_each:.2} µs, baseline {theirs_each:.2} µs\n");
     let present: Vec<Rsvp> = ours.present().collect();
     let held = keyspace.store.has_rsvped_batch(&present, &Consistency::Strong).await;
     assert!(held.expect("answers").into_iter().all(|held| held), "what the store was given");
 }
 
 /// All users are new, on an empty server.
-async fn newcomers(keyspace: &Keyspace, events: u64, alternation: Alternation) {
+async fn new_users(keyspace: &Keyspace, events: u64, alternation: Alternation) {
     let store = async |time| {
         keyspace.start_over().await;
         let (store, pairs) = (keyspace.store.clone(), Arc::new(Pairs::of(events)));
         let source = pairs.clone();
-        let tally = Crowd(CALLERS).during(time, move || {
+        let tally = Load(CALLERS).during(time, move || {
             let (store, writes) = (store.clone(), source.take(BATCH));
             async move {
                 store.write_batch(&writes).await.expect("a batch");
@@ -98,21 +99,21 @@ async fn newcomers(keyspace: &Keyspace, events: u64, alternation: Alternation) {
         assert_eq!(counted, pairs.taken(), "what the store counts, and what it was given");
         tally.per_second() * BATCH as f64
     };
-    let by_hand = async |time| {
+    let baseline = async |time| {
         keyspace.start_over().await;
-        let (by_hand, pairs) = (keyspace.by_hand.clone(), Arc::new(Pairs::of(events)));
-        let tally = Crowd(Keyspace::TASKS).during(time, move || {
-            let (by_hand, writes) = (by_hand.clone(), pairs.take(1));
+        let (baseline, pairs) = (keyspace.baseline.clone(), Arc::new(Pairs::of(events)));
+        let tally = Load(Keyspace::TASKS).during(time, move || {
+            let (baseline, writes) = (baseline.clone(), pairs.take(1));
             async move {
                 for write in &writes {
-                    assert!(by_hand.rsvp(&write.rsvp).await, "a new pair");
+                    assert!(baseline.rsvp(&write.rsvp).await, "a new pair");
                 }
             }
         });
         tally.await.per_second()
     };
     let title = format!("writes of new users, {events} event(s)");
-    alternation.compare(&title, store, by_hand).await;
+    alternation.compare(&title, store, baseline).await;
 }
 
 async fn reads(keyspace: &Keyspace, events: u64, held: u64, alternation: Alternation) {
@@ -121,7 +122,7 @@ async fn reads(keyspace: &Keyspace, events: u64, held: u64, alternation: Alterna
     keyspace.load(&pairs, held).await;
     let store = async |time| {
         let (store, pairs) = (keyspace.store.clone(), pairs.clone());
-        let tally = Crowd(CALLERS).during(time, move || {
+        let tally = Load(CALLERS).during(time, move || {
             let asked: Vec<Rsvp> = pairs.draw(BATCH, held).map(|n| pairs.nth(n)).collect();
             let store = store.clone();
             async move {
@@ -131,33 +132,33 @@ async fn reads(keyspace: &Keyspace, events: u64, held: u64, alternation: Alterna
         });
         tally.await.per_second() * BATCH as f64
     };
-    let by_hand = async |time| {
-        let (by_hand, pairs) = (keyspace.by_hand.clone(), pairs.clone());
-        let tally = Crowd(Keyspace::TASKS).during(time, move || {
+    let baseline = async |time| {
+        let (baseline, pairs) = (keyspace.baseline.clone(), pairs.clone());
+        let tally = Load(Keyspace::TASKS).during(time, move || {
             let asked: Vec<Rsvp> = pairs.draw(1, held).map(|n| pairs.nth(n)).collect();
-            let by_hand = by_hand.clone();
+            let baseline = baseline.clone();
             async move {
                 for pair in &asked {
-                    assert!(by_hand.has_rsvped(pair).await, "all are in");
+                    assert!(baseline.has_rsvped(pair).await, "all are in");
                 }
             }
         });
         tally.await.per_second()
     };
     let title = format!("has_rsvped, {events} event(s), {held} pairs");
-    alternation.compare(&title, store, by_hand).await;
+    alternation.compare(&title, store, baseline).await;
 }
 
 #[tokio::main]
 async fn main() {
     let Some(alternation) = Alternation::of("redis_ratio") else { return };
     let tasks = Keyspace::TASKS;
-    println!("store: batches of {BATCH} from {CALLERS} callers; by hand: {tasks} tasks");
+    println!("store: batches of {BATCH} from {CALLERS} callers; baseline: {tasks} tasks");
     for persistence in [Persistence::EverySecond, Persistence::Always] {
         let keyspace = Keyspace::start(persistence).await;
         for events in [1, 10_000] {
-            town(&keyspace, events, alternation.with_time(TURN)).await;
-            newcomers(&keyspace, events, alternation.with_time(TURN)).await;
+            known_users(&keyspace, events, alternation.with_time(TURN)).await;
+            new_users(&keyspace, events, alternation.with_time(TURN)).await;
             reads(&keyspace, events, 200_000, alternation.with_time(TURN)).await;
         }
     }

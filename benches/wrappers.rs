@@ -1,11 +1,11 @@
-//! What each wrapper costs by itself: nanoseconds of a call over a store that answers at once.
+//! The cost of each layer by itself: nanoseconds of a call over a store that answers at once.
 //!
 //! ```text
 //! cargo bench -p rsvp-benches --bench wrappers
 //! ```
 //!
 //! One caller makes one call after another, on a runtime of one thread. `bare` is the store alone;
-//! the difference to it is the wrapper's own. Of a coalesced store that is two switches of tasks,
+//! the difference to it is the layer's own. Of a coalesced store that is two switches of tasks,
 //! which many callers share; of a cache that answers from memory it is all there is to a count. No
 //! recorder of metrics is installed, except for `observed_recorded`, and no subscriber of spans.
 #![allow(missing_docs, reason = "criterion's macros make public items")]
@@ -18,10 +18,11 @@ use std::time::Duration;
 use criterion::{BenchmarkId, Criterion, criterion_group, criterion_main};
 use metrics_exporter_prometheus::PrometheusBuilder;
 use rsvp_benches::Simulated;
-use rsvp_core::{
-    CoalesceConfig, CountCacheConfig, EventId, LimitConfig, RetryConfig, RsvpStore, RsvpStoreExt,
-    Shard, ShardedStore, TimeoutConfig, UserId,
+use rsvp_core::layers::{
+    CoalesceConfig, CountCacheConfig, LayerExt, LimitConfig, RetryConfig, Shard, ShardedStore,
+    TimeoutConfig,
 };
+use rsvp_core::{EventId, Result, RsvpStore, RsvpStoreExt, UserId};
 use tokio::runtime::{Builder, Runtime};
 use tokio::time::Instant;
 
@@ -30,24 +31,25 @@ fn sharded(spread: usize) -> ShardedStore<Simulated> {
     ShardedStore::new(shards, spread).expect("a legal placement")
 }
 
-fn stores() -> Vec<(&'static str, Arc<dyn RsvpStore>)> {
-    let hour = Duration::from_secs(3600);
+fn stores() -> Result<Vec<(&'static str, Arc<dyn RsvpStore>)>> {
+    let bare = Simulated::at_once;
+    let timeout = TimeoutConfig::new(Duration::from_secs(3600));
     let stack = sharded(1)
-        .retried(RetryConfig::default())
-        .coalesced(CoalesceConfig::default())
-        .count_cached(CountCacheConfig::default());
-    vec![
-        ("bare", Arc::new(Simulated::at_once())),
-        ("timed", Arc::new(Simulated::at_once().timed(TimeoutConfig::new(hour).expect("legal")))),
-        ("retried", Arc::new(Simulated::at_once().retried(RetryConfig::default()))),
-        ("limited", Arc::new(Simulated::at_once().limited(LimitConfig::new(64).expect("legal")))),
-        ("observed", Arc::new(Simulated::at_once().observed("bench").expect("a legal name"))),
+        .with_retry(RetryConfig::default())?
+        .with_coalescing(CoalesceConfig::default())?
+        .with_count_cache(CountCacheConfig::default())?;
+    Ok(vec![
+        ("bare", Arc::new(bare())),
+        ("timed", Arc::new(bare().with_timeout(timeout)?)),
+        ("retried", Arc::new(bare().with_retry(RetryConfig::default())?)),
+        ("limited", Arc::new(bare().with_limit(LimitConfig::new(64))?)),
+        ("observed", Arc::new(bare().with_observer("bench")?)),
         ("sharded_4_spread_1", Arc::new(sharded(1))),
         ("sharded_4_spread_4", Arc::new(sharded(4))),
-        ("count_cached", Arc::new(Simulated::at_once().count_cached(CountCacheConfig::default()))),
-        ("coalesced", Arc::new(Simulated::at_once().coalesced(CoalesceConfig::default()))),
+        ("count_cached", Arc::new(bare().with_count_cache(CountCacheConfig::default())?)),
+        ("coalesced", Arc::new(bare().with_coalescing(CoalesceConfig::default())?)),
         ("stack", Arc::new(stack)),
-    ]
+    ])
 }
 
 /// The time of so many calls, one after another.
@@ -71,20 +73,20 @@ fn compare(criterion: &mut Criterion) {
     let recorder = PrometheusBuilder::new().build_recorder();
     for operation in ["rsvp", "has_rsvped", "rsvp_count"] {
         let mut group = criterion.benchmark_group(format!("wrappers/{operation}"));
-        for (name, store) in stores() {
+        for (name, store) in stores().expect("legal settings") {
             let id = BenchmarkId::from_parameter(name);
             group.bench_function(id, |bencher| {
                 bencher.iter_custom(|times| calls(&runtime, &*store, operation, times));
             });
         }
-        let observed = Simulated::at_once().observed("bench").expect("a legal name");
+        let observed = Simulated::at_once().with_observer("bench").expect("a legal name");
         group.bench_function(BenchmarkId::from_parameter("observed_recorded"), |bencher| {
             bencher.iter_custom(|times| {
                 let run = || calls(&runtime, &observed, operation, times);
                 metrics::with_local_recorder(&recorder, run)
             });
         });
-        // Histograms are emptied by whoever asks for the metrics.
+        // A reader of the metrics empties the histograms.
         recorder.handle().run_upkeep();
         group.finish();
     }

@@ -6,7 +6,7 @@
 use futures_util::TryStreamExt;
 use rsvp::{EventId, Result, Rsvp, RsvpStore, RsvpStoreExt, UserId, Write};
 
-/// Who attended what; see `data/README.md`.
+/// Attendance records of social events: see `data/README.md`.
 const ATTENDANCE: &str = include_str!("data/davis_southern_women.csv");
 
 #[tokio::main(flavor = "current_thread")]

@@ -1,4 +1,5 @@
-//! Comparing two ways in alternation, so that whatever else the machine does falls on both.
+//! Comparing the store and the baseline in alternation, so that other work of the machine falls on
+//! both.
 
 use std::time::Duration;
 
@@ -27,24 +28,24 @@ impl Alternation {
         Self { time: time.min(self.time), ..self }
     }
 
-    /// Runs both ways in turn, prints what each did a second, and returns the ratio of the
+    /// Runs both in turn, prints the calls of each a second, and returns the ratio of the
     /// medians.
     pub async fn compare(
         self,
         title: &str,
         mut store: impl AsyncFnMut(Duration) -> f64,
-        mut by_hand: impl AsyncFnMut(Duration) -> f64,
+        mut baseline: impl AsyncFnMut(Duration) -> f64,
     ) -> f64 {
         let (mut ours, mut theirs) = (Vec::new(), Vec::new());
         for round in 1..=self.rounds {
-            let (store, by_hand) = (store(self.time).await, by_hand(self.time).await);
-            println!("round {round}: store {store:>9.0}, by hand {by_hand:>9.0} a second");
+            let (store, baseline) = (store(self.time).await, baseline(self.time).await);
+            println!("round {round}: store {store:>9.0}, baseline {baseline:>9.0} a second");
             ours.push(store);
-            theirs.push(by_hand);
+            theirs.push(baseline);
         }
-        let (store, by_hand) = (median(ours), median(theirs));
-        let ratio = store / by_hand;
-        println!("{title}: store {store:.0}, by hand {by_hand:.0} a second, ratio {ratio:.2}\n");
+        let (store, baseline) = (median(ours), median(theirs));
+        let ratio = store / baseline;
+        println!("{title}: store {store:.0}, baseline {baseline:.0} a second, ratio {ratio:.2}\n");
         ratio
     }
 }

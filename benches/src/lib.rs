@@ -1,9 +1,10 @@
-//! What the benchmarks share: the pairs they write, the callers that write them, and servers with
-//! the store and the by-hand way on them.
+//! Support for the benchmarks: the pairs they write, the load that writes them, and servers with
+//! the store and the baseline on them.
 //!
-//! The targets are `wrappers`, `coalesced_ratio`, `overload`, `memory`, `postgres`, `postgres_ratio`,
-//! `postgres_disk`, `redis`, `redis_ratio` and `redis_memory`; each says at its top what it compares and what its figures mean. They run
-//! under `cargo bench -p rsvp-benches`, bring their servers themselves, and leave nothing behind.
+//! The targets are `wrappers`, `coalesced_ratio`, `overload`, `memory`, `postgres`,
+//! `postgres_ratio`, `postgres_disk`, `redis`, `redis_ratio` and `redis_memory`. Each explains at
+//! its top the comparison and the meaning of its figures. They run under
+//! `cargo bench -p rsvp-benches`, start their own servers, and leave nothing behind.
 #![allow(
     clippy::expect_used,
     clippy::missing_panics_doc,
@@ -14,21 +15,21 @@
 )]
 
 mod alternation;
-mod by_hand;
-mod crowd;
-mod database;
+mod baseline;
 mod invocation;
+mod load;
 mod pairs;
+mod population;
+mod postgres;
 mod redis;
 mod simulated;
-mod town;
 
 pub use self::alternation::Alternation;
-pub use self::by_hand::ByHand;
-pub use self::crowd::{Crowd, Tally};
-pub use self::database::Database;
+pub use self::baseline::{PostgresBaseline, RedisBaseline};
 pub use self::invocation::Invocation;
+pub use self::load::{Load, Tally};
 pub use self::pairs::Pairs;
-pub use self::redis::{Keyspace, RedisByHand, ServerTime};
+pub use self::population::Population;
+pub use self::postgres::Database;
+pub use self::redis::{Keyspace, ServerTime};
 pub use self::simulated::Simulated;
-pub use self::town::Town;

@@ -1,76 +1,13 @@
-//! A Redis server with both ways on it.
+//! A Redis server with the store and the baseline on it.
 
 use std::future::Future;
 use std::sync::Arc;
-use std::time::Duration;
 
-use redis::aio::MultiplexedConnection;
-use redis::io::tcp::TcpSettings;
-use redis::{AsyncConnectionConfig, Client, IntoConnectionInfo, cmd, pipe};
-use rsvp_core::{Action, EventId, Rsvp, RsvpStore, Write};
+use rsvp_core::RsvpStore;
 use rsvp_redis::{RedisConfig, RedisStore};
 use rsvp_testkit::servers::{Persistence, RedisServer};
 
-use crate::{Crowd, Pairs};
-
-/// What a careful developer would write without this library: a set for each direction, and one
-/// pipelined pair of `SADD`s, or one `SISMEMBER` or `SCARD`, for each RSVP or question, on one
-/// multiplexed connection.
-///
-/// Nothing makes the two sets agree when writers meet; and it does not reconnect. All of that is in
-/// its favour.
-#[derive(Clone, Debug)]
-pub struct RedisByHand {
-    connection: MultiplexedConnection,
-}
-
-impl RedisByHand {
-    async fn connect(url: &str) -> Self {
-        let tcp = TcpSettings::default().set_nodelay(true);
-        let info = url.into_connection_info().expect("a URL").set_tcp_settings(tcp);
-        let client = Client::open(info).expect("a legal configuration");
-        let options =
-            AsyncConnectionConfig::new().set_response_timeout(Some(Duration::from_secs(10)));
-        let connection = client.get_multiplexed_async_connection_with_config(&options);
-        Self { connection: connection.await.expect("the server takes connections") }
-    }
-
-    /// Adds a pair; whether it was new.
-    pub async fn rsvp(&self, pair: &Rsvp) -> bool {
-        self.change("SADD", pair).await
-    }
-
-    /// Makes a write; whether it changed anything.
-    pub async fn write(&self, Write { action, rsvp }: &Write) -> bool {
-        match action {
-            Action::Rsvp => self.change("SADD", rsvp).await,
-            Action::Cancel => self.change("SREM", rsvp).await,
-        }
-    }
-
-    async fn change(&self, command: &str, Rsvp { user, event }: &Rsvp) -> bool {
-        let mut pair = pipe();
-        pair.cmd(command).arg(format!("event:{event}")).arg(user.as_str());
-        pair.cmd(command).arg(format!("user:{user}")).arg(event.as_str());
-        let answers = pair.query_async(&mut self.connection.clone()).await;
-        let (changed, _): (bool, bool) = answers.expect("a write by hand");
-        changed
-    }
-
-    /// Whether the pair exists.
-    pub async fn has_rsvped(&self, Rsvp { user, event }: &Rsvp) -> bool {
-        let mut question = cmd("SISMEMBER");
-        question.arg(format!("event:{event}")).arg(user.as_str());
-        question.query_async(&mut self.connection.clone()).await.expect("a read by hand")
-    }
-
-    /// How many RSVPs the event has.
-    pub async fn count(&self, event: &EventId) -> u64 {
-        let mut question = cmd("SCARD");
-        question.arg(format!("event:{event}"));
-        question.query_async(&mut self.connection.clone()).await.expect("a count by hand")
-    }
-}
+use crate::{Load, Pairs, RedisBaseline};
 
 /// What the server's main thread, of which there is one, spends on an element.
 #[derive(Clone, Copy, Debug, Default)]
@@ -106,17 +43,17 @@ pub struct Keyspace {
     server: RedisServer,
     /// The store, as it comes.
     pub store: Arc<RedisStore>,
-    /// The other way.
-    pub by_hand: RedisByHand,
+    /// The baseline.
+    pub baseline: RedisBaseline,
 }
 
 impl Keyspace {
-    /// The tasks of the by-hand way.
+    /// The tasks of the baseline.
     pub const TASKS: usize = 256;
 
     /// Starts a server with an append-only file, and prints when that is written out.
     pub async fn start(persistence: Persistence) -> Self {
-        // The file is not rewritten while one of the two ways is at work.
+        // The file is not rewritten while one of the two is at work.
         let server = RedisServer::builder()
             .persistence(persistence)
             .setting("auto-aof-rewrite-percentage", "0")
@@ -125,9 +62,9 @@ impl Keyspace {
         let url = server.url();
         let config = RedisConfig::from_url(&url).expect("a legal configuration");
         let store = Arc::new(RedisStore::open(config).await.expect("the store opens"));
-        let by_hand = RedisByHand::connect(&url).await;
+        let baseline = RedisBaseline::connect(&url).await;
         println!("persistence: {persistence:?}");
-        Self { server, store, by_hand }
+        Self { server, store, baseline }
     }
 
     /// Runs a command and returns its answer.
@@ -143,18 +80,18 @@ impl Keyspace {
         }
     }
 
-    /// Writes pairs both ways, as [`load_store`](Self::load_store).
+    /// Writes pairs through the store and the baseline, as [`load_store`](Self::load_store).
     pub async fn load(&self, pairs: &Arc<Pairs>, total: u64) {
         self.load_store(pairs, total).await;
-        let (by_hand, written, next) = (self.by_hand.clone(), pairs.clone(), Pairs::of(1));
+        let (baseline, written, next) = (self.baseline.clone(), pairs.clone(), Pairs::of(1));
         let (next, taken) = (Arc::new(next), pairs.taken());
         let calls = taken.div_ceil(Self::TASKS as u64);
-        Crowd(Self::TASKS)
+        Load(Self::TASKS)
             .times(calls, move || {
                 let n = next.number();
-                let (by_hand, pair) = (by_hand.clone(), written.nth(n % taken));
+                let (baseline, pair) = (baseline.clone(), written.nth(n % taken));
                 async move {
-                    by_hand.rsvp(&pair).await;
+                    baseline.rsvp(&pair).await;
                 }
             })
             .await;

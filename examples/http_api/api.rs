@@ -23,13 +23,21 @@ use crate::problem::Problem;
 
 type Answer<T> = Result<Json<T>, Problem>;
 
-#[derive(Clone)]
-pub(crate) struct App {
-    pub(crate) store: Arc<dyn RsvpStore>,
-    /// The writes that run, whether their clients still wait or not.
+/// The state of the service, shared by all requests.
+#[derive(Clone, Debug)]
+pub struct App {
+    store: Arc<dyn RsvpStore>,
+    /// The writes in flight, whether their clients still wait or not.
     pub(crate) writes: TaskTracker,
-    /// What has been recorded.
-    pub(crate) metrics: PrometheusHandle,
+    /// The metrics that have been recorded.
+    metrics: PrometheusHandle,
+}
+
+impl App {
+    /// A service on `store` whose `/metrics` are those of the recorder behind `metrics`.
+    pub fn new(store: Arc<dyn RsvpStore>, metrics: PrometheusHandle) -> Self {
+        Self { store, writes: TaskTracker::new(), metrics }
+    }
 }
 
 #[derive(OpenApi)]
@@ -66,7 +74,8 @@ fn documented_routes() -> OpenApiRouter<App> {
         .routes(routes!(openapi))
 }
 
-/// No route has an empty segment, so an empty id ends up here: a wrong input, not a wrong path.
+/// No route has an empty segment, so an empty id ends up here. It is a wrong input, not a wrong
+/// path.
 fn unknown_path(templates: &[String], path: &str) -> Problem {
     let empty_id = templates.iter().find_map(|template| empty_id(template, path));
     let unknown = || Problem::new(StatusCode::NOT_FOUND, "there is nothing at this path");
@@ -107,9 +116,9 @@ struct Written {
 #[derive(Debug, Serialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 enum WrittenOutcome {
-    /// This request changed it.
+    /// This request changed the pair.
     Applied,
-    /// It was so already.
+    /// The pair was in this state already.
     Unchanged,
 }
 
@@ -123,9 +132,9 @@ impl From<Outcome> for WrittenOutcome {
 #[utoipa::path(
     post, path = "/events/{event_id}/rsvp", params(EventPath, Caller, Session),
     responses(
-        (status = 201, description = "They were not before", body = Written,
+        (status = 201, description = "The user was not coming before", body = Written,
             headers(("RSVP-Session" = String, description = "Reads with it see this write"))),
-        (status = 200, description = "They were already", body = Written,
+        (status = 200, description = "The user was coming already", body = Written,
             headers(("RSVP-Session" = String, description = "Reads with it see this write"))),
         Problem,
     )
@@ -143,7 +152,7 @@ async fn rsvp(
 #[utoipa::path(
     delete, path = "/events/{event_id}/rsvp", params(EventPath, Caller, Session),
     responses(
-        (status = 200, description = "They are not now", body = Written,
+        (status = 200, description = "The user is not coming now", body = Written,
             headers(("RSVP-Session" = String, description = "Reads with it see this write"))),
         Problem,
     )
@@ -207,7 +216,7 @@ struct Counted {
     age_ms: u64,
 }
 
-/// How many are coming to the event: at most 5 seconds old, unless a session is given.
+/// The number of users who are coming to the event. Without a session it is at most 5 seconds old.
 #[utoipa::path(
     get, path = "/events/{event_id}/rsvp_count", params(EventPath, Session),
     responses((status = 200, description = "The count", body = Counted), Problem)
@@ -257,7 +266,7 @@ async fn has_rsvped(
 struct Items {
     /// At most `limit` ids. A page may be short, even empty, and not the last.
     items: Vec<String>,
-    /// Where the next page begins; null after the last.
+    /// The beginning of the next page, null after the last.
     #[schema(required)]
     next_cursor: Option<String>,
 }
@@ -269,7 +278,7 @@ impl<T: Into<String>> From<Page<T>> for Items {
     }
 }
 
-/// Who is coming to the event.
+/// The users who are coming to the event.
 #[utoipa::path(
     get, path = "/events/{event_id}/users", params(EventPath, PageQuery, Session),
     responses((status = 200, description = "A page of user ids", body = Items), Problem)
@@ -284,7 +293,7 @@ async fn attendees(
     Ok(Json(page.into()))
 }
 
-/// What the user is coming to.
+/// The events that the user is coming to.
 #[utoipa::path(
     get, path = "/users/{user_id}/events", params(UserPath, PageQuery, Session),
     responses((status = 200, description = "A page of event ids", body = Items), Problem)
@@ -300,12 +309,14 @@ async fn events_of(
 }
 
 /// The service is alive.
-#[utoipa::path(get, path = "/healthz", responses((status = 200, description = "It is")))]
+#[utoipa::path(
+    get, path = "/healthz", responses((status = 200, description = "The service is alive"))
+)]
 async fn healthz() {}
 
 /// The store would take a write now.
 #[utoipa::path(
-    get, path = "/readyz", responses((status = 200, description = "It would"), Problem)
+    get, path = "/readyz", responses((status = 200, description = "The store is ready"), Problem)
 )]
 async fn readyz(State(app): State<App>) -> Result<(), Problem> {
     Ok(app.store.ready().await?)
@@ -314,7 +325,7 @@ async fn readyz(State(app): State<App>) -> Result<(), Problem> {
 /// Metrics in the text format of Prometheus.
 #[utoipa::path(
     get, path = "/metrics",
-    responses((status = 200, description = "All there are", body = String,
+    responses((status = 200, description = "All metrics", body = String,
         content_type = "text/plain; version=0.0.4"))
 )]
 async fn metrics(State(app): State<App>) -> ([(HeaderName, &'static str); 1], String) {

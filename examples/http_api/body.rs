@@ -1,4 +1,4 @@
-//! Bodies: no request needs one, and none may cost much.
+//! Request bodies, which no route needs and which are bounded in size and time.
 
 use std::time::Duration;
 
@@ -20,7 +20,7 @@ const DEADLINE: Duration = Duration::from_secs(10);
 
 /// Reads the body of a request, and drops it, before anything else is done.
 ///
-/// Whatever is in flight thus waits for the store alone, never for its client.
+/// Requests in flight thus wait for the store alone, never for their clients.
 pub(crate) async fn read(request: Request, next: Next) -> Result<Response, Problem> {
     let (parts, body) = request.into_parts();
     if !body.is_end_stream() {

@@ -1,4 +1,4 @@
-//! What the handlers take from a request. Each type also documents itself as parameters.
+//! The inputs of the handlers. Each type also documents itself as parameters.
 
 use axum::extract::{FromRequestParts, MatchedPath};
 use axum::http::HeaderMap;
@@ -30,7 +30,7 @@ pub(crate) struct UserPath {
     pub(crate) user_id: UserId,
 }
 
-/// Who asks, as the gateway that authenticated them says.
+/// The user of the request, authenticated by the gateway.
 #[derive(Debug, IntoParams)]
 #[into_params(parameter_in = Header)]
 pub(crate) struct Caller {
@@ -43,8 +43,8 @@ pub(crate) struct Caller {
 #[derive(Debug, IntoParams)]
 #[into_params(parameter_in = Header)]
 pub(crate) struct Session {
-    /// What the last write of this session answered: the answer shows at least the writes behind
-    /// it. Sent with a write, it becomes part of that write's own.
+    /// The token that the last write of this session returned. The answer shows at least the
+    /// writes behind it. A write returns a token that includes it.
     #[param(rename = "RSVP-Session", value_type = Option<String>)]
     pub(crate) token: Option<SessionToken>,
 }
@@ -85,7 +85,7 @@ impl PageQuery {
             };
             let value = String::from_utf8_lossy(&percent_decoded(field, value)?).into_owned();
             if slot.replace(value).is_some() {
-                return Err(Error::invalid_input(field, "is given twice"));
+                return Err(Error::invalid_input(field, "is specified more than once"));
             }
         }
         let limit =
@@ -116,7 +116,9 @@ fn only_header<'a>(
     let mut values = headers.get_all(name).iter();
     match (values.next(), values.next()) {
         (value, None) => Ok(value),
-        (_, Some(_)) => Err(Error::invalid_input(field, format!("is given twice ({name})"))),
+        (_, Some(_)) => {
+            Err(Error::invalid_input(field, format!("is specified more than once ({name})")))
+        }
     }
 }
 

@@ -7,16 +7,8 @@
 //! ```
 //!
 //! `GET /openapi.json` describes the interface, `GET /metrics` is for Prometheus, and
-//! `grafana.json` is a dashboard of that. Who the user is comes in a header, which a gateway
-//! that has authenticated them must set: do not expose this service without one.
-
-mod api;
-mod body;
-mod extract;
-mod log;
-mod metrics;
-mod problem;
-mod server;
+//! `grafana.json` is a dashboard of those metrics. The user's id comes in a header, which a
+//! gateway that has authenticated the user must set. Do not expose this service without one.
 
 use std::io::{self, Write};
 use std::net::SocketAddr;
@@ -25,10 +17,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use clap::Parser;
-use rsvp::{RsvpStore, RsvpStoreExt};
+use rsvp::RsvpStore;
+use rsvp::layers::LayerExt;
+use rsvp_http_api::{App, Log, install_metrics, serve, stop_signal};
 use tokio::net::TcpListener;
-use tokio_util::task::TaskTracker;
-use tracing_appender::non_blocking::{NonBlocking, NonBlockingBuilder, WorkerGuard};
 
 /// The RSVP store as an HTTP service.
 #[derive(Debug, Parser)]
@@ -37,15 +29,15 @@ struct Flags {
     /// Where to listen. Port 0 picks a free one.
     #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:8080")]
     listen: SocketAddr,
-    /// Which store to keep the RSVPs in, with wrappers as parameters, or several with names: see
-    /// `rsvp::open`. What this service itself asks is observed as `api`.
+    /// Which store to keep the RSVPs in, with layers as parameters, or several with names: see
+    /// `rsvp::open`. The service's own calls are observed as `api`.
     #[arg(long, value_name = "URL", default_value = "memory:")]
     store: String,
     /// How long a connection may idle or take to send a request's headers. The default is longer
     /// than load balancers keep idle connections, which would send requests into closing ones.
     #[arg(long, value_name = "SECONDS", default_value_t = 75)]
     idle_seconds: u64,
-    /// How long what is in flight may take to finish after SIGTERM or Ctrl-C.
+    /// How long requests in flight may take to finish after SIGTERM or Ctrl-C.
     #[arg(long, value_name = "SECONDS", default_value_t = 30)]
     shutdown_seconds: u64,
 }
@@ -55,7 +47,7 @@ async fn main() -> ExitCode {
     let flags = Flags::parse();
     let mut log = Log::start();
     // Before the store, whose metrics are described when it opens.
-    let metrics = match metrics::install() {
+    let metrics = match install_metrics() {
         Ok(metrics) => metrics,
         Err(error) => {
             log.end("cannot record metrics", &error);
@@ -69,9 +61,7 @@ async fn main() -> ExitCode {
             return ExitCode::from(2);
         }
     };
-    let writes = TaskTracker::new();
-    let router = api::router(api::App { store, writes: writes.clone(), metrics });
-    match serve(&flags, router, writes).await {
+    match listen(&flags, App::new(store, metrics)).await {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             log.end("stopped", &error);
@@ -82,54 +72,20 @@ async fn main() -> ExitCode {
 
 /// The store as this service sees it, with metrics under the name `api`.
 async fn open(url: &str) -> rsvp::Result<Arc<dyn RsvpStore>> {
-    Ok(Arc::new(rsvp::open(url).await?.observed("api")?))
+    Ok(Arc::new(rsvp::open(url).await?.with_observer("api")?))
 }
 
-/// How many lines may wait until somebody reads stderr; then new ones are lost.
-const LOG_LINES: usize = 10_000;
-
-/// Stderr, written to by a thread of its own, since the service must go on, and end, when nobody
-/// reads it. Once dropped, what waits has been written, or a second has gone by.
-struct Log {
-    stderr: NonBlocking,
-    _guard: WorkerGuard,
-}
-
-impl Log {
-    /// Shows failures, and what the library warns of.
-    fn start() -> Self {
-        let stderr = NonBlockingBuilder::default().buffered_lines_limit(LOG_LINES).lossy(true);
-        let (stderr, guard) = stderr.finish(io::stderr());
-        tracing_subscriber::fmt()
-            .with_max_level(tracing_subscriber::filter::LevelFilter::WARN)
-            .with_writer(stderr.clone())
-            .with_target(false)
-            .with_ansi(false)
-            .without_time()
-            .init();
-        Self { stderr, _guard: guard }
-    }
-
-    /// Says why the service ends.
-    fn end(&mut self, what: &str, error: &dyn std::error::Error) {
-        let line = format!("{}\n", log::line(what, error));
-        // Nothing is left to be done if nobody can be told.
-        let _ = self.stderr.write_all(line.as_bytes());
-    }
-}
-
-async fn serve(flags: &Flags, router: axum::Router, writes: TaskTracker) -> io::Result<()> {
+async fn listen(flags: &Flags, app: App) -> io::Result<()> {
     // Signals are caught before anybody can know that the service listens.
-    let stop = server::stop_signal()?;
+    let stop = stop_signal()?;
     let listener = TcpListener::bind(flags.listen).await?;
     announce(listener.local_addr()?)?;
     let idle = Duration::from_secs(flags.idle_seconds);
-    let connections = server::accept(listener, router, idle, stop).await;
     let grace = Duration::from_secs(flags.shutdown_seconds);
-    server::finish(connections, writes, grace).await
+    serve(listener, app, idle, grace, stop).await
 }
 
-/// Whoever started the service waits for this line, so it must not linger in a buffer.
+/// The program that started the service waits for this line, so it must not linger in a buffer.
 fn announce(address: SocketAddr) -> io::Result<()> {
     let mut stdout = io::stdout().lock();
     writeln!(stdout, "listening on http://{address}")?;

@@ -1,4 +1,4 @@
-//! What Prometheus is told.
+//! The recorder of metrics for Prometheus.
 
 use std::time::Duration;
 
@@ -9,7 +9,7 @@ use tokio::time::{MissedTickBehavior, interval};
 const BUCKETS: [f64; 12] =
     [0.000_1, 0.000_5, 0.001, 0.005, 0.01, 0.025, 0.05, 0.1, 0.15, 0.5, 1.0, 5.0];
 
-/// How often what was recorded is put into buckets, asked for or not.
+/// How often recorded values are put into buckets.
 const UPKEEP: Duration = Duration::from_secs(5);
 
 fn builder() -> Result<PrometheusBuilder, BuildError> {
@@ -18,7 +18,11 @@ fn builder() -> Result<PrometheusBuilder, BuildError> {
 }
 
 /// Records the metrics of the whole process from now on.
-pub(crate) fn install() -> Result<PrometheusHandle, BuildError> {
+///
+/// # Errors
+///
+/// If the process has a recorder already.
+pub fn install() -> Result<PrometheusHandle, BuildError> {
     let handle = builder()?.install_recorder()?;
     let kept_up = handle.clone();
     tokio::spawn(async move {

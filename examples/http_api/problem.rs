@@ -27,9 +27,9 @@ pub(crate) struct Problem {
     #[serde(serialize_with = "code")]
     #[schema(value_type = u16)]
     status: StatusCode,
-    /// What went wrong, and what to try.
+    /// The failure, and a remedy.
     detail: String,
-    /// Which input was wrong.
+    /// The name of the wrong input.
     #[serde(skip_serializing_if = "Option::is_none")]
     field: Option<&'static str>,
 }

@@ -1,4 +1,4 @@
-//! Connections: how they are taken, bounded and brought to an end.
+//! The connections: accepted, bounded and brought to an end.
 
 use std::io;
 use std::time::Duration;
@@ -13,6 +13,7 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio::time::{sleep, timeout};
 use tokio_util::task::TaskTracker;
 
+use crate::api::{self, App};
 use crate::log;
 
 /// The largest request line with headers, in bytes; more is 431. A session token may have 8,192.
@@ -21,7 +22,11 @@ const MAX_HEAD_BYTES: usize = 16 * 1024;
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
 /// Resolves at the first SIGTERM or Ctrl-C from now on.
-pub(crate) fn stop_signal() -> io::Result<impl Future<Output = ()>> {
+///
+/// # Errors
+///
+/// If the process cannot take signals.
+pub fn stop_signal() -> io::Result<impl Future<Output = ()>> {
     let mut terminate = signal(SignalKind::terminate())?;
     let mut interrupt = signal(SignalKind::interrupt())?;
     Ok(async move {
@@ -32,10 +37,27 @@ pub(crate) fn stop_signal() -> io::Result<impl Future<Output = ()>> {
     })
 }
 
-/// Serves every connection that arrives until `stop`, and returns those that are still open.
+/// Serves every connection that arrives until `stop`, then finishes the requests in flight.
 ///
 /// A connection is closed when its next request has not come with all its headers after `idle`.
-pub(crate) async fn accept(
+///
+/// # Errors
+///
+/// If requests or writes are still in flight `grace` after `stop`.
+pub async fn serve(
+    listener: TcpListener,
+    app: App,
+    idle: Duration,
+    grace: Duration,
+    stop: impl Future<Output = ()>,
+) -> io::Result<()> {
+    let writes = app.writes.clone();
+    let connections = accept(listener, api::router(app), idle, stop).await;
+    finish(connections, writes, grace).await
+}
+
+/// Serves every connection that arrives until `stop`, and returns those that are still open.
+async fn accept(
     listener: TcpListener,
     router: Router,
     idle: Duration,
@@ -51,7 +73,7 @@ pub(crate) async fn accept(
             accepted = listener.accept() => accepted,
         };
         match accepted {
-            Ok((stream, _)) => serve(stream, &http, &router, &connections),
+            Ok((stream, _)) => serve_connection(stream, &http, &router, &connections),
             Err(error) => {
                 // Out of file descriptors, most likely: those in use come back, and giving up
                 // would cut off everybody who is connected.
@@ -62,7 +84,7 @@ pub(crate) async fn accept(
     }
 }
 
-fn serve(
+fn serve_connection(
     stream: TcpStream,
     http: &http1::Builder,
     router: &Router,
@@ -77,9 +99,9 @@ fn serve(
     tokio::spawn(connections.watch(connection));
 }
 
-/// Waits until what is in flight is answered, and until the writes are done whose clients have
-/// hung up.
-pub(crate) async fn finish(
+/// Waits until requests in flight are answered, and until the writes of clients that have hung up
+/// are done.
+async fn finish(
     connections: GracefulShutdown,
     writes: TaskTracker,
     grace: Duration,

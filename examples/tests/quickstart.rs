@@ -1,4 +1,4 @@
-//! The quickstart prints what the documentation says it prints.
+//! The quickstart prints the calls and counts that the documentation promises.
 
 use std::process::Command;
 

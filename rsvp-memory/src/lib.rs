@@ -1,7 +1,7 @@
 //! The RSVP store in the memory of one process.
 //!
-//! [`MemoryStore`] is an [`RsvpStore`](rsvp_core::RsvpStore); [`RsvpTable`] is what it keeps its
-//! data in, callable without async.
+//! [`MemoryStore`] is an [`RsvpStore`](rsvp_core::RsvpStore). It keeps its data in an
+//! [`RsvpTable`], which can be called without async.
 //!
 //! ```
 //! use rsvp_core::{EventId, RsvpStoreExt, UserId};
@@ -19,10 +19,8 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 
-mod cursor;
-mod set;
+mod data;
 mod store;
-mod table;
 
+pub use self::data::RsvpTable;
 pub use self::store::MemoryStore;
-pub use self::table::RsvpTable;

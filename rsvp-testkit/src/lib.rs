@@ -1,29 +1,28 @@
-//! The conformance suite of the RSVP store, for any backend or wrapper.
+//! The conformance suite of the RSVP store, for any backend or layer.
 //!
 //! [`conformance!`] writes one named test per sentence of the contract from a single list,
-//! [`CASES`]. A store that passes keeps what [`RsvpStore`](rsvp_core::RsvpStore) promises: the
-//! suite is how our own backends are held to it, and stores broken on purpose must fail it.
+//! [`CASES`]. A store that passes keeps the promises of [`RsvpStore`](rsvp_core::RsvpStore). Our own
+//! backends run the suite, and stores broken on purpose must fail it.
 //!
-//! Randomised cases print their seed; `RSVP_TESTKIT_SEED` runs them again with it.
+//! Randomised cases print their seed. Set `RSVP_TESTKIT_SEED` to run them again with it.
 //!
-//! [`FaultStore`] makes any store fail, before or after the effect, delay and hang: for tests of what
-//! is built on one.
+//! [`FaultStore`] makes any store fail, before or after the effect, delay and hang. Use it to test
+//! code on top of a store.
 //!
-//! What the suite cannot do is to hurt the engine. For tests that do, [`ledger`] has writers who
-//! remember what was acknowledged.
+//! The suite does not hurt the engine. For tests that do, [`ledger`] has writers that record each
+//! acknowledged write, and [`staleness`] measures the age of counts.
 //!
 //! # A backend of your own
 //!
 //! This is the whole of a backend, and the line that tests it:
 //!
 //! ```
-#![doc = include_str!("../tests/sorted_store/mod.rs")]
+#![doc = include_str!("../tests/suite/sorted_store.rs")]
 //!
 //! rsvp_testkit::conformance!(SortedStore::default());
 //! ```
 
-mod cases;
-mod fault;
+mod fault_store;
 mod ids;
 pub mod ledger;
 mod model;
@@ -31,10 +30,8 @@ mod model;
 pub mod servers;
 pub mod staleness;
 mod suite;
-mod trial;
 
-pub use self::fault::{FaultStore, Faults};
+pub use self::fault_store::{FaultStore, Faults};
 pub use self::ids::{HOSTILE_IDS, hostile_ids};
 pub use self::model::Model;
-pub use self::suite::{CASES, Case, SEED_VARIABLE, run, seed};
-pub use self::trial::{Subject, Trial};
+pub use self::suite::{CASES, Case, SEED_VARIABLE, Subject, Trial, run, seed};

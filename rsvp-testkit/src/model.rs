@@ -1,4 +1,4 @@
-//! What a store should hold, kept in the simplest way.
+//! The model: the RSVPs that a store should hold, kept in the simplest way.
 
 use std::collections::BTreeSet;
 use std::fmt::Debug;
@@ -9,7 +9,7 @@ use rsvp_core::{
     UserId, Write,
 };
 
-/// The set of pairs that a store should hold after the writes that the model was told of.
+/// The set of pairs that a store should hold after the writes that the model has applied.
 #[derive(Clone, Debug, Default)]
 pub struct Model {
     rsvps: BTreeSet<Rsvp>,
@@ -23,7 +23,7 @@ impl Model {
         Self::default()
     }
 
-    /// Applies one write, and says what it should answer.
+    /// Applies one write, and returns the expected outcome.
     pub fn write(&mut self, write: &Write) -> Outcome {
         let rsvp = &write.rsvp;
         self.users.insert(rsvp.user.clone());
@@ -34,17 +34,17 @@ impl Model {
         })
     }
 
-    /// Applies a batch, and says what it should answer.
+    /// Applies a batch, and returns the expected outcomes.
     pub fn write_batch(&mut self, writes: &[Write]) -> Vec<Outcome> {
         writes.iter().map(|write| self.write(write)).collect()
     }
 
-    /// Removes an event, and says how many RSVPs should go.
+    /// Removes an event, and returns the expected number of removed RSVPs.
     pub fn remove_event(&mut self, event: &EventId) -> u64 {
         self.remove(|rsvp| rsvp.event == *event)
     }
 
-    /// Removes a user, and says how many RSVPs should go.
+    /// Removes a user, and returns the expected number of removed RSVPs.
     pub fn remove_user(&mut self, user: &UserId) -> u64 {
         self.remove(|rsvp| rsvp.user == *user)
     }
@@ -60,32 +60,32 @@ impl Model {
         self.rsvps.contains(pair)
     }
 
-    /// How many RSVPs the event should have.
+    /// The number of RSVPs that the event should have.
     pub fn rsvp_count(&self, event: &EventId) -> u64 {
         self.attendees(event).len() as u64
     }
 
-    /// Who should attend the event, sorted.
+    /// The users who should attend the event, sorted.
     pub fn attendees(&self, event: &EventId) -> Vec<UserId> {
         let of_event = self.rsvps.iter().filter(|rsvp| rsvp.event == *event);
         of_event.map(|rsvp| rsvp.user.clone()).collect()
     }
 
-    /// What the user should attend, sorted.
+    /// The events that the user should attend, sorted.
     pub fn events_of(&self, user: &UserId) -> Vec<EventId> {
         let of_user = self.rsvps.iter().filter(|rsvp| rsvp.user == *user);
         of_user.map(|rsvp| rsvp.event.clone()).collect()
     }
 
-    /// Everything that should exist, sorted.
+    /// All RSVPs that should exist, sorted.
     pub fn rsvps(&self) -> Vec<Rsvp> {
         self.rsvps.iter().cloned().collect()
     }
 
     /// Reads all of `store` in every way there is, strongly, and compares.
     ///
-    /// Asks for every pair of the users and events that the model has ever been told of, so that
-    /// what should be gone is looked for too.
+    /// Asks for every pair of the users and events that the model has ever seen, so that removed
+    /// RSVPs are looked for too.
     ///
     /// # Panics
     ///

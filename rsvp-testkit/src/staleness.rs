@@ -1,12 +1,14 @@
-//! How old counts really are: measured, under writers, through two stores on the same data.
+//! A measurement of the true age of counts, under writers, through two stores on the same data.
 //!
-//! A count says how old it may be. Here that is compared with what the writers know.
+//! A count carries the age that it may have. The measurement compares that with the writers'
+//! history.
 //!
 //! ```
 //! use std::sync::Arc;
 //! use std::time::Duration;
 //!
-//! use rsvp_core::{CountCacheConfig, RsvpStore, RsvpStoreExt};
+//! use rsvp_core::RsvpStore;
+//! use rsvp_core::layers::{CountCache, CountCacheConfig};
 //! use rsvp_memory::MemoryStore;
 //! use rsvp_testkit::staleness::measure;
 //!
@@ -15,7 +17,7 @@
 //! let data = Arc::new(MemoryStore::new());
 //! // As two processes would have it.
 //! let process = || -> Arc<dyn RsvpStore> {
-//!     Arc::new(data.clone().count_cached(CountCacheConfig::default()))
+//!     Arc::new(CountCache::new(data.clone(), CountCacheConfig::default()).expect("legal settings"))
 //! };
 //! let bounds = [5, 20, 100].map(Duration::from_millis);
 //! println!("{}", measure([process(), process()], &bounds, 10_000).await);
@@ -37,14 +39,15 @@ const PAUSE: Duration = Duration::from_millis(1);
 /// A reader compares its counts with the history once in so many.
 const CHUNK: usize = 256;
 
-/// What [`measure`] has found.
+/// The result of [`measure`].
 #[derive(Clone, Debug)]
 pub struct Staleness {
-    /// How many counts were read.
+    /// The number of counts read.
     pub reads: usize,
-    /// How many batches of writes were acknowledged meanwhile.
+    /// The number of batches of writes that were acknowledged meanwhile.
     pub writes: usize,
-    /// For each bound, how long before the question the oldest answer had ceased to be true.
+    /// For each bound, the staleness of its oldest answer: the time between the moment at which it
+    /// ceased to be true and the read.
     pub greatest: Vec<(Duration, Duration)>,
 }
 
@@ -72,7 +75,7 @@ impl fmt::Display for Staleness {
 ///
 /// # Panics
 ///
-/// If a count is too old, or counts what was never written, or a call fails.
+/// If a count is too old or higher than the number of writes, or a call fails.
 pub async fn measure(
     stores: [Arc<dyn RsvpStore>; 2],
     bounds: &[Duration],
@@ -129,7 +132,7 @@ fn event(at: usize) -> EventId {
     EventId::new(format!("staleness/{at}")).expect("a legal id")
 }
 
-/// What the writers know, which is the same for every event.
+/// The writers' history, which is the same for every event.
 #[derive(Debug, Default)]
 struct History {
     begun: AtomicUsize,

@@ -13,7 +13,7 @@ use tokio::sync::watch;
 use tokio::task::{JoinSet, yield_now};
 use tokio::time::{Instant, sleep, timeout};
 
-use super::Ledger;
+use super::record::Ledger;
 
 const EVENTS: u64 = 5;
 const USERS_OF_A_WRITER: usize = 12;
@@ -22,7 +22,7 @@ const USERS_OF_A_WRITER: usize = 12;
 /// tests.
 const LIMIT: Duration = Duration::from_secs(60);
 
-const PAUSE_BETWEEN_TRIES: Duration = Duration::from_millis(5);
+const PAUSE_BETWEEN_ATTEMPTS: Duration = Duration::from_millis(5);
 
 /// The events that all writers share.
 pub(super) fn events() -> impl Iterator<Item = EventId> {
@@ -32,8 +32,8 @@ pub(super) fn events() -> impl Iterator<Item = EventId> {
 /// Writers at work on pairs of their own of events that they share.
 ///
 /// Each writes batches of random writes. A call that fails is repeated as it is, after a pause of
-/// 5 ms; after some failures, chosen at random, the writer goes on with another batch, as a host
-/// whose user went away does. A call that timed out without a known effect is always repeated,
+/// 5 ms. After some failures, chosen at random, the writer goes on with another batch, like a host
+/// whose user went away. A call that timed out without a known effect is always repeated,
 /// since it may still be at work.
 ///
 /// A writer panics when an error is not retryable, when an outcome contradicts what was
@@ -58,7 +58,7 @@ struct Gap {
 impl Writers {
     /// Starts `count` writers on `store`, which must be empty and nobody else's to write to.
     ///
-    /// Everything that they choose follows from `random`.
+    /// All their choices follow from `random`.
     ///
     /// # Panics
     ///
@@ -67,8 +67,8 @@ impl Writers {
         Self::launch(&store, count, random, false)
     }
 
-    /// As [`start`](Self::start), for engines that may lose acknowledged writes: outcomes are not
-    /// compared with what is remembered.
+    /// As [`start`](Self::start), for engines that may lose acknowledged writes. Outcomes are not
+    /// compared with the ledger.
     ///
     /// # Panics
     ///
@@ -119,18 +119,18 @@ impl Writers {
         );
     }
 
-    /// How many writes have been acknowledged.
+    /// The number of acknowledged writes.
     pub fn acknowledged(&self) -> u64 {
         *self.acknowledged.borrow()
     }
 
-    /// The longest time between two acknowledgements since it was asked last. The time since the
-    /// latest one is not counted before the next one comes.
+    /// The longest time between two acknowledgements since the last call of this method. The time
+    /// since the latest one is not counted before the next one comes.
     pub fn longest_gap(&self) -> Duration {
         std::mem::take(&mut self.gap.lock().unwrap().longest)
     }
 
-    /// Stops the writers; returns what each pair must be.
+    /// Stops the writers, and returns the state that each pair must have.
     ///
     /// Calls in flight are waited for. One that failed is not repeated, unless it timed out without a
     /// known effect: then it may still be at work, and is repeated for up to 60 s.
@@ -200,7 +200,7 @@ impl Writer {
                     if gives_up {
                         return;
                     }
-                    sleep(PAUSE_BETWEEN_TRIES).await;
+                    sleep(PAUSE_BETWEEN_ATTEMPTS).await;
                 }
             }
         }

@@ -5,18 +5,18 @@ use std::io::{ErrorKind, Read, Seek, Write};
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
-use super::blocking::poll;
-use super::home::home;
+use super::temp_dir::process_dir;
+use super::wait::poll;
 
-/// Runs `command` with `input` and returns its output, or what it complained of.
+/// Runs `command` with `input` and returns its output, or its error output.
 ///
 /// Input and output are files, so that no amount of either can block a pipe.
 pub(super) fn run(mut command: Command, input: &str, limit: Duration) -> Result<String, String> {
     let program = command.get_program().display().to_string();
     let (mut output, mut errors) = (scratch_file(), scratch_file());
     let mut child = command
-        // The guardian ends whatever works below it.
-        .current_dir(home())
+        // The watchdog ends whatever works below it.
+        .current_dir(process_dir())
         .stdin(Stdio::from(scratch_file_with(input)))
         .stdout(output.try_clone().expect("a file handle"))
         .stderr(errors.try_clone().expect("a file handle"))

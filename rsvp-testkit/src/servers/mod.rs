@@ -15,17 +15,17 @@
 //! ```
 //!
 //! # Panics
-//! This is test support: whatever goes wrong panics, with the end of the server's log or the command
-//! that installs what is missing. Every wait is bounded and panics when its time is up.
+//! This is test support. Every failure panics, with the end of the server's log or the command
+//! that installs a missing program. Every wait is bounded and panics when its time is up.
 
-mod blocking;
 mod client;
-mod home;
 mod port;
 mod postgres;
 mod process;
 mod proxy;
 mod redis;
+mod temp_dir;
+mod wait;
 
 pub use postgres::{
     PostgresBuilder, PostgresServer, ReplicatedPostgres, ReplicatedPostgresBuilder, Replication,

@@ -11,7 +11,7 @@ use std::time::Duration;
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
-use super::blocking::{poll, wait_until};
+use super::wait::{poll, wait_until};
 
 /// For everything the kernel does on its own, on however busy a machine.
 const KERNEL_LIMIT: Duration = Duration::from_secs(30);

@@ -1,4 +1,4 @@
-//! What a hostile or broken client can cost.
+//! The limits against hostile and broken clients.
 
 use std::process::{Command, Stdio};
 use std::time::Duration;

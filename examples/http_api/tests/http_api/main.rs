@@ -1,4 +1,4 @@
-//! Drives the real service, a process of its own, over real sockets.
+//! Drives the real service over real sockets, in a process of its own or over a failing store.
 #![expect(
     clippy::unwrap_used,
     clippy::panic,
@@ -6,9 +6,7 @@
     reason = "clippy takes only functions marked as tests for tests"
 )]
 
-#[path = "../../load/check/mod.rs"]
-mod check;
-
+mod failures;
 mod ids;
 mod lifecycle;
 mod limits;
@@ -21,4 +19,5 @@ mod service;
 mod sessions;
 #[cfg(any(feature = "postgres", feature = "redis"))]
 mod stores;
+mod stub;
 mod verbs;

@@ -1,4 +1,4 @@
-//! What Prometheus and Grafana are told.
+//! The metrics for Prometheus, and the dashboard for Grafana.
 
 use std::collections::BTreeSet;
 
@@ -69,7 +69,7 @@ async fn calls_are_counted_outside_and_inside() {
     assert!(!metrics.contains("somebody"), "no id in {metrics}");
 }
 
-/// The names of metrics in a query: what is neither a function nor a label.
+/// The names of metrics in a query, without functions and labels.
 fn names(query: &str) -> BTreeSet<String> {
     let words = query.split(|c: char| !c.is_ascii_alphanumeric() && c != '_');
     words.filter(|word| word.starts_with("rsvp_store_")).map(str::to_owned).collect()

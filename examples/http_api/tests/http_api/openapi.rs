@@ -1,4 +1,4 @@
-//! The description says what there is.
+//! The OpenAPI description matches the routes.
 
 use serde_json::{Value, json};
 

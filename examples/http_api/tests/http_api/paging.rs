@@ -2,8 +2,8 @@
 
 use std::collections::BTreeSet;
 
-use crate::check::Client;
 use crate::service::{Service, assert_problem, get, rsvp};
+use rsvp_http_api::check::Client;
 
 const LISTS: [&str; 2] = ["/events/1/users", "/users/1/events"];
 

@@ -7,7 +7,7 @@ use tokio::net::TcpStream;
 use tokio::time::timeout;
 
 /// Longer than any deadline of the service.
-const PATIENCE: Duration = Duration::from_secs(20);
+const LIMIT: Duration = Duration::from_secs(20);
 
 pub(crate) async fn connect(address: &str, bytes: impl AsRef<[u8]>) -> TcpStream {
     let mut stream = TcpStream::connect(address).await.unwrap();
@@ -24,7 +24,7 @@ pub(crate) async fn send(stream: &mut TcpStream, bytes: impl AsRef<[u8]>) {
 pub(crate) async fn rest(mut stream: TcpStream) -> String {
     let mut bytes = Vec::new();
     // After a reset what came before it counts.
-    let _ = timeout(PATIENCE, stream.read_to_end(&mut bytes)).await.unwrap();
+    let _ = timeout(LIMIT, stream.read_to_end(&mut bytes)).await.unwrap();
     String::from_utf8(bytes).unwrap()
 }
 
@@ -32,7 +32,7 @@ pub(crate) async fn rest(mut stream: TcpStream) -> String {
 pub(crate) async fn answer(stream: &mut TcpStream) -> String {
     let mut bytes = Vec::new();
     while !bytes.ends_with(b"}") {
-        let more = timeout(PATIENCE, stream.read_buf(&mut bytes)).await.unwrap().unwrap();
+        let more = timeout(LIMIT, stream.read_buf(&mut bytes)).await.unwrap().unwrap();
         assert_ne!(more, 0, "closed after {:?}", String::from_utf8_lossy(&bytes));
     }
     String::from_utf8(bytes).unwrap()

@@ -1,4 +1,4 @@
-//! The service as a process, and what it is asked.
+//! The service as a process, and its requests.
 
 use std::io::{BufRead, BufReader, Read};
 use std::path::PathBuf;
@@ -12,7 +12,7 @@ use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use serde_json::Value;
 use tokio::time::{Instant, sleep};
 
-use crate::check::{Answer, Client};
+use rsvp_http_api::check::{Answer, Client};
 
 /// A running service, killed when dropped.
 #[derive(Debug)]

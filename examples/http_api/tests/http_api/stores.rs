@@ -6,8 +6,8 @@ use rsvp_testkit::servers::PostgresServer;
 #[cfg(feature = "redis")]
 use rsvp_testkit::servers::{Persistence, RedisCluster, RedisServer};
 
-use crate::check::{Plan, World};
 use crate::service::{Service, command, get};
+use rsvp_http_api::check::{Plan, World};
 
 /// A random run of 4,000 operations by 16 connections, compared with the model. The service then
 /// answers counts to those without a session as well.
@@ -42,7 +42,7 @@ async fn a_random_run_matches_a_model(store: &str) {
 
 /// Every write goes through the same cache, so counts from memory are exact as well.
 #[tokio::test]
-async fn a_random_run_over_http_and_wrappers_matches_a_model() {
+async fn a_random_run_over_http_and_layers_matches_a_model() {
     a_random_run_matches_a_model("memory:?observe=db&coalesce=true&count_cache=5s").await;
 }
 
@@ -62,10 +62,10 @@ async fn a_random_run_over_http_and_postgres_matches_a_model() {
 
 #[cfg(feature = "postgres")]
 #[tokio::test]
-async fn a_random_run_over_http_wrappers_and_postgres_matches_a_model() {
+async fn a_random_run_over_http_layers_and_postgres_matches_a_model() {
     let url = PostgresServer::shared().await.create_database().await;
-    let wrappers = "migrate=true&timeout=9s&retry=2s&coalesce=true&count_cache=5s";
-    a_random_run_matches_a_model(&format!("{url}?{wrappers}")).await;
+    let layers = "migrate=true&timeout=9s&retry=2s&coalesce=true&count_cache=5s";
+    a_random_run_matches_a_model(&format!("{url}?{layers}")).await;
 }
 
 #[cfg(feature = "redis")]
@@ -116,8 +116,8 @@ async fn a_service_whose_stderr_nobody_reads_goes_on() {
         }
         assert_eq!(get(&mut client, "/healthz").await.status, 200);
     };
-    let patience = std::time::Duration::from_secs(60);
-    tokio::time::timeout(patience, failures).await.expect("every request is answered");
+    let limit = std::time::Duration::from_secs(60);
+    tokio::time::timeout(limit, failures).await.expect("every request is answered");
 
     let unfinished = "POST /events/1/rsvp HTTP/1.1\r\nHost: h\r\nContent-Length: 9\r\n\r\n";
     let _in_flight = crate::raw::connect(&service.address, unfinished).await;

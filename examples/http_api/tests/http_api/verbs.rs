@@ -1,4 +1,4 @@
-//! What the verbs answer.
+//! The answers of the verbs.
 
 use hyper::Method;
 use serde_json::json;

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use super::installation::Installation;
 use crate::servers::client;
-use crate::servers::home::new_folder;
+use crate::servers::temp_dir::new_folder;
 
 /// For whatever writes a whole data folder, on a busy machine too.
 const COPY_LIMIT: Duration = Duration::from_secs(120);
@@ -26,7 +26,7 @@ fn template() -> &'static Path {
     static TEMPLATE: OnceLock<PathBuf> = OnceLock::new();
     TEMPLATE.get_or_init(|| {
         let installation = Installation::get();
-        // Left to the guardian: later servers need it until the process ends.
+        // Left to the watchdog: later servers need it until the process ends.
         let folder = new_folder("template").keep();
         installation.give(&folder);
         let data = folder.join("data");

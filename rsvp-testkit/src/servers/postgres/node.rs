@@ -7,14 +7,14 @@ use std::time::Duration;
 use nix::sys::signal::Signal;
 use tempfile::TempDir;
 
-use super::configuration::{self, Options};
+use super::config::{self, Options};
 use super::data;
 use super::installation::Installation;
-use crate::servers::blocking::{poll, wait_until};
 use crate::servers::client;
-use crate::servers::home::new_folder;
 use crate::servers::port::PortLease;
 use crate::servers::process::ServerProcess;
+use crate::servers::temp_dir::new_folder;
+use crate::servers::wait::{poll, wait_until};
 
 /// Recovery after a kill included, on a busy machine too.
 const START_LIMIT: Duration = Duration::from_secs(60);
@@ -98,15 +98,15 @@ impl Node {
             let port = primary.port();
             format!("host={sockets} port={port} user=postgres application_name={STANDBY_NAME}")
         });
-        configuration::write(self.folder.path(), self.port(), &self.options, address.as_deref());
+        config::write(self.folder.path(), self.port(), &self.options, address.as_deref());
     }
 
     fn launch(&self) -> Result<(), PortTaken> {
         let data = self.data();
         let mut command = Installation::get().command("postgres");
-        let configuration = self.folder.path().join("server.conf");
+        let config = self.folder.path().join("server.conf");
         command.arg("-D").arg(&data).arg("-c");
-        command.arg(format!("config_file={}", configuration.display()));
+        command.arg(format!("config_file={}", config.display()));
         self.process.spawn(command);
         let id = self.process.id().unwrap_or_default();
         let outcome = poll(START_LIMIT, || {

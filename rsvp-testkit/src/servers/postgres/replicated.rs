@@ -4,14 +4,14 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
-use super::PostgresServer;
-use super::configuration::Options;
+use super::config::Options;
 use super::node::{Node, STANDBY_NAME};
-use crate::servers::blocking::{blocking, wait_until};
+use super::server::PostgresServer;
+use crate::servers::wait::{blocking, wait_until};
 
 const REPLAY_LIMIT: Duration = Duration::from_secs(30);
 
-/// What a commit on the primary waits for.
+/// The confirmation that a commit on the primary waits for.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Replication {
     /// The primary's disk only; the standby lags behind.
@@ -45,7 +45,7 @@ pub struct ReplicatedPostgres {
 }
 
 impl ReplicatedPostgres {
-    /// Starts an asynchronous pair that trusts whoever connects.
+    /// Starts an asynchronous pair that trusts every client.
     pub async fn start() -> Self {
         Self::builder().start().await
     }
@@ -150,7 +150,7 @@ pub struct ReplicatedPostgresBuilder {
 }
 
 impl ReplicatedPostgresBuilder {
-    /// Sets what a commit waits for, by default [`Replication::Asynchronous`].
+    /// Sets the confirmation that a commit waits for. Defaults to [`Replication::Asynchronous`].
     pub fn replication(mut self, replication: Replication) -> Self {
         self.replication = replication;
         self

@@ -12,9 +12,9 @@ use tokio::time::{Instant, sleep_until};
 
 use super::state::{Flow, State, wait_for};
 
-/// Bytes read at once, and how many such pieces may wait in each direction.
-const PIECE: usize = 16 * 1024;
-const PIECES: usize = 64;
+/// Bytes read at once, and how many such chunks may wait in each direction.
+const CHUNK: usize = 16 * 1024;
+const CHUNKS: usize = 64;
 
 /// Forwards between `client` and the target until both directions end, one fails, or it is cut.
 ///
@@ -66,33 +66,33 @@ async fn forward(
     outcome.map(|_| ())
 }
 
-/// Forwards one direction, each piece `delay` after it arrived, until its end has been forwarded.
+/// Forwards one direction, each chunk `delay` after it arrived, until its end has been forwarded.
 async fn pump(
     mut from: ReadHalf<'_>,
     mut to: WriteHalf<'_>,
     mut state: watch::Receiver<State>,
 ) -> io::Result<()> {
-    let (queue, mut arrivals) = mpsc::channel::<(Instant, Vec<u8>)>(PIECES);
+    let (queue, mut arrivals) = mpsc::channel::<(Instant, Vec<u8>)>(CHUNKS);
     let receive = async move {
-        let mut buffer = vec![0; PIECE];
+        let mut buffer = vec![0; CHUNK];
         loop {
             let length = from.read(&mut buffer).await?;
-            let piece = (Instant::now(), buffer[..length].to_vec());
-            // An empty piece is the end.
-            if queue.send(piece).await.is_err() || length == 0 {
+            let chunk = (Instant::now(), buffer[..length].to_vec());
+            // An empty chunk is the end.
+            if queue.send(chunk).await.is_err() || length == 0 {
                 return Ok(());
             }
         }
     };
     let send = async move {
-        while let Some((arrival, piece)) = arrivals.recv().await {
+        while let Some((arrival, chunk)) = arrivals.recv().await {
             let delay = state.borrow().delay;
             sleep_until(arrival + delay).await;
             flowing(&mut state).await;
-            if piece.is_empty() {
+            if chunk.is_empty() {
                 return to.shutdown().await;
             }
-            to.write_all(&piece).await?;
+            to.write_all(&chunk).await?;
         }
         Ok(())
     };

@@ -33,7 +33,7 @@ pub struct Proxy {
 #[derive(Debug, Default)]
 struct Connections {
     accepted: AtomicUsize,
-    /// Says to the connections opened since the last cut that they are cut.
+    /// Tells the connections opened since the last cut that they are cut.
     cut: Mutex<watch::Sender<bool>>,
 }
 
@@ -63,7 +63,7 @@ impl Proxy {
         self.port.port()
     }
 
-    /// Forwards each piece this long after it arrived, in both directions: a round trip takes twice
+    /// Forwards each chunk this long after it arrived, in both directions: a round trip takes twice
     /// as long more. Measured in `tokio`'s time.
     pub fn set_delay(&self, delay: Duration) {
         self.state.send_modify(|state| state.delay = delay);
@@ -81,7 +81,7 @@ impl Proxy {
 
     /// Resets (RST) all connections on both sides, and returns when they are closed.
     ///
-    /// What was under way in them is lost. New connections are served.
+    /// Data under way in them is lost. New connections are served.
     pub async fn cut(&self) {
         let current = std::mem::take(&mut *self.connections.cut());
         current.send_replace(true);
@@ -100,12 +100,12 @@ impl Proxy {
         self.set_flow(Flow::Forward).await;
     }
 
-    /// How many connections it has accepted since its start.
+    /// The number of connections accepted since its start.
     pub fn accepted(&self) -> usize {
         self.connections.accepted.load(Ordering::SeqCst)
     }
 
-    /// How many connections are open.
+    /// The number of open connections.
     pub fn open(&self) -> usize {
         self.connections.cut().receiver_count()
     }

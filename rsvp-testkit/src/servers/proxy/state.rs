@@ -1,4 +1,4 @@
-//! What a test has told its proxy to do.
+//! The state that a test sets for its proxy.
 
 use std::time::Duration;
 

@@ -5,12 +5,12 @@ use std::time::Duration;
 
 use tokio::sync::OnceCell;
 
-use super::RedisServer;
-use super::configuration::Options;
+use super::config::Options;
 use super::node::Node;
+use super::server::RedisServer;
 use super::topology::Member;
-use crate::servers::blocking::{blocking, wait_until};
 use crate::servers::client;
+use crate::servers::wait::{blocking, wait_until};
 
 /// The fewest primaries of a cluster that can fail over, and a replica for each.
 const PRIMARIES: usize = 3;

@@ -7,12 +7,12 @@ use std::time::Duration;
 use nix::sys::signal::Signal;
 use tempfile::TempDir;
 
-use super::configuration::{self, Options};
-use crate::servers::blocking::{poll, wait_until};
+use super::config::{self, Options};
 use crate::servers::client;
-use crate::servers::home::new_folder;
 use crate::servers::port::PortLease;
 use crate::servers::process::ServerProcess;
+use crate::servers::temp_dir::new_folder;
+use crate::servers::wait::{poll, wait_until};
 
 const START_LIMIT: Duration = Duration::from_secs(60);
 const STOP_LIMIT: Duration = Duration::from_secs(30);
@@ -58,7 +58,7 @@ impl Node {
     /// Says what the server is when it starts the next time.
     pub(super) fn configure(&self, primary: Option<u16>) {
         let path = self.folder.path().join("redis.conf");
-        configuration::write(&path, self.port(), &self.options, primary);
+        config::write(&path, self.port(), &self.options, primary);
     }
 
     fn launch(&self) -> Result<(), PortTaken> {

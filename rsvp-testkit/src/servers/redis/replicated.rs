@@ -4,10 +4,10 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
-use super::RedisServer;
-use super::configuration::Options;
+use super::config::Options;
 use super::node::Node;
-use crate::servers::blocking::{blocking, wait_until};
+use super::server::RedisServer;
+use crate::servers::wait::{blocking, wait_until};
 
 const SYNC_LIMIT: Duration = Duration::from_secs(60);
 
@@ -101,7 +101,7 @@ impl ReplicatedRedis {
 
     /// Kills the primary with SIGKILL, promotes the replica, and makes the old primary its replica.
     ///
-    /// What the replica had not received is lost, acknowledged or not.
+    /// Writes that the replica had not received are lost, acknowledged or not.
     pub async fn fail_over(&self) {
         self.primary().kill().await;
         self.promote().await;

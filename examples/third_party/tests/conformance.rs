@@ -1,0 +1,3 @@
+//! The store keeps the contract.
+
+rsvp_testkit::conformance!(rsvp_sorted::SortedStore::default());

@@ -1,0 +1,59 @@
+//! The checks of a store against the ledger.
+
+use rsvp_core::{Consistency, Rsvp, RsvpStore, UserId, Write};
+
+use super::record::Ledger;
+use super::writers;
+use crate::model::Model;
+
+/// Checks that `store` holds every acknowledged write, and nothing that was not written.
+///
+/// Every pair whose last write was acknowledged is in the state that it left. A scan finds no other
+/// pair. All counts are those of the lists, and both directions of the lists agree. Lists and scans
+/// may repeat entries. Prints one line of figures.
+///
+/// # Panics
+///
+/// If any of these checks or a read fails.
+pub async fn check(store: &dyn RsvpStore, ledger: &Ledger) {
+    let mut model = Model::new();
+    // Also the events of which no write is remembered must have nobody in and count nobody.
+    for event in writers::events() {
+        model.write(&Write::cancel(UserId::from(0_u64), event));
+    }
+    let mut present = 0;
+    for ((pair, state), held) in ledger.iter().zip(held(store, ledger).await) {
+        assert!(
+            state.is_none_or(|state| state == held),
+            "the last acknowledged write of {pair:?} left {state:?}, the store holds {held}"
+        );
+        let Rsvp { user, event } = pair.clone();
+        model.write(&if held { Write::rsvp(user, event) } else { Write::cancel(user, event) });
+        present += usize::from(held);
+    }
+    model.assert_held_by(store).await;
+    let unknown = ledger.len() - ledger.known();
+    println!("{} pairs, {present} of them in, {unknown} of unknown state", ledger.len());
+}
+
+/// The number of acknowledged writes that do not hold: pairs in another state than their last
+/// acknowledged write left. Checks nothing else.
+///
+/// For engines that are known to lose some.
+///
+/// # Panics
+///
+/// If a read fails.
+pub async fn lost(store: &dyn RsvpStore, ledger: &Ledger) -> usize {
+    let held = held(store, ledger).await;
+    let differs = |state: Option<bool>, held| state.is_some_and(|state| state != held);
+    ledger.iter().zip(held).filter(|((_, state), held)| differs(*state, *held)).count()
+}
+
+/// For each pair of the ledger, whether the store holds it.
+async fn held(store: &dyn RsvpStore, ledger: &Ledger) -> Vec<bool> {
+    let pairs: Vec<Rsvp> = ledger.0.keys().cloned().collect();
+    let held = store.has_rsvped_batch(&pairs, &Consistency::Strong).await.unwrap();
+    assert_eq!(held.len(), pairs.len(), "one answer for each pair");
+    held
+}

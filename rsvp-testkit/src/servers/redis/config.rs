@@ -1,0 +1,80 @@
+//! The configuration file of a server.
+
+use std::fmt::{self, Debug, Formatter, Write};
+use std::fs;
+use std::path::Path;
+
+/// The writes that a Redis server keeps when it is killed.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Persistence {
+    /// Nothing: it starts again empty.
+    None,
+    /// All but the last second or so (`appendfsync everysec`).
+    EverySecond,
+    /// Every acknowledged write (`appendfsync always`).
+    #[default]
+    Always,
+}
+
+/// The choices of a test about a server, and those that a cluster or pair adds.
+#[derive(Clone, Default)]
+pub(super) struct Options {
+    pub(super) persistence: Persistence,
+    pub(super) password: Option<String>,
+    pub(super) settings: Vec<(String, String)>,
+}
+
+impl Options {
+    pub(super) fn set(&mut self, name: &str, value: &str) {
+        self.settings.push((name.to_owned(), value.to_owned()));
+    }
+}
+
+/// A test that checks for leaked passwords must not find one leaked by its tools.
+impl Debug for Options {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Options")
+            .field("persistence", &self.persistence)
+            .field("password", &self.password.as_ref().map(|_| "…"))
+            .field("settings", &self.settings)
+            .finish()
+    }
+}
+
+/// Writes the configuration of a server that listens on `port` to `path`.
+///
+/// A server that follows the one on port `primary` does so from its first moment: one told later
+/// would take writes until then.
+pub(super) fn write(path: &Path, port: u16, options: &Options, primary: Option<u16>) {
+    let (append, sync) = match options.persistence {
+        Persistence::None => ("no", "everysec"),
+        Persistence::EverySecond => ("yes", "everysec"),
+        Persistence::Always => ("yes", "always"),
+    };
+    let port = port.to_string();
+    let mut lines = vec![
+        ("bind", "127.0.0.1"),
+        ("port", &port),
+        ("daemonize", "no"),
+        // The log goes to the output.
+        ("logfile", ""),
+        ("save", ""),
+        ("appendonly", append),
+        ("appendfsync", sync),
+        // Replicas come one at a time here: no use in waiting for more.
+        ("repl-diskless-sync-delay", "0"),
+    ];
+    if let Some(password) = &options.password {
+        lines.extend([("requirepass", password.as_str()), ("masterauth", password)]);
+    }
+    lines.extend(options.settings.iter().map(|(name, value)| (name.as_str(), value.as_str())));
+    let mut text = String::new();
+    for (name, value) in lines {
+        let value = value.replace('\\', "\\\\").replace('"', "\\\"");
+        writeln!(text, "{name} \"{value}\"").expect("a string takes text");
+    }
+    if let Some(primary) = primary {
+        writeln!(text, "replicaof 127.0.0.1 {primary}").expect("a string takes text");
+    }
+    fs::write(path, text).expect("the server's folder takes its configuration");
+}

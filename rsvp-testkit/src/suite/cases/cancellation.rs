@@ -1,0 +1,122 @@
+//! Dropping a call's future is safe.
+
+use std::future::Future;
+use std::time::Duration;
+
+use futures_util::future::join_all;
+use rand::Rng;
+use rand::rngs::StdRng;
+use rsvp_core::{Consistency, EventId, Outcome, Rsvp, RsvpStore, RsvpStoreExt, Write};
+
+use crate::ids::{event, user};
+use crate::model::Model;
+use crate::suite::subject::Trial;
+
+/// Polls `call` for a random while and drops it, finished or not.
+async fn dropped_soon<F: Future>(rng: &mut StdRng, call: F) -> Option<F::Output> {
+    let polls = rng.random_range(0..4);
+    let micros = rng.random_range(0..3000);
+    tokio::select! {
+        biased;
+        answer = call => Some(answer),
+        () = async {
+            if polls < 3 {
+                for _ in 0..polls { tokio::task::yield_now().await; }
+            } else {
+                tokio::time::sleep(Duration::from_micros(micros)).await;
+            }
+        } => None,
+    }
+}
+
+fn batch_of(action: impl Fn(u32) -> Write, from: u32) -> Vec<Write> {
+    (from..from + 10).map(action).collect()
+}
+
+pub(crate) async fn a_dropped_write_may_be_repeated(trial: &Trial) {
+    let store = &trial.store;
+    let (coming, going) = (event("coming"), event("going"));
+    let comes = |n| Write::rsvp(user(n), coming.clone());
+    let goes = |n| Write::cancel(user(n), going.clone());
+
+    let mut model = Model::new();
+    let there: Vec<_> = (0..110).map(|n| Write::rsvp(user(n), going.clone())).collect();
+    model.write_batch(&there);
+    store.write_batch(&there).await.unwrap();
+
+    let mut rng = trial.rng();
+    for _ in 0..200 {
+        let from = rng.random_range(0..100);
+        let batch = if rng.random() { batch_of(comes, from) } else { batch_of(goes, from) };
+        dropped_soon(&mut rng, store.write_batch(&batch)).await;
+    }
+    // A dropped write may still take effect, so only a repetition tells the end.
+    for batch in [batch_of(comes, 0), (0..110).map(comes).collect(), (0..110).map(goes).collect()] {
+        model.write_batch(&batch);
+        let receipt = store.write_batch(&batch).await.unwrap();
+        assert_eq!(receipt.outcomes.len(), batch.len());
+    }
+    let repeated = store.write_batch(&batch_of(comes, 0)).await.unwrap();
+    assert_eq!(repeated.outcomes, [Outcome::Unchanged; 10]);
+    model.assert_held_by(store).await;
+}
+
+pub(crate) async fn dropped_calls_leave_the_store_working(trial: &Trial) {
+    let store = &trial.store;
+    let mut rng = trial.rng();
+    let fair = event("fair");
+    for n in 0..300_u32 {
+        let guest = user(n % 50);
+        match n % 6 {
+            0 => drop(dropped_soon(&mut rng, store.rsvp(&guest, &fair)).await),
+            1 => drop(dropped_soon(&mut rng, store.cancel(&guest, &fair)).await),
+            2 => drop(dropped_soon(&mut rng, store.has_rsvped(&guest, &fair)).await),
+            3 => drop(dropped_soon(&mut rng, store.rsvp_count(&fair)).await),
+            4 => drop(dropped_soon(&mut rng, store.remove_user(&guest)).await),
+            _ => drop(dropped_soon(&mut rng, store.ready()).await),
+        }
+    }
+    // As many calls as any pool has connections, and more; on pairs that no dropped call may
+    // still change.
+    let after = event("after");
+    let guests: Vec<_> = (100..164_u32).map(user).collect();
+    let calls = guests.iter().map(|guest| async {
+        store.rsvp(guest, &after).await.unwrap();
+        store.has_rsvped(guest, &after).await.unwrap()
+    });
+    assert_eq!(join_all(calls).await, [true; 64]);
+    let count = store.rsvp_count_with(&after, &Consistency::Strong).await.unwrap();
+    assert_eq!(count.value, 64);
+}
+
+/// The events whose number is even are attended by the user of that number.
+async fn assert_own_answer(store: &dyn RsvpStore, n: u32) {
+    let pairs: Vec<_> = (n..n + 3).map(|n| Rsvp::new(user(n), event(n))).collect();
+    let events: Vec<EventId> = (n..n + 3).map(event).collect();
+    let expected: Vec<_> = (n..n + 3).map(|n| n % 2 == 0).collect();
+    let has = store.has_rsvped_batch(&pairs, &Consistency::Strong).await.unwrap();
+    assert_eq!(has, expected, "from {n} on");
+    let counts = store.rsvp_counts(&events, &Consistency::Strong).await.unwrap();
+    let counts: Vec<_> = counts.iter().map(|count| count.value == 1).collect();
+    assert_eq!(counts, expected, "from {n} on");
+}
+
+pub(crate) async fn answers_reach_their_own_caller(trial: &Trial) {
+    let store = &trial.store;
+    let setup: Vec<_> = (0..100_u32).step_by(2).map(|n| Write::rsvp(user(n), event(n))).collect();
+    store.write_batch(&setup).await.unwrap();
+    let callers = (0..8).map(|caller| {
+        let mut rng = trial.rng();
+        async move {
+            for round in 0..60_u32 {
+                let n = (round * 13 + caller * 7) % 90;
+                if round % 3 == 0 {
+                    assert_own_answer(store, n).await;
+                } else {
+                    dropped_soon(&mut rng, assert_own_answer(store, n)).await;
+                }
+            }
+        }
+    });
+    join_all(callers).await;
+}

@@ -1,0 +1,115 @@
+//! Removal leaves no trace, in bounded steps.
+
+use rsvp_core::{
+    Consistency, Outcome, PageLimit, RemovalStep, Result, RsvpStore, RsvpStoreExt, Write,
+};
+
+use crate::ids::{event, user};
+use crate::model::Model;
+use crate::suite::subject::Trial;
+
+/// Users 0 to 29 at events 0 to 2.
+async fn filled(trial: &Trial) -> Model {
+    let writes: Vec<_> = (0..90_u32).map(|n| Write::rsvp(user(n / 3), event(n % 3))).collect();
+    let mut model = Model::new();
+    model.write_batch(&writes);
+    trial.store.write_batch(&writes).await.unwrap();
+    model
+}
+
+pub(crate) async fn a_removed_event_leaves_no_trace(trial: &Trial) {
+    let mut model = filled(trial).await;
+    trial.store.remove_event(&event(1)).await.unwrap();
+    model.remove_event(&event(1));
+    model.assert_held_by(&trial.store).await;
+}
+
+pub(crate) async fn a_removed_user_leaves_no_trace(trial: &Trial) {
+    let mut model = filled(trial).await;
+    trial.store.remove_user(&user(7)).await.unwrap();
+    model.remove_user(&user(7));
+    model.assert_held_by(&trial.store).await;
+}
+
+pub(crate) async fn a_removal_returns_how_many_went(trial: &Trial) {
+    let store = &trial.store;
+    assert_eq!(store.remove_event(&event("nobody knows")).await.unwrap().removed, 0);
+    assert_eq!(store.remove_user(&user("nobody knows")).await.unwrap().removed, 0);
+    let mut model = filled(trial).await;
+    for _ in 0..2 {
+        let removed = store.remove_event(&event(1)).await.unwrap().removed;
+        assert_eq!(removed, model.remove_event(&event(1)));
+        let removed = store.remove_user(&user(7)).await.unwrap().removed;
+        assert_eq!(removed, model.remove_user(&user(7)));
+    }
+    model.assert_held_by(store).await;
+}
+
+/// Steps until there is no more, and says how many RSVPs went.
+async fn steps(limit: PageLimit, mut step: impl AsyncFnMut() -> Result<RemovalStep>) -> u64 {
+    let mut total = 0;
+    for _ in 0..1000 {
+        let RemovalStep { removed, more, .. } = step().await.unwrap();
+        assert!(removed <= limit.get() as u64, "{removed} went in a step of {limit:?}");
+        total += removed;
+        if !more {
+            return total;
+        }
+    }
+    panic!("a removal that does not end");
+}
+
+pub(crate) async fn a_removal_takes_bounded_steps(trial: &Trial) {
+    let store = &trial.store;
+    for limit in [1, 7, 1000].map(|limit| PageLimit::new(limit).unwrap()) {
+        let mut model = filled(trial).await;
+        let popular = event(1);
+        let removed = steps(limit, async || store.remove_event_step(&popular, limit).await).await;
+        assert_eq!(removed, model.remove_event(&popular));
+        let busy = user(7);
+        let removed = steps(limit, async || store.remove_user_step(&busy, limit).await).await;
+        assert_eq!(removed, model.remove_user(&busy));
+        model.assert_held_by(store).await;
+    }
+}
+
+pub(crate) async fn a_removal_that_stopped_can_be_taken_up_again(trial: &Trial) {
+    let store = &trial.store;
+    let mut model = filled(trial).await;
+    let limit = PageLimit::new(7).unwrap();
+    let first = store.remove_event_step(&event(1), limit).await.unwrap();
+    assert!(first.more, "30 RSVPs do not go in a step of 7");
+    let strong = Consistency::Strong;
+    let left = store.rsvp_count_with(&event(1), &strong).await.unwrap().value;
+    assert_eq!(left, 30 - first.removed, "the count is exact between two steps");
+    let rest = trial.peer.remove_event(&event(1)).await.unwrap();
+    assert_eq!(rest.removed, left, "what was left when it was taken up again");
+    model.remove_event(&event(1));
+    model.assert_held_by(store).await;
+}
+
+pub(crate) async fn a_session_sees_its_removal(trial: &Trial) {
+    let store = &trial.store;
+    filled(trial).await;
+    let session = Consistency::Session(store.remove_event(&event(1)).await.unwrap().token);
+    let peer = &trial.peer;
+    assert!(!peer.has_rsvped_with(&user(3), &event(1), &session).await.unwrap());
+    assert_eq!(peer.rsvp_count_with(&event(1), &session).await.unwrap().value, 0);
+    let session = Consistency::Session(store.remove_user(&user(7)).await.unwrap().token);
+    assert!(!peer.has_rsvped_with(&user(7), &event(2), &session).await.unwrap());
+    assert_eq!(peer.rsvp_count_with(&event(2), &session).await.unwrap().value, 29);
+}
+
+pub(crate) async fn what_was_removed_can_come_back(trial: &Trial) {
+    let store = &trial.store;
+    let mut model = filled(trial).await;
+    store.remove_event(&event(1)).await.unwrap();
+    store.remove_user(&user(7)).await.unwrap();
+    model.remove_event(&event(1));
+    model.remove_user(&user(7));
+    let writes = [Write::rsvp(user(7), event(1)), Write::cancel(user(8), event(1))];
+    let receipt = store.write_batch(&writes).await.unwrap();
+    assert_eq!(receipt.outcomes, [Outcome::Applied, Outcome::Unchanged]);
+    model.write_batch(&writes);
+    model.assert_held_by(store).await;
+}

@@ -1,0 +1,10 @@
+//! The conformance suite: the sentences of the contract as cases, their list, and how one is run.
+
+mod cases;
+mod list;
+mod run;
+mod subject;
+
+pub use self::list::{CASES, Case};
+pub use self::run::{SEED_VARIABLE, run, seed};
+pub use self::subject::{Subject, Trial};

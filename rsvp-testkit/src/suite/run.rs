@@ -1,0 +1,77 @@
+//! Running one case of the suite.
+
+use std::future::Future;
+use std::sync::mpsc::{self, RecvTimeoutError};
+use std::thread;
+use std::time::Duration;
+
+use super::list::CASES;
+use super::subject::{Subject, Trial};
+
+/// A case may take this long. A store that hangs fails instead of hanging its tests.
+const DEADLINE: Duration = Duration::from_secs(120);
+
+/// The environment variable that fixes the seed of the randomised cases.
+pub const SEED_VARIABLE: &str = "RSVP_TESTKIT_SEED";
+
+/// Runs one case of the suite against a fresh store, on a runtime of its own.
+///
+/// The [`conformance!`](crate::conformance) macro writes one test per case that calls this.
+///
+/// # Panics
+///
+/// If the store breaks the sentence, takes longer than two minutes, or no such case exists.
+pub fn run<F: Future<Output = Subject>>(
+    name: &'static str,
+    make: impl FnOnce() -> F + Send + 'static,
+    regressions: &'static str,
+    exceptions: &[(&str, &str)],
+) {
+    for (excepted, _) in exceptions {
+        let known = CASES.iter().any(|case| case.name == *excepted);
+        assert!(known, "the exception {excepted:?} is for a case that does not exist");
+    }
+    if let Some((_, reason)) = exceptions.iter().find(|(excepted, _)| *excepted == name) {
+        assert!(!reason.trim().is_empty(), "an exception needs a reason");
+        println!("not required of this store: {reason}");
+        return;
+    }
+    let case = CASES.iter().find(|case| case.name == name).expect("a case of the suite");
+    let seed = seed();
+    println!("{SEED_VARIABLE}={seed}");
+    // On a thread of its own: a store that blocks its thread must fail in time as well.
+    let (over, is_over) = mpsc::channel();
+    let running = thread::Builder::new().name(name.to_owned()).spawn(move || {
+        let runtime = tokio::runtime::Builder::new_multi_thread()
+            .worker_threads(4)
+            .enable_all()
+            .build()
+            .expect("a runtime");
+        runtime.block_on(async {
+            let trial = Trial::new(make().await, seed, regressions);
+            (case.run)(&trial).await;
+        });
+        let _ = over.send(());
+    });
+    match is_over.recv_timeout(DEADLINE) {
+        Ok(()) => {}
+        Err(RecvTimeoutError::Timeout) => panic!("{name} was not over after {DEADLINE:?}"),
+        Err(RecvTimeoutError::Disconnected) => {
+            if let Err(panic) = running.expect("a thread").join() {
+                std::panic::resume_unwind(panic);
+            }
+        }
+    }
+}
+
+/// The seed of this run, random unless [`SEED_VARIABLE`] is set.
+///
+/// # Panics
+///
+/// If the variable is set to something that is not a number.
+pub fn seed() -> u64 {
+    match std::env::var(SEED_VARIABLE) {
+        Ok(seed) => seed.parse().expect("the seed is a number"),
+        Err(_) => rand::random(),
+    }
+}

@@ -49,7 +49,7 @@ fn cache(config: CountCacheConfig) -> (Arc<Cache>, Arc<Inner>) {
 }
 
 async fn count(store: &dyn RsvpStore, event: &EventId, milliseconds: u64) -> Result<Count> {
-    store.rsvp_count_with(event, &bounded(milliseconds)).await
+    store.rsvp_count_with(event, bounded(milliseconds)).await
 }
 
 /// The number alone.

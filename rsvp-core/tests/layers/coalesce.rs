@@ -1,25 +1,20 @@
 //! Which batches are made of which calls, in which order, and how much may wait.
 
-use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::FutureExt;
 use futures_util::future::join_all;
-use rand::rngs::StdRng;
-use rand::{Rng, SeedableRng};
 use rsvp_core::layers::{CoalesceConfig, CoalescedStore, LayerExt};
 use rsvp_core::{
-    BatchReceipt, Consistency, Count, Effect, Error, EventId, Operation, Outcome, Page, PageLimit,
-    PageRequest, RemovalStep, Result, Rsvp, RsvpStore, RsvpStoreExt, SessionToken, UserId, Write,
-    async_trait,
+    Consistency, Effect, Error, EventId, Operation, Outcome, Result, RsvpStore, RsvpStoreExt,
+    SessionToken, Write,
 };
-use rsvp_memory::MemoryStore;
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, sleep};
 
 use crate::probe::{Asked, Probe};
-use crate::{event, user};
+use crate::{event, present, user, write_all};
 
 pub(crate) type Coalesced = Arc<CoalescedStore<Arc<Probe>>>;
 

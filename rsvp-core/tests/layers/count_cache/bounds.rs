@@ -1,7 +1,7 @@
 //! Within the bound from memory, never beyond.
 
 use rsvp_core::layers::CountCacheConfig;
-use rsvp_core::{Consistency, RsvpStore, RsvpStoreExt, SessionToken};
+use rsvp_core::{Consistency, RsvpStoreExt, SessionToken};
 use tokio::time::advance;
 
 use crate::count_cache::{bounded, cache, count, event, ms, number, user};

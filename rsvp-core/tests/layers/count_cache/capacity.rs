@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use rsvp_core::layers::CountCacheConfig;
-use rsvp_core::{EventId, RsvpStore, RsvpStoreExt};
+use rsvp_core::{EventId, RsvpStoreExt};
 use tokio::task::JoinSet;
 
 use crate::count_cache::{Cache, bounded, cache, event, ms, number, user};

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use rsvp_core::layers::CountCacheConfig;
-use rsvp_core::{EventId, Receipt, Result, RsvpStore, RsvpStoreExt, Write};
+use rsvp_core::{EventId, Receipt, Result, RsvpStoreExt, Write};
 use tokio::task::{JoinHandle, JoinSet};
 use tokio::time::Instant;
 

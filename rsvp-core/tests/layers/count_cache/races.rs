@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicBool, AtomicI64, Ordering::SeqCst};
 use std::time::Duration;
 
 use rsvp_core::layers::CountCacheConfig;
-use rsvp_core::{Action, EventId, RsvpStore, RsvpStoreExt, Write};
+use rsvp_core::{Action, EventId, RsvpStoreExt, Write};
 use tokio::task::JoinSet;
 use tokio::time::Instant;
 

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use rsvp_core::layers::CountCacheConfig;
-use rsvp_core::{Effect, Error, EventId, Operation, RsvpStore, RsvpStoreExt};
+use rsvp_core::{Effect, Error, EventId, Operation, RsvpStoreExt};
 use tokio::task::JoinSet;
 use tokio::time::{Instant, advance, sleep};
 

@@ -45,8 +45,8 @@ impl Database {
             .await;
         let url = server.create_database().await;
         let config = PostgresConfig::from_url(&format!("{url}?migrate=true"))
-            .and_then(|config| config.with_pool_size(Self::CLIENTS))
-            .expect("a legal configuration");
+            .expect("a legal configuration")
+            .with_pool_size(Self::CLIENTS);
         let store = Arc::new(PostgresStore::open(config).await.expect("the store opens"));
         let baseline = PostgresBaseline::create(&url, Self::CLIENTS as u32).await;
         let database = Self { server, url, store, baseline };

@@ -1,17 +1,17 @@
 //! The contract of the RSVP store: who is coming to what.
 //!
 //! Hosts depend on the facade crate `rsvp`, which re-exports all of this next to the backends. Authors of
-//! backends and wrappers depend on this crate, which knows no backend.
+//! backends and layers depend on this crate, which knows no backend.
 //!
 //! - [`UserId`], [`EventId`]: checked once, at construction.
 //! - [`RsvpStore`]: the small object-safe trait that a backend implements, batches first.
 //! - [`RsvpStoreExt`]: the verbs that everyone calls, on every store for free.
 //! - [`Consistency`], [`SessionToken`], [`Count`]: how fresh a read must be and how old it is.
 //! - [`PageRequest`], [`Page`], [`Cursor`]: lists of any length.
-//! - Wrappers, each a store around a store: [`CoalescedStore`], [`ShardedStore`], [`CountCache`],
-//!   [`RetryStore`], [`TimeoutStore`], [`LimitStore`], [`ObservedStore`].
-//! - [`FoldedBatch`]: a batch as a sorted set, for backends that write in sets.
-//! - [`url`]: a store's URL taken apart, for backends that are opened by URL.
+//! - `layers`, with the cargo feature of this name: stores around a store, for coalescing, shards, a
+//!   count cache, retries, timeouts, limits, metrics and spans.
+//! - [`backend`]: the rules that backends share, such as a batch folded into a sorted set.
+//! - [`url`]: the parser of a store's URL, for backends that are opened by URL.
 //! - [`Error`]: what went wrong, whether it took effect and whether to repeat it.
 //!
 //! ```

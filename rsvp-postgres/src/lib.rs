@@ -13,30 +13,23 @@
 //! # }
 //! ```
 //!
-//! Everything is in a Postgres schema of its own, `rsvp` unless configured otherwise: `rsvps`
-//! with the primary key `(event_id, user_id)`, hash-partitioned by event, and `counts`, whose
-//! slots add up to the number of an event's RSVPs. [`migrate`] creates it, [`schema_sql`] prints
-//! it; at run time a role needs only SELECT, INSERT, UPDATE and DELETE on its tables.
+//! The tables are in a Postgres schema of their own, which defaults to `rsvp`. The table `rsvps`
+//! has the primary key `(event_id, user_id)` and is hash-partitioned by event. The slots of an
+//! event in `counts` add up to the number of its RSVPs. [`migrate`] creates the tables, and
+//! [`schema_sql`] gives the SQL that does. At run time a role needs only SELECT, INSERT, UPDATE and
+//! DELETE on the tables.
 //!
-//! Connections are the store's own and long-lived. Through a proxy they need session pooling,
-//! because settings are made when a session starts.
+//! The store owns its connections, which are long-lived. A pooler between the store and the server
+//! must pool sessions, because settings are made when a session begins.
 
-mod audit;
+mod admin;
 mod config;
-mod error;
-mod listing;
-mod pool;
-mod position;
-mod question;
-mod replica;
-mod schema;
-mod session;
+mod data;
 mod sql;
 mod store;
-mod url;
-mod write;
+mod wire;
 
-pub use self::audit::{AuditReport, Drift};
+pub use self::admin::audit::{AuditReport, Drift};
+pub use self::admin::schema::{migrate, schema_sql};
 pub use self::config::PostgresConfig;
-pub use self::schema::{migrate, schema_sql};
 pub use self::store::PostgresStore;

@@ -22,17 +22,33 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 //!
+//! # Where to look
+//!
+//! - [`open`] lists the URLs of the backends and opens one store or many as one.
+//! - [`RsvpStoreExt`] has the verbs, [`RsvpStore`] the calls that a backend implements.
+//! - [`layers`] has the stores around a store: coalescing, retries, timeouts, limits, a count cache,
+//!   shards, metrics and spans. [`layers::Layers`] makes them from a query such as
+//!   `retry=2s&coalesce=true`, and [`layers::LayerExt`] gives the reasons for their order.
+//! - [`Consistency`] and [`SessionToken`] say how fresh a read must be.
+//! - [`Error`] tells whether a failed call took effect and whether to repeat it.
+//! - [`Registry`] opens the URLs of a backend of your own. [`url`] parses them, and [`backend`] has
+//!   the rules that backends share.
+//!
 //! # Cargo features
 //!
 //! - `memory` (default): [`MemoryStore`], and `memory:` for [`open`].
-//! - `postgres`: `PostgresStore`, and `postgres://…` for [`open`].
+//! - `postgres`: `PostgresStore`, and `postgres://…` for [`open`]. Needs Rust 1.94.
 //! - `redis`: `RedisStore`, and `redis://…` and `redis+cluster://…` for [`open`].
 //! - `tls`: encrypted connections to the servers of the enabled backends.
 //! - `serde`: ids, session tokens and cursors are `Serialize` and `Deserialize`, as strings.
 //! - `uuid`: ids from a `Uuid`.
+//!
+//! The layers are always on. An author of a backend depends on `rsvp-core`, where they are a
+//! feature that is off by default.
 
 mod open;
 
+#[doc(inline)]
 pub use rsvp_core::*;
 #[cfg(feature = "memory")]
 pub use rsvp_memory::{MemoryStore, RsvpTable};
@@ -41,7 +57,7 @@ pub use rsvp_postgres as postgres;
 #[cfg(feature = "redis")]
 pub use rsvp_redis as redis;
 
-pub use self::open::open;
+pub use self::open::{Registry, open};
 
 #[cfg(doctest)]
 #[doc = include_str!("../../README.md")]

@@ -1,4 +1,4 @@
--- Adds what is missing to the count of $1. Writers move both numbers together, so the difference
+-- Adds the missing number to the count of $1. Writers move both numbers together, so the difference
 -- seen in this statement's snapshot stays right while they go on.
 WITH drift AS (
     SELECT (SELECT count(*) FROM {schema}.rsvps WHERE event_id = $1)

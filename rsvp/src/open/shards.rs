@@ -1,83 +1,74 @@
 //! Several stores by name in one text.
 
+use rsvp_core::layers::{Layers, Placement};
+use rsvp_core::url::Parameters;
 use rsvp_core::{Error, Result};
 
-use super::layers::{Layers, once};
-
-/// `NAME=URL NAME*WEIGHT=URL … ?spread=N&…`
-#[derive(Debug)]
-pub(super) struct Shards<'a> {
+/// `NAME=URL NAME*WEIGHT=URL … ?spread=N&…`, with names, weights and spread that make a placement.
+pub(super) struct ShardList<'a> {
     pub(super) shards: Vec<NamedUrl<'a>>,
     pub(super) spread: usize,
-    /// What goes around each of them that does not say otherwise.
-    pub(super) each: Layers,
-    /// What goes around all of them as one.
+    /// The layers of all shards, before they are divided.
     pub(super) layers: Layers,
 }
 
-/// The URL of one shard. Not printed: it may hold a password.
+/// The URL of one shard.
 pub(super) struct NamedUrl<'a> {
     pub(super) name: &'a str,
     pub(super) weight: f64,
     pub(super) url: &'a str,
 }
 
-impl std::fmt::Debug for NamedUrl<'_> {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("NamedUrl").field("name", &self.name).finish_non_exhaustive()
-    }
-}
-
-impl<'a> Shards<'a> {
-    /// Nothing if the text is a single URL.
+impl<'a> ShardList<'a> {
+    /// Returns nothing if the text is a single URL.
     pub(super) fn parse(text: &'a str) -> Result<Option<Self>> {
-        if text.split_ascii_whitespace().count() < 2 && NamedUrl::parse(text).is_none() {
+        if text.split_ascii_whitespace().count() < 2 && NamedUrl::parse(text.trim()).is_none() {
             return Ok(None);
         }
-        let (mut shards, mut spread, mut layers) = (Vec::new(), None, Layers::default());
+
+        // 1. The named URLs, and the parameters of all of them.
+        let (mut shards, mut queries) = (Vec::new(), Vec::new());
         for part in text.split_ascii_whitespace() {
-            let Some(query) = part.strip_prefix('?') else {
-                let unnamed = || {
-                    let reason = "has a part that is neither NAME=URL, as with several stores \
-                                  each must be, nor ?PARAMETERS for all of them";
-                    Error::invalid_input("url", reason)
-                };
-                shards.push(NamedUrl::parse(part).ok_or_else(unnamed)??);
-                continue;
-            };
-            for parameter in query.split('&').filter(|parameter| !parameter.is_empty()) {
-                let (name, value) = parameter.split_once('=').unwrap_or((parameter, ""));
-                if name == "spread" {
-                    let no_number = |_| Error::invalid_input("spread", "is not a number");
-                    once("spread", &mut spread, value.parse().map_err(no_number)?)?;
-                } else if !layers.take(name, value)? {
-                    return Err(Error::invalid_input("url", UNKNOWN));
-                }
+            match part.strip_prefix('?') {
+                Some(query) => queries.push(query),
+                None => shards.push(NamedUrl::parse(part).ok_or_else(unnamed)??),
             }
         }
-        let (each, layers) = layers.check()?.divide();
-        Ok(Some(Self { shards, spread: spread.unwrap_or(1), each, layers }))
+
+        // 2. The parameters: the spread, then those of layers, and no others.
+        let mut parameters = Parameters::parse(&queries.join("&"))?;
+        let spread = parameters.take_parsed("spread", "a number")?.unwrap_or(1);
+        let layers = Layers::take_from(&mut parameters)?;
+        parameters.finish()?;
+
+        // 3. Names, weights and spread together.
+        Placement::new(shards.iter().map(|shard| (shard.name, shard.weight)), spread)?;
+        Ok(Some(Self { shards, spread, layers }))
     }
 }
 
-const UNKNOWN: &str = "has a parameter of all stores that is unknown; known are spread, observe, \
-                       timeout, retry, limit, coalesce, count_cache and stale_if_error";
-
 impl<'a> NamedUrl<'a> {
-    /// Nothing if there is no name in front of the URL.
+    /// Returns nothing if no name precedes the URL.
     fn parse(part: &'a str) -> Option<Result<Self>> {
         let (name, url) = part.split_once('=')?;
         let (name, weight) = match name.split_once('*') {
             Some((name, weight)) => (name, Some(weight)),
             None => (name, None),
         };
-        // A URL has a colon before its first `=`, and no name has one.
+        // A URL has a colon before its first `=`, and no name has one. Anything else that is no
+        // name may be part of a password, and must not get as far as an error that repeats it.
         let legal = |byte: u8| byte.is_ascii_alphanumeric() || b"._-".contains(&byte);
         if name.is_empty() || !name.bytes().all(legal) {
             return None;
         }
         let weight = weight.map_or(Ok(1.0), str::parse);
-        let no_number = |_| Error::invalid_input("weight", "is not a number");
-        Some(weight.map_err(no_number).map(|weight| Self { name, weight, url }))
+        let not_a_number = |_| Error::invalid_input("weight", "is not a number");
+        Some(weight.map_err(not_a_number).map(|weight| Self { name, weight, url }))
     }
+}
+
+fn unnamed() -> Error {
+    let reason = "each of several parts must be NAME=URL, NAME*WEIGHT=URL or ?PARAMETERS; white \
+                  space within a URL must be percent-encoded";
+    Error::invalid_input("url", reason)
 }

@@ -1,0 +1,105 @@
+//! Pages by keyset pagination: each page is one range of an index, which begins after the key of
+//! the last entry of the page before.
+
+use std::marker::PhantomData;
+
+use rsvp_core::backend::CursorReader;
+use rsvp_core::{
+    Cursor, EventId, MAX_ID_BYTES, Operation, Page, PageLimit, PageRequest, Result, UserId,
+};
+
+use super::listing::{Attendees, EventsOf, Listing, Scan};
+use crate::sql::Statements;
+use crate::wire::connection::Connection;
+use crate::wire::work::Work;
+
+/// Reads one page of a listing.
+#[derive(Debug)]
+pub(crate) struct ListPage<L> {
+    /// The first two arguments of the statement: the listed id and the last key, or the last pair.
+    keys: [String; 2],
+    limit: PageLimit,
+    listing: PhantomData<L>,
+}
+
+impl ListPage<Attendees> {
+    pub(crate) fn of_event(event: &EventId, request: &PageRequest) -> Result<Self> {
+        Self::after_one(event.as_str(), request)
+    }
+}
+
+impl ListPage<EventsOf> {
+    pub(crate) fn of_user(user: &UserId, request: &PageRequest) -> Result<Self> {
+        Self::after_one(user.as_str(), request)
+    }
+}
+
+impl ListPage<Scan> {
+    pub(crate) fn of_everything(request: &PageRequest) -> Result<Self> {
+        let mut last = [String::new(), String::new()];
+        if let Some(mut cursor) = CursorReader::of(Scan::TAG, request)? {
+            last = [id_in(&mut cursor)?, id_in(&mut cursor)?];
+            cursor.end()?;
+        }
+        Ok(Self::new(last, request))
+    }
+}
+
+impl<L: Listing> ListPage<L> {
+    /// A page of the listing of `id`, whose cursors hold one id.
+    fn after_one(id: &str, request: &PageRequest) -> Result<Self> {
+        let mut last = String::new();
+        if let Some(mut cursor) = CursorReader::of(L::TAG, request)? {
+            last = id_in(&mut cursor)?;
+            cursor.end()?;
+        }
+        Ok(Self::new([id.to_owned(), last], request))
+    }
+
+    fn new(keys: [String; 2], request: &PageRequest) -> Self {
+        Self { keys, limit: request.limit, listing: PhantomData }
+    }
+}
+
+/// The next id in a cursor. Those of users and events have the same rules.
+fn id_in(cursor: &mut CursorReader<'_>) -> Result<String> {
+    let id = cursor.text(MAX_ID_BYTES)?;
+    UserId::new(id).map_err(|_| Cursor::refused())?;
+    Ok(id.to_owned())
+}
+
+/// Derived, it would ask for a listing that can be cloned.
+impl<L> Clone for ListPage<L> {
+    fn clone(&self) -> Self {
+        Self { keys: self.keys.clone(), limit: self.limit, listing: PhantomData }
+    }
+}
+
+impl<L: Listing> Work for ListPage<L> {
+    /// The rows of the page, and one more if there are any after it.
+    type Answer = Vec<L::Row>;
+
+    fn operation(&self) -> Operation {
+        L::OPERATION
+    }
+
+    async fn run(
+        &self,
+        connection: &mut Connection,
+        sql: &Statements,
+    ) -> sqlx::Result<Vec<L::Row>> {
+        let [first, second] = &self.keys;
+        let most = self.limit.get() as i64 + 1;
+        let query = sqlx::query_as(L::statement(sql)).bind(first).bind(second).bind(most);
+        query.fetch_all(&mut connection.pg).await
+    }
+}
+
+/// The page that the rows make, with a cursor after the last one if there are more.
+pub(crate) fn page<L: Listing>(limit: PageLimit, mut rows: Vec<L::Row>) -> Result<Page<L::Item>> {
+    let more = rows.len() > limit.get();
+    rows.truncate(limit.get());
+    let next = rows.last().filter(|_| more).map(L::cursor_after);
+    let items = rows.into_iter().map(L::item).collect::<Result<_>>()?;
+    Ok(Page { items, next })
+}

@@ -1,0 +1,9 @@
+//! The calls of a store as work on a connection: statements, arguments and answers.
+
+pub(crate) mod counts;
+pub(crate) mod list_page;
+pub(crate) mod listing;
+pub(crate) mod membership;
+pub(crate) mod ready;
+pub(crate) mod remove;
+pub(crate) mod write;

@@ -1,0 +1,64 @@
+//! The statements, with the schema's name in them.
+
+use std::sync::Arc;
+
+use sqlx::{AssertSqlSafe, SqlSafeStr, SqlStr};
+
+use crate::config::SchemaName;
+
+/// A statement, cheap to clone.
+#[derive(Clone, Debug)]
+pub(crate) struct Statement(Arc<str>);
+
+impl Statement {
+    fn new(template: &str, schema: &SchemaName) -> Self {
+        Self(template.replace("{schema}", &schema.quoted()).into())
+    }
+}
+
+impl SqlSafeStr for &Statement {
+    /// Safe, because a schema's name has only letters, digits and underscores.
+    fn into_sql_str(self) -> SqlStr {
+        AssertSqlSafe(self.0.clone()).into_sql_str()
+    }
+}
+
+macro_rules! statements {
+    ($($(#[$doc:meta])* $name:ident = $sql:expr;)*) => {
+        #[derive(Clone, Debug)]
+        pub(crate) struct Statements { $($(#[$doc])* pub(crate) $name: Statement,)* }
+
+        impl Statements {
+            pub(crate) fn new(schema: &SchemaName) -> Self {
+                Self { $($name: Statement::new($sql, schema),)* }
+            }
+        }
+    };
+}
+
+statements! {
+    /// Adds pairs that are absent; answers those added.
+    ///
+    /// The arrays are sorted, so that writers lock rows in one order. `counted` needs all of
+    /// `added` before it locks its first slot, again in one order: no two writers can wait for
+    /// each other.
+    add = include_str!("add.sql");
+    /// Cancels pairs that are present; answers those cancelled. Locks as `add` does.
+    cancel = include_str!("cancel.sql");
+    has_rsvped = include_str!("has_rsvped.sql");
+    /// Which of some users come to one event: half the server's work of the statement for pairs
+    /// of any events.
+    has_rsvped_one = include_str!("has_rsvped_one.sql");
+    counts = include_str!("counts.sql");
+    attendees = "SELECT user_id FROM {schema}.rsvps WHERE event_id = $1 AND user_id > $2 ORDER BY user_id LIMIT $3";
+    events_of = "SELECT event_id FROM {schema}.rsvps WHERE user_id = $1 AND event_id > $2 ORDER BY event_id LIMIT $3";
+    scan = "SELECT event_id, user_id FROM {schema}.rsvps WHERE (event_id, user_id) > ($1, $2) ORDER BY event_id, user_id LIMIT $3";
+    remove_event = include_str!("remove_event.sql");
+    remove_user = include_str!("remove_user.sql");
+    drop_slots = include_str!("drop_slots.sql");
+    ready = "INSERT INTO {schema}.readiness (slot, at) VALUES (pg_backend_pid() % 16, now()) ON CONFLICT (slot) DO UPDATE SET at = now()";
+    /// The version of the tables.
+    version = "SELECT coalesce(max(version), 0) FROM {schema}.migrations";
+    audit = include_str!("audit.sql");
+    repair = include_str!("repair.sql");
+}

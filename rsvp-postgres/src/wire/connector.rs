@@ -1,0 +1,159 @@
+//! Opening connections: to the host that accepts writes, or to one replica.
+
+use std::fmt;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use deadpool::managed::{Manager, Metrics, RecycleError, RecycleResult};
+use rsvp_core::backend::HostRotation;
+use rsvp_core::url::Host;
+use sqlx::postgres::PgConnectOptions;
+use sqlx::{ConnectOptions, Connection as _};
+use tokio::time::timeout;
+
+use super::connection::Connection;
+use super::failure::ConnectError;
+use super::lsn::LogId;
+use super::options::options;
+use crate::config::PostgresConfig;
+
+/// Whether a host accepts writes, and the log that it writes or replays.
+const HOST: &str = include_str!("../sql/host.sql");
+
+/// A connection that was idle for longer is pinged before it is used.
+const TRUSTED_IDLE: Duration = Duration::from_secs(30);
+
+/// The role that a server must have.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Role {
+    /// Writes and strong reads: the host must accept writes.
+    Primary,
+    /// Reads: any host.
+    Replica,
+}
+
+/// Opens connections to the first suitable host, beginning with the one that was suitable last.
+pub(crate) struct Connector {
+    hosts: HostRotation<PgConnectOptions>,
+    /// The log of the last connection, as tokens hold it.
+    log: AtomicU64,
+    /// Grows whenever all connections so far are given up. Connections of an earlier generation
+    /// are not used again.
+    generation: AtomicU64,
+    role: Role,
+    connect_timeout: Duration,
+}
+
+impl Connector {
+    /// For writes and strong reads.
+    pub(crate) fn primary(config: &PostgresConfig) -> Self {
+        Self::new(config, &config.hosts, Role::Primary, Some(config.statement_timeout))
+    }
+
+    /// For reads from the replica at `host`.
+    pub(crate) fn replica(config: &PostgresConfig, host: &Host) -> Self {
+        let hosts = std::slice::from_ref(host);
+        Self::new(config, hosts, Role::Replica, Some(config.statement_timeout))
+    }
+
+    /// For statements on the primary that may take as long as they need.
+    pub(crate) fn maintenance(config: &PostgresConfig) -> Self {
+        Self::new(config, &config.hosts, Role::Primary, None)
+    }
+
+    fn new(
+        config: &PostgresConfig,
+        hosts: &[Host],
+        role: Role,
+        statement_timeout: Option<Duration>,
+    ) -> Self {
+        let hosts = hosts.iter().map(|host| options(config, host, statement_timeout)).collect();
+        Self {
+            hosts: HostRotation::new(hosts),
+            log: AtomicU64::default(),
+            generation: AtomicU64::default(),
+            role,
+            connect_timeout: config.connect_timeout,
+        }
+    }
+
+    /// The log that the server of the last connection writes or replays.
+    pub(crate) fn log(&self) -> LogId {
+        LogId::from_token(self.log.load(Ordering::Acquire))
+    }
+
+    /// Gives up all connections so far, including those in use once their calls are done.
+    pub(crate) fn next_generation(&self) {
+        self.generation.fetch_add(1, Ordering::AcqRel);
+    }
+
+    /// The longest time that [`connect`](Self::connect) takes, with every host silent.
+    pub(crate) fn longest_connect(&self) -> Duration {
+        self.hosts.patience(self.connect_timeout)
+    }
+
+    /// Opens a connection to the first suitable host.
+    pub(crate) async fn connect(&self) -> Result<Connection, ConnectError> {
+        // Read before connecting, so that a connection which was under way is given up as well.
+        let generation = self.generation.load(Ordering::Acquire);
+        let connected = self.hosts.connect(self.connect_timeout, |host| self.connect_to(host));
+        let connection = connected.await.map_err(ConnectError::of_all)?;
+        self.log.store(connection.log.to_token(), Ordering::Release);
+        Ok(Connection { generation, ..connection })
+    }
+
+    /// Opens a connection to `host` and asks the host for its role and its log.
+    async fn connect_to(&self, host: &PgConnectOptions) -> Result<Connection, ConnectError> {
+        let mut pg = host.connect().await?;
+        let query = sqlx::query_as(HOST);
+        let (read_only, system, timeline): (bool, i64, i64) = query.fetch_one(&mut pg).await?;
+        if read_only && self.role == Role::Primary {
+            return Err(ConnectError::ReadOnly);
+        }
+        let log = LogId::new(system.cast_unsigned(), timeline.cast_unsigned());
+        Ok(Connection::new(pg, log))
+    }
+}
+
+impl fmt::Debug for Connector {
+    /// Without the options, which hold the password.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let hosts = self.hosts.hosts().len();
+        f.debug_struct("Connector").field("role", &self.role).field("hosts", &hosts).finish()
+    }
+}
+
+impl Manager for Connector {
+    type Type = Connection;
+    type Error = ConnectError;
+
+    async fn create(&self) -> Result<Connection, ConnectError> {
+        self.connect().await
+    }
+
+    /// Decides whether a connection that comes back from a call is used again.
+    async fn recycle(
+        &self,
+        connection: &mut Connection,
+        metrics: &Metrics,
+    ) -> RecycleResult<ConnectError> {
+        // 1. The call that used it has ended it well.
+        if connection.in_use || connection.stale {
+            return Err(RecycleError::message("a call left it in an unknown state"));
+        }
+        // 2. No connection to the same server has failed since.
+        if connection.generation != self.generation.load(Ordering::Acquire) {
+            return Err(RecycleError::message("its server was given up"));
+        }
+        // 3. It is alive, or was not long ago.
+        if metrics.last_used() > TRUSTED_IDLE {
+            let alive = timeout(self.connect_timeout, connection.pg.ping()).await;
+            if !matches!(alive, Ok(Ok(()))) {
+                // The others were idle as long; asking each would take as long again.
+                self.next_generation();
+                return Err(RecycleError::message("it did not answer after being idle"));
+            }
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,182 @@
+//! The errors of Postgres and of the driver, mapped to those of the library by code.
+
+use std::time::Duration;
+
+use deadpool::managed::{PoolError, TimeoutType};
+use rsvp_core::backend::HostFailure;
+use rsvp_core::{Effect, Error, Operation};
+use sqlx::error::DatabaseError;
+use sqlx::postgres::{PgDatabaseError, PgSeverity};
+
+/// The meaning of a statement's failure for the connection and the call.
+pub(crate) struct Failure {
+    pub(crate) error: Error,
+    /// The server, or this connection to it, no longer serves its purpose: neither this
+    /// connection nor the idle ones to the same server should be used again.
+    pub(crate) evicts: bool,
+}
+
+enum Kind {
+    /// Certainly rolled back, and can succeed later.
+    Transient,
+    /// Certainly rolled back, and will fail again.
+    Permanent,
+    /// The server gave up after its statement timeout, and rolled back.
+    TimedOut,
+    /// The server does not accept this now, before any effect.
+    Refused,
+    /// The connection was lost at an unknown moment.
+    Lost,
+    /// The server found its files damaged.
+    Corrupt,
+}
+
+/// The meaning of a SQLSTATE (Postgres manual, appendix A).
+fn kind_of(code: &str) -> Kind {
+    match code {
+        // Serialization failure, deadlock, lock not available.
+        "40001" | "40P01" | "55P03" => Kind::Transient,
+        "57014" => Kind::TimedOut,
+        // Read-only: a demoted primary. Starting up or shutting down. Too many connections.
+        "25006" | "57P03" | "53300" => Kind::Refused,
+        // Statement completion unknown; the connection or the database went away.
+        "40003" | "57P01" | "57P02" | "57P04" | "57P05" => Kind::Lost,
+        "XX001" | "XX002" => Kind::Corrupt,
+        code if code.starts_with("08") => Kind::Lost,
+        // Out of disk, memory or another resource.
+        code if code.starts_with("53") => Kind::Transient,
+        // An error aborts the statement, so it has had no effect.
+        _ => Kind::Permanent,
+    }
+}
+
+/// A server that panics or ends the connection may do so while it commits, whatever the code is.
+fn ends_the_connection(error: &dyn DatabaseError) -> bool {
+    let severity = error.try_downcast_ref::<PgDatabaseError>().map(PgDatabaseError::severity);
+    matches!(severity, Some(PgSeverity::Fatal | PgSeverity::Panic))
+}
+
+/// The failure of a statement that was, or may have been, sent.
+pub(crate) fn failure(operation: Operation, error: sqlx::Error, timeout: Duration) -> Failure {
+    use sqlx::Error as E;
+    let kind = match &error {
+        E::Database(database) if ends_the_connection(&**database) => Kind::Lost,
+        E::Database(database) => database.code().map_or(Kind::Permanent, |code| kind_of(&code)),
+        E::Io(_)
+        | E::Tls(_)
+        | E::Protocol(_)
+        | E::WorkerCrashed
+        | E::PoolClosed
+        | E::PoolTimedOut => Kind::Lost,
+        // The answer could not be read: the statement itself went through.
+        E::RowNotFound
+        | E::TypeNotFound { .. }
+        | E::ColumnIndexOutOfBounds { .. }
+        | E::ColumnNotFound(_)
+        | E::ColumnDecode { .. }
+        | E::Decode(_)
+        | E::AnyDriverError(_) => {
+            let error = Error::backend(operation, Effect::Unknown, false, error);
+            return Failure { error, evicts: false };
+        }
+        // Nothing was sent.
+        E::Configuration(_) | E::InvalidArgument(_) | E::Encode(_) => Kind::Permanent,
+        // Errors of later releases of the driver.
+        _ => Kind::Lost,
+    };
+    let evicts = matches!(kind, Kind::Refused | Kind::Lost);
+    let error = match kind {
+        Kind::Transient => Error::backend(operation, Effect::NotApplied, true, error),
+        Kind::Permanent => Error::backend(operation, Effect::NotApplied, false, error),
+        Kind::TimedOut => Error::timed_out(operation, timeout, Effect::NotApplied),
+        Kind::Refused => Error::unavailable(operation, Effect::NotApplied, Some(error.into())),
+        Kind::Lost => Error::unavailable(operation, Effect::Unknown, Some(error.into())),
+        Kind::Corrupt => Error::corrupt(operation, format!("reported by the server: {error}")),
+    };
+    Failure { error, evicts }
+}
+
+/// No host took the connection: nothing of the call was sent.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum ConnectError {
+    #[error("no host answered within {0:?}")]
+    TimedOut(Duration),
+    #[error("none of the hosts accepts writes")]
+    ReadOnly,
+    #[error("could not connect")]
+    Failed(#[from] sqlx::Error),
+}
+
+/// The failure of a call that got no connection.
+pub(crate) fn no_connection(operation: Operation, error: PoolError<ConnectError>) -> Error {
+    let unavailable = |error| Error::unavailable(operation, Effect::NotApplied, Some(error));
+    match error {
+        PoolError::Timeout(TimeoutType::Wait) => Error::overloaded(operation),
+        PoolError::Backend(error) => connect_error(operation, error),
+        error => unavailable(error.into()),
+    }
+}
+
+impl ConnectError {
+    /// The one error for the failures of all hosts. A host that may come back keeps the errors of
+    /// the others from being final.
+    pub(crate) fn of_all(failures: Vec<HostFailure<Self>>) -> Self {
+        let failures = failures.into_iter().map(|failure| match failure {
+            HostFailure::TimedOut(after) => Self::TimedOut(after),
+            HostFailure::Failed(error) => error,
+        });
+        failures.min_by_key(Self::is_permanent).unwrap_or(Self::ReadOnly)
+    }
+
+    /// Wrong credentials stay wrong, a silent host may come back.
+    pub(crate) fn is_permanent(&self) -> bool {
+        match self {
+            Self::Failed(sqlx::Error::Database(database)) => {
+                // Class 28: invalid authorization. 3D000: no such database.
+                database.code().is_some_and(|code| code.starts_with("28") || code == "3D000")
+            }
+            Self::Failed(sqlx::Error::Configuration(_)) => true,
+            _ => false,
+        }
+    }
+}
+
+/// The failure to connect.
+pub(crate) fn connect_error(operation: Operation, error: ConnectError) -> Error {
+    if error.is_permanent() {
+        Error::backend(operation, Effect::NotApplied, false, error)
+    } else {
+        Error::unavailable(operation, Effect::NotApplied, Some(error.into()))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn effect_and_retry(code: &str) -> (Effect, bool) {
+        match kind_of(code) {
+            Kind::Transient | Kind::TimedOut | Kind::Refused => (Effect::NotApplied, true),
+            Kind::Permanent => (Effect::NotApplied, false),
+            Kind::Lost => (Effect::Unknown, true),
+            Kind::Corrupt => (Effect::Unknown, false),
+        }
+    }
+
+    #[test]
+    fn a_statement_that_was_rolled_back_is_not_applied() {
+        for code in ["40001", "40P01", "55P03", "53300", "53100", "57P03", "57014", "25006"] {
+            assert_eq!(effect_and_retry(code), (Effect::NotApplied, true), "{code}");
+        }
+        for code in ["42P01", "42501", "23505", "22021", "P0001"] {
+            assert_eq!(effect_and_retry(code), (Effect::NotApplied, false), "{code}");
+        }
+    }
+
+    #[test]
+    fn the_effect_of_a_statement_whose_connection_was_lost_is_unknown() {
+        for code in ["08000", "08003", "08006", "57P01", "57P02", "40003"] {
+            assert_eq!(effect_and_retry(code), (Effect::Unknown, true), "{code}");
+        }
+    }
+}

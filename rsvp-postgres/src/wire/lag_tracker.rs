@@ -1,0 +1,154 @@
+//! How far replicas lag behind the primary, in time.
+
+use std::collections::VecDeque;
+use std::ops::RangeInclusive;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+use super::lsn::{LogId, Lsn, Watermark};
+
+/// Samples are taken at a quarter of the bound that they are for, and within these limits: enough
+/// of them for the default bound, and no storm of questions to the primary.
+const SPACING: RangeInclusive<Duration> = Duration::from_millis(50)..=Duration::from_millis(250);
+const SAMPLES: usize = 128;
+
+/// Turns positions in the log into ages.
+///
+/// Now and then the primary is asked for its LSN, which makes a sample: a moment, and the LSN
+/// then. A replica that has replayed the LSN of a sample has all that was written before its
+/// moment, so it is at most as old as the sample. The moment is taken before the primary is asked,
+/// on this machine's clock alone, so clocks of different machines are never compared.
+#[derive(Debug, Default)]
+pub(crate) struct LagTracker(Mutex<State>);
+
+#[derive(Debug, Default)]
+struct State {
+    /// The log of the samples. After a failover the samples of the old primary say nothing.
+    log: LogId,
+    /// The oldest first.
+    samples: VecDeque<(Instant, Lsn)>,
+    last_claimed: Option<Instant>,
+}
+
+impl LagTracker {
+    /// The moment of the next sample, if it is time to take one so that reads within `bound` can
+    /// soon be served. The caller that gets the moment, and no other, is to ask the primary.
+    pub(crate) fn claim_sample(&self, bound: Duration) -> Option<Instant> {
+        let spacing = (bound / 4).clamp(*SPACING.start(), *SPACING.end());
+        let mut state = self.locked();
+        if state.last_claimed.is_some_and(|claimed| claimed.elapsed() < spacing) {
+            return None;
+        }
+        let now = Instant::now();
+        state.last_claimed = Some(now);
+        Some(now)
+    }
+
+    /// Adds a sample: the primary was at `watermark` at the moment `at`, or later.
+    pub(crate) fn record(&self, at: Instant, watermark: Watermark) {
+        let mut state = self.locked();
+        if state.log != watermark.log {
+            state.log = watermark.log;
+            state.samples.clear();
+        }
+        let samples = &mut state.samples;
+        // Answers of the primary may overtake each other.
+        if samples.back().is_none_or(|(newest, _)| *newest < at) {
+            if samples.len() == SAMPLES {
+                samples.pop_front();
+            }
+            samples.push_back((at, watermark.lsn));
+        }
+    }
+
+    /// The watermark in `log` that a replica must have replayed to be at most `bound` old, if there
+    /// is a sample within the bound. The oldest such sample is the easiest to reach.
+    pub(crate) fn watermark(&self, log: LogId, bound: Duration) -> Option<Watermark> {
+        let state = self.state_of(log)?;
+        let within = state.samples.iter().find(|(at, _)| at.elapsed() <= bound);
+        within.map(|(_, lsn)| Watermark { log, lsn: *lsn })
+    }
+
+    /// The greatest possible age of a replica that has replayed its log up to `watermark`.
+    pub(crate) fn age(&self, watermark: Watermark) -> Option<Duration> {
+        let state = self.state_of(watermark.log)?;
+        let newest = state.samples.iter().rev().find(|(_, lsn)| *lsn <= watermark.lsn);
+        newest.map(|(at, _)| at.elapsed())
+    }
+
+    fn state_of(&self, log: LogId) -> Option<MutexGuard<'_, State>> {
+        Some(self.locked()).filter(|state| state.log == log)
+    }
+
+    fn locked(&self) -> MutexGuard<'_, State> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SECOND: Duration = Duration::from_secs(1);
+
+    fn log(id: u64) -> LogId {
+        LogId::from_token(id)
+    }
+
+    /// A watermark in the log 7.
+    fn at(lsn: u64) -> Watermark {
+        Watermark { log: log(7), lsn: Lsn(lsn) }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn the_oldest_sample_within_the_bound_is_enough() {
+        let lag = LagTracker::default();
+        assert_eq!(lag.watermark(log(7), SECOND), None);
+        lag.record(Instant::now(), at(100));
+        tokio::time::advance(3 * SECOND).await;
+        lag.record(Instant::now(), at(200));
+        tokio::time::advance(SECOND / 2).await;
+        assert_eq!(lag.watermark(log(7), 5 * SECOND), Some(at(100)));
+        assert_eq!(lag.watermark(log(7), SECOND), Some(at(200)));
+        assert_eq!(lag.watermark(log(7), Duration::ZERO), None);
+        tokio::time::advance(2 * SECOND).await;
+        assert_eq!(lag.watermark(log(7), SECOND), None);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn samples_of_another_log_say_nothing() {
+        let lag = LagTracker::default();
+        let elsewhere = |lsn| Watermark { log: log(8), lsn: Lsn(lsn) };
+        lag.record(Instant::now(), at(100));
+        assert_eq!(lag.watermark(log(8), SECOND), None);
+        assert_eq!(lag.age(elsewhere(100)), None);
+        lag.record(Instant::now() + SECOND, elsewhere(50));
+        assert_eq!(lag.watermark(log(7), SECOND), None);
+        assert_eq!(lag.watermark(log(8), SECOND), Some(elsewhere(50)));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn one_caller_at_a_time_asks_the_primary() {
+        let lag = LagTracker::default();
+        assert_eq!(lag.claim_sample(5 * SECOND), Some(Instant::now()));
+        assert_eq!(lag.claim_sample(5 * SECOND), None);
+        tokio::time::advance(SECOND / 10).await;
+        assert_eq!(lag.claim_sample(5 * SECOND), None);
+        assert_eq!(lag.claim_sample(SECOND / 10), Some(Instant::now()));
+        tokio::time::advance(SECOND / 4).await;
+        assert_eq!(lag.claim_sample(5 * SECOND), Some(Instant::now()));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn the_age_is_that_of_the_newest_sample_replayed() {
+        let lag = LagTracker::default();
+        lag.record(Instant::now(), at(100));
+        tokio::time::advance(SECOND).await;
+        lag.record(Instant::now(), at(200));
+        assert_eq!(lag.age(at(99)), None);
+        assert_eq!(lag.age(at(199)), Some(SECOND));
+        assert_eq!(lag.age(at(200)), Some(Duration::ZERO));
+    }
+}

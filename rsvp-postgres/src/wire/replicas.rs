@@ -1,0 +1,174 @@
+//! Reading from replicas that are fresh enough.
+//!
+//! A read may go to a replica if the replica has replayed the primary's log up to a watermark,
+//! which follows from the [`Consistency`] of the read:
+//!
+//! | level | watermark |
+//! |---|---|
+//! | `Strong` | none: only the primary may answer |
+//! | `Session` | the LSN that the token holds for the log of the primary |
+//! | `Bounded` | the LSN that the primary had passed within the bound, from the lag tracker |
+//! | `Eventual` | the beginning of the log, which every replica has replayed |
+//!
+//! Replicas are asked in turn, and one that fails is passed over for a while. If no replica
+//! answers, the caller asks the primary.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+
+use rsvp_core::{Consistency, Operation, Result};
+use tokio::time::Instant;
+
+use super::connector::Connector;
+use super::health::{Health, Use};
+use super::lag_tracker::LagTracker;
+use super::lsn::{Lsn, Watermark};
+use super::pool::Pool;
+use super::replayed::{CurrentWatermark, IfReplayed, Replayed};
+use super::work::Work;
+use crate::config::PostgresConfig;
+use crate::sql::Statements;
+
+/// The read replicas of one primary.
+#[derive(Debug)]
+pub(crate) struct Replicas {
+    replicas: Vec<Arc<Replica>>,
+    /// The replica that is asked next, modulo their number.
+    next: AtomicUsize,
+    lag: Arc<LagTracker>,
+}
+
+#[derive(Debug)]
+struct Replica {
+    pool: Pool,
+    health: Health,
+}
+
+impl Replicas {
+    pub(crate) fn new(config: &PostgresConfig, sql: &Arc<Statements>) -> Result<Self> {
+        let replica = |host| {
+            let pool = Pool::new(Connector::replica(config, host), config, sql)?;
+            Ok(Arc::new(Replica { pool, health: Health::default() }))
+        };
+        let replicas = config.replica_hosts().map(replica).collect::<Result<_>>()?;
+        Ok(Self { replicas, next: AtomicUsize::new(0), lag: Arc::default() })
+    }
+
+    pub(crate) fn is_empty(&self) -> bool {
+        self.replicas.is_empty()
+    }
+
+    /// The answer of a replica that is as fresh as `consistency` asks, and the answer's greatest
+    /// possible age. Nothing if the primary must be asked.
+    pub(crate) async fn read<W: Work>(
+        &self,
+        primary: &Pool,
+        work: &W,
+        consistency: &Consistency,
+    ) -> Option<(W::Answer, Duration)> {
+        if self.is_empty() {
+            return None;
+        }
+        // 1. What a replica must have replayed.
+        let watermark = self.watermark(primary, work.operation(), consistency).await?;
+        // 2. The answer of one that has.
+        let Replayed { answer, watermark } = self.first_answer(work, watermark).await?;
+        // 3. Its age now. Time has passed since the watermark was chosen, perhaps too much.
+        let age = self.lag.age(watermark);
+        let age = match consistency {
+            Consistency::Bounded(bound) => age.filter(|age| age <= bound)?,
+            _ => age.unwrap_or(Duration::MAX),
+        };
+        Some((answer, age))
+    }
+
+    /// The watermark that a replica must have replayed to answer a read of `consistency`.
+    async fn watermark(
+        &self,
+        primary: &Pool,
+        operation: Operation,
+        consistency: &Consistency,
+    ) -> Option<Watermark> {
+        match consistency {
+            Consistency::Strong => None,
+            Consistency::Session(token) if !token.is_empty() => {
+                // A token of other logs may be of this one's past, before a failover.
+                Watermark::in_token(token, primary.log())
+            }
+            Consistency::Session(_) | Consistency::Eventual => {
+                Some(Watermark { log: primary.log(), lsn: Lsn::START })
+            }
+            Consistency::Bounded(bound) => self.bounded(primary, operation, *bound).await,
+        }
+    }
+
+    /// The watermark of a read within `bound`. The primary is asked for a sample where it is time,
+    /// and awaited only if the read has no other sample.
+    async fn bounded(
+        &self,
+        primary: &Pool,
+        operation: Operation,
+        bound: Duration,
+    ) -> Option<Watermark> {
+        if let Some(now) = self.lag.claim_sample(bound) {
+            let sampling = sample(self.lag.clone(), primary.clone(), operation, now);
+            let sampling = tokio::spawn(sampling);
+            if self.lag.watermark(primary.log(), bound).is_none() {
+                // Its success shows in the tracker.
+                let _ = sampling.await;
+            }
+        }
+        // The sample may have found a new primary.
+        self.lag.watermark(primary.log(), bound)
+    }
+
+    /// The answer of the first replica, in turn, that has replayed the log up to `watermark`.
+    /// Replicas that are down, lag behind or follow another primary are passed over.
+    async fn first_answer<W: Work>(
+        &self,
+        work: &W,
+        watermark: Watermark,
+    ) -> Option<Replayed<W::Answer>> {
+        let first = self.next.fetch_add(1, Ordering::Relaxed);
+        for offset in 0..self.replicas.len() {
+            let at = first.wrapping_add(offset) % self.replicas.len();
+            let Some(replica) = self.replicas.get(at) else { continue };
+            if !replica.may_be_asked(work.operation()) {
+                continue;
+            }
+            match replica.pool.run(IfReplayed { work: work.clone(), watermark }).await {
+                Ok(Some(replayed)) => return Some(replayed),
+                Ok(None) => {}
+                Err(_) => replica.health.failed(),
+            }
+        }
+        None
+    }
+}
+
+/// Asks the primary how far it has written its log; `now` is before that.
+async fn sample(lag: Arc<LagTracker>, primary: Pool, operation: Operation, now: Instant) {
+    if let Ok(watermark) = primary.run(CurrentWatermark { operation }).await {
+        lag.record(now, watermark);
+    }
+}
+
+impl Replica {
+    /// Whether a call may ask it. A replica that is down is tried from time to time beside the
+    /// calls, because it may take as long as the timeouts to learn that it is silent.
+    fn may_be_asked(self: &Arc<Self>, operation: Operation) -> bool {
+        let allowed = self.health.allowed();
+        if allowed == Use::Try {
+            tokio::spawn(Arc::clone(self).try_again(operation));
+        }
+        allowed == Use::Ask
+    }
+
+    async fn try_again(self: Arc<Self>, operation: Operation) {
+        match self.pool.run(CurrentWatermark { operation }).await {
+            Ok(_) => self.health.recovered(),
+            Err(_) => self.health.failed(),
+        }
+    }
+}

@@ -1,0 +1,6 @@
+//! The Postgres store keeps the contract, without exception.
+
+#![allow(clippy::unwrap_used, reason = "a panic is how a test fails")]
+
+mod owner;
+mod restricted_role;

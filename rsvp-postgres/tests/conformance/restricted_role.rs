@@ -1,0 +1,64 @@
+//! At run time a role needs SELECT, INSERT, UPDATE and DELETE on the tables, and nothing else.
+
+use rsvp_core::RsvpStoreExt;
+use rsvp_postgres::{PostgresConfig, PostgresStore, migrate};
+use rsvp_testkit::servers::PostgresServer;
+use tokio::sync::OnceCell;
+
+/// A role is the whole server's, so it is made once.
+async fn role(server: &PostgresServer) {
+    static MADE: OnceCell<()> = OnceCell::const_new();
+    MADE.get_or_init(async || {
+        server.execute("CREATE ROLE app LOGIN NOSUPERUSER NOCREATEDB NOCREATEROLE").await;
+    })
+    .await;
+}
+
+/// A fresh database with the tables, and the configuration of a role that owns nothing of it.
+async fn granted() -> (PostgresConfig, String) {
+    let server = PostgresServer::shared().await;
+    role(server).await;
+    let url = server.create_database().await;
+    migrate(&PostgresConfig::from_url(&url).unwrap()).await.unwrap();
+    let grants = "REVOKE ALL ON SCHEMA public FROM PUBLIC;
+        GRANT USAGE ON SCHEMA rsvp TO app;
+        GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA rsvp TO app;";
+    server.execute_in(&url, grants).await;
+    let database = url.rsplit('/').next().unwrap();
+    let as_app = format!("postgres://app@127.0.0.1:{}/{database}", server.port());
+    (PostgresConfig::from_url(&as_app).unwrap(), url)
+}
+
+async fn store() -> PostgresStore {
+    PostgresStore::open(granted().await.0).await.unwrap()
+}
+
+rsvp_testkit::conformance!(store().await);
+
+#[tokio::test]
+async fn the_role_may_audit_and_repair() {
+    let (config, url) = granted().await;
+    let store = PostgresStore::open(config).await.unwrap();
+    store.rsvp(&1.into(), &2.into()).await.unwrap();
+    PostgresServer::shared().await.execute_in(&url, "UPDATE rsvp.counts SET count = 7").await;
+    assert_eq!(store.audit().await.unwrap().drifts.len(), 1);
+    assert_eq!(store.repair().await.unwrap().drifts.len(), 1);
+    assert_eq!(store.audit().await.unwrap().drifts, []);
+}
+
+#[tokio::test]
+async fn the_role_may_ask_for_a_migration_that_has_been_done() {
+    let (config, _) = granted().await;
+    migrate(&config).await.unwrap();
+}
+
+#[tokio::test]
+async fn the_role_may_not_migrate_and_is_told_so() {
+    let server = PostgresServer::shared().await;
+    role(server).await;
+    let url = server.create_database().await;
+    let as_app = format!("{url}?migrate=true").replace("postgres://postgres@", "postgres://app@");
+    let error = migrate(&PostgresConfig::from_url(&as_app).unwrap()).await.unwrap_err();
+    assert!(!error.is_retryable(), "{error:?}");
+    assert_eq!(error.effect(), rsvp_core::Effect::NotApplied);
+}

@@ -1,0 +1,10 @@
+//! Servers and networks that fail, and callers that go away.
+
+#![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "a panic is how a test fails")]
+#![allow(clippy::print_stdout, reason = "seeds and measured times are printed")]
+
+mod cancellation;
+mod crash;
+mod failover;
+mod silence;
+mod support;

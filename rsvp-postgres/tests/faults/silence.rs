@@ -1,0 +1,163 @@
+//! A server that falls silent is waited for no longer than configured, and capacity comes back.
+
+use std::time::Duration;
+
+use futures_util::FutureExt;
+use futures_util::future::{BoxFuture, join_all};
+use rsvp_core::{Consistency, Effect, Error, Operation, PageLimit, Rsvp, RsvpStore, Write};
+use rsvp_postgres::{PostgresConfig, PostgresStore};
+use rsvp_testkit::servers::{PostgresServer, Proxy};
+use tokio::time::Instant;
+
+use crate::support::{assert_full_capacity, config, event, eventually, open, through, user};
+
+const POOL: usize = 3;
+/// Wait for a connection, the statement's own timeout, and a second for the server to say so.
+const BOUND: Duration = Duration::from_millis(500 + 500 + 1000);
+/// What a busy machine may add.
+const SLACK: Duration = Duration::from_secs(2);
+
+fn impatient(url: &str) -> PostgresConfig {
+    let half_a_second = Duration::from_millis(500);
+    config(url)
+        .with_pool_size(POOL)
+        .with_acquire_timeout(half_a_second)
+        .with_connect_timeout(half_a_second)
+        .with_statement_timeout(half_a_second)
+}
+
+/// Every call of the trait.
+fn calls(store: &PostgresStore) -> Vec<(Operation, BoxFuture<'_, Result<(), Error>>)> {
+    let strong = &Consistency::Strong;
+    vec![
+        (
+            Operation::Write,
+            async { store.write_batch(&[Write::rsvp(user(1), event(1))]).await.map(drop) }.boxed(),
+        ),
+        (
+            Operation::HasRsvped,
+            async {
+                store.has_rsvped_batch(&[Rsvp::new(user(1), event(1))], strong).await.map(drop)
+            }
+            .boxed(),
+        ),
+        (
+            Operation::RsvpCounts,
+            async { store.rsvp_counts(&[event(1)], strong).await.map(drop) }.boxed(),
+        ),
+        (
+            Operation::Attendees,
+            async { store.attendees_page(&event(1), &Default::default()).await.map(drop) }.boxed(),
+        ),
+        (
+            Operation::EventsOf,
+            async { store.events_of_page(&user(1), &Default::default()).await.map(drop) }.boxed(),
+        ),
+        (Operation::Scan, async { store.scan_page(&Default::default()).await.map(drop) }.boxed()),
+        (
+            Operation::RemoveEvent,
+            async { store.remove_event_step(&event(9), PageLimit::MIN).await.map(drop) }.boxed(),
+        ),
+        (
+            Operation::RemoveUser,
+            async { store.remove_user_step(&user(9), PageLimit::MIN).await.map(drop) }.boxed(),
+        ),
+        (Operation::Ready, async { store.ready().await }.boxed()),
+    ]
+}
+
+/// One call after another, each on a pool whose connections all look alive.
+async fn assert_bounded(operation: Operation, call: BoxFuture<'_, Result<(), Error>>) {
+    let begin = Instant::now();
+    let error = call.await.unwrap_err();
+    assert!(begin.elapsed() < BOUND + SLACK, "{operation} took {:?}", begin.elapsed());
+    assert!(error.is_retryable(), "{error:?}");
+    if let Error::TimedOut { operation: of, effect, .. } = &error {
+        assert_eq!(*of, operation);
+        let sent = if operation.is_write() { Effect::Unknown } else { Effect::NotApplied };
+        assert_eq!(*effect, sent, "{error:?}");
+    } else {
+        assert_eq!(error.effect(), Effect::NotApplied, "no connection was had: {error:?}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn every_call_is_bounded_when_the_network_falls_silent() {
+    let server = PostgresServer::start().await;
+    let proxy = Proxy::start(server.port()).await;
+    let store = open(impatient(&through(proxy.port()))).await;
+    for at in 0..calls(&store).len() {
+        assert_full_capacity(&store, POOL).await;
+        proxy.stall().await;
+        let (operation, call) = calls(&store).swap_remove(at);
+        assert_bounded(operation, call).await;
+        // No connection is left that looks alive, and none can be made.
+        let (operation, call) = calls(&store).swap_remove(at);
+        assert_bounded(operation, call).await;
+        proxy.cut().await;
+        proxy.resume().await;
+    }
+    assert_full_capacity(&store, POOL).await;
+    assert_eq!(store.audit().await.unwrap().drifts, []);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_paused_server_is_given_up_and_found_again() {
+    let server = PostgresServer::start().await;
+    let store = open(impatient(&server.url("postgres"))).await;
+    assert_full_capacity(&store, POOL).await;
+    server.pause().await;
+    let begin = Instant::now();
+    let waiting = calls(&store).into_iter().map(|(_, call)| call);
+    let answers = join_all(waiting).await;
+    assert!(answers.iter().all(Result::is_err), "{answers:?}");
+    // Those that waited for a connection may have tried to open one in their turn.
+    assert!(begin.elapsed() < BOUND + 2 * SLACK, "{:?}", begin.elapsed());
+    server.resume().await;
+    eventually("the server to answer", async || store.ready().await.is_ok()).await;
+    assert_full_capacity(&store, POOL).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_cut_connection_is_replaced() {
+    let server = PostgresServer::start().await;
+    let proxy = Proxy::start(server.port()).await;
+    let store = open(impatient(&through(proxy.port()))).await;
+    for _ in 0..10 {
+        assert_full_capacity(&store, POOL).await;
+        proxy.cut().await;
+        // The first to notice takes the idle ones with it.
+        let error = store.ready().await.unwrap_err();
+        assert!(matches!(error, Error::Unavailable { .. }), "{error:?}");
+        store.ready().await.unwrap();
+    }
+    proxy.refuse().await;
+    let error = store.write_batch(&[Write::rsvp(user(1), event(1))]).await.unwrap_err();
+    assert!(matches!(error, Error::Unavailable { .. }), "{error:?}");
+    proxy.resume().await;
+    assert_full_capacity(&store, POOL).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn more_callers_than_connections_are_served_or_refused_in_time() {
+    let server = PostgresServer::start().await;
+    let proxy = Proxy::start(server.port()).await;
+    let store = open(impatient(&through(proxy.port()))).await;
+    proxy.set_delay(Duration::from_millis(50));
+    let begin = Instant::now();
+    let callers = (0..100_u32).map(|n| {
+        let store = store.clone();
+        async move { store.write_batch(&[Write::rsvp(user(n), event(1))]).await }
+    });
+    let answers = join_all(callers).await;
+    assert!(begin.elapsed() < BOUND + SLACK, "{:?}", begin.elapsed());
+    let served = answers.iter().filter(|answer| answer.is_ok()).count();
+    assert!(served >= POOL, "{served} served");
+    assert!(served < answers.len(), "some had to be refused");
+    for error in answers.into_iter().filter_map(Result::err) {
+        assert!(matches!(error, Error::Overloaded { .. }), "{error:?}");
+    }
+    proxy.set_delay(Duration::ZERO);
+    let counts = store.rsvp_counts(&[event(1)], &Consistency::Strong).await.unwrap();
+    assert_eq!(counts[0].value, served as u64, "a refused write has no effect");
+}

@@ -1,0 +1,7 @@
+//! Operating a store: its tables are created and upgraded, its counts audited and repaired.
+
+#![allow(clippy::unwrap_used, reason = "a panic is how a test fails")]
+#![allow(clippy::print_stdout, reason = "a seed is printed to be used again")]
+
+mod counts;
+mod migrations;

@@ -1,0 +1,94 @@
+//! What stands behind a scheme, and the schemes of the backends of this crate.
+
+use std::sync::Arc;
+
+use futures_util::FutureExt;
+use futures_util::future::BoxFuture;
+use rsvp_core::url::StoreUrl;
+use rsvp_core::{Result, RsvpStore};
+
+/// The backend of a scheme.
+#[derive(Clone)]
+pub(super) enum Scheme {
+    Enabled(Arc<Prepare>),
+    /// The backend is not compiled in, because this cargo feature is off.
+    Disabled(&'static str),
+}
+
+/// Checks a URL, and connects to nothing yet.
+pub(super) type Prepare = dyn Fn(StoreUrl) -> Result<Opening> + Send + Sync;
+
+/// Connects to a store whose URL has been checked.
+pub(super) type Opening = BoxFuture<'static, Result<Arc<dyn RsvpStore>>>;
+
+impl Scheme {
+    /// A backend whose `prepare` checks the URL and returns the future that connects.
+    pub(super) fn new<F, S>(prepare: impl Fn(StoreUrl) -> Result<F> + Send + Sync + 'static) -> Self
+    where
+        F: Future<Output = Result<S>> + Send + 'static,
+        S: RsvpStore + 'static,
+    {
+        let prepare = move |url| {
+            let opening = prepare(url)?;
+            Ok(async { Ok(Arc::new(opening.await?) as Arc<dyn RsvpStore>) }.boxed())
+        };
+        Self::Enabled(Arc::new(prepare))
+    }
+}
+
+/// Every scheme of this crate, whether or not its backend is compiled in.
+pub(super) fn known() -> [(&'static str, Scheme); 7] {
+    let scheme = |backend: Option<Scheme>, feature| backend.unwrap_or(Scheme::Disabled(feature));
+    [
+        ("memory", scheme(memory(), "memory")),
+        ("postgres", scheme(postgres(), "postgres")),
+        ("postgresql", scheme(postgres(), "postgres")),
+        ("redis", scheme(redis(), "redis")),
+        ("redis+cluster", scheme(redis(), "redis")),
+        ("rediss", scheme(redis().filter(|_| cfg!(feature = "tls")), "redis,tls")),
+        ("rediss+cluster", scheme(redis().filter(|_| cfg!(feature = "tls")), "redis,tls")),
+    ]
+}
+
+#[cfg(feature = "memory")]
+fn memory() -> Option<Scheme> {
+    Some(Scheme::new(|mut url| {
+        if !url.hosts().is_empty() || !url.path().is_empty() {
+            let reason = "`memory:` takes no host and no path";
+            return Err(rsvp_core::Error::invalid_input("url", reason));
+        }
+        url.parameters_mut().finish()?;
+        Ok(async { Ok(rsvp_memory::MemoryStore::new()) })
+    }))
+}
+
+#[cfg(feature = "postgres")]
+fn postgres() -> Option<Scheme> {
+    Some(Scheme::new(|url| {
+        let config = rsvp_postgres::PostgresConfig::from_store_url(url)?;
+        Ok(rsvp_postgres::PostgresStore::open(config))
+    }))
+}
+
+#[cfg(feature = "redis")]
+fn redis() -> Option<Scheme> {
+    Some(Scheme::new(|url| {
+        let config = rsvp_redis::RedisConfig::from_store_url(url)?;
+        Ok(rsvp_redis::RedisStore::open(config))
+    }))
+}
+
+#[cfg(not(feature = "memory"))]
+fn memory() -> Option<Scheme> {
+    None
+}
+
+#[cfg(not(feature = "postgres"))]
+fn postgres() -> Option<Scheme> {
+    None
+}
+
+#[cfg(not(feature = "redis"))]
+fn redis() -> Option<Scheme> {
+    None
+}

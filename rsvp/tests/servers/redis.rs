@@ -1,0 +1,31 @@
+//! `open` on real Redis servers.
+
+use rsvp::{EventId, RsvpStore, RsvpStoreExt, UserId};
+use rsvp_testkit::servers::{RedisCluster, RedisServer};
+
+async fn two_stores_share(url: &str) {
+    let first = rsvp::open(url).await.unwrap();
+    let second = rsvp::open(url).await.unwrap();
+    let (user, event) = (UserId::from(1), EventId::from(2));
+    assert!(first.rsvp(&user, &event).await.unwrap().outcome.is_applied());
+    assert!(second.has_rsvped(&user, &event).await.unwrap());
+    second.ready().await.unwrap();
+}
+
+#[tokio::test]
+async fn a_redis_url_opens_a_store_that_others_share() {
+    let url = RedisServer::shared().await.url();
+    two_stores_share(&url).await;
+    let other = rsvp::open(&format!("{url}?event_spread=2")).await.unwrap_err().to_string();
+    assert!(other.starts_with("invalid event_spread: is not that of the data"), "{other}");
+    let other = rsvp::open(&url.replace("redis:", "redis+cluster:")).await;
+    assert!(!other.unwrap_err().is_retryable(), "not a cluster");
+}
+
+#[tokio::test]
+async fn a_cluster_url_opens_a_store_that_others_share() {
+    let url = RedisCluster::shared().await.url();
+    two_stores_share(&format!("{url}?event_spread=4&prefix=open")).await;
+    let other = rsvp::open(&url.replace("redis+cluster:", "redis:")).await;
+    assert!(!other.unwrap_err().is_retryable(), "a cluster");
+}

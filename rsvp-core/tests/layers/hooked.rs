@@ -32,6 +32,10 @@ pub(crate) trait Hook: Debug + Send + Sync {
     ) -> impl Future<Output = Counted> + Send {
         call
     }
+
+    fn maintenance(&self) -> Option<&dyn Maintenance> {
+        self.store().maintenance()
+    }
 }
 
 /// A memory store with a [`Hook`].
@@ -123,6 +127,6 @@ impl<H: Hook> RsvpStore for Hooked<H> {
     }
 
     fn maintenance(&self) -> Option<&dyn Maintenance> {
-        self.store().maintenance()
+        self.0.maintenance()
     }
 }

@@ -9,7 +9,9 @@
     reason = "a panic is how a test fails"
 )]
 
+mod breaker;
 mod coalesce;
+mod coalesce_deadlines;
 mod coalesce_faults;
 mod coalesce_order;
 mod conformance;
@@ -21,7 +23,11 @@ mod overload;
 mod placement;
 mod probe;
 mod retry;
+mod retry_entries;
 mod shard;
+mod shard_down;
+mod shard_whole;
+mod stack;
 mod timeout;
 
 use rsvp_core::{

@@ -31,9 +31,9 @@ pub(crate) enum Reaction {
     /// Done, and then failed.
     Lose(Error),
     /// These entries of the batch are not done.
-    FailEntries(Vec<usize>, Error),
+    FailEntries(Vec<(usize, Error)>),
     /// All is done, and the answers to these entries are lost.
-    LoseEntries(Vec<usize>, Error),
+    LoseEntries(Vec<(usize, Error)>),
     Panic,
     TooFewAnswers,
 }
@@ -66,6 +66,12 @@ impl Default for Gate {
 }
 
 impl Gate {
+    fn shut(&self, keeps_deadlines: bool) {
+        self.passes.forget_permits(usize::MAX);
+        self.keeps_deadlines.store(keeps_deadlines, Ordering::SeqCst);
+        self.shut.store(true, Ordering::SeqCst);
+    }
+
     async fn pass(&self, asked: &Asked) -> Result<()> {
         if !self.shut.load(Ordering::SeqCst) {
             return Ok(());
@@ -95,14 +101,12 @@ impl Probe {
 
     /// From now on calls wait until they are let through.
     pub(crate) fn shut(&self) {
-        self.gate.passes.forget_permits(usize::MAX);
-        self.gate.shut.store(true, Ordering::SeqCst);
+        self.gate.shut(false);
     }
 
     /// From now on calls wait until they are let through, or until their deadlines.
     pub(crate) fn shut_until_the_deadline(&self) {
-        self.gate.keeps_deadlines.store(true, Ordering::SeqCst);
-        self.shut();
+        self.gate.shut(true);
     }
 
     pub(crate) fn let_through(&self, calls: usize) {
@@ -163,23 +167,21 @@ impl Probe {
         call: impl FnOnce(&[E]) -> Result<Vec<Result<A>>>,
     ) -> Result<Vec<Result<A>>> {
         let reaction = self.meet(asked).await?;
-        let refused = match &reaction {
-            Reaction::FailEntries(places, error) => Some((places, error)),
-            _ => None,
+        let refused = |at| match &reaction {
+            Reaction::FailEntries(failed) => failed.iter().any(|(place, _)| *place == at),
+            _ => false,
         };
-        let done = (0..)
-            .zip(entries)
-            .filter(|(at, _)| refused.is_none_or(|(places, _)| !places.contains(at)));
+        let done = (0..).zip(entries).filter(|(at, _)| !refused(*at));
         let done: Vec<E> = done.map(|(_, entry)| entry.clone()).collect();
         let mut results = call(&done)?;
         match reaction {
             Reaction::Lose(error) => return Err(error),
             Reaction::TooFewAnswers => drop(results.pop()),
-            Reaction::FailEntries(places, error) => {
-                places.into_iter().for_each(|at| results.insert(at, Err(error.clone())));
+            Reaction::FailEntries(failed) => {
+                failed.into_iter().for_each(|(at, error)| results.insert(at, Err(error)));
             }
-            Reaction::LoseEntries(places, error) => {
-                places.into_iter().for_each(|at| results[at] = Err(error.clone()));
+            Reaction::LoseEntries(lost) => {
+                lost.into_iter().for_each(|(at, error)| results[at] = Err(error));
             }
             _ => {}
         }

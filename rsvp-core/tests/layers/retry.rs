@@ -15,11 +15,11 @@ use tokio::time::Instant;
 use crate::probe::{Probe, Reaction};
 use crate::{event, user, write_all};
 
-fn unavailable(effect: Effect) -> Error {
+pub(crate) fn unavailable(effect: Effect) -> Error {
     Error::unavailable(Operation::Write, effect, None)
 }
 
-fn retried(config: RetryConfig) -> (RetryStore<Arc<Probe>>, Arc<Probe>) {
+pub(crate) fn retried(config: RetryConfig) -> (RetryStore<Arc<Probe>>, Arc<Probe>) {
     let probe = Probe::new();
     (probe.clone().with_retry(config).unwrap(), probe)
 }

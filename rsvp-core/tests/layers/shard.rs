@@ -14,7 +14,7 @@ use rsvp_core::{
 use crate::probe::{Probe, Reaction};
 use crate::{event, user, write_all};
 
-fn sharded(count: usize, spread: usize) -> (ShardedStore<Arc<Probe>>, Vec<Arc<Probe>>) {
+pub(crate) fn sharded(count: usize, spread: usize) -> (ShardedStore<Arc<Probe>>, Vec<Arc<Probe>>) {
     let probes: Vec<_> = (0..count).map(|_| Probe::new()).collect();
     let shards =
         probes.iter().enumerate().map(|(n, probe)| Shard::new(&format!("s{n}"), probe.clone()));
@@ -31,7 +31,7 @@ fn unavailable(operation: Operation, effect: Effect) -> Reaction {
 }
 
 /// The name of the shard that an error is from.
-fn failed_shard(error: &Error) -> String {
+pub(crate) fn failed_shard(error: &Error) -> String {
     let source = error.source().expect("a source");
     let shard = source.downcast_ref::<ShardError>().expect("that names the shard");
     assert!(!shard.to_string().contains(&shard.error.to_string()), "no source is told twice");

@@ -1,10 +1,10 @@
 //! The store inside: a memory store that tells what it was asked, and does as it is told.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 
-use rsvp_core::{Consistency, EventId, Result, Write};
+use rsvp_core::{Consistency, Error, EventId, Operation, Result, Write};
 use rsvp_memory::MemoryStore;
 
 use crate::count_cache::control::{Control, Point};
@@ -20,6 +20,8 @@ pub(crate) struct Controlled {
     log: Mutex<Vec<(Vec<EventId>, Consistency)>>,
     /// What these events answer, whatever they hold.
     absurd: Mutex<BTreeMap<EventId, u64>>,
+    /// The events whose counts fail.
+    refused: Mutex<BTreeSet<EventId>>,
     answers_too_little: AtomicBool,
 }
 
@@ -47,6 +49,11 @@ impl Controlled {
     /// From now on calls for counts answer one too few.
     pub(crate) fn answer_too_little(&self) {
         self.answers_too_little.store(true, Ordering::SeqCst);
+    }
+
+    /// From now on the count of `event` fails.
+    pub(crate) fn refuse(&self, event: &EventId) {
+        self.refused.lock().unwrap().insert(event.clone());
     }
 
     /// From now on `event` answers `count`.
@@ -83,6 +90,11 @@ impl Hook for Controlled {
         for (event, count) in events.iter().zip(&mut counts) {
             if let (Some(claimed), Ok(count)) = (self.absurd.lock().unwrap().get(event), count) {
                 count.value = *claimed;
+            }
+        }
+        for (event, count) in events.iter().zip(&mut counts) {
+            if self.refused.lock().unwrap().contains(event) {
+                *count = Err(Error::corrupt(Operation::RsvpCount, "the engine refuses it"));
             }
         }
         if self.answers_too_little.load(Ordering::SeqCst) {

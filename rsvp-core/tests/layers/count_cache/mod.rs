@@ -3,6 +3,7 @@
 mod bounds;
 mod capacity;
 mod control;
+mod deadlines;
 mod errors;
 mod hanging;
 mod history;
@@ -10,6 +11,7 @@ mod inner;
 mod own_writes;
 mod races;
 mod random;
+mod repeated;
 mod sharing;
 mod staleness;
 mod unsettled;

@@ -181,6 +181,10 @@ impl Layer for Retry {
                 break;
             }
             sleep(pause).await;
+            // Timers round up, and an attempt after the deadline only hides the error before.
+            if deadline.has_passed() {
+                break;
+            }
             let (mut again, rest) = split(failed, &retried);
             // A pending effect is settled by now.
             again.iter_mut().for_each(|one| one.effect = one.effect.min(Effect::Unknown));

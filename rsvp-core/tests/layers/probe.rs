@@ -21,6 +21,7 @@ pub(crate) struct Asked {
     pub(crate) entries: usize,
     pub(crate) consistency: Option<Consistency>,
     pub(crate) deadline: Option<Deadline>,
+    pub(crate) began: Instant,
 }
 
 /// What becomes of a call.
@@ -198,11 +199,17 @@ impl Probe {
 
 fn read(operation: Operation, entries: usize, options: &ReadOptions) -> Asked {
     let ReadOptions { consistency, deadline, .. } = options.clone();
-    Asked { operation, entries, consistency: Some(consistency), deadline }
+    Asked { operation, entries, consistency: Some(consistency), deadline, began: Instant::now() }
 }
 
 fn write(operation: Operation, entries: usize, options: &WriteOptions) -> Asked {
-    Asked { operation, entries, consistency: None, deadline: options.deadline }
+    Asked {
+        operation,
+        entries,
+        consistency: None,
+        deadline: options.deadline,
+        began: Instant::now(),
+    }
 }
 
 /// The answer of the memory store, which never waits.

@@ -256,3 +256,18 @@ async fn a_batch_of_which_an_entry_was_repeated_is_held_as_it_was_told() {
     assert!(!probe.store.table().has_rsvped(&ann, &fair));
     assert_eq!(probe.store.table().rsvp_count(&fair), 1);
 }
+
+/// Timers go in milliseconds and round up.
+#[tokio::test(start_paused = true)]
+async fn no_attempt_begins_after_the_deadline() {
+    for micros in (0..2000).step_by(50) {
+        let deadline = ms(40) + Duration::from_micros(micros);
+        let (store, probe) = retried(RetryConfig::default().with_deadline(deadline));
+        probe.set_down(true);
+        let error = store.rsvp(&user(1_u64), &event(1_u64)).await.unwrap_err();
+        assert!(matches!(error, Error::Unavailable { .. }), "{error}");
+        let asked = probe.asked();
+        let late = asked.iter().filter(|asked| asked.began >= asked.deadline.unwrap().instant());
+        assert_eq!(late.count(), 0, "of {} attempts", asked.len());
+    }
+}

@@ -1,5 +1,7 @@
 //! Batches whose every entry must be answered.
 
+use std::fmt::Debug;
+
 use rsvp_core::{
     EventId, Outcome, ReadOptions, Result, Rsvp, RsvpStore, SessionToken, Write, WriteOptions,
 };
@@ -46,4 +48,10 @@ pub(crate) async fn counts_at(
 /// The answers of a batch of which no entry has failed.
 pub(crate) fn all<A>(answers: Result<Vec<Result<A>>>) -> Vec<A> {
     answers.unwrap().into_iter().map(Result::unwrap).collect()
+}
+
+/// The error of a batch of which every entry has failed, the first if each has its own.
+pub(crate) fn refusal<A: Debug>(answers: Result<Vec<Result<A>>>) -> Result<()> {
+    let mut errors = answers?.into_iter().map(|answer| answer.expect_err("an entry that fails"));
+    errors.next().map_or(Ok(()), Err)
 }

@@ -30,9 +30,11 @@ mod model;
 #[cfg(feature = "servers")]
 pub mod servers;
 pub mod staleness;
+mod stub;
 mod suite;
 
 pub use self::fault_store::{FaultStore, Faults};
 pub use self::ids::{HOSTILE_IDS, hostile_ids};
 pub use self::model::Model;
+pub use self::stub::{Stub, Stubbed};
 pub use self::suite::{CASES, Case, SEED_VARIABLE, Subject, Trial, run, seed};

@@ -1,6 +1,7 @@
 //! The conformance suite: the sentences of the contract as cases, their list, and how one is run.
 
 mod cases;
+mod engine;
 mod list;
 mod run;
 mod subject;

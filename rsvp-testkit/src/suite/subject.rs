@@ -1,30 +1,95 @@
-//! One case, run once against one fresh store.
+//! The store under test, and what the cases may do to its engine.
 
 use std::any::Any;
 use std::fmt;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
+use futures_util::future::BoxFuture;
 use rand::SeedableRng;
 use rand::rngs::StdRng;
-use rsvp_core::RsvpStore;
+use rsvp_core::{EventId, RsvpStore};
+
+use super::engine::{Connection, Engine};
+use crate::ids::event;
+
+/// What a case does to the engine under a store, once.
+type Hook = Mutex<Option<Box<dyn FnOnce() -> BoxFuture<'static, ()> + Send>>>;
 
 /// A store to be tested, with the guards that must outlive it.
 ///
 /// Made from any store by `From`, so that `conformance!(MyStore::new())` is enough. A store that
 /// needs a server, a temporary folder or a database to itself keeps its guard with
-/// [`holding`](Self::holding).
+/// [`holding`](Self::holding). A layer is tested over a store of our own by
+/// [`layered`](Self::layered).
+///
+/// Two cases need help from the subject: [`stopped_by`](Self::stopped_by) and
+/// [`refusing`](Self::refusing). A subject that cannot help excepts these cases, with a reason.
 pub struct Subject {
     store: Arc<dyn RsvpStore>,
-    peer: Arc<dyn RsvpStore>,
+    peer: Option<Arc<dyn RsvpStore>>,
+    stop: Hook,
+    refuse: Option<(EventId, Hook)>,
     guards: Vec<Box<dyn Any + Send + Sync>>,
 }
 
 impl Subject {
+    /// Tests a layer over a store that is known to keep the contract, with all the help that cases
+    /// need.
+    ///
+    /// Makes the layer twice, on the same data, as two processes would have it. So a cache that
+    /// misses the writes of others is found out.
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// use rsvp_core::layers::{LayerExt, TimeoutConfig};
+    /// use rsvp_memory::MemoryStore;
+    /// use rsvp_testkit::Subject;
+    ///
+    /// rsvp_testkit::conformance!(Subject::layered(MemoryStore::new(), |store| {
+    ///     store.with_timeout(TimeoutConfig::new(Duration::from_secs(60))).unwrap()
+    /// }));
+    /// ```
+    pub fn layered<S: RsvpStore + 'static>(
+        engine: impl RsvpStore + 'static,
+        mut layer: impl FnMut(Arc<dyn RsvpStore>) -> S,
+    ) -> Self {
+        let engine = Engine::new(engine);
+        let mut connected = || layer(Arc::new(Connection::new(engine.clone())));
+        let (store, peer) = (connected(), connected());
+        let (stopped, refusing) = (engine.clone(), engine);
+        let refused = event("refused by the engine");
+        Self::from(store)
+            .with_peer(peer)
+            .stopped_by(move || async move { stopped.stop() })
+            .refusing(refused.clone(), move || async move { refusing.refuse(refused) })
+    }
+
     /// Tests with a second store on the same data, as another process would have it. Writes through
     /// one are read through the other. Defaults to the store itself.
     #[must_use]
     pub fn with_peer(self, peer: impl RsvpStore + 'static) -> Self {
-        Self { peer: Arc::new(peer), ..self }
+        Self { peer: Some(Arc::new(peer)), ..self }
+    }
+
+    /// Tells the case `a_store_that_cannot_write_is_not_ready` how to stop the engine, so that it
+    /// takes no more writes: shut down, cut off, or read-only.
+    #[must_use]
+    pub fn stopped_by<F: Future<Output = ()> + Send + 'static>(
+        self,
+        stop: impl FnOnce() -> F + Send + 'static,
+    ) -> Self {
+        Self { stop: hook(stop), ..self }
+    }
+
+    /// Tells the case `an_entry_that_fails_takes_no_other_down` how to make the engine refuse
+    /// writes to `event` and no others.
+    #[must_use]
+    pub fn refusing<F: Future<Output = ()> + Send + 'static>(
+        self,
+        event: EventId,
+        refuse: impl FnOnce() -> F + Send + 'static,
+    ) -> Self {
+        Self { refuse: Some((event, hook(refuse))), ..self }
     }
 
     /// Keeps `guard` until the case is over, and drops it after the store.
@@ -35,10 +100,28 @@ impl Subject {
     }
 }
 
+fn hook<F: Future<Output = ()> + Send + 'static>(
+    hook: impl FnOnce() -> F + Send + 'static,
+) -> Hook {
+    Mutex::new(Some(Box::new(move || Box::pin(hook()))))
+}
+
+/// Runs a hook, unless it was run before. Whether there was one.
+async fn run(hook: &Hook) -> bool {
+    let taken = hook.lock().unwrap_or_else(PoisonError::into_inner).take();
+    match taken {
+        Some(hook) => {
+            hook().await;
+            true
+        }
+        None => false,
+    }
+}
+
 impl<S: RsvpStore + 'static> From<S> for Subject {
     fn from(store: S) -> Self {
-        let store: Arc<dyn RsvpStore> = Arc::new(store);
-        Self { peer: store.clone(), store, guards: Vec::new() }
+        let store = Arc::new(store);
+        Self { store, peer: None, stop: Hook::default(), refuse: None, guards: Vec::new() }
     }
 }
 
@@ -57,7 +140,7 @@ pub struct Trial {
     pub(crate) seed: u64,
     /// The file in which the model test keeps the seeds of failures, in the crate under test.
     pub(crate) regressions: &'static str,
-    _subject: Subject,
+    subject: Subject,
 }
 
 impl Trial {
@@ -65,13 +148,38 @@ impl Trial {
     ///
     /// `regressions` is the file in which the model test keeps the seeds of failures.
     pub fn new(subject: Subject, seed: u64, regressions: &'static str) -> Self {
-        let (store, peer) = (subject.store.clone(), subject.peer.clone());
-        Self { store, peer, seed, regressions, _subject: subject }
+        let store = subject.store.clone();
+        let peer = subject.peer.clone().unwrap_or_else(|| store.clone());
+        Self { store, peer, seed, regressions, subject }
     }
 
     /// The store and its peer in turn, for the callers of a race.
     pub(crate) fn either(&self, number: usize) -> Arc<dyn RsvpStore> {
         if number.is_multiple_of(2) { self.store.clone() } else { self.peer.clone() }
+    }
+
+    /// The peer, if it is another store.
+    pub(crate) fn other(&self) -> Option<&dyn RsvpStore> {
+        self.subject.peer.as_deref()
+    }
+
+    /// Stops the engine.
+    pub(crate) async fn stop_engine(&self) {
+        let stopped = run(&self.subject.stop).await;
+        assert!(stopped, "needs Subject::stopped_by, or an exception that says why there is none");
+    }
+
+    /// Makes the engine refuse writes to the returned event.
+    pub(crate) async fn refused_event(&self) -> EventId {
+        let refused = self.refused_event_if_any().await;
+        refused.expect("needs Subject::refusing, or an exception that says why there is none")
+    }
+
+    /// As [`refused_event`](Self::refused_event), if the subject can do that.
+    pub(crate) async fn refused_event_if_any(&self) -> Option<EventId> {
+        let (event, hook) = self.subject.refuse.as_ref()?;
+        assert!(run(hook).await, "the engine refuses it already");
+        Some(event.clone())
     }
 
     pub(crate) fn rng(&self) -> StdRng {

@@ -7,11 +7,11 @@ use std::time::Duration;
 
 use rsvp_core::layers::{Shard, ShardedStore};
 use rsvp_core::{
-    BatchReceipt, Consistency, Count, EventId, Outcome, Page, PageLimit, PageRequest, RemovalStep,
-    Result, Rsvp, RsvpStore, UserId, Write, async_trait,
+    BatchReceipt, Consistency, Count, EventId, Outcome, ReadOptions, Result, RsvpStore,
+    RsvpStoreExt, SessionToken, Write, WriteOptions, async_trait,
 };
 use rsvp_memory::MemoryStore;
-use rsvp_testkit::Subject;
+use rsvp_testkit::{Stub, Stubbed, Subject};
 use tokio::time::Instant;
 
 /// One way to be broken.
@@ -76,7 +76,8 @@ impl Broken {
 
     fn subject(fault: Fault) -> Subject {
         let shards = [(); 2].map(|()| Arc::new(MemoryStore::new()));
-        Subject::from(Self::new(fault, shards.clone())).with_peer(Self::new(fault, shards))
+        Subject::from(Stubbed(Self::new(fault, shards.clone())))
+            .with_peer(Stubbed(Self::new(fault, shards)))
     }
 
     /// From memory within `bound`, and honest about the age.
@@ -86,78 +87,56 @@ impl Broken {
             Some((at, value)) => Count::aged(value, at.elapsed()),
             None => {
                 let at = Instant::now();
-                let asked = std::slice::from_ref(event);
-                let counts = self.store.rsvp_counts(asked, &Consistency::Strong).await.unwrap();
-                self.counted.lock().unwrap().insert(event.clone(), (at, counts[0].value));
-                counts[0]
+                let count = self.store.rsvp_count_with(event, Consistency::Strong).await.unwrap();
+                self.counted.lock().unwrap().insert(event.clone(), (at, count.value));
+                count
             }
         }
     }
 }
 
 #[async_trait]
-impl RsvpStore for Broken {
-    async fn write_batch(&self, writes: &[Write]) -> Result<BatchReceipt> {
+impl Stub for Broken {
+    fn inner(&self) -> &dyn RsvpStore {
+        &self.store
+    }
+
+    async fn write_batch(&self, writes: &[Write], options: &WriteOptions) -> Result<BatchReceipt> {
         if self.fault == Fault::TwoLanesForOnePair {
             let lane = |odd: usize| writes.iter().skip(odd).step_by(2).cloned().collect::<Vec<_>>();
-            let second = self.store.write_batch(&lane(1)).await?.outcomes;
-            let first = self.store.write_batch(&lane(0)).await?.outcomes;
+            let second = self.store.write_batch(&lane(1), options).await?.outcomes()?;
+            let first = self.store.write_batch(&lane(0), options).await?.outcomes()?;
             let (mut first, mut second) = (first.into_iter(), second.into_iter());
             let outcomes = (0..writes.len())
-                .map(|at| if at % 2 == 0 { first.next() } else { second.next() }.unwrap())
-                .collect();
-            return Ok(BatchReceipt { outcomes, ..BatchReceipt::default() });
+                .map(|at| if at % 2 == 0 { first.next() } else { second.next() }.unwrap());
+            return Ok(BatchReceipt::acknowledged(outcomes, SessionToken::new()));
         }
-        let mut receipt = self.store.write_batch(writes).await?;
-        if self.fault == Fault::AnOutcomeIsLost && !receipt.outcomes.is_empty() {
-            receipt.outcomes.remove(0);
-            receipt.outcomes.push(Outcome::Unchanged);
+        let mut receipt = self.store.write_batch(writes, options).await?;
+        if self.fault == Fault::AnOutcomeIsLost && !receipt.results.is_empty() {
+            receipt.results.remove(0);
+            receipt.results.push(Ok(Outcome::Unchanged.into()));
         }
         Ok(receipt)
     }
 
-    async fn has_rsvped_batch(&self, pairs: &[Rsvp], level: &Consistency) -> Result<Vec<bool>> {
-        self.store.has_rsvped_batch(pairs, level).await
-    }
-
-    async fn rsvp_counts(&self, events: &[EventId], level: &Consistency) -> Result<Vec<Count>> {
+    async fn rsvp_count_batch(
+        &self,
+        events: &[EventId],
+        options: &ReadOptions,
+    ) -> Result<Vec<Result<Count>>> {
         let mut counts = Vec::new();
-        let bound = match (self.fault, level) {
+        let bound = match (self.fault, &options.consistency) {
             (Fault::AShardIsLeftOutOfTheCount, _) => {
-                return self.shards[0].rsvp_counts(events, level).await;
+                return self.shards[0].rsvp_count_batch(events, options).await;
             }
             (Fault::TheCacheIgnoresWrites, Consistency::Bounded(bound)) => *bound,
             (Fault::TheBoundIsIgnored, Consistency::Bounded(_)) => Duration::from_secs(5),
-            _ => return self.store.rsvp_counts(events, level).await,
+            _ => return self.store.rsvp_count_batch(events, options).await,
         };
         for event in events {
-            counts.push(self.cached(event, bound).await);
+            counts.push(Ok(self.cached(event, bound).await));
         }
         Ok(counts)
-    }
-
-    async fn attendees_page(&self, event: &EventId, request: &PageRequest) -> Result<Page<UserId>> {
-        self.store.attendees_page(event, request).await
-    }
-
-    async fn events_of_page(&self, user: &UserId, request: &PageRequest) -> Result<Page<EventId>> {
-        self.store.events_of_page(user, request).await
-    }
-
-    async fn scan_page(&self, request: &PageRequest) -> Result<Page<Rsvp>> {
-        self.store.scan_page(request).await
-    }
-
-    async fn remove_event_step(&self, event: &EventId, limit: PageLimit) -> Result<RemovalStep> {
-        self.store.remove_event_step(event, limit).await
-    }
-
-    async fn remove_user_step(&self, user: &UserId, limit: PageLimit) -> Result<RemovalStep> {
-        self.store.remove_user_step(user, limit).await
-    }
-
-    async fn ready(&self) -> Result<()> {
-        self.store.ready().await
     }
 }
 

@@ -10,13 +10,14 @@ use rsvp_core::{
     Consistency, EventId, Outcome, Rsvp, RsvpStore, RsvpStoreExt, Write, WriteOptions,
 };
 
+use super::races::assert_agreement;
 use crate::calls::{counts_of, outcomes_of, presence_of};
 use crate::ids::{event, user};
 use crate::model::Model;
 use crate::suite::subject::Trial;
 
 /// Polls `call` for a random while and drops it, finished or not.
-async fn dropped_soon<F: Future>(rng: &mut StdRng, call: F) -> Option<F::Output> {
+pub(super) async fn dropped_soon<F: Future>(rng: &mut StdRng, call: F) -> Option<F::Output> {
     let polls = rng.random_range(0..4);
     let micros = rng.random_range(0..3000);
     tokio::select! {
@@ -62,6 +63,27 @@ pub(crate) async fn a_dropped_write_may_be_repeated(trial: &Trial) {
     let repeated = outcomes_of(store, &batch_of(comes, 0)).await;
     assert_eq!(repeated, [Outcome::Unchanged; 10]);
     model.assert_held_by(store).await;
+}
+
+/// A dropped write may take effect until its deadline. Then nobody repeats it, and whatever it did
+/// is done in both directions.
+pub(crate) async fn a_dropped_write_is_done_in_both_directions_or_in_none(trial: &Trial) {
+    let (store, mut rng) = (&trial.store, trial.rng());
+    let users: Vec<_> = (0..30_u32).map(user).collect();
+    let events: Vec<_> = (0..3_u32).map(event).collect();
+    let options = WriteOptions::default().with_timeout(Duration::from_millis(200));
+    for n in 0..90 {
+        let guest = &users[n % users.len()];
+        let write = |event: &EventId| match n % 3 {
+            0 | 1 => Write::rsvp(guest.clone(), event.clone()),
+            _ => Write::cancel(guest.clone(), event.clone()),
+        };
+        let batch: Vec<_> = events.iter().map(write).collect();
+        dropped_soon(&mut rng, store.write_batch(&batch, &options)).await;
+    }
+    let deadline = options.deadline.expect("a deadline");
+    tokio::time::sleep_until(deadline.instant() + Duration::from_millis(100)).await;
+    assert_agreement(store, &users, &events).await;
 }
 
 pub(crate) async fn dropped_calls_leave_the_store_working(trial: &Trial) {

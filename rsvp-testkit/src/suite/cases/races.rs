@@ -14,7 +14,7 @@ use crate::model::Model;
 use crate::suite::subject::Trial;
 
 /// Runs `task` `n` times at once, each on a task of its own, all starting together.
-async fn at_once<T, F>(n: usize, mut task: impl FnMut(usize) -> F) -> Vec<T>
+pub(super) async fn at_once<T, F>(n: usize, mut task: impl FnMut(usize) -> F) -> Vec<T>
 where
     T: Send + 'static,
     F: Future<Output = T> + Send + 'static,
@@ -32,7 +32,7 @@ where
 }
 
 /// How the pair stands, asked in every way; panics where the ways disagree.
-async fn assert_agreement(store: &dyn RsvpStore, users: &[UserId], events: &[EventId]) {
+pub(super) async fn assert_agreement(store: &dyn RsvpStore, users: &[UserId], events: &[EventId]) {
     use futures_util::TryStreamExt;
     let mut model = Model::new();
     for event in events {

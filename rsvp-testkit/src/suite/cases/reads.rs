@@ -10,7 +10,7 @@ use rsvp_core::{
 
 use tokio::time::Instant;
 
-use crate::calls::{counts_at, outcomes_of};
+use crate::calls::{all, counts_at, outcomes_and_token, outcomes_of};
 use crate::ids::{event, user};
 use crate::model::Model;
 use crate::suite::subject::Trial;
@@ -204,4 +204,64 @@ pub(crate) async fn an_eventual_read_answers_what_was_committed_once(trial: &Tri
     }
     let session = Consistency::Session(token);
     assert_eq!(store.rsvp_count_with(&fair, session.clone()).await.unwrap().value, 10);
+}
+
+/// Half of the pairs of some users and events exist, all others never did.
+pub(crate) async fn no_read_invents_what_was_never_written(trial: &Trial) {
+    let is_written = |n: u32| n % 2 == 0 && n % 7 != 0;
+    let pairs: Vec<_> = (0..70_u32).map(|n| Rsvp::new(user(n / 7), event(n % 7))).collect();
+    let written: Vec<_> = (0..).zip(&pairs).filter(|(n, _)| is_written(*n)).collect();
+    let writes: Vec<_> =
+        written.iter().map(|(_, pair)| Write::new(Action::Rsvp, (*pair).clone())).collect();
+    let (_, token) = outcomes_and_token(&trial.store, &writes).await;
+    let mut model = Model::new();
+    model.write_batch(&writes);
+
+    for level in [
+        Consistency::Strong,
+        Consistency::Session(token),
+        Consistency::Bounded(Consistency::DEFAULT_COUNT_BOUND),
+        Consistency::Eventual,
+    ] {
+        for store in [&trial.store, &trial.peer] {
+            let options = ReadOptions::from(level.clone());
+            let has = all(store.has_rsvped_batch(&pairs, &options).await);
+            let invented =
+                pairs.iter().zip(has).find(|(pair, has)| *has && !model.has_rsvped(pair));
+            assert_eq!(invented, None, "at {level:?}");
+            for event in (0..7_u32).map(event) {
+                let count = store.rsvp_count_with(&event, options.clone()).await.unwrap();
+                assert!(count.value <= model.rsvp_count(&event), "{count:?} at {level:?}");
+                let request = PageRequest::new(options.clone());
+                let listed: Vec<_> =
+                    store.attendees_with(&event, request).try_collect().await.unwrap();
+                let known = model.attendees(&event);
+                assert!(listed.iter().all(|user| known.contains(user)), "{listed:?} at {level:?}");
+            }
+            for user in (0..10_u32).map(user) {
+                let request = PageRequest::new(options.clone());
+                let listed: Vec<_> =
+                    store.events_of_with(&user, request).try_collect().await.unwrap();
+                let known = model.events_of(&user);
+                assert!(
+                    listed.iter().all(|event| known.contains(event)),
+                    "{listed:?} at {level:?}"
+                );
+            }
+            let scanned = store.scan_with(PageRequest::new(options)).try_collect::<Vec<_>>().await;
+            assert!(scanned.unwrap().iter().all(|pair| model.has_rsvped(pair)), "at {level:?}");
+        }
+    }
+}
+
+pub(crate) async fn a_token_stays_small_however_many_writes_it_stands_for(trial: &Trial) {
+    let mut session = SessionToken::new();
+    for n in 0..300_u32 {
+        let receipt = trial.either(n as usize).rsvp(&user(n), &event(n % 3)).await.unwrap();
+        session.merge(&receipt.token);
+        for token in [&receipt.token, &session] {
+            let printed = token.to_string();
+            assert!(printed.len() <= 1024, "{} bytes after {n} writes", printed.len());
+        }
+    }
 }

@@ -1,12 +1,17 @@
 //! Removal leaves no trace, in bounded steps.
 
+use std::time::Duration;
+
+use rand::Rng;
 use rsvp_core::{
-    Consistency, Outcome, PageLimit, RemovalStep, Result, RsvpStore, RsvpStoreExt, Write,
+    Consistency, Error, Outcome, PageLimit, RemovalStep, Result, RsvpStore, RsvpStoreExt, Write,
     WriteOptions,
 };
+use tokio::time::sleep_until;
 
-use crate::calls::outcomes_of;
-use crate::ids::{event, user};
+use super::cancellation::dropped_soon;
+use crate::calls::{counts_of, outcomes_of};
+use crate::ids::{event, hostile_ids, user};
 use crate::model::Model;
 use crate::suite::subject::Trial;
 
@@ -116,4 +121,59 @@ pub(crate) async fn what_was_removed_can_come_back(trial: &Trial) {
     assert_eq!(outcomes, [Outcome::Applied, Outcome::Unchanged]);
     model.write_batch(&writes);
     model.assert_held_by(store).await;
+}
+
+pub(crate) async fn a_removal_takes_its_id_literally(trial: &Trial) {
+    let (store, ids, mut model) = (&trial.store, hostile_ids(), Model::new());
+    let mut writes = Vec::new();
+    for (at, id) in ids.iter().enumerate() {
+        writes.push(Write::rsvp(user(id), event(&ids[(at + 1) % ids.len()])));
+        writes.push(Write::rsvp(user(id), event("everyone")));
+        writes.push(Write::rsvp(user("everywhere"), event(id)));
+    }
+    model.write_batch(&writes);
+    outcomes_of(store, &writes).await;
+    // Every second one, so that the others can be found missing.
+    for id in ids.iter().step_by(2) {
+        let removed = store.remove_event(&event(id)).await.unwrap().removed;
+        assert_eq!(removed, model.remove_event(&event(id)), "removing the event {id:?}");
+        let removed = store.remove_user(&user(id)).await.unwrap().removed;
+        assert_eq!(removed, model.remove_user(&user(id)), "removing the user {id:?}");
+    }
+    model.assert_held_by(store).await;
+}
+
+/// Steps with deadlines that are met or not, awaited or dropped.
+pub(crate) async fn a_removal_repeated_after_a_failed_step_counts_nothing_twice(trial: &Trial) {
+    let (store, popular, limit) = (&trial.store, event(1), PageLimit::new(7).unwrap());
+    let mut rng = trial.rng();
+    for round in 0..10 {
+        let mut model = filled(trial).await;
+        let mut left = 30;
+        for _ in 0..rng.random_range(1..6) {
+            let time = Duration::from_micros(rng.random_range(0..3000));
+            let options = WriteOptions::default().with_timeout(time);
+            let step = store.remove_event_step(&popular, limit, &options);
+            let answer =
+                if rng.random() { dropped_soon(&mut rng, step).await } else { Some(step.await) };
+            // A step that was dropped may take effect until its deadline, and one that is pending
+            // as long as it says.
+            let settled = match &answer {
+                None => options.deadline,
+                Some(answer) => answer.as_ref().err().and_then(Error::retry_at),
+            };
+            if let Some(settled) = settled {
+                sleep_until(settled.instant() + Duration::from_millis(5)).await;
+            }
+            let before = left;
+            left = counts_of(store, std::slice::from_ref(&popular)).await[0];
+            if let Some(Ok(step)) = answer {
+                assert_eq!(step.removed, before - left, "round {round}: what this step removed");
+            }
+        }
+        let removed = store.remove_event(&popular).await.unwrap().removed;
+        assert_eq!(removed, left, "round {round}: what was left");
+        model.remove_event(&popular);
+        model.assert_held_by(store).await;
+    }
 }

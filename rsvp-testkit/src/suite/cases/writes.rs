@@ -1,6 +1,6 @@
 //! Writes are idempotent and say what changed.
 
-use rsvp_core::{Consistency, Outcome, RsvpStore, RsvpStoreExt, Write};
+use rsvp_core::{Consistency, Effect, Outcome, RsvpStore, RsvpStoreExt, Write};
 
 use crate::calls::outcomes_of;
 use crate::ids::{event, user};
@@ -119,6 +119,16 @@ pub(crate) async fn a_ready_store_says_so(trial: &Trial) {
     trial.store.ready().await.unwrap();
     trial.store.rsvp(&user("ann"), &event("fair")).await.unwrap();
     trial.store.ready().await.unwrap();
+}
+
+pub(crate) async fn a_store_that_cannot_write_is_not_ready(trial: &Trial) {
+    let (store, ann, fair) = (&trial.store, user("ann"), event("fair"));
+    store.rsvp(&ann, &fair).await.unwrap();
+    store.ready().await.unwrap();
+    trial.stop_engine().await;
+    let refused = store.ready().await.expect_err("an engine that takes no writes");
+    assert_eq!(refused.effect(), Effect::NotApplied);
+    store.cancel(&ann, &fair).await.expect_err("an engine that takes no writes");
 }
 
 pub(crate) async fn printing_a_store_shows_no_ids(trial: &Trial) {

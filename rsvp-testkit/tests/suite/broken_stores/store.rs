@@ -8,10 +8,11 @@ use std::time::Duration;
 use futures_util::TryStreamExt;
 use futures_util::stream::BoxStream;
 use rsvp_core::{
-    Action, BatchReceipt, Consistency, Count, Cursor, EventId, Outcome, Page, PageLimit,
-    PageRequest, RemovalStep, Result, Rsvp, RsvpStore, RsvpStoreExt, UserId, Write, async_trait,
+    Action, BatchReceipt, Consistency, Count, Cursor, Error, EventId, Operation, Outcome, Page,
+    PageLimit, PageRequest, ReadOptions, RemovalStep, Result, Rsvp, RsvpStore, RsvpStoreExt,
+    UserId, Write, WriteOptions, async_trait,
 };
-use rsvp_testkit::Subject;
+use rsvp_testkit::{Stub, Stubbed, Subject};
 
 use super::fault::Fault;
 use crate::sorted_store::SortedStore;
@@ -45,10 +46,10 @@ impl BrokenStore {
     /// A store with the fault, and a peer of the same kind on the same data where that matters.
     pub(super) fn subject(fault: Fault) -> Subject {
         let data = Arc::new(SortedStore::default());
-        let store = Self::new(fault, data.clone());
+        let store = Stubbed(Self::new(fault, data.clone()));
         match fault {
             Fault::OnlyItsOwnWritesAreSeen => {
-                Subject::from(store).with_peer(Self::new(fault, data))
+                Subject::from(store).with_peer(Stubbed(Self::new(fault, data)))
             }
             _ => Subject::from(store),
         }
@@ -90,30 +91,28 @@ impl BrokenStore {
         self.is(Fault::BoundedReadsKnowNothing) && matches!(consistency, Consistency::Bounded(_))
     }
 
-    async fn write(&self, writes: &[Write]) -> Result<BatchReceipt> {
+    async fn write(&self, writes: &[Write], options: &WriteOptions) -> Result<BatchReceipt> {
         if self.is(Fault::ConcurrentRsvpsBothApply)
-            && let [Write { action: Action::Rsvp, rsvp }] = writes
+            && let [Write { action: Action::Rsvp, rsvp, .. }] = writes
             && !self.store.has_rsvped(&rsvp.user, &rsvp.event).await?
         {
             tokio::time::sleep(Duration::from_millis(1)).await;
-            self.store.write_batch(writes).await?;
-            return Ok(BatchReceipt {
-                outcomes: vec![Outcome::Applied],
-                ..BatchReceipt::default()
-            });
+            let receipt = self.store.write_batch(writes, options).await?;
+            return Ok(BatchReceipt::acknowledged([Outcome::Applied], receipt.token));
         }
-        let mut receipt = self.store.write_batch(writes).await?;
+        let receipt = self.store.write_batch(writes, options).await?;
         if self.is(Fault::OutcomesGoToTheWrongCaller)
-            && let [outcome] = receipt.outcomes.as_mut_slice()
+            && let [outcome] = receipt.outcomes()?.as_slice()
         {
             let other = self.kept.lock().unwrap().replace(*outcome);
-            *outcome = other.unwrap_or(*outcome);
+            let outcome = other.unwrap_or(*outcome);
+            return Ok(BatchReceipt::acknowledged([outcome], receipt.token));
         }
         Ok(receipt)
     }
 
     fn remember(&self, writes: &[Write], outcomes: &[Outcome]) {
-        for (Write { action, rsvp }, outcome) in writes.iter().zip(outcomes) {
+        for (Write { action, rsvp, .. }, outcome) in writes.iter().zip(outcomes) {
             self.believed.lock().unwrap().insert(rsvp.clone(), *action == Action::Rsvp);
             let was_there = (*action == Action::Rsvp) != outcome.is_applied();
             *self.before.lock().unwrap() = Some((rsvp.clone(), was_there));
@@ -176,7 +175,7 @@ impl BrokenStore {
         let more = all.len() > position + limit;
         let items = all.into_iter().skip(position).take(limit).collect();
         let next = u8::try_from(position + limit).unwrap_or(u8::MAX);
-        Ok(Page { items, next: if more { Some(Cursor::new([0, next])) } else { None } })
+        Ok(Page::new(items, if more { Some(Cursor::new([0, next])) } else { None }))
     }
 
     fn page<T>(&self, request: &PageRequest, mut page: Page<T>) -> Page<T> {
@@ -198,31 +197,39 @@ impl fmt::Debug for BrokenStore {
 }
 
 #[async_trait]
-impl RsvpStore for BrokenStore {
-    async fn write_batch(&self, writes: &[Write]) -> Result<BatchReceipt> {
-        let mut writes: Vec<_> = writes
-            .iter()
-            .map(|write| Write { action: write.action, rsvp: self.pair(&write.rsvp) })
-            .collect();
+impl Stub for BrokenStore {
+    fn inner(&self) -> &dyn RsvpStore {
+        &*self.store
+    }
+
+    async fn write_batch(&self, writes: &[Write], options: &WriteOptions) -> Result<BatchReceipt> {
+        let mut writes: Vec<_> =
+            writes.iter().map(|write| Write::new(write.action, self.pair(&write.rsvp))).collect();
         let asked = writes.len();
         if self.is(Fault::BatchesAreCutShort) {
             writes.truncate(9999);
         }
-        let mut receipt = self.write(&writes).await?;
-        self.remember(&writes, &receipt.outcomes);
-        self.break_outcomes(&writes, &mut receipt.outcomes);
-        receipt.outcomes.resize(asked, Outcome::Applied);
-        Ok(receipt)
+        let receipt = self.write(&writes, options).await?;
+        let mut outcomes = receipt.outcomes()?;
+        self.remember(&writes, &outcomes);
+        self.break_outcomes(&writes, &mut outcomes);
+        outcomes.resize(asked, Outcome::Applied);
+        Ok(BatchReceipt::acknowledged(outcomes, receipt.token))
     }
 
-    async fn has_rsvped_batch(&self, pairs: &[Rsvp], at: &Consistency) -> Result<Vec<bool>> {
+    async fn has_rsvped_batch(
+        &self,
+        pairs: &[Rsvp],
+        options: &ReadOptions,
+    ) -> Result<Vec<Result<bool>>> {
         let mut pairs: Vec<_> = pairs.iter().map(|pair| self.pair(pair)).collect();
         if self.is(Fault::RepeatedPairsAreAnsweredOnce) {
             pairs.sort();
             pairs.dedup();
         }
-        let mut answers = self.store.has_rsvped_batch(&pairs, at).await?;
-        if self.knows_nothing(at) {
+        let answers = self.store.has_rsvped_batch(&pairs, options).await?;
+        let mut answers = answers.into_iter().collect::<Result<Vec<_>>>()?;
+        if self.knows_nothing(&options.consistency) {
             answers.fill(false);
         }
         if self.is(Fault::OnlyItsOwnWritesAreSeen) {
@@ -232,27 +239,31 @@ impl RsvpStore for BrokenStore {
             }
         }
         if let (true, Some((pair, was_there))) =
-            (self.serves_stale(at), &*self.before.lock().unwrap())
+            (self.serves_stale(&options.consistency), &*self.before.lock().unwrap())
         {
             for (asked, answer) in pairs.iter().zip(&mut answers) {
                 *answer = if asked == pair { *was_there } else { *answer };
             }
         }
-        Ok(answers)
+        Ok(answers.into_iter().map(Ok).collect())
     }
 
-    async fn rsvp_counts(&self, events: &[EventId], at: &Consistency) -> Result<Vec<Count>> {
+    async fn rsvp_count_batch(
+        &self,
+        events: &[EventId],
+        options: &ReadOptions,
+    ) -> Result<Vec<Result<Count>>> {
         let events: Vec<_> =
             events.iter().map(|event| EventId::new(self.id(event.as_str())).unwrap()).collect();
-        let mut counts = self.store.rsvp_counts(&events, at).await?;
-        for (event, count) in events.iter().zip(&mut counts) {
+        let mut counts = self.store.rsvp_count_batch(&events, options).await?;
+        for (event, count) in events.iter().zip(counts.iter_mut().flatten()) {
             if self.is(Fault::CountDriftsOnARepeatedRsvp) {
                 count.value += self.drift.lock().unwrap().get(event).copied().unwrap_or(0);
             }
             if self.is(Fault::CountsAreOlderThanAsked) {
                 count.age = Duration::from_secs(6);
             }
-            if self.knows_nothing(at) {
+            if self.knows_nothing(&options.consistency) {
                 count.value = 0;
             }
         }
@@ -292,7 +303,12 @@ impl RsvpStore for BrokenStore {
         Ok(self.page(request, page))
     }
 
-    async fn remove_event_step(&self, event: &EventId, limit: PageLimit) -> Result<RemovalStep> {
+    async fn remove_event_step(
+        &self,
+        event: &EventId,
+        limit: PageLimit,
+        options: &WriteOptions,
+    ) -> Result<RemovalStep> {
         let limit = if self.is(Fault::RemovalsIgnoreTheirLimit) { PageLimit::MAX } else { limit };
         if self.is(Fault::RemovalsForgetTheOtherDirection) {
             let going = self.store.attendees_page(event, &PageRequest::default()).await?.items;
@@ -302,21 +318,20 @@ impl RsvpStore for BrokenStore {
         if self.is(Fault::RemovalsCountWhatTheyListed) {
             let listed = self.store.attendees_page(event, &PageRequest::default()).await?.items;
             tokio::time::sleep(Duration::from_millis(1)).await;
-            let step = self.store.remove_event_step(event, limit).await?;
-            return Ok(RemovalStep { removed: listed.len() as u64, ..step });
+            let mut step = self.store.remove_event_step(event, limit, options).await?;
+            step.removed = listed.len() as u64;
+            return Ok(step);
         }
-        let step = self.store.remove_event_step(event, limit).await?;
-        let removed = if self.is(Fault::RemovalsCountNothing) { 0 } else { step.removed };
-        Ok(RemovalStep { removed, ..step })
-    }
-
-    async fn remove_user_step(&self, user: &UserId, limit: PageLimit) -> Result<RemovalStep> {
-        self.store.remove_user_step(user, limit).await
+        let mut step = self.store.remove_event_step(event, limit, options).await?;
+        if self.is(Fault::RemovalsCountNothing) {
+            step.removed = 0;
+        }
+        Ok(step)
     }
 
     async fn ready(&self) -> Result<()> {
         if self.is(Fault::NeverReady) {
-            return Err(rsvp_core::Error::overloaded(rsvp_core::Operation::Ready));
+            return Err(Error::overloaded(Operation::Ready));
         }
         self.store.ready().await
     }

@@ -1,0 +1,73 @@
+//! Writes that take effect after they have failed.
+
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use rsvp_core::{Deadline, EventId, LabelName, Rsvp, UserId};
+
+/// A part of a store that a write can change.
+#[derive(Clone, Debug)]
+pub(super) enum Scope {
+    Pair(Rsvp),
+    Event(EventId),
+    User(UserId),
+    Label(LabelName),
+}
+
+impl Scope {
+    /// Whether one write can undo what another did.
+    fn overlaps(&self, other: &Self) -> bool {
+        match (self, other) {
+            (Self::Pair(one), Self::Pair(other)) => one == other,
+            (Self::Pair(pair), Self::Event(event)) | (Self::Event(event), Self::Pair(pair)) => {
+                pair.event == *event
+            }
+            (Self::Pair(pair), Self::User(user)) | (Self::User(user), Self::Pair(pair)) => {
+                pair.user == *user
+            }
+            (Self::Event(one), Self::Event(other)) => one == other,
+            (Self::User(one), Self::User(other)) => one == other,
+            (Self::Event(_), Self::User(_)) | (Self::User(_), Self::Event(_)) => true,
+            (Self::Label(one), Self::Label(other)) => one == other,
+            (Self::Label(_), _) | (_, Self::Label(_)) => false,
+        }
+    }
+}
+
+/// A write that has failed and may still take effect.
+#[derive(Debug)]
+struct Pending {
+    scopes: Vec<Scope>,
+    until: Deadline,
+    has_landed: Arc<AtomicBool>,
+}
+
+impl Pending {
+    fn is_settled(&self) -> bool {
+        self.until.has_passed() && self.has_landed.load(Ordering::SeqCst)
+    }
+}
+
+/// All writes whose effect is pending.
+#[derive(Debug, Default)]
+pub(super) struct PendingWrites(Mutex<Vec<Pending>>);
+
+impl PendingWrites {
+    /// Whether a write of this scope has to be refused.
+    pub(super) fn fence(&self, scope: &Scope) -> bool {
+        self.unsettled().iter().flat_map(|one| &one.scopes).any(|other| other.overlaps(scope))
+    }
+
+    /// Notes a write. It is settled after `until`, once the returned flag is set.
+    pub(super) fn add(&self, scopes: Vec<Scope>, until: Deadline) -> Arc<AtomicBool> {
+        let has_landed = Arc::<AtomicBool>::default();
+        self.unsettled().push(Pending { scopes, until, has_landed: Arc::clone(&has_landed) });
+        has_landed
+    }
+
+    fn unsettled(&self) -> MutexGuard<'_, Vec<Pending>> {
+        let mut pending = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        pending.retain(|one| !one.is_settled());
+        pending
+    }
+}

@@ -1,0 +1,214 @@
+//! Stores that differ from another in single calls.
+
+use std::fmt;
+
+use rsvp_core::{
+    BatchReceipt, Count, EventId, Label, LabelName, Maintenance, Page, PageLimit, PageRequest,
+    ReadOptions, RemovalStep, Result, Rsvp, RsvpStore, UserId, Write, WriteOptions, async_trait,
+};
+
+/// A test's own behaviour of single calls; all others are those of a store inside.
+///
+/// [`Stubbed`] makes a store of it. For tests: a real layer must not forget a call that the
+/// contract gains.
+///
+/// ```
+/// use rsvp_core::{Error, EventId, Operation, Result, RsvpStore, RsvpStoreExt, async_trait};
+/// use rsvp_memory::MemoryStore;
+/// use rsvp_testkit::{Stub, Stubbed};
+///
+/// /// A store that is never ready.
+/// #[derive(Debug)]
+/// struct NeverReady(MemoryStore);
+///
+/// #[async_trait]
+/// impl Stub for NeverReady {
+///     fn inner(&self) -> &dyn RsvpStore {
+///         &self.0
+///     }
+///
+///     async fn ready(&self) -> Result<()> {
+///         Err(Error::overloaded(Operation::Ready))
+///     }
+/// }
+///
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<()> {
+/// let store = Stubbed(NeverReady(MemoryStore::new()));
+/// assert!(store.ready().await.is_err());
+/// assert_eq!(store.rsvp_count(&EventId::from(1)).await?.value, 0);
+/// # Ok(())
+/// # }
+/// ```
+#[async_trait]
+#[allow(missing_docs, reason = "the methods are those of RsvpStore")]
+pub trait Stub: fmt::Debug + Send + Sync {
+    /// The store that does all other calls.
+    fn inner(&self) -> &dyn RsvpStore;
+
+    async fn write_batch(&self, writes: &[Write], options: &WriteOptions) -> Result<BatchReceipt> {
+        self.inner().write_batch(writes, options).await
+    }
+
+    async fn has_rsvped_batch(
+        &self,
+        pairs: &[Rsvp],
+        options: &ReadOptions,
+    ) -> Result<Vec<Result<bool>>> {
+        self.inner().has_rsvped_batch(pairs, options).await
+    }
+
+    async fn rsvp_count_batch(
+        &self,
+        events: &[EventId],
+        options: &ReadOptions,
+    ) -> Result<Vec<Result<Count>>> {
+        self.inner().rsvp_count_batch(events, options).await
+    }
+
+    async fn attendees_page(&self, event: &EventId, request: &PageRequest) -> Result<Page<UserId>> {
+        self.inner().attendees_page(event, request).await
+    }
+
+    async fn events_of_page(&self, user: &UserId, request: &PageRequest) -> Result<Page<EventId>> {
+        self.inner().events_of_page(user, request).await
+    }
+
+    async fn scan_page(&self, request: &PageRequest) -> Result<Page<Rsvp>> {
+        self.inner().scan_page(request).await
+    }
+
+    async fn remove_event_step(
+        &self,
+        event: &EventId,
+        limit: PageLimit,
+        options: &WriteOptions,
+    ) -> Result<RemovalStep> {
+        self.inner().remove_event_step(event, limit, options).await
+    }
+
+    async fn remove_user_step(
+        &self,
+        user: &UserId,
+        limit: PageLimit,
+        options: &WriteOptions,
+    ) -> Result<RemovalStep> {
+        self.inner().remove_user_step(user, limit, options).await
+    }
+
+    async fn label(&self, name: &LabelName, options: &ReadOptions) -> Result<Option<Label>> {
+        self.inner().label(name, options).await
+    }
+
+    async fn replace_label(
+        &self,
+        name: &LabelName,
+        expected: Option<&Label>,
+        value: &Label,
+        options: &WriteOptions,
+    ) -> Result<Option<Label>> {
+        self.inner().replace_label(name, expected, value, options).await
+    }
+
+    async fn ready(&self) -> Result<()> {
+        self.inner().ready().await
+    }
+
+    async fn close(&self) -> Result<()> {
+        self.inner().close().await
+    }
+
+    fn maintenance(&self) -> Option<&dyn Maintenance> {
+        self.inner().maintenance()
+    }
+}
+
+/// The store of a [`Stub`].
+#[derive(Clone)]
+pub struct Stubbed<T>(pub T);
+
+impl<T: fmt::Debug> fmt::Debug for Stubbed<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+#[async_trait]
+#[deny(clippy::missing_trait_methods)]
+impl<T: Stub> RsvpStore for Stubbed<T> {
+    async fn write_batch(&self, writes: &[Write], options: &WriteOptions) -> Result<BatchReceipt> {
+        self.0.write_batch(writes, options).await
+    }
+
+    async fn has_rsvped_batch(
+        &self,
+        pairs: &[Rsvp],
+        options: &ReadOptions,
+    ) -> Result<Vec<Result<bool>>> {
+        self.0.has_rsvped_batch(pairs, options).await
+    }
+
+    async fn rsvp_count_batch(
+        &self,
+        events: &[EventId],
+        options: &ReadOptions,
+    ) -> Result<Vec<Result<Count>>> {
+        self.0.rsvp_count_batch(events, options).await
+    }
+
+    async fn attendees_page(&self, event: &EventId, request: &PageRequest) -> Result<Page<UserId>> {
+        self.0.attendees_page(event, request).await
+    }
+
+    async fn events_of_page(&self, user: &UserId, request: &PageRequest) -> Result<Page<EventId>> {
+        self.0.events_of_page(user, request).await
+    }
+
+    async fn scan_page(&self, request: &PageRequest) -> Result<Page<Rsvp>> {
+        self.0.scan_page(request).await
+    }
+
+    async fn remove_event_step(
+        &self,
+        event: &EventId,
+        limit: PageLimit,
+        options: &WriteOptions,
+    ) -> Result<RemovalStep> {
+        self.0.remove_event_step(event, limit, options).await
+    }
+
+    async fn remove_user_step(
+        &self,
+        user: &UserId,
+        limit: PageLimit,
+        options: &WriteOptions,
+    ) -> Result<RemovalStep> {
+        self.0.remove_user_step(user, limit, options).await
+    }
+
+    async fn label(&self, name: &LabelName, options: &ReadOptions) -> Result<Option<Label>> {
+        self.0.label(name, options).await
+    }
+
+    async fn replace_label(
+        &self,
+        name: &LabelName,
+        expected: Option<&Label>,
+        value: &Label,
+        options: &WriteOptions,
+    ) -> Result<Option<Label>> {
+        self.0.replace_label(name, expected, value, options).await
+    }
+
+    async fn ready(&self) -> Result<()> {
+        self.0.ready().await
+    }
+
+    async fn close(&self) -> Result<()> {
+        self.0.close().await
+    }
+
+    fn maintenance(&self) -> Option<&dyn Maintenance> {
+        self.0.maintenance()
+    }
+}

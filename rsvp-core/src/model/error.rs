@@ -388,7 +388,7 @@ mod tests {
 
     #[test]
     fn a_read_that_was_refused_in_part_was_refused() {
-        let part = Error::overloaded(Operation::RsvpCounts);
+        let part = Error::overloaded(Operation::RsvpCount);
         let whole = part.with_effect(Effect::Unknown);
         assert!(matches!(whole, Error::Overloaded { .. }), "{whole:?}");
         assert_eq!(whole.effect(), Effect::NotApplied);

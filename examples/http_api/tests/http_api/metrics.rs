@@ -53,9 +53,9 @@ async fn calls_are_counted_outside_and_inside() {
     let ok = r#"result="ok""#;
     let of = |store, operation| sample(&metrics, calls, &[store, operation, ok]);
     assert_eq!(of(r#"store="api""#, r#"operation="write""#), 20.0);
-    assert_eq!(of(r#"store="api""#, r#"operation="rsvp_counts""#), 20.0);
+    assert_eq!(of(r#"store="api""#, r#"operation="rsvp_count""#), 20.0);
     let lines = metrics.lines().filter(|line| {
-        line.starts_with(calls) && line.contains("rsvp_counts") && !line.contains(r#""api""#)
+        line.starts_with(calls) && line.contains("rsvp_count") && !line.contains(r#""api""#)
     });
     let inside: f64 =
         lines.map(|line| line.rsplit(' ').next().unwrap().parse::<f64>().unwrap()).sum();

@@ -1,12 +1,8 @@
-//! The store keeps the contract, also behind layers and opened by URL.
+//! The store keeps the contract, opened by URL with its own layer and those of `rsvp`.
 
-rsvp_testkit::conformance!(rsvp_sorted::SortedStore::default());
+const URL: &str = "sorted:?hedge=1ms&timeout=60s&retry=1s&coalesce=true&count_cache=5s";
 
-mod opened_with_layers {
-    const URL: &str = "sorted:?retry=2s&coalesce=true&count_cache=5s";
-
-    rsvp_testkit::conformance!(rsvp_sorted::registry().open(URL).await.unwrap());
-}
+rsvp_testkit::conformance!(rsvp_sorted::registry().open(URL).await.unwrap());
 
 #[tokio::test]
 async fn an_unknown_parameter_is_named() {

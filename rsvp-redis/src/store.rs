@@ -1,43 +1,36 @@
-//! The store: which commands for which call.
+//! The store: one method for each call, and administration.
 
 use std::fmt;
-use std::future::Future;
 use std::sync::Arc;
-use std::time::Duration;
 
-use redis::{Value, cmd};
+use rsvp_core::backend::{FoldedBatch, run_to_end};
 use rsvp_core::{
-    BatchReceipt, Consistency, Count, Cursor, Effect, Error, EventId, FoldedBatch, Operation, Page,
-    PageLimit, PageRequest, RemovalStep, Result, Rsvp, RsvpStore, SessionToken, UserId, Write,
-    async_trait,
+    BatchReceipt, Consistency, Count, Cursor, Error, EventId, Operation, Page, PageLimit,
+    PageRequest, RemovalStep, Result, Rsvp, RsvpStore, SessionToken, UserId, Write, async_trait,
 };
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
-use crate::cursor::{Reader, Writer};
-use crate::error::Failure;
-use crate::keys::{Key, Keys, Kind};
-use crate::listing::{Position, list};
-use crate::network::Network;
-use crate::settle::read_truth;
-use crate::unit::{Answer, Unit};
-use crate::walk::Walk;
-use crate::write::{all, apply};
-use crate::{Durability, RedisConfig, durability};
-
-/// The tags of the cursors of the listings.
-const ATTENDEES: u8 = b'a';
-const EVENTS_OF: u8 = b'e';
-const SCAN: u8 = b's';
+use crate::admin::audit::{self, AuditReport, AuditStep, Pass};
+use crate::admin::durability::{self, Durability};
+use crate::admin::{layout, repair};
+use crate::config::RedisConfig;
+use crate::data::cursor::tag;
+use crate::data::keys::{Keys, Kind};
+use crate::data::scan_all::{KeyspaceScan, Progress};
+use crate::data::{counts, listing, membership, ready, remove, user_index, write};
+use crate::wire::client::ClusterClient;
+use crate::wire::failure::Failure;
+use crate::wire::request::Dispatch;
 
 /// Keeps RSVPs in Redis, on one server or in a cluster.
 ///
-/// What an acknowledged write survives depends on the server: see the table in the
+/// The server decides how durable an acknowledged write is: see the table in the
 /// [crate's documentation](crate), and [`durability`](Self::durability). Counts are exact: they
 /// are the sizes of the sets that are the truth.
 ///
 /// A batch costs one round trip on a single server, and three in a cluster (the events, the users,
 /// and a second look at the events), however long it is. Membership and counts cost one. All calls
-/// share a few connections; dropping a call leaves a write to finish.
+/// share a few connections. Dropping a call leaves a write to finish.
 ///
 /// Every wait is bounded by the timeouts of its [`RedisConfig`]. Cloning is cheap and shares the
 /// connections.
@@ -47,7 +40,7 @@ pub struct RedisStore {
 }
 
 struct Inner {
-    network: Arc<Network>,
+    client: ClusterClient,
     keys: Keys,
     in_flight: Arc<Semaphore>,
     durability: Durability,
@@ -59,78 +52,153 @@ impl RedisStore {
     ///
     /// # Errors
     ///
-    /// [`Error::InvalidInput`] with the field `event_spread` if the data was written with another
-    /// one, or with the field `tls_ca` if that file cannot be read; [`Error::Unavailable`] if no
-    /// primary can be reached; [`Error::Backend`] if the credentials are wrong or the URL is for
-    /// the other kind of server; otherwise what the server reports.
+    /// - [`Error::InvalidInput`] with the name of a setting that is out of range, with the field
+    ///   `event_spread` if the data was written with another number, or with the field `tls_ca` if
+    ///   that file cannot be read.
+    /// - [`Error::Unavailable`] if no primary can be reached.
+    /// - [`Error::Backend`] if the credentials are wrong, if the URL is for the other kind of
+    ///   server, or if the server refuses a command.
     pub async fn open(config: RedisConfig) -> Result<Self> {
+        config.check()?;
         #[cfg(feature = "tls")]
-        crate::tls::check(config.tls_ca.as_deref())?;
+        crate::wire::tls::check(config.tls_ca.as_deref())?;
         let keys = Keys::new(&config.prefix, config.event_spread);
         let in_flight = Arc::new(Semaphore::new(config.max_in_flight));
-        let network = Arc::new(Network::open(Arc::new(config)).await?);
-        check_layout(&network, &keys).await?;
-        let durability = durability::check(&network).await;
-        Ok(Self { inner: Arc::new(Inner { network, keys, in_flight, durability }) })
+        let client = ClusterClient::open(Arc::new(config)).await?;
+        layout::check(&client, &keys).await?;
+        let durability = durability::check(&client.topology()).await;
+        Ok(Self { inner: Arc::new(Inner { client, keys, in_flight, durability }) })
     }
 
-    /// What it was opened with.
+    /// The configuration of the store.
     pub fn config(&self) -> &RedisConfig {
-        self.inner.network.config()
+        self.client().config()
     }
 
-    /// What of an acknowledged write the servers had on disk when the store was opened.
+    /// The share of acknowledged writes that the servers had on disk when the store was opened.
     pub fn durability(&self) -> Durability {
         self.inner.durability
     }
 
-    pub(crate) fn network(&self) -> &Arc<Network> {
-        &self.inner.network
+    /// Compares every RSVP with its user's list, in both directions, and changes nothing.
+    ///
+    /// Works under load. On a single server it counts only real differences. In a cluster it may
+    /// also count a write that is under way. It costs a few round trips for each 1,000 entries.
+    /// [`audit_step`](Self::audit_step) leaves the pace to the caller.
+    ///
+    /// Lists can differ for these reasons:
+    ///
+    /// - a write to a cluster failed with unknown effect and was not repeated;
+    /// - a process died in the middle of a write to a cluster;
+    /// - a failover lost writes;
+    /// - something other than this library has changed the keys.
+    ///
+    /// # Errors
+    ///
+    /// Those of the reads that it consists of. It may be repeated.
+    pub async fn audit(&self) -> Result<AuditReport> {
+        let (mut report, mut cursor) = (AuditReport::default(), None);
+        loop {
+            let step = self.audit_step(cursor.as_ref(), PageLimit::default()).await?;
+            report.add(&step);
+            cursor = step.next;
+            if cursor.is_none() {
+                return Ok(report);
+            }
+        }
     }
 
-    pub(crate) fn keys(&self) -> &Keys {
+    /// One step of [`audit`](Self::audit), over at most `limit` entries: first of the events, for
+    /// missing entries, then of the users, for entries that are left over.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::InvalidInput`] with the field `cursor` if neither this method nor
+    /// [`repair_step`](Self::repair_step) has returned the cursor. Otherwise as
+    /// [`audit`](Self::audit).
+    pub async fn audit_step(&self, cursor: Option<&Cursor>, limit: PageLimit) -> Result<AuditStep> {
+        let _permit = self.permit(Operation::Audit)?;
+        let (step, _) = self.compare(Operation::Audit, cursor, limit).await?;
+        Ok(step)
+    }
+
+    /// Audits, mends every list that differs, and reports the differences.
+    ///
+    /// Works under load. On a single server it counts and changes only real differences. In a
+    /// cluster it may also count a write that is under way, which does no harm. It costs a few
+    /// round trips for each 1,000 entries. [`repair_step`](Self::repair_step) leaves the pace to
+    /// the caller.
+    ///
+    /// # Errors
+    ///
+    /// Those of the reads and writes that it consists of. It may be repeated.
+    pub async fn repair(&self) -> Result<AuditReport> {
+        let (mut report, mut cursor) = (AuditReport::default(), None);
+        loop {
+            let step = self.repair_step(cursor.as_ref(), PageLimit::default()).await?;
+            report.add(&step);
+            cursor = step.next;
+            if cursor.is_none() {
+                return Ok(report);
+            }
+        }
+    }
+
+    /// One step of [`repair`](Self::repair), over at most `limit` entries: first of the events, for
+    /// missing entries, then of the users, for entries that are left over.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::InvalidInput`] with the field `cursor` if neither this method nor
+    /// [`audit_step`](Self::audit_step) has returned the cursor. Otherwise as
+    /// [`repair`](Self::repair).
+    pub async fn repair_step(
+        &self,
+        cursor: Option<&Cursor>,
+        limit: PageLimit,
+    ) -> Result<AuditStep> {
+        let operation = Operation::Repair;
+        let _permit = self.permit(operation)?;
+        let (step, corrections) = self.compare(operation, cursor, limit).await?;
+        if !corrections.is_empty() {
+            let store = self.clone();
+            run_to_end(operation, async move {
+                let (client, keys) = (store.client(), store.keys());
+                user_index::sync(client, keys, operation, corrections).await
+            })
+            .await?;
+        }
+        Ok(step)
+    }
+
+    /// Compares the next entries of an audit. Returns the result and the corrections that are due.
+    async fn compare(
+        &self,
+        operation: Operation,
+        cursor: Option<&Cursor>,
+        limit: PageLimit,
+    ) -> Result<(AuditStep, Vec<Write>)> {
+        let pass = Pass::read(cursor)?;
+        let (client, keys) = (self.client(), self.keys());
+        let topology = client.complete_topology(operation).await?;
+        let (step, candidates) =
+            audit::examine(client, &topology, keys, operation, (pass, limit)).await?;
+        let corrections = repair::corrections(client, keys, operation, candidates).await?;
+        Ok((step.with_corrections(&corrections), corrections))
+    }
+
+    fn client(&self) -> &ClusterClient {
+        &self.inner.client
+    }
+
+    fn keys(&self) -> &Keys {
         &self.inner.keys
     }
 
     /// A place among the calls that may be under way.
-    pub(crate) fn permit(&self, operation: Operation) -> Result<OwnedSemaphorePermit> {
+    fn permit(&self, operation: Operation) -> Result<OwnedSemaphorePermit> {
         let permit = Arc::clone(&self.inner.in_flight).try_acquire_owned();
         permit.map_err(|_| Error::overloaded(operation))
-    }
-
-    /// Runs `work` on a task of its own, so that a caller who goes away leaves it to finish: a
-    /// write takes several steps, and a connection of its own must not be left in the middle of an
-    /// answer.
-    pub(crate) async fn to_the_end<T: Send + 'static>(
-        &self,
-        operation: Operation,
-        work: impl Future<Output = Result<T>> + Send + 'static,
-    ) -> Result<T> {
-        let running = tokio::spawn(work).await;
-        running
-            .unwrap_or_else(|error| Err(Error::backend(operation, Effect::Unknown, false, error)))
-    }
-}
-
-/// An id from a key, which only something other than this library can have made illegal.
-pub(crate) fn stored<T>(operation: Operation, id: Result<T>) -> Result<T> {
-    id.map_err(|error| Error::corrupt(operation, format!("a stored id: {error}")))
-}
-
-/// The first store that is opened says how the keys are laid out, and all others must agree.
-async fn check_layout(network: &Arc<Network>, keys: &Keys) -> Result<()> {
-    let (key, layout) = keys.layout();
-    let set = cmd("SETNX").arg(&key.name).arg(&layout).to_owned();
-    let get = cmd("GET").arg(&key.name).to_owned();
-    let unit = Unit::together(key.slot, vec![set, get]);
-    let answers = all(Operation::Open, network.run(Operation::Open, vec![unit]).await)?;
-    let found = answers.into_iter().next().and_then(|answer| answer.values.into_iter().nth(1));
-    match found {
-        Some(Value::BulkString(found)) if found == layout.as_bytes() => Ok(()),
-        _ => Err(Error::invalid_input(
-            "event_spread",
-            format!("is not that of the data; the key {} must say {layout:?}", key.name),
-        )),
     }
 }
 
@@ -138,7 +206,7 @@ impl fmt::Debug for RedisStore {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("RedisStore")
             .field("config", self.config())
-            .field("network", &self.inner.network)
+            .field("client", self.client())
             .field("durability", &self.inner.durability)
             .finish_non_exhaustive()
     }
@@ -151,13 +219,14 @@ impl RsvpStore for RedisStore {
         if writes.is_empty() {
             return Ok(BatchReceipt::default());
         }
-        let permit = self.permit(Operation::Write)?;
+        let operation = Operation::Write;
+        let permit = self.permit(operation)?;
         let (store, batch) = (self.clone(), FoldedBatch::new(writes));
-        self.to_the_end(Operation::Write, async move {
+        run_to_end(operation, async move {
             let _permit = permit;
-            let (network, keys) = (store.network(), store.keys());
-            let changed = apply(network, keys, Operation::Write, batch.finals()).await?;
-            // They are asked for in the order of the final writes.
+            let (client, keys) = (store.client(), store.keys());
+            let changed = write::apply(client, keys, operation, batch.finals()).await?;
+            // The outcomes are asked for in the order of the final writes.
             let mut changed = changed.into_iter();
             let outcomes = batch.outcomes(|_| changed.next().unwrap_or(false));
             Ok(BatchReceipt { outcomes, token: SessionToken::new() })
@@ -167,134 +236,85 @@ impl RsvpStore for RedisStore {
 
     async fn has_rsvped_batch(&self, pairs: &[Rsvp], _: &Consistency) -> Result<Vec<bool>> {
         let _permit = self.permit(Operation::HasRsvped)?;
-        read_truth(self.network(), self.keys(), Operation::HasRsvped, pairs.iter()).await
+        let (client, keys) = (self.client(), self.keys());
+        membership::read(client, keys, Operation::HasRsvped, pairs).await
     }
 
     async fn rsvp_counts(&self, events: &[EventId], _: &Consistency) -> Result<Vec<Count>> {
-        let operation = Operation::RsvpCounts;
-        let _permit = self.permit(operation)?;
-        let parts = self.keys().parts();
-        let unit = |event: &EventId, part| {
-            let key = self.keys().event(event, part);
-            Unit::read(key.slot, cmd("SCARD").arg(&key.name).to_owned())
-        };
-        let units = events.iter().flat_map(|event| (0..parts).map(move |part| unit(event, part)));
-        let answers = all(operation, self.network().run(operation, units.collect()).await)?;
-        let size = |answer: &Answer| match answer.values.first() {
-            Some(Value::Int(size)) => u64::try_from(*size).ok(),
-            _ => None,
-        };
-        let counts = answers.chunks(usize::from(parts)).map(|parts| {
-            let value: Option<u64> = parts.iter().map(size).sum();
-            let value = value.ok_or_else(|| Error::corrupt(operation, "a size that is none"))?;
-            Ok(Count::aged(value, Duration::ZERO))
-        });
-        counts.collect()
+        let _permit = self.permit(Operation::RsvpCounts)?;
+        let (client, keys) = (self.client(), self.keys());
+        counts::counts(client, keys, Operation::RsvpCounts, events).await
     }
 
     async fn attendees_page(&self, event: &EventId, request: &PageRequest) -> Result<Page<UserId>> {
-        let operation = Operation::Attendees;
-        let _permit = self.permit(operation)?;
-        let (mut part, mut position) = match Reader::of(ATTENDEES, request)? {
-            None => (0, Position::default()),
-            Some(mut reader) => {
-                let (part, position) = (reader.small()?, reader.position()?);
-                reader.end()?;
-                (part, position)
-            }
-        };
-        if part >= self.keys().parts() {
-            return Err(Cursor::refused());
-        }
-        let (limit, mut users) = (request.limit.get(), Vec::new());
-        while part < self.keys().parts() {
-            if users.len() >= limit {
-                break;
-            }
-            let key = self.keys().event(event, part);
-            let room = limit - users.len();
-            let listed =
-                list(self.network(), operation, (&key, Kind::Event), position, room).await?;
-            for user in listed.members {
-                users.push(stored(operation, UserId::new(user))?);
-            }
-            match listed.next {
-                Some(next) => {
-                    let next = Writer::new(ATTENDEES).small(part).position(&next).cursor();
-                    return Ok(Page { items: users, next: Some(next) });
-                }
-                None => {
-                    part += 1;
-                    position = Position::default();
-                }
-            }
-        }
-        let is_last = part >= self.keys().parts();
-        let next = Writer::new(ATTENDEES).small(part).position(&position).cursor();
-        Ok(Page { items: users, next: (!is_last).then_some(next) })
+        let _permit = self.permit(Operation::Attendees)?;
+        let (client, keys) = (self.client(), self.keys());
+        listing::attendees(client, keys, event, request).await
     }
 
     async fn events_of_page(&self, user: &UserId, request: &PageRequest) -> Result<Page<EventId>> {
-        let operation = Operation::EventsOf;
-        let _permit = self.permit(operation)?;
-        let position = match Reader::of(EVENTS_OF, request)? {
-            None => Position::default(),
-            Some(mut reader) => {
-                let position = reader.position()?;
-                reader.end()?;
-                position
-            }
-        };
-        let key = self.keys().user(user);
-        let limit = request.limit.get();
-        let listed = list(self.network(), operation, (&key, Kind::User), position, limit).await?;
-        let events = listed.members.into_iter().map(|event| stored(operation, EventId::new(event)));
-        let items = events.collect::<Result<_>>()?;
-        let next = listed.next.map(|next| Writer::new(EVENTS_OF).position(&next).cursor());
-        Ok(Page { items, next })
+        let _permit = self.permit(Operation::EventsOf)?;
+        let (client, keys) = (self.client(), self.keys());
+        listing::events_of(client, keys, user, request).await
     }
 
     async fn scan_page(&self, request: &PageRequest) -> Result<Page<Rsvp>> {
-        let _permit = self.permit(Operation::Scan)?;
-        let (network, keys) = (self.network(), self.keys());
-        let walk = Walk { network, keys, operation: Operation::Scan, kind: Kind::Event, tag: SCAN };
-        let (items, next) = walk.page(request.cursor.as_ref(), request.limit.get()).await?;
+        let operation = Operation::Scan;
+        let _permit = self.permit(operation)?;
+        let progress = Progress::read(tag::SCAN, request.cursor.as_ref())?;
+        let (servers, keys) = (self.client(), self.keys());
+        let topology = &*servers.complete_topology(operation).await?;
+        let (kind, tag) = (Kind::Event, tag::SCAN);
+        let scan = KeyspaceScan { servers, topology, keys, operation, kind, tag };
+        let (items, next) = scan.page(progress, request.limit.get()).await?;
         Ok(Page { items, next })
     }
 
     async fn remove_event_step(&self, event: &EventId, limit: PageLimit) -> Result<RemovalStep> {
-        let (event, limit) = (event.clone(), limit.get());
-        self.remove(Operation::RemoveEvent, move |store| store.some_of_event(event, limit)).await
+        let operation = Operation::RemoveEvent;
+        let permit = self.permit(operation)?;
+        let (store, event) = (self.clone(), event.clone());
+        run_to_end(operation, async move {
+            let _permit = permit;
+            let (client, keys) = (store.client(), store.keys());
+            let found = remove::find_of_event(client, keys, &event, limit.get()).await?;
+            let changed = write::cancel_attendees(client, keys, operation, &found.cancels).await?;
+            Ok(found.step(&changed))
+        })
+        .await
     }
 
     async fn remove_user_step(&self, user: &UserId, limit: PageLimit) -> Result<RemovalStep> {
-        let (user, limit) = (user.clone(), limit.get());
-        self.remove(Operation::RemoveUser, move |store| store.some_of_user(user, limit)).await
+        let operation = Operation::RemoveUser;
+        let permit = self.permit(operation)?;
+        let (store, user) = (self.clone(), user.clone());
+        run_to_end(operation, async move {
+            let _permit = permit;
+            let (client, keys) = (store.client(), store.keys());
+            let found = remove::find_of_user(client, keys, &user, limit.get()).await?;
+            // The events' sets change before the index that leads to them, so that a removal which
+            // stopped can be taken up again.
+            let batch = FoldedBatch::new(&found.cancels);
+            let changed = write::apply(client, keys, operation, batch.finals()).await?;
+            Ok(found.step(&changed))
+        })
+        .await
     }
 
-    /// Every primary must take a write, and every slot of a cluster have one.
+    /// Succeeds if every primary accepts a write, and every slot of a cluster has an owner.
     async fn ready(&self) -> Result<()> {
         let operation = Operation::Ready;
         let permit = self.permit(operation)?;
-        let topology = self.network().topology();
-        let probe = |node| {
-            let mut probes = (0..u32::MAX).map(|number| self.keys().probe(number));
-            probes.find(|key| topology.node_of(key.slot).is_some_and(|own| Arc::ptr_eq(own, node)))
+        let client = self.client();
+        let Some(requests) = ready::probes(&client.topology(), self.keys()) else {
+            // A fresh topology may help the next call.
+            let _ = client.refresh_topology(operation).await;
+            return Err(Failure::NoOwner.into_error(operation));
         };
-        let unit = |key: Key| {
-            let add = cmd("SADD").arg(&key.name).arg("1").to_owned();
-            Unit::write(key.slot, vec![add, cmd("DEL").arg(&key.name).to_owned()])
-        };
-        let units: Vec<Unit> = topology.nodes.iter().filter_map(probe).map(unit).collect();
-        if !topology.is_complete() || units.is_empty() {
-            // Another look may help the next time.
-            let _ = self.network().refresh(operation, Duration::ZERO, &[]).await;
-            return Err(Failure::NotServed.into_error(operation));
-        }
         let store = self.clone();
-        self.to_the_end(operation, async move {
+        run_to_end(operation, async move {
             let _permit = permit;
-            all(operation, store.network().run(operation, units).await).map(drop)
+            store.client().run_all(operation, requests).await.map(drop)
         })
         .await
     }

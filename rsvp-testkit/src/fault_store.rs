@@ -9,8 +9,9 @@ use std::time::Duration;
 use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
 use rsvp_core::{
-    BatchReceipt, Consistency, Count, Effect, Error, EventId, Operation, Page, PageLimit,
-    PageRequest, RemovalStep, Result, Rsvp, RsvpStore, UserId, Write, async_trait,
+    BatchReceipt, Count, Effect, Error, EventId, Label, LabelName, Maintenance, Operation, Page,
+    PageLimit, PageRequest, ReadOptions, RemovalStep, Result, Rsvp, RsvpStore, UserId, Write,
+    WriteOptions, async_trait,
 };
 use tokio::time::sleep;
 
@@ -177,16 +178,24 @@ impl<S: fmt::Debug> fmt::Debug for FaultStore<S> {
 #[async_trait]
 #[deny(clippy::missing_trait_methods)]
 impl<S: RsvpStore> RsvpStore for FaultStore<S> {
-    async fn write_batch(&self, writes: &[Write]) -> Result<BatchReceipt> {
-        self.meet(Operation::Write, self.store.write_batch(writes)).await
+    async fn write_batch(&self, writes: &[Write], options: &WriteOptions) -> Result<BatchReceipt> {
+        self.meet(Operation::Write, self.store.write_batch(writes, options)).await
     }
 
-    async fn has_rsvped_batch(&self, pairs: &[Rsvp], level: &Consistency) -> Result<Vec<bool>> {
-        self.meet(Operation::HasRsvped, self.store.has_rsvped_batch(pairs, level)).await
+    async fn has_rsvped_batch(
+        &self,
+        pairs: &[Rsvp],
+        options: &ReadOptions,
+    ) -> Result<Vec<Result<bool>>> {
+        self.meet(Operation::HasRsvped, self.store.has_rsvped_batch(pairs, options)).await
     }
 
-    async fn rsvp_counts(&self, events: &[EventId], level: &Consistency) -> Result<Vec<Count>> {
-        self.meet(Operation::RsvpCounts, self.store.rsvp_counts(events, level)).await
+    async fn rsvp_count_batch(
+        &self,
+        events: &[EventId],
+        options: &ReadOptions,
+    ) -> Result<Vec<Result<Count>>> {
+        self.meet(Operation::RsvpCount, self.store.rsvp_count_batch(events, options)).await
     }
 
     async fn attendees_page(&self, event: &EventId, request: &PageRequest) -> Result<Page<UserId>> {
@@ -201,15 +210,51 @@ impl<S: RsvpStore> RsvpStore for FaultStore<S> {
         self.meet(Operation::Scan, self.store.scan_page(request)).await
     }
 
-    async fn remove_event_step(&self, event: &EventId, limit: PageLimit) -> Result<RemovalStep> {
-        self.meet(Operation::RemoveEvent, self.store.remove_event_step(event, limit)).await
+    async fn remove_event_step(
+        &self,
+        event: &EventId,
+        limit: PageLimit,
+        options: &WriteOptions,
+    ) -> Result<RemovalStep> {
+        let step = self.store.remove_event_step(event, limit, options);
+        self.meet(Operation::RemoveEvent, step).await
     }
 
-    async fn remove_user_step(&self, user: &UserId, limit: PageLimit) -> Result<RemovalStep> {
-        self.meet(Operation::RemoveUser, self.store.remove_user_step(user, limit)).await
+    async fn remove_user_step(
+        &self,
+        user: &UserId,
+        limit: PageLimit,
+        options: &WriteOptions,
+    ) -> Result<RemovalStep> {
+        let step = self.store.remove_user_step(user, limit, options);
+        self.meet(Operation::RemoveUser, step).await
+    }
+
+    async fn label(&self, name: &LabelName, options: &ReadOptions) -> Result<Option<Label>> {
+        self.meet(Operation::Label, self.store.label(name, options)).await
+    }
+
+    async fn replace_label(
+        &self,
+        name: &LabelName,
+        expected: Option<&Label>,
+        value: &Label,
+        options: &WriteOptions,
+    ) -> Result<Option<Label>> {
+        let replace = self.store.replace_label(name, expected, value, options);
+        self.meet(Operation::ReplaceLabel, replace).await
     }
 
     async fn ready(&self) -> Result<()> {
         self.meet(Operation::Ready, self.store.ready()).await
+    }
+
+    /// Never fails on purpose.
+    async fn close(&self) -> Result<()> {
+        self.store.close().await
+    }
+
+    fn maintenance(&self) -> Option<&dyn Maintenance> {
+        self.store.maintenance()
     }
 }

@@ -22,6 +22,7 @@
 //! rsvp_testkit::conformance!(SortedStore::default());
 //! ```
 
+mod calls;
 mod fault_store;
 mod ids;
 pub mod ledger;

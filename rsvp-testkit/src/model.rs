@@ -5,9 +5,10 @@ use std::fmt::Debug;
 
 use futures_util::TryStreamExt;
 use rsvp_core::{
-    Action, Consistency, EventId, Outcome, PageRequest, Result, Rsvp, RsvpStore, RsvpStoreExt,
-    UserId, Write,
+    Action, EventId, Outcome, PageRequest, Result, Rsvp, RsvpStore, RsvpStoreExt, UserId, Write,
 };
+
+use crate::calls::{counts_of, presence_of};
 
 /// The set of pairs that a store should hold after the writes that the model has applied.
 #[derive(Clone, Debug, Default)]
@@ -98,19 +99,14 @@ impl Model {
         for user in &self.users {
             pairs.extend(self.events.iter().map(|event| Rsvp::new(user.clone(), event.clone())));
         }
-        for chunk in pairs.chunks(10_000) {
-            let answers = store.has_rsvped_batch(chunk, &Consistency::Strong).await.unwrap();
-            assert_eq!(answers.len(), chunk.len(), "one answer for each pair");
-            for (pair, answer) in chunk.iter().zip(answers) {
-                assert_eq!(answer, self.has_rsvped(pair), "has_rsvped of {pair:?}");
-            }
+        for (pair, answer) in pairs.iter().zip(presence_of(store, &pairs).await) {
+            assert_eq!(answer, self.has_rsvped(pair), "has_rsvped of {pair:?}");
         }
 
         let events: Vec<_> = self.events.iter().cloned().collect();
-        let counts = store.rsvp_counts(&events, &Consistency::Strong).await.unwrap();
-        assert_eq!(counts.len(), events.len(), "one count for each event");
+        let counts = counts_of(store, &events).await;
         for (event, count) in events.iter().zip(counts) {
-            assert_eq!(count.value, self.rsvp_count(event), "count of {event:?}");
+            assert_eq!(count, self.rsvp_count(event), "count of {event:?}");
         }
     }
 

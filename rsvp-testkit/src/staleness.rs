@@ -29,9 +29,11 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use rsvp_core::{Consistency, Count, EventId, RsvpStore, RsvpStoreExt, UserId, Write};
+use rsvp_core::{Count, EventId, ReadOptions, RsvpStore, RsvpStoreExt, UserId, Write};
 use tokio::task::{JoinSet, yield_now};
 use tokio::time::{Instant, sleep};
+
+use crate::calls::outcomes_of;
 
 /// Between two writes of a writer.
 const PAUSE: Duration = Duration::from_millis(1);
@@ -96,7 +98,7 @@ pub async fn measure(
                 let rsvp = |event: &EventId| Write::rsvp(user.clone(), event.clone());
                 let writes: Vec<_> = events.iter().map(rsvp).collect();
                 history.begin();
-                store.write_batch(&writes).await.expect("an acknowledged write");
+                outcomes_of(&*store, &writes).await;
                 history.acknowledge();
                 sleep(PAUSE).await;
             }
@@ -164,11 +166,11 @@ struct Reader {
 impl Reader {
     /// How stale the stalest answer was.
     async fn run(self) -> Duration {
-        let bounded = Consistency::Bounded(self.bound);
+        let bounded = ReadOptions::bounded(self.bound);
         let (mut greatest, mut chunk) = (Duration::ZERO, Vec::with_capacity(CHUNK));
         for read in 1..=self.reads {
             let asked = Instant::now();
-            let count = self.store.rsvp_count_with(&self.event, &bounded).await;
+            let count = self.store.rsvp_count_with(&self.event, bounded.clone()).await;
             chunk.push((asked, count.expect("a count")));
             if chunk.len() == CHUNK || read == self.reads {
                 greatest = greatest.max(self.check(&chunk));

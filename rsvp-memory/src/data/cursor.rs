@@ -1,28 +1,34 @@
 //! The cursors of the listings: a tag for each kind of listing, and positions.
 
 use rsvp_core::backend::{CursorReader, CursorWriter};
-use rsvp_core::{Cursor, EventId, Result};
+use rsvp_core::{Cursor, EventId, Result, UserId};
 
 /// The cursor of a list of one event or one user: everything below a position is still to come.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct ListCursor {
+pub(crate) struct ListCursor<'a> {
     tag: u8,
+    subject: &'a str,
 }
 
-impl ListCursor {
-    pub(crate) const ATTENDEES: Self = Self { tag: b'a' };
-    pub(crate) const EVENTS_OF: Self = Self { tag: b'e' };
+impl<'a> ListCursor<'a> {
+    pub(crate) fn attendees(event: &'a EventId) -> Self {
+        Self { tag: b'a', subject: event.as_str() }
+    }
+
+    pub(crate) fn events_of(user: &'a UserId) -> Self {
+        Self { tag: b'e', subject: user.as_str() }
+    }
 
     pub(crate) fn parse(self, cursor: Option<&Cursor>) -> Result<usize> {
         let Some(cursor) = cursor else { return Ok(usize::MAX) };
-        let mut fields = CursorReader::new(self.tag, cursor)?;
+        let mut fields = CursorReader::new(self.tag, self.subject, cursor)?;
         let below = read_position(&mut fields)?;
         fields.end()?;
         Ok(below)
     }
 
     pub(crate) fn cursor(self, below: usize) -> Cursor {
-        CursorWriter::new(self.tag).u64(below as u64).finish()
+        CursorWriter::new(self.tag, self.subject).u64(below as u64).finish()
     }
 }
 
@@ -37,13 +43,14 @@ pub(crate) struct ScanCursor {
 
 impl ScanCursor {
     const TAG: u8 = b's';
+    const EVERYTHING: &'static str = "";
 
     pub(crate) fn parse(cursor: Option<&Cursor>) -> Result<Self> {
         let Some(cursor) = cursor else {
             let end = usize::MAX;
             return Ok(Self { events_below: end, attendees_below: end, current: None });
         };
-        let mut fields = CursorReader::new(Self::TAG, cursor)?;
+        let mut fields = CursorReader::new(Self::TAG, Self::EVERYTHING, cursor)?;
         let events_below = read_position(&mut fields)?;
         let attendees_below = read_position(&mut fields)?;
         let current = match fields.rest() {
@@ -82,7 +89,7 @@ impl ScanCursor {
 
     pub(crate) fn into_cursor(self) -> Cursor {
         let event = self.current.as_ref().map_or("", EventId::as_str);
-        CursorWriter::new(Self::TAG)
+        CursorWriter::new(Self::TAG, Self::EVERYTHING)
             .u64(self.events_below as u64)
             .u64(self.attendees_below as u64)
             .rest(event.as_bytes())

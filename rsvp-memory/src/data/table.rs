@@ -84,7 +84,7 @@ impl RsvpTable {
     }
 
     /// Applies one write of a batch.
-    pub fn write(&self, Write { action, rsvp: Rsvp { user, event } }: &Write) -> Outcome {
+    pub fn write(&self, Write { action, rsvp: Rsvp { user, event }, .. }: &Write) -> Outcome {
         match action {
             Action::Rsvp => self.rsvp(user, event),
             Action::Cancel => self.cancel(user, event),
@@ -106,15 +106,15 @@ impl RsvpTable {
     ///
     /// # Errors
     ///
-    /// [`Error::InvalidInput`](rsvp_core::Error::InvalidInput) for a cursor that this listing
-    /// never returned.
+    /// [`Error::InvalidInput`](rsvp_core::Error::InvalidInput) for a cursor that this listing of
+    /// this event never returned.
     pub fn attendees(
         &self,
         event: &EventId,
         cursor: Option<&Cursor>,
         limit: PageLimit,
     ) -> Result<Page<UserId>> {
-        page(&self.attendees, event, ListCursor::ATTENDEES, cursor, limit)
+        page(&self.attendees, event, ListCursor::attendees(event), cursor, limit)
     }
 
     /// A page of the events of `user`, as [`attendees`](Self::attendees).
@@ -128,7 +128,7 @@ impl RsvpTable {
         cursor: Option<&Cursor>,
         limit: PageLimit,
     ) -> Result<Page<EventId>> {
-        page(&self.events_of, user, ListCursor::EVENTS_OF, cursor, limit)
+        page(&self.events_of, user, ListCursor::events_of(user), cursor, limit)
     }
 
     /// A page of all RSVPs, as [`attendees`](Self::attendees).
@@ -150,7 +150,7 @@ impl RsvpTable {
             at.advance(event, next);
         }
         let next = if at.is_at_end() { None } else { Some(at.into_cursor()) };
-        Ok(Page { items, next })
+        Ok(Page::new(items, next))
     }
 
     /// Removes every RSVP of `event`, and returns their number.
@@ -186,7 +186,7 @@ impl RsvpTable {
     ) -> RemovalStep {
         let cancelled = pairs.filter(|pair| self.cancel(&pair.user, &pair.event).is_applied());
         let removed = cancelled.count() as u64;
-        RemovalStep { removed, more: more(), token: SessionToken::new() }
+        RemovalStep::new(removed, more(), SessionToken::new())
     }
 
     /// The event that a scan is at, moving it to the next one where the order has changed under
@@ -249,14 +249,14 @@ fn first<K: Hash + Eq, V: Hash + Eq + Clone>(
 fn page<K: Hash + Eq, V: Hash + Eq + Clone>(
     map: &DashMap<K, PagedSet<V>>,
     key: &K,
-    kind: ListCursor,
+    kind: ListCursor<'_>,
     cursor: Option<&Cursor>,
     limit: PageLimit,
 ) -> Result<Page<V>> {
     let below = kind.parse(cursor)?;
     let Some(set) = map.get(key) else { return Ok(Page::last(Vec::new())) };
     let (items, next) = set.page(below, limit.get());
-    Ok(Page { items, next: next.map(|position| kind.cursor(position)) })
+    Ok(Page::new(items, next.map(|position| kind.cursor(position))))
 }
 
 #[cfg(test)]

@@ -1,9 +1,10 @@
 //! The checks of a store against the ledger.
 
-use rsvp_core::{Consistency, Rsvp, RsvpStore, UserId, Write};
+use rsvp_core::{Rsvp, RsvpStore, UserId, Write};
 
 use super::record::Ledger;
 use super::writers;
+use crate::calls::presence_of;
 use crate::model::Model;
 
 /// Checks that `store` holds every acknowledged write, and nothing that was not written.
@@ -53,7 +54,5 @@ pub async fn lost(store: &dyn RsvpStore, ledger: &Ledger) -> usize {
 /// For each pair of the ledger, whether the store holds it.
 async fn held(store: &dyn RsvpStore, ledger: &Ledger) -> Vec<bool> {
     let pairs: Vec<Rsvp> = ledger.0.keys().cloned().collect();
-    let held = store.has_rsvped_batch(&pairs, &Consistency::Strong).await.unwrap();
-    assert_eq!(held.len(), pairs.len(), "one answer for each pair");
-    held
+    presence_of(store, &pairs).await
 }

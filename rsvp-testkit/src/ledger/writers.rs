@@ -7,7 +7,8 @@ use std::time::Duration;
 use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
 use rsvp_core::{
-    Action, BatchReceipt, Effect, Error, EventId, Outcome, Result, RsvpStore, UserId, Write,
+    Action, BatchReceipt, Deadline, Effect, Error, EventId, Outcome, RsvpStore, UserId, Write,
+    WriteOptions, Written,
 };
 use tokio::sync::watch;
 use tokio::task::{JoinSet, yield_now};
@@ -31,14 +32,13 @@ pub(super) fn events() -> impl Iterator<Item = EventId> {
 
 /// Writers at work on pairs of their own of events that they share.
 ///
-/// Each writes batches of random writes. A call that fails is repeated as it is, after a pause of
-/// 5 ms. After some failures, chosen at random, the writer goes on with another batch, like a host
-/// whose user went away. A call that timed out without a known effect is always repeated,
-/// since it may still be at work.
+/// Each writes batches of random writes. Writes that fail are repeated as they are, after a pause
+/// of 5 ms, and not before they are settled. After some failures, chosen at random, the writer goes
+/// on with another batch, like a host whose user went away.
 ///
 /// A writer panics when an error is not retryable, when an outcome contradicts what was
 /// acknowledged before (unless [forgiving](Self::start_forgiving)), and when a call is not over
-/// after 60 s. The panic surfaces in [`stop`](Self::stop). Dropping this aborts the writers.
+/// after 60 s, or a write not settled. The panic surfaces in [`stop`](Self::stop). Dropping this aborts the writers.
 #[derive(Debug)]
 #[must_use = "the writers are aborted when this is dropped"]
 pub struct Writers {
@@ -132,8 +132,8 @@ impl Writers {
 
     /// Stops the writers, and returns the state that each pair must have.
     ///
-    /// Calls in flight are waited for. One that failed is not repeated, unless it timed out without a
-    /// known effect: then it may still be at work, and is repeated for up to 60 s.
+    /// Calls in flight are waited for, and so are writes whose effect is
+    /// [pending](Effect::Pending). Writes that failed are not repeated.
     ///
     /// # Panics
     ///
@@ -160,7 +160,7 @@ impl Writer {
         while !stop.load(Ordering::SeqCst) {
             let length = self.random.random_range(1..=8);
             let batch: Vec<Write> = (0..length).map(|_| self.write()).collect();
-            self.write_until_acknowledged(&batch, &stop).await;
+            self.write_until_acknowledged(batch, &stop).await;
             // A store that never waits would keep the thread to itself.
             yield_now().await;
         }
@@ -177,61 +177,80 @@ impl Writer {
         }
     }
 
-    /// Repeats a failed call as it is, and gives up on some of them.
-    async fn write_until_acknowledged(&mut self, batch: &[Write], stop: &AtomicBool) {
-        let mut stopping = None;
-        loop {
-            match self.call(batch).await {
-                Ok(receipt) => return self.acknowledge(batch, &receipt),
-                Err(error) => {
-                    assert!(error.is_retryable(), "{error:?}");
-                    let unknown = error.effect() == Effect::Unknown;
-                    if unknown {
-                        self.forget(batch);
-                    }
-                    // It may still be at work, so only its repetition orders it.
-                    let at_work = unknown && matches!(error, Error::TimedOut { .. });
-                    let gives_up = if stop.load(Ordering::SeqCst) {
-                        let since = stopping.get_or_insert_with(Instant::now);
-                        !at_work || since.elapsed() >= LIMIT
-                    } else {
-                        !at_work && self.random.random_bool(0.1)
-                    };
-                    if gives_up {
-                        return;
-                    }
-                    sleep(PAUSE_BETWEEN_ATTEMPTS).await;
+    /// Repeats the writes that failed, and gives up on some of them.
+    async fn write_until_acknowledged(&mut self, batch: Vec<Write>, stop: &AtomicBool) {
+        let mut left = batch;
+        while !left.is_empty() {
+            let failures = self.attempt(&left).await;
+            let Some(pause) = failures.iter().map(|(_, error)| pause_after(error)).max() else {
+                return;
+            };
+            for (write, error) in &failures {
+                assert!(error.is_retryable(), "{error:?}");
+                if error.effect() != Effect::NotApplied {
+                    self.ledger.0.insert(write.rsvp.clone(), None);
                 }
             }
+            // Until then a write may still be at work, so neither its repetition nor the end of the
+            // test may come before.
+            sleep(pause).await;
+            if stop.load(Ordering::SeqCst) || self.random.random_bool(0.1) {
+                return;
+            }
+            left = failures.into_iter().map(|(write, _)| write).collect();
         }
     }
 
-    async fn call(&self, batch: &[Write]) -> Result<BatchReceipt> {
-        let answer = timeout(LIMIT, self.store.write_batch(batch)).await;
-        answer.unwrap_or_else(|_| panic!("a write was not over after {LIMIT:?}"))
+    /// Writes once, and returns the writes that failed.
+    async fn attempt(&mut self, batch: &[Write]) -> Vec<(Write, Error)> {
+        let options = WriteOptions::default();
+        let answer = timeout(LIMIT, self.store.write_batch(batch, &options)).await;
+        match answer.unwrap_or_else(|_| panic!("a write was not over after {LIMIT:?}")) {
+            Ok(receipt) => self.acknowledge(batch, receipt),
+            Err(error) => batch.iter().map(|write| (write.clone(), error.clone())).collect(),
+        }
     }
 
-    fn forget(&mut self, batch: &[Write]) {
-        let pairs = batch.iter().map(|write| (write.rsvp.clone(), None));
-        self.ledger.0.extend(pairs);
-    }
-
+    /// Records the writes that were acknowledged, and returns the others.
+    ///
     /// Where the state before is known, so is the outcome: also after errors that said
     /// [`Effect::NotApplied`].
-    fn acknowledge(&mut self, batch: &[Write], receipt: &BatchReceipt) {
-        assert_eq!(receipt.outcomes.len(), batch.len(), "one outcome for each write");
-        for (write, outcome) in batch.iter().zip(&receipt.outcomes) {
-            let wanted = write.action == Action::Rsvp;
-            let before = self.ledger.0.insert(write.rsvp.clone(), Some(wanted));
-            let before = before.unwrap_or(Some(false));
-            if let (false, Some(before)) = (self.forgiving, before) {
-                let expected = Outcome::from_changed(before != wanted);
-                assert_eq!(*outcome, expected, "the outcome of {write:?}");
+    fn acknowledge(&mut self, batch: &[Write], receipt: BatchReceipt) -> Vec<(Write, Error)> {
+        assert_eq!(receipt.results.len(), batch.len(), "one result for each write");
+        let mut failures = Vec::new();
+        for (write, result) in batch.iter().zip(receipt.results) {
+            match result {
+                Ok(written) => self.record(write, written),
+                Err(error) => failures.push((write.clone(), error)),
             }
         }
-        self.acknowledged.send_modify(|done| *done += batch.len() as u64);
-        let mut gap = self.gap.lock().unwrap();
-        gap.longest = gap.longest.max(gap.last.elapsed());
-        gap.last = Instant::now();
+        let acknowledged = batch.len() - failures.len();
+        if acknowledged > 0 {
+            self.acknowledged.send_modify(|done| *done += acknowledged as u64);
+            let mut gap = self.gap.lock().unwrap();
+            gap.longest = gap.longest.max(gap.last.elapsed());
+            gap.last = Instant::now();
+        }
+        failures
     }
+
+    fn record(&mut self, write: &Write, Written { outcome, repeated, .. }: Written) {
+        let wanted = write.action == Action::Rsvp;
+        let before = self.ledger.0.insert(write.rsvp.clone(), Some(wanted));
+        let before = before.unwrap_or(Some(false));
+        if let (false, Some(before)) = (self.forgiving, before) {
+            let expected = Outcome::from_changed(before != wanted);
+            // An earlier attempt within the store may have applied it.
+            let earlier = repeated && outcome == Outcome::Unchanged;
+            assert!(outcome == expected || earlier, "the outcome of {write:?}: {outcome:?}");
+        }
+    }
+}
+
+/// How long a writer waits after an error: a write that is [pending](Effect::Pending) is neither
+/// repeated nor given up before it is settled.
+fn pause_after(error: &Error) -> Duration {
+    let settled = error.retry_at().map_or(Duration::ZERO, Deadline::remaining);
+    assert!(settled <= LIMIT, "a write is not settled within {LIMIT:?}");
+    settled.max(PAUSE_BETWEEN_ATTEMPTS)
 }

@@ -6,8 +6,11 @@ use std::time::Duration;
 use futures_util::future::join_all;
 use rand::Rng;
 use rand::rngs::StdRng;
-use rsvp_core::{Consistency, EventId, Outcome, Rsvp, RsvpStore, RsvpStoreExt, Write};
+use rsvp_core::{
+    Consistency, EventId, Outcome, Rsvp, RsvpStore, RsvpStoreExt, Write, WriteOptions,
+};
 
+use crate::calls::{counts_of, outcomes_of, presence_of};
 use crate::ids::{event, user};
 use crate::model::Model;
 use crate::suite::subject::Trial;
@@ -42,22 +45,22 @@ pub(crate) async fn a_dropped_write_may_be_repeated(trial: &Trial) {
     let mut model = Model::new();
     let there: Vec<_> = (0..110).map(|n| Write::rsvp(user(n), going.clone())).collect();
     model.write_batch(&there);
-    store.write_batch(&there).await.unwrap();
+    outcomes_of(store, &there).await;
 
-    let mut rng = trial.rng();
+    let (mut rng, options) = (trial.rng(), WriteOptions::default());
     for _ in 0..200 {
         let from = rng.random_range(0..100);
         let batch = if rng.random() { batch_of(comes, from) } else { batch_of(goes, from) };
-        dropped_soon(&mut rng, store.write_batch(&batch)).await;
+        dropped_soon(&mut rng, store.write_batch(&batch, &options)).await;
     }
     // A dropped write may still take effect, so only a repetition tells the end.
     for batch in [batch_of(comes, 0), (0..110).map(comes).collect(), (0..110).map(goes).collect()] {
         model.write_batch(&batch);
-        let receipt = store.write_batch(&batch).await.unwrap();
-        assert_eq!(receipt.outcomes.len(), batch.len());
+        let outcomes = outcomes_of(store, &batch).await;
+        assert_eq!(outcomes.len(), batch.len());
     }
-    let repeated = store.write_batch(&batch_of(comes, 0)).await.unwrap();
-    assert_eq!(repeated.outcomes, [Outcome::Unchanged; 10]);
+    let repeated = outcomes_of(store, &batch_of(comes, 0)).await;
+    assert_eq!(repeated, [Outcome::Unchanged; 10]);
     model.assert_held_by(store).await;
 }
 
@@ -85,7 +88,7 @@ pub(crate) async fn dropped_calls_leave_the_store_working(trial: &Trial) {
         store.has_rsvped(guest, &after).await.unwrap()
     });
     assert_eq!(join_all(calls).await, [true; 64]);
-    let count = store.rsvp_count_with(&after, &Consistency::Strong).await.unwrap();
+    let count = store.rsvp_count_with(&after, Consistency::Strong).await.unwrap();
     assert_eq!(count.value, 64);
 }
 
@@ -94,17 +97,17 @@ async fn assert_own_answer(store: &dyn RsvpStore, n: u32) {
     let pairs: Vec<_> = (n..n + 3).map(|n| Rsvp::new(user(n), event(n))).collect();
     let events: Vec<EventId> = (n..n + 3).map(event).collect();
     let expected: Vec<_> = (n..n + 3).map(|n| n % 2 == 0).collect();
-    let has = store.has_rsvped_batch(&pairs, &Consistency::Strong).await.unwrap();
+    let has = presence_of(store, &pairs).await;
     assert_eq!(has, expected, "from {n} on");
-    let counts = store.rsvp_counts(&events, &Consistency::Strong).await.unwrap();
-    let counts: Vec<_> = counts.iter().map(|count| count.value == 1).collect();
+    let counts = counts_of(store, &events).await;
+    let counts: Vec<_> = counts.iter().map(|count| *count == 1).collect();
     assert_eq!(counts, expected, "from {n} on");
 }
 
 pub(crate) async fn answers_reach_their_own_caller(trial: &Trial) {
     let store = &trial.store;
     let setup: Vec<_> = (0..100_u32).step_by(2).map(|n| Write::rsvp(user(n), event(n))).collect();
-    store.write_batch(&setup).await.unwrap();
+    outcomes_of(store, &setup).await;
     let callers = (0..8).map(|caller| {
         let mut rng = trial.rng();
         async move {

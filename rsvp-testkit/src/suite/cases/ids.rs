@@ -1,7 +1,8 @@
 //! Ids are checked once and survive everything unchanged.
 
-use rsvp_core::{Error, EventId, RsvpStore, UserId, Write};
+use rsvp_core::{Error, EventId, UserId, Write};
 
+use crate::calls::outcomes_of;
 use crate::ids::{event, hostile_ids, user};
 use crate::model::Model;
 use crate::suite::subject::Trial;
@@ -29,13 +30,13 @@ pub(crate) async fn hostile_ids_survive_unchanged(trial: &Trial) {
         writes.push(Write::rsvp(user(id), event(&ids[(at + 1) % ids.len()])));
     }
     let mut model = Model::new();
-    let receipt = trial.store.write_batch(&writes).await.unwrap();
-    assert_eq!(receipt.outcomes, model.write_batch(&writes));
+    let outcomes = outcomes_of(&trial.store, &writes).await;
+    assert_eq!(outcomes, model.write_batch(&writes));
     model.assert_held_by(&trial.store).await;
 
     let cancels: Vec<_> = ids.iter().map(|id| Write::cancel(user(id), event(id))).collect();
-    let receipt = trial.store.write_batch(&cancels).await.unwrap();
-    assert_eq!(receipt.outcomes, model.write_batch(&cancels));
+    let outcomes = outcomes_of(&trial.store, &cancels).await;
+    assert_eq!(outcomes, model.write_batch(&cancels));
     model.assert_held_by(&trial.store).await;
 }
 
@@ -45,8 +46,8 @@ pub(crate) async fn ids_that_look_alike_are_different(trial: &Trial) {
     let mut model = Model::new();
     for id in alike {
         let write = Write::rsvp(user(id), event(id));
-        let receipt = trial.store.write_batch(std::slice::from_ref(&write)).await.unwrap();
-        assert_eq!(receipt.outcomes, [model.write(&write)], "{id:?}");
+        let outcomes = outcomes_of(&trial.store, std::slice::from_ref(&write)).await;
+        assert_eq!(outcomes, [model.write(&write)], "{id:?}");
     }
     model.assert_held_by(&trial.store).await;
 }
@@ -61,8 +62,8 @@ pub(crate) async fn pairs_that_join_to_the_same_text_are_different(trial: &Trial
         let written = Write::rsvp(user(format!("a{at}{s}b")), event("c"));
         let other = Write::cancel(user(format!("a{at}")), event(format!("b{s}c")));
         for write in [written, other] {
-            let receipt = trial.store.write_batch(std::slice::from_ref(&write)).await.unwrap();
-            assert_eq!(receipt.outcomes, [model.write(&write)], "joined by {s:?}");
+            let outcomes = outcomes_of(&trial.store, std::slice::from_ref(&write)).await;
+            assert_eq!(outcomes, [model.write(&write)], "joined by {s:?}");
         }
     }
     model.assert_held_by(&trial.store).await;
@@ -74,8 +75,8 @@ pub(crate) async fn ids_of_255_bytes_are_kept_whole(trial: &Trial) {
     for last in ["a", "b"] {
         for other in ["a", "b"] {
             let write = Write::rsvp(user(prefix.clone() + last), event(prefix.clone() + other));
-            let receipt = trial.store.write_batch(std::slice::from_ref(&write)).await.unwrap();
-            assert_eq!(receipt.outcomes, [model.write(&write)]);
+            let outcomes = outcomes_of(&trial.store, std::slice::from_ref(&write)).await;
+            assert_eq!(outcomes, [model.write(&write)]);
         }
     }
     model.assert_held_by(&trial.store).await;

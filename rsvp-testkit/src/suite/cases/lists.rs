@@ -10,12 +10,13 @@ use rsvp_core::{
     RsvpStoreExt, Write,
 };
 
+use crate::calls::outcomes_of;
 use crate::ids::{event, user};
 use crate::model::Model;
 use crate::suite::subject::Trial;
 
 fn limit(limit: usize) -> PageRequest {
-    PageRequest { limit: PageLimit::new(limit).unwrap(), ..PageRequest::default() }
+    PageRequest::default().with_limit(PageLimit::new(limit).unwrap())
 }
 
 /// Five events of different sizes, and users who attend several.
@@ -29,7 +30,7 @@ async fn filled(trial: &Trial) -> Model {
     let writes = some_rsvps();
     let mut model = Model::new();
     model.write_batch(&writes);
-    trial.store.write_batch(&writes).await.unwrap();
+    outcomes_of(&trial.store, &writes).await;
     model
 }
 
@@ -74,7 +75,7 @@ async fn assert_pages<T: Debug>(
 ) {
     let mut request = limit(size);
     loop {
-        let Page { items, next } = page(request.clone()).await.unwrap();
+        let Page { items, next, .. } = page(request.clone()).await.unwrap();
         assert!(items.len() <= size, "{} items in a page of {size}", items.len());
         match next {
             Some(cursor) => {
@@ -110,13 +111,13 @@ async fn assert_listed_while_changing<T: Ord + Debug>(
 ) {
     let mut rng = trial.rng();
     let setup: Vec<_> = held.iter().cloned().map(rsvp).collect();
-    trial.store.write_batch(&setup).await.unwrap();
+    outcomes_of(&trial.store, &setup).await;
     let mut stays: BTreeSet<_> = held.iter().cloned().collect();
     let mut listed = BTreeSet::new();
     let mut request = limit(size);
     for step in 0.. {
         assert!(step < 1000, "a listing that does not end");
-        let Page { items, next } = page(request.clone()).await.unwrap();
+        let Page { items, next, .. } = page(request.clone()).await.unwrap();
         listed.extend(items);
         let Some(cursor) = next else { break };
         request.cursor = Some(cursor);
@@ -124,9 +125,9 @@ async fn assert_listed_while_changing<T: Ord + Debug>(
         for _ in 0..3 {
             let going = held[rng.random_range(0..held.len())].clone();
             stays.remove(&going);
-            batch.push(Write { action: Action::Cancel, rsvp: going });
+            batch.push(Write::new(Action::Cancel, going));
         }
-        trial.store.write_batch(&batch).await.unwrap();
+        outcomes_of(&trial.store, &batch).await;
     }
     for pair in stays {
         assert!(listed.contains(&entry(&pair)), "{pair:?} was there all the time");
@@ -134,7 +135,7 @@ async fn assert_listed_while_changing<T: Ord + Debug>(
 }
 
 fn rsvp(rsvp: Rsvp) -> Write {
-    Write { action: Action::Rsvp, rsvp }
+    Write::new(Action::Rsvp, rsvp)
 }
 
 pub(crate) async fn attendees_who_stay_are_listed_while_others_come_and_go(trial: &Trial) {
@@ -177,7 +178,7 @@ pub(crate) async fn a_cursor_may_be_used_again(trial: &Trial) {
     filled(trial).await;
     let popular = event(4);
     let first = trial.store.attendees_page(&popular, &limit(10)).await.unwrap();
-    let request = PageRequest { cursor: first.next, ..PageRequest::default() };
+    let request = PageRequest::default().with_cursor(first.next);
     assert!(request.cursor.is_some(), "100 attendees do not fit into a page of 10");
     let mut rests = Vec::new();
     for _ in 0..2 {
@@ -202,7 +203,7 @@ fn assert_refused<T: Debug>(page: Result<Page<T>>, cursor: &Cursor) {
 pub(crate) async fn a_cursor_of_another_listing_is_refused(trial: &Trial) {
     filled(trial).await;
     let (store, popular, busy) = (&trial.store, event(4), user(0));
-    let at = |cursor: &Cursor| PageRequest { cursor: Some(cursor.clone()), ..limit(1) };
+    let at = |cursor: &Cursor| limit(1).with_cursor(cursor.clone());
     let attendees = store.attendees_page(&popular, &limit(1)).await.unwrap().next.unwrap();
     let events = store.events_of_page(&busy, &limit(1)).await.unwrap().next.unwrap();
     let scan = store.scan_page(&limit(1)).await.unwrap().next.unwrap();
@@ -241,7 +242,7 @@ pub(crate) async fn any_cursor_is_read_or_refused(trial: &Trial) {
     }
     for bytes in cursors {
         let cursor = Cursor::new(bytes);
-        let request = PageRequest { cursor: Some(cursor.clone()), ..limit(1) };
+        let request = limit(1).with_cursor(cursor.clone());
         assert_read_or_refused(store.attendees_page(&popular, &request).await, &cursor);
         assert_read_or_refused(store.events_of_page(&busy, &request).await, &cursor);
         assert_read_or_refused(store.scan_page(&request).await, &cursor);

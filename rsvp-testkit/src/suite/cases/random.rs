@@ -5,10 +5,10 @@ use proptest::test_runner::{
     Config, FileFailurePersistence, RngAlgorithm, RngSeed, TestError, TestRunner,
 };
 use rsvp_core::{
-    Action, Consistency, EventId, PageLimit, PageRequest, Rsvp, RsvpStore, RsvpStoreExt, UserId,
-    Write,
+    Action, EventId, PageLimit, PageRequest, Rsvp, RsvpStore, RsvpStoreExt, UserId, Write,
 };
 
+use crate::calls::{counts_of, outcomes_of, presence_of};
 use crate::ids::{event, user};
 use crate::model::Model;
 use crate::suite::subject::Trial;
@@ -41,7 +41,7 @@ fn pairs() -> impl Strategy<Value = Rsvp> {
 
 fn writes() -> impl Strategy<Value = Write> {
     let actions = prop_oneof![2 => Just(Action::Rsvp), 1 => Just(Action::Cancel)];
-    (actions, pairs()).prop_map(|(action, rsvp)| Write { action, rsvp })
+    (actions, pairs()).prop_map(|(action, rsvp)| Write::new(action, rsvp))
 }
 
 fn steps() -> impl Strategy<Value = Vec<Step>> {
@@ -68,23 +68,22 @@ async fn empty_model(store: &dyn RsvpStore) -> Model {
 }
 
 async fn assert_step(store: &dyn RsvpStore, model: &mut Model, step: Step) {
-    let strong = Consistency::Strong;
     match step {
         Step::Write(batch) => {
-            let receipt = store.write_batch(&batch).await.unwrap();
-            assert_eq!(receipt.outcomes, model.write_batch(&batch), "{batch:?}");
+            let outcomes = outcomes_of(store, &batch).await;
+            assert_eq!(outcomes, model.write_batch(&batch), "{batch:?}");
         }
         Step::HasRsvped(pairs) => {
             let expected: Vec<_> = pairs.iter().map(|pair| model.has_rsvped(pair)).collect();
-            assert_eq!(store.has_rsvped_batch(&pairs, &strong).await.unwrap(), expected);
+            assert_eq!(presence_of(store, &pairs).await, expected);
         }
         Step::Counts(events) => {
             let expected: Vec<_> = events.iter().map(|event| model.rsvp_count(event)).collect();
-            let counts = store.rsvp_counts(&events, &strong).await.unwrap();
-            assert_eq!(counts.iter().map(|count| count.value).collect::<Vec<_>>(), expected);
+            let counts = counts_of(store, &events).await;
+            assert_eq!(counts, expected);
         }
         Step::Lists(limit) => {
-            let request = PageRequest { limit, ..PageRequest::default() };
+            let request = PageRequest::default().with_limit(limit);
             model.assert_held_in_pages(store, &request).await;
         }
         Step::RemoveEvent(event) => {

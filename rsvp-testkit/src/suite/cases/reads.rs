@@ -4,12 +4,13 @@ use std::time::Duration;
 
 use futures_util::TryStreamExt;
 use rsvp_core::{
-    Action, Consistency, EventId, PageRequest, Rsvp, RsvpStore, RsvpStoreExt, SessionToken, UserId,
-    Write,
+    Action, Consistency, EventId, PageRequest, ReadOptions, Rsvp, RsvpStore, RsvpStoreExt,
+    SessionToken, UserId, Write,
 };
 
 use tokio::time::Instant;
 
+use crate::calls::{counts_at, outcomes_of};
 use crate::ids::{event, user};
 use crate::model::Model;
 use crate::suite::subject::Trial;
@@ -22,10 +23,10 @@ async fn assert_everywhere(
     present: bool,
 ) {
     let pair = Rsvp::new(user.clone(), event.clone());
-    let request = PageRequest { consistency: consistency.clone(), ..PageRequest::default() };
-    let has = store.has_rsvped_with(user, event, consistency).await.unwrap();
+    let request = PageRequest::new(consistency.clone().into());
+    let has = store.has_rsvped_with(user, event, consistency.clone()).await.unwrap();
     assert_eq!(has, present, "has_rsvped of {pair:?} at {consistency:?}");
-    let count = store.rsvp_count_with(event, consistency).await.unwrap();
+    let count = store.rsvp_count_with(event, consistency.clone()).await.unwrap();
     assert_eq!(count.value, u64::from(present), "count of {event:?} at {consistency:?}");
     let attendees: Vec<_> =
         store.attendees_with(event, request.clone()).try_collect().await.unwrap();
@@ -62,7 +63,7 @@ pub(crate) async fn a_session_read_sees_the_writes_behind_its_token(trial: &Tria
         // What is read before the write must not be served after it.
         let before = Consistency::Session(SessionToken::new());
         for store in [&store, &peer] {
-            store.has_rsvped_with(&user, &event, &before).await.unwrap();
+            store.has_rsvped_with(&user, &event, before.clone()).await.unwrap();
             store.rsvp_count(&event).await.unwrap();
         }
         let session = Consistency::Session(store.rsvp(&user, &event).await.unwrap().token);
@@ -145,7 +146,7 @@ pub(crate) async fn a_count_was_true_no_longer_ago_than_its_age(trial: &Trial) {
         for bound in bounds {
             let asked = Instant::now();
             let bounded = Consistency::Bounded(bound);
-            let count = trial.peer.rsvp_count_with(&fair, &bounded).await.unwrap();
+            let count = trial.peer.rsvp_count_with(&fair, bounded.clone()).await.unwrap();
             assert!(count.age <= bound, "{:?} is older than {bound:?}", count.age);
             assert!(count.value <= n + 1, "{count:?} was never true");
             // It was replaced when the next number was acknowledged, before that one's successor
@@ -156,7 +157,7 @@ pub(crate) async fn a_count_was_true_no_longer_ago_than_its_age(trial: &Trial) {
         }
         tokio::time::sleep(Duration::from_millis(2)).await;
     }
-    let count = trial.peer.rsvp_count_with(&fair, &Consistency::Strong).await.unwrap();
+    let count = trial.peer.rsvp_count_with(&fair, Consistency::Strong).await.unwrap();
     assert_eq!((count.value, count.age), (40, Duration::ZERO), "a strong count has no age");
 }
 
@@ -164,17 +165,17 @@ pub(crate) async fn a_count_was_true_no_longer_ago_than_its_age(trial: &Trial) {
 pub(crate) async fn a_write_shows_in_the_next_count(trial: &Trial) {
     let (store, events) = (&trial.store, [event("fair"), event("gala")]);
     let mut model = Model::new();
-    let bounded = Consistency::Bounded(Consistency::DEFAULT_COUNT_BOUND);
+    let bounded = ReadOptions::bounded(Consistency::DEFAULT_COUNT_BOUND);
     for n in 0..60_u32 {
         let at = |n: u32, by: u32| Rsvp::new(user(n % by), events[n as usize % 2].clone());
         let batch: Vec<_> = (n..n + 1 + n % 4)
-            .map(|n| Write {
-                action: if n % 5 < 3 { Action::Rsvp } else { Action::Cancel },
-                rsvp: at(n, 7),
+            .map(|n| {
+                let action = if n % 5 < 3 { Action::Rsvp } else { Action::Cancel };
+                Write::new(action, at(n, 7))
             })
             .collect();
         model.write_batch(&batch);
-        store.write_batch(&batch).await.unwrap();
+        outcomes_of(store, &batch).await;
         if n % 16 == 15 {
             model.remove_event(&events[0]);
             store.remove_event(&events[0]).await.unwrap();
@@ -183,9 +184,8 @@ pub(crate) async fn a_write_shows_in_the_next_count(trial: &Trial) {
             model.remove_user(&user(3_u32));
             store.remove_user(&user(3_u32)).await.unwrap();
         }
-        let counts = store.rsvp_counts(&events, &bounded).await.unwrap();
+        let counts = counts_at(store, &events, &bounded).await;
         let expected: Vec<_> = events.iter().map(|event| model.rsvp_count(event)).collect();
-        let counts: Vec<_> = counts.iter().map(|count| count.value).collect();
         assert_eq!(counts, expected, "after step {n}");
     }
 }
@@ -196,12 +196,12 @@ pub(crate) async fn an_eventual_read_answers_what_was_committed_once(trial: &Tri
     let mut token = SessionToken::new();
     for n in 0..10_u32 {
         token.merge(&store.rsvp(&user(n), &fair).await.unwrap().token);
-        let count = store.rsvp_count_with(&fair, &Consistency::Eventual).await.unwrap();
+        let count = store.rsvp_count_with(&fair, Consistency::Eventual).await.unwrap();
         assert!(count.value <= u64::from(n) + 1, "{count:?} was never true");
         let stranger = user("never there");
-        let has = store.has_rsvped_with(&stranger, &fair, &Consistency::Eventual).await.unwrap();
+        let has = store.has_rsvped_with(&stranger, &fair, Consistency::Eventual).await.unwrap();
         assert!(!has, "a pair that was never written");
     }
     let session = Consistency::Session(token);
-    assert_eq!(store.rsvp_count_with(&fair, &session).await.unwrap().value, 10);
+    assert_eq!(store.rsvp_count_with(&fair, session.clone()).await.unwrap().value, 10);
 }

@@ -2,8 +2,10 @@
 
 use rsvp_core::{
     Consistency, Outcome, PageLimit, RemovalStep, Result, RsvpStore, RsvpStoreExt, Write,
+    WriteOptions,
 };
 
+use crate::calls::outcomes_of;
 use crate::ids::{event, user};
 use crate::model::Model;
 use crate::suite::subject::Trial;
@@ -13,7 +15,7 @@ async fn filled(trial: &Trial) -> Model {
     let writes: Vec<_> = (0..90_u32).map(|n| Write::rsvp(user(n / 3), event(n % 3))).collect();
     let mut model = Model::new();
     model.write_batch(&writes);
-    trial.store.write_batch(&writes).await.unwrap();
+    outcomes_of(&trial.store, &writes).await;
     model
 }
 
@@ -60,14 +62,16 @@ async fn steps(limit: PageLimit, mut step: impl AsyncFnMut() -> Result<RemovalSt
 }
 
 pub(crate) async fn a_removal_takes_bounded_steps(trial: &Trial) {
-    let store = &trial.store;
+    let (store, options) = (&trial.store, WriteOptions::default());
     for limit in [1, 7, 1000].map(|limit| PageLimit::new(limit).unwrap()) {
         let mut model = filled(trial).await;
         let popular = event(1);
-        let removed = steps(limit, async || store.remove_event_step(&popular, limit).await).await;
+        let removed =
+            steps(limit, async || store.remove_event_step(&popular, limit, &options).await).await;
         assert_eq!(removed, model.remove_event(&popular));
         let busy = user(7);
-        let removed = steps(limit, async || store.remove_user_step(&busy, limit).await).await;
+        let removed =
+            steps(limit, async || store.remove_user_step(&busy, limit, &options).await).await;
         assert_eq!(removed, model.remove_user(&busy));
         model.assert_held_by(store).await;
     }
@@ -77,10 +81,10 @@ pub(crate) async fn a_removal_that_stopped_can_be_taken_up_again(trial: &Trial) 
     let store = &trial.store;
     let mut model = filled(trial).await;
     let limit = PageLimit::new(7).unwrap();
-    let first = store.remove_event_step(&event(1), limit).await.unwrap();
+    let first = store.remove_event_step(&event(1), limit, &WriteOptions::default()).await.unwrap();
     assert!(first.more, "30 RSVPs do not go in a step of 7");
     let strong = Consistency::Strong;
-    let left = store.rsvp_count_with(&event(1), &strong).await.unwrap().value;
+    let left = store.rsvp_count_with(&event(1), strong.clone()).await.unwrap().value;
     assert_eq!(left, 30 - first.removed, "the count is exact between two steps");
     let rest = trial.peer.remove_event(&event(1)).await.unwrap();
     assert_eq!(rest.removed, left, "what was left when it was taken up again");
@@ -93,11 +97,11 @@ pub(crate) async fn a_session_sees_its_removal(trial: &Trial) {
     filled(trial).await;
     let session = Consistency::Session(store.remove_event(&event(1)).await.unwrap().token);
     let peer = &trial.peer;
-    assert!(!peer.has_rsvped_with(&user(3), &event(1), &session).await.unwrap());
-    assert_eq!(peer.rsvp_count_with(&event(1), &session).await.unwrap().value, 0);
+    assert!(!peer.has_rsvped_with(&user(3), &event(1), session.clone()).await.unwrap());
+    assert_eq!(peer.rsvp_count_with(&event(1), session.clone()).await.unwrap().value, 0);
     let session = Consistency::Session(store.remove_user(&user(7)).await.unwrap().token);
-    assert!(!peer.has_rsvped_with(&user(7), &event(2), &session).await.unwrap());
-    assert_eq!(peer.rsvp_count_with(&event(2), &session).await.unwrap().value, 29);
+    assert!(!peer.has_rsvped_with(&user(7), &event(2), session.clone()).await.unwrap());
+    assert_eq!(peer.rsvp_count_with(&event(2), session.clone()).await.unwrap().value, 29);
 }
 
 pub(crate) async fn what_was_removed_can_come_back(trial: &Trial) {
@@ -108,8 +112,8 @@ pub(crate) async fn what_was_removed_can_come_back(trial: &Trial) {
     model.remove_event(&event(1));
     model.remove_user(&user(7));
     let writes = [Write::rsvp(user(7), event(1)), Write::cancel(user(8), event(1))];
-    let receipt = store.write_batch(&writes).await.unwrap();
-    assert_eq!(receipt.outcomes, [Outcome::Applied, Outcome::Unchanged]);
+    let outcomes = outcomes_of(store, &writes).await;
+    assert_eq!(outcomes, [Outcome::Applied, Outcome::Unchanged]);
     model.write_batch(&writes);
     model.assert_held_by(store).await;
 }

@@ -103,7 +103,6 @@ mod data;
 mod store;
 mod wire;
 
-pub use self::admin::audit::{AuditReport, AuditStep};
 pub use self::admin::durability::Durability;
 pub use self::config::RedisConfig;
 pub use self::store::RedisStore;

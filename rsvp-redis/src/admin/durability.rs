@@ -1,7 +1,9 @@
 //! Durability: the share of acknowledged writes that the servers have on disk.
 
 use redis::{Cmd, Value, cmd};
+use rsvp_core::Operation;
 
+use crate::wire::call::Call;
 use crate::wire::node::Node;
 use crate::wire::request::Request;
 use crate::wire::topology::Topology;
@@ -64,7 +66,8 @@ impl Settings {
             cmd("INFO").arg("persistence").to_owned(),
         ];
         let requests = commands.map(|command| Request::read(0, command));
-        let answers = node.send(&requests, false).await.into_iter();
+        let answers =
+            node.send(Call::unbounded(Operation::Open), &requests, false).await.into_iter();
         let settings: Vec<Option<String>> = answers
             .map(|answer| answer.ok().and_then(|answer| setting(answer.into_value()?)))
             .collect();

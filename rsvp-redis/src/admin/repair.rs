@@ -1,11 +1,13 @@
 //! Repair: confirming that pairs differ, and the writes that mend the user index.
 
-use rsvp_core::{Operation, Result, Rsvp, Write};
+use rsvp_core::backend::combine;
+use rsvp_core::{Result, Rsvp, Write};
 
 use crate::data::keys::Keys;
 use crate::data::membership::{self, is_member};
 use crate::data::reply::each_flag;
 use crate::data::user_index::{are_indexed, is_indexed};
+use crate::wire::call::Call;
 use crate::wire::request::{Dispatch, Request};
 
 /// The writes to the user index that mend those of the pairs that do differ.
@@ -16,20 +18,21 @@ use crate::wire::request::{Dispatch, Request};
 pub(crate) async fn corrections(
     servers: &impl Dispatch,
     keys: &Keys,
-    operation: Operation,
+    call: Call,
     pairs: Vec<Rsvp>,
 ) -> Result<Vec<Write>> {
     let sides: Vec<(bool, bool)> = if servers.is_cluster() {
-        let held = membership::read(servers, keys, operation, &pairs).await?;
-        let indexed = are_indexed(servers, keys, operation, &pairs).await?;
+        let held = combine(membership::read(servers, keys, call, &pairs).await)?;
+        let indexed = are_indexed(servers, keys, call, &pairs).await?;
         held.into_iter().zip(indexed).collect()
     } else {
         let both = |pair: &Rsvp| {
             let ((key, held), (_, indexed)) = (is_member(keys, pair), is_indexed(keys, pair));
             Request::transaction(key.slot, vec![held, indexed])
         };
-        let answers = servers.run_all(operation, pairs.iter().map(both).collect()).await?;
-        let flags = each_flag(operation, answers.into_iter().flat_map(|answer| answer.values))?;
+        let answers = servers.run_all(call, pairs.iter().map(both).collect()).await?;
+        let flags =
+            each_flag(call.operation, answers.into_iter().flat_map(|answer| answer.values))?;
         let sides = |sides: &[bool]| (sides.first() == Some(&true), sides.get(1) == Some(&true));
         flags.chunks(2).map(sides).collect()
     };

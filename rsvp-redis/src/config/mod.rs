@@ -4,9 +4,9 @@ mod url;
 
 use std::time::Duration;
 
-use rsvp_core::Result;
 use rsvp_core::backend::{check_name, check_range, check_timeout};
 use rsvp_core::url::{Host, Secret};
+use rsvp_core::{PageLimit, Result};
 
 /// The port of a host without one.
 pub(crate) const DEFAULT_PORT: u16 = 6379;
@@ -46,6 +46,7 @@ pub struct RedisConfig {
     pub(crate) response_timeout: Duration,
     pub(crate) wait_replicas: u32,
     pub(crate) wait_timeout: Duration,
+    pub(crate) audit_step: PageLimit,
 }
 
 impl RedisConfig {
@@ -68,6 +69,7 @@ impl RedisConfig {
             response_timeout: Duration::from_secs(2),
             wait_replicas: 0,
             wait_timeout: Duration::from_secs(1),
+            audit_step: PageLimit::default(),
         }
     }
 
@@ -152,11 +154,24 @@ impl RedisConfig {
         Self { wait_timeout: timeout, ..self }
     }
 
+    /// Sets the most entries that one step of an audit or a repair compares. Defaults to 1,000.
+    ///
+    /// Smaller steps leave more room to other calls between them.
+    #[must_use]
+    pub fn with_audit_step(self, entries: PageLimit) -> Self {
+        Self { audit_step: entries, ..self }
+    }
+
     /// Sets a PEM file of root certificates to trust. Defaults to the platform's.
     #[cfg(feature = "tls")]
     #[must_use]
     pub fn with_tls_ca(self, file: impl Into<String>) -> Self {
         Self { tls_ca: Some(file.into()), ..self }
+    }
+
+    /// How long data may stay without the acknowledgement of the server's kernel.
+    pub(crate) fn user_timeout(&self) -> Duration {
+        self.response_timeout.saturating_mul(2)
     }
 
     /// Fails if a value is out of its range.

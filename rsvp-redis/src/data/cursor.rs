@@ -74,20 +74,20 @@ mod tests {
     proptest! {
         #[test]
         fn a_written_state_can_be_read(state in states(), number: u64, small: u16) {
-            let cursor = write_state(CursorWriter::new(b'x').u16(small), &state);
+            let cursor = write_state(CursorWriter::new(b'x', "s").u16(small), &state);
             let cursor = cursor.u64(number).finish();
-            let mut reader = CursorReader::new(b'x', &cursor).unwrap();
+            let mut reader = CursorReader::new(b'x', "s", &cursor).unwrap();
             prop_assert_eq!(reader.u16().unwrap(), small);
             prop_assert_eq!(read_state(&mut reader).unwrap(), state);
             prop_assert_eq!(reader.u64().unwrap(), number);
             reader.end().unwrap();
-            prop_assert!(CursorReader::new(b'y', &cursor).is_err());
+            prop_assert!(CursorReader::new(b'y', "s", &cursor).is_err());
         }
 
         #[test]
         fn any_bytes_are_read_or_refused(bytes in proptest::collection::vec(any::<u8>(), 0..60)) {
             let cursor = Cursor::new([vec![b'x'], bytes].concat());
-            let _ = CursorReader::new(b'x', &cursor).and_then(|mut reader| read_state(&mut reader));
+            let _ = CursorReader::new(b'x', "s", &cursor).and_then(|mut reader| read_state(&mut reader));
         }
     }
 }

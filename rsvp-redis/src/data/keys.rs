@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use rsvp_core::{EventId, Result, Rsvp, UserId};
+use rsvp_core::{EventId, LabelName, Result, Rsvp, UserId};
 
 use crate::wire::slot::slot_of;
 
@@ -68,6 +68,11 @@ impl Keys {
     pub(crate) fn layout(&self) -> (Key, String) {
         let name = format!("{}:layout", self.prefix);
         (Key { slot: slot_of(&name), name }, format!("1 event_spread={}", self.spread))
+    }
+
+    /// The key of a label, whose name has no braces.
+    pub(crate) fn label(&self, name: &LabelName) -> Key {
+        Key { slot: slot_of(name.as_str()), name: format!("{}:l:{{{name}}}", self.prefix) }
     }
 
     /// A key that holds nothing, to test whether writes are accepted. The numbers spread over all
@@ -158,6 +163,11 @@ mod tests {
         assert_eq!(keys.user(&user).name, "rsvp:u:{a%7Db%257D{c%7D}");
         assert_eq!(keys.layout().0.name, "rsvp:layout");
         assert_eq!(keys.layout().1, "1 event_spread=4");
+        let label = keys.label(&LabelName::new("shard").unwrap());
+        assert_eq!(
+            (label.name.as_str(), label.slot),
+            ("rsvp:l:{shard}", slot_by_redis(&label.name))
+        );
         for (id, part) in [("alice", 1), ("bob", 3), ("1", 2), ("🎉", 3)] {
             assert_eq!(keys.part_of(&UserId::new(id).unwrap()), part, "{id}");
         }

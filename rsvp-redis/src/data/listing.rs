@@ -1,22 +1,24 @@
 //! Pages of the attendees of an event and of the events of a user.
 
 use rsvp_core::backend::{CursorReader, CursorWriter, stored_id};
-use rsvp_core::{Cursor, EventId, Operation, Page, PageRequest, Result, UserId};
+use rsvp_core::{Cursor, EventId, Page, PageRequest, Result, UserId};
 
 use crate::data::cursor::{ScanState, read_state, tag, write_state};
 use crate::data::keys::{Keys, Kind};
 use crate::data::scan_key::scan_key;
+use crate::wire::call::Call;
 use crate::wire::request::Dispatch;
 
 /// A page of the users of an event, one part of the event after another.
 pub(crate) async fn attendees(
     servers: &impl Dispatch,
     keys: &Keys,
+    call: Call,
     event: &EventId,
     request: &PageRequest,
 ) -> Result<Page<UserId>> {
-    let operation = Operation::Attendees;
-    let (mut part, mut state) = match CursorReader::of(tag::ATTENDEES, request)? {
+    let subject = event.as_str();
+    let (mut part, mut state) = match CursorReader::of(tag::ATTENDEES, subject, request)? {
         None => (0, ScanState::default()),
         Some(mut reader) => {
             let (part, state) = (reader.u16()?, read_state(&mut reader)?);
@@ -31,14 +33,15 @@ pub(crate) async fn attendees(
     while part < keys.parts() && users.len() < limit {
         let key = keys.event(event, part);
         let room = limit - users.len();
-        let page = scan_key(servers, operation, (&key, Kind::Event), state, room).await?;
+        let page = scan_key(servers, call, (&key, Kind::Event), state, room).await?;
         for user in page.members {
-            users.push(stored_id(operation, UserId::new(user))?);
+            users.push(stored_id(call.operation, UserId::new(user))?);
         }
         match page.next {
             Some(next) => {
-                let next = write_state(CursorWriter::new(tag::ATTENDEES).u16(part), &next).finish();
-                return Ok(Page { items: users, next: Some(next) });
+                let next = write_state(CursorWriter::new(tag::ATTENDEES, subject).u16(part), &next)
+                    .finish();
+                return Ok(Page::new(users, Some(next)));
             }
             None => {
                 part += 1;
@@ -47,19 +50,20 @@ pub(crate) async fn attendees(
         }
     }
     let is_last = part >= keys.parts();
-    let next = write_state(CursorWriter::new(tag::ATTENDEES).u16(part), &state).finish();
-    Ok(Page { items: users, next: (!is_last).then_some(next) })
+    let next = write_state(CursorWriter::new(tag::ATTENDEES, subject).u16(part), &state).finish();
+    Ok(Page::new(users, (!is_last).then_some(next)))
 }
 
 /// A page of the events of a user, from the user index.
 pub(crate) async fn events_of(
     servers: &impl Dispatch,
     keys: &Keys,
+    call: Call,
     user: &UserId,
     request: &PageRequest,
 ) -> Result<Page<EventId>> {
-    let operation = Operation::EventsOf;
-    let state = match CursorReader::of(tag::EVENTS_OF, request)? {
+    let subject = user.as_str();
+    let state = match CursorReader::of(tag::EVENTS_OF, subject, request)? {
         None => ScanState::default(),
         Some(mut reader) => {
             let state = read_state(&mut reader)?;
@@ -68,9 +72,12 @@ pub(crate) async fn events_of(
         }
     };
     let (key, limit) = (keys.user(user), request.limit.get());
-    let page = scan_key(servers, operation, (&key, Kind::User), state, limit).await?;
-    let events = page.members.into_iter().map(|event| stored_id(operation, EventId::new(event)));
+    let page = scan_key(servers, call, (&key, Kind::User), state, limit).await?;
+    let events =
+        page.members.into_iter().map(|event| stored_id(call.operation, EventId::new(event)));
     let items = events.collect::<Result<_>>()?;
-    let next = page.next.map(|next| write_state(CursorWriter::new(tag::EVENTS_OF), &next).finish());
-    Ok(Page { items, next })
+    let next = page
+        .next
+        .map(|next| write_state(CursorWriter::new(tag::EVENTS_OF, subject), &next).finish());
+    Ok(Page::new(items, next))
 }

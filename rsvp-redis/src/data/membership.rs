@@ -3,54 +3,55 @@
 use std::collections::HashMap;
 
 use redis::{Cmd, cmd};
-use rsvp_core::backend::combine_errors;
-use rsvp_core::{Operation, Result, Rsvp};
+use rsvp_core::{Result, Rsvp};
 
 use crate::data::keys::{Key, Keys};
 use crate::data::reply::{flag, flags};
+use crate::data::{MAX_PIECE, set};
+use crate::wire::call::Call;
 use crate::wire::failure::Failure;
 use crate::wire::request::{Answer, Dispatch, Request};
 
-/// For each pair, whether it exists.
+/// The most members that one command asks for.
+const MAX_MEMBERS: usize = 1024;
+
+/// For each pair, whether it exists, in one round trip for each piece of them.
 pub(crate) async fn read(
     servers: &impl Dispatch,
     keys: &Keys,
-    operation: Operation,
+    call: Call,
     pairs: &[Rsvp],
-) -> Result<Vec<bool>> {
-    let (held, failures) = read_each(servers, keys, operation, pairs.iter()).await;
-    let errors = failures.into_iter().map(|failure| failure.into_error(operation));
-    match combine_errors(errors, false) {
-        Some(error) => Err(error),
-        None => Ok(held.into_iter().map(|held| held.unwrap_or(false)).collect()),
+) -> Vec<Result<bool>> {
+    let mut held = Vec::with_capacity(pairs.len());
+    for piece in pairs.chunks(MAX_PIECE) {
+        let answers = read_each(servers, keys, call, piece.iter()).await.into_iter();
+        held.extend(answers.map(|held| held.map_err(|failure| failure.into_error(call.operation))));
     }
+    held
 }
 
-/// For each pair, whether it exists, or `None` if that cannot be read. Sends one command for each
-/// part of an event.
+/// For each pair, whether it exists. Sends one command or more for each part of an event.
 pub(crate) async fn read_each<'a>(
     servers: &impl Dispatch,
     keys: &Keys,
-    operation: Operation,
+    call: Call,
     pairs: impl Iterator<Item = &'a Rsvp>,
-) -> (Vec<Option<bool>>, Vec<Failure>) {
+) -> Vec<Result<bool, Failure>> {
     let (groups, count) = group(keys, pairs);
     let requests = groups.iter().map(Group::request).collect();
-    let answers = servers.run(operation, requests).await;
-    let (mut held, mut failures) = (vec![None; count], Vec::new());
+    let answers = servers.run(call, requests).await;
+    let mut held = vec![Err(Failure::Malformed("no reply to SMISMEMBER")); count];
     for (group, answer) in groups.iter().zip(answers) {
         match answer.and_then(|answer| group.read(answer)) {
-            Ok(flags) => {
-                for ((index, _), flag) in group.members.iter().zip(flags) {
-                    if let Some(held) = held.get_mut(*index) {
-                        *held = Some(flag);
-                    }
-                }
-            }
-            Err(failure) => failures.push(failure),
+            Ok(flags) => group.members.iter().zip(flags).for_each(|((index, _), flag)| {
+                set(&mut held, *index, Ok(flag));
+            }),
+            Err(failure) => group.members.iter().for_each(|(index, _)| {
+                set(&mut held, *index, Err(failure.clone()));
+            }),
         }
     }
-    (held, failures)
+    held
 }
 
 /// The command that tells whether a pair exists, and its key.
@@ -60,7 +61,7 @@ pub(crate) fn is_member(keys: &Keys, pair: &Rsvp) -> (Key, Cmd) {
     (key, command)
 }
 
-/// The pairs of one part of an event, with their indexes.
+/// Pairs of one part of an event, with their indexes.
 struct Group<'a> {
     key: Key,
     members: Vec<(usize, &'a Rsvp)>,
@@ -69,18 +70,21 @@ struct Group<'a> {
 /// Groups pairs, and counts them.
 fn group<'a>(keys: &Keys, pairs: impl Iterator<Item = &'a Rsvp>) -> (Vec<Group<'a>>, usize) {
     let mut groups: Vec<Group<'a>> = Vec::new();
-    let mut group_of: HashMap<(&str, u16), usize> = HashMap::new();
+    // The last group of each part, which may have room.
+    let mut open: HashMap<(&str, u16), usize> = HashMap::new();
     let mut count = 0;
     for (index, pair) in pairs.enumerate() {
-        let part = keys.part_of(&pair.user);
-        let at = *group_of.entry((pair.event.as_str(), part)).or_insert_with(|| {
-            groups.push(Group { key: keys.event(&pair.event, part), members: Vec::new() });
-            groups.len() - 1
-        });
-        if let Some(group) = groups.get_mut(at) {
-            group.members.push((index, pair));
-        }
         count = index + 1;
+        let of = (pair.event.as_str(), keys.part_of(&pair.user));
+        let group = open.get(&of).and_then(|at| groups.get_mut(*at));
+        match group.filter(|group| group.members.len() < MAX_MEMBERS) {
+            Some(group) => group.members.push((index, pair)),
+            None => {
+                open.insert(of, groups.len());
+                let key = keys.event(&pair.event, of.1);
+                groups.push(Group { key, members: vec![(index, pair)] });
+            }
+        }
     }
     (groups, count)
 }

@@ -2,10 +2,11 @@
 
 use redis::{Value, cmd};
 use rsvp_core::backend::stored_id;
-use rsvp_core::{Error, EventId, Operation, RemovalStep, Result, SessionToken, UserId, Write};
+use rsvp_core::{Error, EventId, RemovalStep, Result, SessionToken, UserId, Write};
 
 use crate::data::keys::{Key, Keys};
 use crate::data::scan_key::member;
+use crate::wire::call::Call;
 use crate::wire::request::{Dispatch, Request};
 
 /// RSVPs that one step of a removal cancels.
@@ -19,7 +20,7 @@ impl Found {
     /// The result of the step, by whether each cancellation `changed` anything.
     pub(crate) fn step(&self, changed: &[bool]) -> RemovalStep {
         let removed = changed.iter().filter(|changed| **changed).count() as u64;
-        RemovalStep { removed, more: self.more, token: SessionToken::new() }
+        RemovalStep::new(removed, self.more, SessionToken::new())
     }
 }
 
@@ -27,10 +28,10 @@ impl Found {
 pub(crate) async fn find_of_event(
     servers: &impl Dispatch,
     keys: &Keys,
+    call: Call,
     event: &EventId,
     limit: usize,
 ) -> Result<Found> {
-    let operation = Operation::RemoveEvent;
     let mut cancels = Vec::new();
     for part in 0..keys.parts() {
         let room = limit.saturating_sub(cancels.len());
@@ -38,8 +39,9 @@ pub(crate) async fn find_of_event(
             return Ok(Found { cancels, more: true });
         }
         let key = keys.event(event, part);
-        for user in sample(servers, operation, "SRANDMEMBER", &key, room).await? {
-            cancels.push(Write::cancel(stored_id(operation, UserId::new(user))?, event.clone()));
+        for user in sample(servers, call, "SRANDMEMBER", &key, room).await? {
+            cancels
+                .push(Write::cancel(stored_id(call.operation, UserId::new(user))?, event.clone()));
         }
     }
     let more = cancels.len() >= limit;
@@ -50,30 +52,30 @@ pub(crate) async fn find_of_event(
 pub(crate) async fn find_of_user(
     servers: &impl Dispatch,
     keys: &Keys,
+    call: Call,
     user: &UserId,
     limit: usize,
 ) -> Result<Found> {
-    let operation = Operation::RemoveUser;
-    let events = sample(servers, operation, "HRANDFIELD", &keys.user(user), limit).await?;
+    let events = sample(servers, call, "HRANDFIELD", &keys.user(user), limit).await?;
     let more = events.len() >= limit;
     let cancel =
-        |event| Ok(Write::cancel(user.clone(), stored_id(operation, EventId::new(event))?));
+        |event| Ok(Write::cancel(user.clone(), stored_id(call.operation, EventId::new(event))?));
     Ok(Found { cancels: events.into_iter().map(cancel).collect::<Result<_>>()?, more })
 }
 
 /// Up to `count` different members; all of them if there are no more.
 async fn sample(
     servers: &impl Dispatch,
-    operation: Operation,
+    call: Call,
     command: &str,
     key: &Key,
     count: usize,
 ) -> Result<Vec<String>> {
     let request = Request::read(key.slot, cmd(command).arg(&key.name).arg(count).to_owned());
-    match servers.run_one(operation, request).await?.into_value() {
+    match servers.run_one(call, request).await?.into_value() {
         Some(Value::Array(members) | Value::Set(members)) => {
-            members.into_iter().map(|value| member(operation, value)).collect()
+            members.into_iter().map(|value| member(call.operation, value)).collect()
         }
-        _ => Err(Error::corrupt(operation, format!("unexpected reply to {command}"))),
+        _ => Err(Error::corrupt(call.operation, format!("unexpected reply to {command}"))),
     }
 }

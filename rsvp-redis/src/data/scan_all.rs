@@ -4,16 +4,19 @@ use std::hash::{DefaultHasher, Hash, Hasher};
 
 use redis::{Value, cmd};
 use rsvp_core::backend::{CursorReader, CursorWriter, stored_id};
-use rsvp_core::{Cursor, Error, Operation, Result, Rsvp};
+use rsvp_core::{Cursor, Error, Result, Rsvp};
 
 use crate::data::cursor::{ScanState, read_state, write_state};
 use crate::data::keys::{Key, Keys, Kind, Owner};
 use crate::data::reply;
 use crate::data::scan_key::{read_scan, scan_key, scan_request, take};
+use crate::wire::call::Call;
 use crate::wire::node::Node;
 use crate::wire::request::{Answer, Dispatch, Request};
 use crate::wire::topology::Topology;
 
+/// The subject of the cursors.
+const EVERYTHING: &str = "";
 /// Keys that a node examines in one step. Few enough for the digests of finished keys to fit into a
 /// cursor.
 const KEYS: usize = 100;
@@ -50,7 +53,7 @@ pub(crate) struct KeyspaceScan<'a, D> {
     /// A complete and fresh topology.
     pub(crate) topology: &'a Topology<Node>,
     pub(crate) keys: &'a Keys,
-    pub(crate) operation: Operation,
+    pub(crate) call: Call,
     pub(crate) kind: Kind,
     /// The first byte of its cursors.
     pub(crate) tag: u8,
@@ -105,9 +108,10 @@ impl<D: Dispatch> KeyspaceScan<'_, D> {
             scan.arg(progress.cursor).arg("MATCH").arg(self.keys.pattern(self.kind));
             scan.arg("COUNT").arg(KEYS);
             // To this node whatever the slots are: `SCAN` has no key.
-            let answer = node.send(&[Request::read(0, scan)], false).await.into_iter().next();
+            let answer =
+                node.send(self.call, &[Request::read(0, scan)], false).await.into_iter().next();
             let answer = answer.ok_or_else(|| self.malformed())?;
-            let answer = answer.map_err(|failure| failure.into_error(self.operation))?;
+            let answer = answer.map_err(|failure| failure.into_error(self.call.operation))?;
             if progress.server != answer.server {
                 // The node was restarted or replaced, so that its cursors mean nothing any more.
                 let began = progress.cursor != 0 || !progress.done.is_empty();
@@ -173,8 +177,7 @@ impl<D: Dispatch> KeyspaceScan<'_, D> {
             let (owner, name) = &key;
             let room = limit - pairs.len();
             let from = std::mem::take(&mut state);
-            let page =
-                scan_key(self.servers, self.operation, (name, self.kind), from, room).await?;
+            let page = scan_key(self.servers, self.call, (name, self.kind), from, room).await?;
             self.add(owner, page.members, pairs)?;
             match page.next {
                 Some(next) => progress.current = Some((digest(&key), next)),
@@ -202,7 +205,7 @@ impl<D: Dispatch> KeyspaceScan<'_, D> {
         let request =
             |(_, key): &OwnedKey| Request::read(key.slot, cmd(name).arg(&key.name).to_owned());
         let requests = todo.iter().map(request).collect();
-        let answers = self.servers.run_all(self.operation, requests).await?;
+        let answers = self.servers.run_all(self.call, requests).await?;
         let size = |answer: Answer| {
             let size = answer.values.first().and_then(reply::size);
             size.and_then(|size| usize::try_from(size).ok()).ok_or_else(|| self.malformed())
@@ -225,13 +228,13 @@ impl<D: Dispatch> KeyspaceScan<'_, D> {
             scan_request(key, self.kind, 0, 2 * size + 16)
         };
         let requests = small.iter().map(request).collect();
-        let answers = self.servers.run_all(self.operation, requests).await?;
+        let answers = self.servers.run_all(self.call, requests).await?;
         for ((key, _), answer) in small.into_iter().zip(answers) {
             if pairs.len() >= limit {
                 break;
             }
             let start = ScanState { server: answer.server, ..ScanState::default() };
-            let (next, members) = read_scan(self.operation, self.kind, answer.into_value())?;
+            let (next, members) = read_scan(self.call.operation, self.kind, answer.into_value())?;
             let page = take(start, next, members, limit - pairs.len());
             self.add(&key.0, page.members, pairs)?;
             match page.next {
@@ -247,13 +250,13 @@ impl<D: Dispatch> KeyspaceScan<'_, D> {
 
     fn add(&self, owner: &Owner, members: Vec<String>, pairs: &mut Vec<Rsvp>) -> Result<()> {
         for member in members {
-            pairs.push(stored_id(self.operation, owner.with(&member))?);
+            pairs.push(stored_id(self.call.operation, owner.with(&member))?);
         }
         Ok(())
     }
 
     fn malformed(&self) -> Error {
-        Error::corrupt(self.operation, "unexpected reply to SCAN")
+        Error::corrupt(self.call.operation, "unexpected reply to SCAN")
     }
 }
 
@@ -261,7 +264,7 @@ impl Progress {
     /// Reads the cursor of a page, or begins without one.
     pub(crate) fn read(tag: u8, cursor: Option<&Cursor>) -> Result<Self> {
         let Some(cursor) = cursor else { return Ok(Self::default()) };
-        let mut reader = CursorReader::new(tag, cursor)?;
+        let mut reader = CursorReader::new(tag, EVERYTHING, cursor)?;
         let (topology, node) = (reader.u64()?, reader.u16()?);
         let (server, cursor) = (reader.u64()?, reader.u64()?);
         let done = (0..reader.u16()?).map(|_| reader.u64()).collect::<Result<_>>()?;
@@ -275,7 +278,7 @@ impl Progress {
     }
 
     fn cursor(&self, tag: u8) -> Cursor {
-        let mut written = CursorWriter::new(tag)
+        let mut written = CursorWriter::new(tag, EVERYTHING)
             .u64(self.topology)
             .u16(self.node)
             .u64(self.server)

@@ -8,6 +8,7 @@ use rsvp_core::{Error, Operation, Result};
 use crate::data::cursor::{Listed, ScanState};
 use crate::data::keys::{Key, Kind};
 use crate::data::reply;
+use crate::wire::call::Call;
 use crate::wire::request::{Dispatch, Request};
 
 /// A scan returns a few more members than it is asked for. Asking for this many fewer makes most
@@ -24,7 +25,7 @@ pub(crate) struct KeyPage {
 /// one than before.
 pub(crate) async fn scan_key(
     servers: &impl Dispatch,
-    operation: Operation,
+    call: Call,
     (key, kind): (&Key, Kind),
     mut state: ScanState,
     limit: usize,
@@ -32,14 +33,14 @@ pub(crate) async fn scan_key(
     loop {
         let count = if limit < 2 * SURPLUS { limit } else { limit - SURPLUS };
         let request = scan_request(key, kind, state.cursor, count);
-        let answer = servers.run_one(operation, request).await?;
+        let answer = servers.run_one(call, request).await?;
         if state.cursor != 0 && state.server != answer.server {
             // The cursor of one server means nothing to another.
             state = ScanState::default();
             continue;
         }
         state.server = answer.server;
-        let (next, members) = read_scan(operation, kind, answer.into_value())?;
+        let (next, members) = read_scan(call.operation, kind, answer.into_value())?;
         return Ok(take(state, next, members, limit));
     }
 }

@@ -3,48 +3,66 @@
 use std::collections::BTreeMap;
 
 use redis::{Cmd, cmd};
-use rsvp_core::backend::combine_errors;
-use rsvp_core::{Action, Effect, Error, Operation, Result, Rsvp, UserId, Write};
+use rsvp_core::{Action, Result, Rsvp, UserId, Write};
 
 use crate::data::keys::{Key, Keys};
 use crate::data::membership::read_each;
 use crate::data::reply::each_flag;
+use crate::data::set;
+use crate::wire::call::Call;
 use crate::wire::failure::Failure;
 use crate::wire::request::{Dispatch, Request};
 
 /// How often a pair may change while its index entry is synced.
 const MAX_ROUNDS: usize = 32;
 
+/// The most events of one command.
+const MAX_FIELDS: usize = 512;
+
 /// A command that changes the index of one user.
 pub(crate) struct IndexCommand {
     pub(crate) key: Key,
     pub(crate) command: Cmd,
-    /// The indexes of the writes that it carries out.
-    writes: Vec<usize>,
+    /// The numbers of the writes that it carries out.
+    pub(crate) writes: Vec<usize>,
 }
 
-/// The user-index commands of some writes: for each user one that adds events, one that removes
-/// events, or both.
+/// The user-index commands of some numbered writes: for each user those that add events and those
+/// that remove events.
 pub(crate) fn commands<'a>(
     keys: &Keys,
-    writes: impl Iterator<Item = &'a Write>,
+    writes: impl Iterator<Item = (usize, &'a Write)>,
 ) -> Vec<IndexCommand> {
-    let mut commands: BTreeMap<(&UserId, bool), IndexCommand> = BTreeMap::new();
-    for (index, Write { action, rsvp: Rsvp { user, event } }) in writes.enumerate() {
+    let mut full = Vec::new();
+    let mut open: BTreeMap<(&UserId, bool), IndexCommand> = BTreeMap::new();
+    for (number, Write { action, rsvp: Rsvp { user, event }, .. }) in writes {
         let adds = *action == Action::Rsvp;
-        let of_user = commands.entry((user, adds)).or_insert_with(|| {
-            let key = keys.user(user);
-            let mut command = cmd(if adds { "HSET" } else { "HDEL" });
-            command.arg(&key.name);
-            IndexCommand { key, command, writes: Vec::new() }
-        });
-        of_user.writes.push(index);
+        let of_user =
+            open.entry((user, adds)).or_insert_with(|| IndexCommand::new(keys, user, adds));
+        if of_user.writes.len() >= MAX_FIELDS {
+            full.push(std::mem::replace(of_user, IndexCommand::new(keys, user, adds)));
+        }
+        of_user.writes.push(number);
         of_user.command.arg(event.as_str());
         if adds {
             of_user.command.arg("");
         }
     }
-    commands.into_values().collect()
+    full.extend(open.into_values());
+    full
+}
+
+impl IndexCommand {
+    fn new(keys: &Keys, user: &UserId, adds: bool) -> Self {
+        let key = keys.user(user);
+        let mut command = cmd(if adds { "HSET" } else { "HDEL" });
+        command.arg(&key.name);
+        Self { key, command, writes: Vec::new() }
+    }
+
+    pub(crate) fn into_request(self) -> Request {
+        Request::write(self.key.slot, vec![self.command])
+    }
 }
 
 /// The command that tells whether a pair is in the index of its user, and its key.
@@ -58,78 +76,84 @@ pub(crate) fn is_indexed(keys: &Keys, pair: &Rsvp) -> (Key, Cmd) {
 pub(crate) async fn are_indexed(
     servers: &impl Dispatch,
     keys: &Keys,
-    operation: Operation,
+    call: Call,
     pairs: &[Rsvp],
 ) -> Result<Vec<bool>> {
     let request = |pair: &Rsvp| {
         let (key, command) = is_indexed(keys, pair);
         Request::read(key.slot, command)
     };
-    let answers = servers.run_all(operation, pairs.iter().map(request).collect()).await?;
-    each_flag(operation, answers.into_iter().flat_map(|answer| answer.values))
+    let answers = servers.run_all(call, pairs.iter().map(request).collect()).await?;
+    each_flag(call.operation, answers.into_iter().flat_map(|answer| answer.values))
 }
 
-/// Makes the user index follow `writes`, then the truth, until both agree.
+/// Makes the user index follow `writes`, then the truth, until both agree. Returns the failure of
+/// each write, if it has one.
 ///
 /// Every writer syncs the index after it has changed the truth. So the last writer to the index
 /// entry of a pair has read a truth that either is final or is about to be synced by another
 /// writer: when all writers are done, index and truth agree. No writer waits for another, and no
-/// clock or version is involved.
-///
-/// Where some of it fails, the rest is synced all the same.
+/// clock or version is involved. A write that may have changed the truth is synced as one that has.
 pub(crate) async fn sync(
     servers: &impl Dispatch,
     keys: &Keys,
-    operation: Operation,
-    mut writes: Vec<Write>,
-) -> Result<()> {
-    let mut failures = Vec::new();
+    call: Call,
+    writes: Vec<Write>,
+) -> Vec<Option<Failure>> {
+    let mut failures = vec![None; writes.len()];
+    let mut open: Vec<(usize, Write)> = writes.into_iter().enumerate().collect();
     for _ in 0..MAX_ROUNDS {
         // Step 1: write the index as the writes say.
-        let (written, failed) = write(servers, keys, operation, writes).await;
-        failures.extend(failed);
+        let written = write(servers, keys, call, open, &mut failures).await;
         // Step 2: read the truth after that, not before.
-        let pairs = written.iter().map(|write| &write.rsvp);
-        let (truth, unread) = read_each(servers, keys, operation, pairs).await;
-        failures.extend(unread);
+        let pairs = written.iter().map(|(_, write)| &write.rsvp);
+        let truth = read_each(servers, keys, call, pairs).await;
         // Step 3: go on with pairs that were changed meanwhile, until there are none.
-        writes = written.into_iter().zip(truth).filter_map(correction).collect();
-        if writes.is_empty() {
-            let errors = failures.into_iter().map(|failure| failure.into_error(operation));
-            return combine_errors(errors, true).map_or(Ok(()), Err);
+        open = Vec::new();
+        for ((place, write), held) in written.into_iter().zip(truth) {
+            match held {
+                Ok(held) => open.extend(correction(write, held).map(|write| (place, write))),
+                Err(failure) => set(&mut failures, place, Some(failure)),
+            }
+        }
+        if open.is_empty() {
+            return failures;
         }
     }
-    Err(Error::unavailable(operation, Effect::Unknown, Some(Contended.into())))
+    open.iter().for_each(|(place, _)| set(&mut failures, *place, Some(Failure::Contended)));
+    failures
 }
 
-/// Writes the index; the writes that went through, and the failures of the others.
+/// Writes the index. Returns the writes that went through, on however many replicas.
 async fn write(
     servers: &impl Dispatch,
     keys: &Keys,
-    operation: Operation,
-    writes: Vec<Write>,
-) -> (Vec<Write>, Vec<Failure>) {
-    let (indexes, requests): (Vec<_>, Vec<_>) = commands(keys, writes.iter())
+    call: Call,
+    writes: Vec<(usize, Write)>,
+    failures: &mut [Option<Failure>],
+) -> Vec<(usize, Write)> {
+    let numbered = writes.iter().enumerate().map(|(number, (_, write))| (number, write));
+    let (numbers, requests): (Vec<_>, Vec<_>) = commands(keys, numbered)
         .into_iter()
-        .map(|index| (index.writes, Request::write(index.key.slot, vec![index.command])))
+        .map(|index| (index.writes.clone(), index.into_request()))
         .unzip();
-    let (mut written, mut failures) = (Vec::with_capacity(writes.len()), Vec::new());
-    for (indexes, answer) in indexes.into_iter().zip(servers.run(operation, requests).await) {
-        if matches!(answer, Ok(_) | Err(Failure::NotReplicated(_))) {
-            written.extend(indexes.into_iter().filter_map(|index| writes.get(index).cloned()));
+    let mut written = Vec::with_capacity(writes.len());
+    for (numbers, answer) in numbers.into_iter().zip(servers.run(call, requests).await) {
+        let went = matches!(answer, Ok(_) | Err(Failure::NotReplicated(_)));
+        for (place, write) in numbers.into_iter().filter_map(|number| writes.get(number)) {
+            if let Err(failure) = &answer {
+                set(failures, *place, Some(failure.clone()));
+            }
+            if went {
+                written.push((*place, write.clone()));
+            }
         }
-        failures.extend(answer.err());
     }
-    (written, failures)
+    written
 }
 
 /// The write that makes the index as the truth is, if it is not so already.
-fn correction((write, held): (Write, Option<bool>)) -> Option<Write> {
-    let action = if held? { Action::Rsvp } else { Action::Cancel };
-    (action != write.action).then_some(Write { action, ..write })
+fn correction(write: Write, held: bool) -> Option<Write> {
+    let action = if held { Action::Rsvp } else { Action::Cancel };
+    (action != write.action).then(|| Write::new(action, write.rsvp))
 }
-
-/// Other writers changed the same RSVPs in every round.
-#[derive(Debug, thiserror::Error)]
-#[error("other writers kept changing the same RSVPs")]
-struct Contended;

@@ -9,14 +9,16 @@ use redis::aio::MultiplexedConnection;
 use redis::io::tcp::{TcpSettings, socket2};
 use redis::{
     AsyncConnectionConfig, Client, ConnectionAddr, IntoConnectionInfo, Pipeline, ProtocolVersion,
-    PushInfo, PushKind, RedisConnectionInfo, RedisResult, Value, cmd,
+    PushInfo, PushKind, RedisConnectionInfo, RedisResult, Value,
 };
 use rsvp_core::backend::{HostFailure, HostRotation};
 use rsvp_core::url::Host;
 use tokio::time::Instant;
 
 use crate::config::{DEFAULT_PORT, RedisConfig};
-use crate::wire::failure::{ConnectError, Failure, handshake_error, loss, refusal};
+use crate::wire::call::Patience;
+use crate::wire::failure::{ConnectError, Failure, loss, refusal};
+use crate::wire::handshake::{self, Peer, is_primary};
 
 /// How long a server's word that it is the primary is trusted.
 const TRUSTED_ROLE: Duration = Duration::from_millis(100);
@@ -28,34 +30,33 @@ const BUFFERED_REQUESTS: usize = 1024;
 #[derive(Clone)]
 pub(crate) struct Connection {
     driver: MultiplexedConnection,
-    response_timeout: Duration,
-    /// The server's process. Another process has other `SCAN` cursors.
-    pub(crate) server: u64,
+    /// The process at the other end. Another process has other `SCAN` cursors and other clients.
+    pub(crate) peer: Peer,
     /// The moment at which it was made.
     pub(crate) born: Instant,
     closed: Arc<AtomicBool>,
+    /// Whether the server has been seen to do nothing more for it.
+    fenced: Arc<AtomicBool>,
     /// The moment at which the server last said that it is a primary. `None` in a cluster, where
     /// replicas redirect reads.
     primary_at: Option<Arc<Mutex<Instant>>>,
 }
 
 impl Connection {
-    /// Sends a pipeline and returns its replies. Waits for `extra` on top of the response timeout,
-    /// since `WAIT` blocks.
+    /// Sends a pipeline and returns its replies.
     pub(crate) async fn send(
         &self,
         mut pipeline: Pipeline,
-        extra: Duration,
+        patience: Patience,
     ) -> Result<Replies, Failure> {
         let (asked, asks_role) = (Instant::now(), self.asks_role());
         if asks_role {
             pipeline.cmd("ROLE");
         }
         let (mut driver, count) = (self.driver.clone(), pipeline.len());
-        let waited = self.response_timeout + extra;
-        driver.set_response_timeout(waited);
+        driver.set_response_timeout(patience.time);
         let replies = driver.send_packed_commands(&pipeline, 0, count).await;
-        let replies = replies.map_err(|error| loss(error, waited)).map(|mut values| {
+        let replies = replies.map_err(|error| loss(error, patience)).map(|mut values| {
             let role = if asks_role { values.pop() } else { None };
             let demoted = asks_role.then(|| self.check_role(role, asked).err()).flatten();
             Replies { values, demoted }
@@ -98,6 +99,11 @@ impl Connection {
 
     pub(crate) fn is_closed(&self) -> bool {
         self.closed.load(Ordering::Acquire)
+    }
+
+    /// Set once the server has been seen to do nothing more for the connection.
+    pub(crate) fn fenced(&self) -> &Arc<AtomicBool> {
+        &self.fenced
     }
 }
 
@@ -158,45 +164,12 @@ impl Connector {
             .set_pipeline_buffer_size(BUFFERED_REQUESTS)
             .set_push_sender(on_push);
         let driver = client.get_multiplexed_async_connection_with_config(&options).await;
-        let mut driver = driver.map_err(handshake_error)?;
+        let mut driver = driver.map_err(handshake::error)?;
         let born = Instant::now();
-        let server = self.handshake(&mut driver).await?;
+        let peer = handshake::introduce(&mut driver, self.config.cluster).await?;
         let primary_at = (!self.config.cluster).then(|| Arc::new(Mutex::new(born)));
-        let response_timeout = self.config.response_timeout;
-        Ok(Connection { driver, response_timeout, server, born, closed, primary_at })
+        Ok(Connection { driver, peer, born, closed, fenced: Arc::default(), primary_at })
     }
-
-    /// Checks the server's mode and role, and returns the process that it is.
-    async fn handshake(&self, driver: &mut MultiplexedConnection) -> Result<u64, ConnectError> {
-        let info: RedisResult<String> = cmd("INFO").arg("server").query_async(driver).await;
-        let info = info.map_err(handshake_error)?;
-        let field = |name| {
-            let mut fields = info.lines().filter_map(|line| line.trim_end().split_once(':'));
-            fields.find(|(field, _)| *field == name).map(|(_, value)| value)
-        };
-        match (field("redis_mode"), self.config.cluster) {
-            (Some("cluster"), false) => return Err(ConnectError::OtherMode(CLUSTER)),
-            (Some("standalone"), true) => return Err(ConnectError::OtherMode(NO_CLUSTER)),
-            _ => {}
-        }
-        if !self.config.cluster {
-            let role: RedisResult<Vec<Value>> = cmd("ROLE").query_async(driver).await;
-            if !is_primary(&role.map_err(handshake_error)?) {
-                return Err(ConnectError::ReadOnly);
-            }
-        }
-        // 160 bits as hexadecimal digits, of which the first 64 identify it well enough.
-        let run_id = field("run_id").and_then(|id| id.get(..16));
-        run_id.and_then(|id| u64::from_str_radix(id, 16).ok()).ok_or(ConnectError::Anonymous)
-    }
-}
-
-const CLUSTER: &str = "the server is a node of a cluster, whose URL begins with redis+cluster://";
-const NO_CLUSTER: &str = "the server is not a node of a cluster; its URL begins with redis://";
-
-/// Whether a reply to `ROLE` is that of a primary.
-fn is_primary(role: &[Value]) -> bool {
-    role.first() == Some(&Value::BulkString(b"master".to_vec()))
 }
 
 impl fmt::Debug for Connector {
@@ -221,7 +194,7 @@ fn client(config: &RedisConfig, host: &Host) -> RedisResult<Client> {
     let tcp = TcpSettings::default().set_nodelay(true).set_keepalive(keepalive);
     // Bounds data that the peer's kernel does not acknowledge. Replies have a timeout of their own.
     #[cfg(any(target_os = "linux", target_os = "android"))]
-    let tcp = tcp.set_user_timeout(config.response_timeout.saturating_mul(2));
+    let tcp = tcp.set_user_timeout(config.user_timeout());
     let (name, port) = (host.name.clone(), host.port.unwrap_or(DEFAULT_PORT));
     let address = if config.tls {
         ConnectionAddr::TcpTls { host: name, port, insecure: false, tls_params: None }

@@ -8,12 +8,13 @@ use std::time::Duration;
 use futures_util::FutureExt;
 use futures_util::future::select_ok;
 use redis::Pipeline;
+use rsvp_core::Result;
 use rsvp_core::url::Host;
-use rsvp_core::{Operation, Result};
 use tokio::sync::Mutex as AsyncMutex;
 use tokio::time::Instant;
 
 use crate::config::{DEFAULT_PORT, RedisConfig};
+use crate::wire::call::Call;
 use crate::wire::failure::Failure;
 use crate::wire::node::Node;
 use crate::wire::slot::SlotRange;
@@ -58,10 +59,22 @@ impl Discovery {
     /// of the last refresh.
     pub(crate) async fn refresh_topology(
         &self,
-        operation: Operation,
+        call: Call,
         max_age: Duration,
         excluded: &[Arc<Node>],
     ) -> Result<()> {
+        let refresh = call.within(self.refresh(call, max_age, excluded)).await;
+        refresh
+            .and_then(|refreshed| refreshed)
+            .map_err(|failure| failure.into_error(call.operation))
+    }
+
+    async fn refresh(
+        &self,
+        call: Call,
+        max_age: Duration,
+        excluded: &[Arc<Node>],
+    ) -> Result<(), Failure> {
         // One refresh at a time; those that waited for it share its result.
         let wanted = Instant::now();
         let mut refreshed = self.refreshed.lock().await;
@@ -69,11 +82,11 @@ impl Discovery {
             return Ok(());
         }
         let began = Instant::now();
-        let asking = self.candidates(excluded).into_iter().map(|node| ask(node).boxed());
+        let asking = self.candidates(excluded).into_iter().map(|node| ask(call, node).boxed());
         let reply = select_ok(asking).await;
         // Also if no node replied: those that wait would only find out the same, one by one.
         *refreshed = Some(began);
-        let (ranges, _) = reply.map_err(|failure| failure.into_error(operation))?;
+        let (ranges, _) = reply?;
         // Known nodes keep their connections, and those that left are dropped.
         let topology = Topology::of(&ranges, |host| self.node_at(host));
         self.forget_all_but(&topology);
@@ -113,6 +126,13 @@ impl Discovery {
         Some(node)
     }
 
+    /// Forgets every node, and with them their connections.
+    pub(crate) fn clear(&self) {
+        *self.topology.write().unwrap_or_else(PoisonError::into_inner) =
+            Arc::new(Topology::empty());
+        self.nodes.lock().unwrap_or_else(PoisonError::into_inner).clear();
+    }
+
     /// Forgets nodes that are neither in the topology nor configured. Configured ones are asked
     /// again.
     fn forget_all_but(&self, topology: &Topology<Node>) {
@@ -133,11 +153,12 @@ fn rotated<T>(all: &[T], turn: usize) -> impl Iterator<Item = &T> {
 }
 
 /// Asks one node for the owners of the slots.
-async fn ask(node: Arc<Node>) -> Result<Vec<SlotRange<Host>>, Failure> {
-    let connection = node.connection().await?;
+async fn ask(call: Call, node: Arc<Node>) -> Result<Vec<SlotRange<Host>>, Failure> {
+    let connection = node.connection(call).await?;
     let mut pipeline = Pipeline::new();
     pipeline.cmd("CLUSTER").arg("SLOTS");
-    let replies = connection.send(pipeline, Duration::ZERO).await?;
+    let patience = call.patience(node.config.response_timeout, false)?;
+    let replies = connection.send(pipeline, patience).await?;
     let name = node.address.rsplit_once(':').map_or("", |(name, _)| name);
     let ranges = replies.values.first().and_then(|reply| parse_slots(reply, name));
     ranges.filter(|ranges| !ranges.is_empty()).ok_or(Failure::NoOwner)

@@ -4,7 +4,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use redis::{ErrorKind, RedisError, ServerErrorKind};
-use rsvp_core::{Effect, Error, Operation};
+use rsvp_core::{Deadline, Effect, Error, Operation};
+
+use crate::wire::call::Patience;
 
 /// Why a request failed.
 #[derive(Clone, Debug)]
@@ -13,8 +15,14 @@ pub(crate) enum Failure {
     NotConnected(Arc<ConnectError>),
     /// No node is known to own the slot.
     NoOwner,
-    /// Every connection for writes that wait for replicas is busy.
-    NoWaitConnection,
+    /// Every connection for a single caller is busy.
+    Busy,
+    /// The deadline passed before anything was sent, after waiting for this long.
+    TooLate(Duration),
+    /// An earlier write may still take effect on this server, and cannot be stopped.
+    Unsettled,
+    /// A watched key was changed by another, so that the transaction was not executed.
+    Outrun,
     /// `MOVED`: another node owns the slot.
     Moved(RedisError),
     /// `ASK`: the slot is migrating to another node, which has the key already.
@@ -31,8 +39,14 @@ pub(crate) enum Failure {
     Demoted(RedisError),
     /// The connection was lost at an unknown moment.
     Lost(RedisError),
-    /// No reply arrived in time.
+    /// No reply arrived in time, so that the server is taken to be silent.
     TimedOut(Duration),
+    /// No reply arrived before the deadline of the call, which may be too short for the server.
+    Late(Duration),
+    /// A failure whose request may still take effect, until this moment at the latest.
+    Pending(Box<Failure>, Deadline),
+    /// Other writers changed the same pairs in every round.
+    Contended,
     /// The primary has the write, but only this number of replicas acknowledged it in time.
     NotReplicated(i64),
     /// The reply is not one that the command has.
@@ -65,9 +79,10 @@ pub(crate) fn refusal(error: RedisError) -> Failure {
 }
 
 /// Maps an error of the driver that occurred while sending a request or awaiting its reply.
-pub(crate) fn loss(error: RedisError, waited: Duration) -> Failure {
+pub(crate) fn loss(error: RedisError, waited: Patience) -> Failure {
     match error.kind() {
-        ErrorKind::Io if error.is_timeout() => Failure::TimedOut(waited),
+        ErrorKind::Io if error.is_timeout() && waited.of_call => Failure::Late(waited.time),
+        ErrorKind::Io if error.is_timeout() => Failure::TimedOut(waited.time),
         ErrorKind::Server(_) | ErrorKind::Extension => refusal(error),
         ErrorKind::InvalidClientConfig | ErrorKind::Client => Failure::Rejected(error),
         // I/O, a reply that cannot be parsed, and kinds that later releases add.
@@ -76,12 +91,15 @@ pub(crate) fn loss(error: RedisError, waited: Duration) -> Failure {
 }
 
 impl Failure {
-    /// Whether the request may have taken effect.
+    /// Whether the request took effect.
     pub(crate) fn effect(&self) -> Effect {
         match self {
             Self::NotConnected(_)
             | Self::NoOwner
-            | Self::NoWaitConnection
+            | Self::Busy
+            | Self::TooLate(_)
+            | Self::Unsettled
+            | Self::Outrun
             | Self::Moved(_)
             | Self::Ask(_)
             | Self::NotNow(_)
@@ -91,8 +109,26 @@ impl Failure {
             | Self::Demoted(_)
             | Self::Lost(_)
             | Self::TimedOut(_)
+            | Self::Late(_)
             | Self::NotReplicated(_)
+            | Self::Contended
             | Self::Malformed(_) => Effect::Unknown,
+            Self::Pending(_, until) => Effect::Pending(*until),
+        }
+    }
+
+    /// Whether the request was sent and no reply came, so that the server may still have it.
+    pub(crate) fn is_unanswered(&self) -> bool {
+        matches!(self, Self::Lost(_) | Self::TimedOut(_) | Self::Late(_))
+    }
+
+    /// Whether the content of a request can be the reason why the server refused it: the memory
+    /// that it needs, or a key that it names. Other requests may be accepted.
+    pub(crate) fn may_be_of_content(&self) -> bool {
+        match self {
+            Self::Rejected(_) => true,
+            Self::NotNow(error) => error.code() == Some("OOM"),
+            _ => false,
         }
     }
 
@@ -140,12 +176,18 @@ impl Failure {
         }
     }
 
+    /// The error of an entry whose request failed in this way.
     pub(crate) fn into_error(self, operation: Operation) -> Error {
         let effect = self.effect();
         match self {
+            Self::Pending(failure, _) => failure.into_error(operation).with_effect(effect),
             Self::NotConnected(error) => error.into_error(operation),
             Self::NoOwner => Error::unavailable(operation, effect, Some(NoOwner.into())),
-            Self::NoWaitConnection => Error::overloaded(operation),
+            Self::Busy => Error::overloaded(operation),
+            Self::Unsettled => Error::unavailable(operation, effect, Some(Unsettled.into())),
+            Self::Outrun | Self::Contended => {
+                Error::unavailable(operation, effect, Some(Contended.into()))
+            }
             Self::Moved(error)
             | Self::Ask(error)
             | Self::NotNow(error)
@@ -155,7 +197,9 @@ impl Failure {
             Self::Rejected(error) | Self::PartlyApplied(error) => {
                 Error::backend(operation, effect, false, error)
             }
-            Self::TimedOut(after) => Error::timed_out(operation, after, effect),
+            Self::TimedOut(after) | Self::Late(after) | Self::TooLate(after) => {
+                Error::timed_out(operation, after, effect)
+            }
             Self::NotReplicated(replicas) => {
                 Error::unavailable(operation, effect, Some(TooFewReplicas(replicas).into()))
             }
@@ -172,6 +216,14 @@ struct NoOwner;
 #[error("the primary has the write, but only {0} replicas acknowledged it in time")]
 struct TooFewReplicas(i64);
 
+#[derive(Debug, thiserror::Error)]
+#[error("an earlier write may still take effect on this server, and the user may not CLIENT KILL")]
+struct Unsettled;
+
+#[derive(Debug, thiserror::Error)]
+#[error("other writers kept changing the same data")]
+struct Contended;
+
 /// Why no host accepted a connection.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum ConnectError {
@@ -187,22 +239,6 @@ pub(crate) enum ConnectError {
     Refused { code: String, permanent: bool },
     #[error("could not connect")]
     Failed(#[source] RedisError),
-}
-
-/// Maps an error of the handshake. A server may repeat the command that it was sent, including the
-/// password, so only the code of its message is kept.
-pub(crate) fn handshake_error(error: RedisError) -> ConnectError {
-    let permanent = match error.kind() {
-        ErrorKind::Io | ErrorKind::InvalidClientConfig | ErrorKind::Client => {
-            return ConnectError::Failed(error);
-        }
-        ErrorKind::AuthenticationFailed
-        | ErrorKind::RESP3NotSupported
-        | ErrorKind::Server(ServerErrorKind::NoPerm) => true,
-        _ => matches!(error.code(), Some("WRONGPASS" | "NOAUTH")),
-    };
-    let code = error.code().unwrap_or(error.category()).to_owned();
-    ConnectError::Refused { code, permanent }
 }
 
 impl ConnectError {
@@ -261,11 +297,24 @@ mod tests {
 
     #[test]
     fn the_effect_of_a_request_lost_with_its_connection_is_unknown() {
+        let patience = Patience { time: Duration::ZERO, of_call: false };
         for kind in [std::io::ErrorKind::BrokenPipe, std::io::ErrorKind::TimedOut] {
-            let failure = loss(std::io::Error::from(kind).into(), Duration::ZERO);
+            let failure = loss(std::io::Error::from(kind).into(), patience);
             assert!(failure.evicts());
             let error = failure.into_error(Operation::Write);
             assert_eq!((error.effect(), error.is_retryable()), (Effect::Unknown, true));
         }
+    }
+
+    #[test]
+    fn a_deadline_of_the_call_does_not_condemn_the_server() {
+        let patience = Patience { time: Duration::from_millis(9), of_call: true };
+        let failure = loss(std::io::Error::from(std::io::ErrorKind::TimedOut).into(), patience);
+        assert!(failure.is_unanswered() && !failure.evicts());
+        let until = Deadline::after(Duration::from_secs(1));
+        let pending = Failure::Pending(Box::new(failure), until);
+        let error = pending.clone().into_error(Operation::Write);
+        assert_eq!((error.effect(), error.is_retryable()), (Effect::Pending(until), true));
+        assert_eq!(pending.into_error(Operation::HasRsvped).effect(), Effect::NotApplied);
     }
 }

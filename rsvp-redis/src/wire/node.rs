@@ -3,7 +3,6 @@
 use std::fmt;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
 
 use deadpool::Runtime;
 use deadpool::managed::{
@@ -11,17 +10,19 @@ use deadpool::managed::{
 };
 use futures_util::FutureExt;
 use futures_util::future::{BoxFuture, Shared};
-use redis::{Pipeline, Value, cmd};
 use rsvp_core::url::Host;
 use tokio::time::Instant;
 
 use crate::config::RedisConfig;
-use crate::wire::connection::{Connection, Connector, Replies};
+use crate::wire::call::Call;
+use crate::wire::connection::{Connection, Connector};
+use crate::wire::exchange::{Exchanged, exchange};
 use crate::wire::failure::{ConnectError, Failure};
+use crate::wire::fence::Fences;
 use crate::wire::request::{Answer, Request};
 
-/// Writes that may wait for the replicas of one node at once. More of them queue.
-const WAIT_CONNECTIONS: usize = 8;
+/// Connections to one node for single callers. More callers queue.
+const EXCLUSIVE_CONNECTIONS: usize = 8;
 
 /// A connection, or the attempt at one that all its callers wait for.
 type Attempt = Shared<BoxFuture<'static, Result<Connection, Arc<ConnectError>>>>;
@@ -33,8 +34,9 @@ pub(crate) struct Node {
     connector: Arc<Connector>,
     shared: Vec<Mutex<Option<Attempt>>>,
     next: AtomicUsize,
-    wait_pool: Pool<WaitConnections>,
-    config: Arc<RedisConfig>,
+    exclusive: Pool<ExclusiveConnections>,
+    pub(super) fences: Fences,
+    pub(super) config: Arc<RedisConfig>,
 }
 
 impl Node {
@@ -43,54 +45,71 @@ impl Node {
         let connector = Arc::new(Connector::new(Arc::clone(config), hosts));
         let timeouts =
             Timeouts { wait: Some(config.response_timeout), create: None, recycle: None };
-        let wait_pool = Pool::builder(WaitConnections(Arc::clone(&connector)))
-            .max_size(WAIT_CONNECTIONS)
+        let exclusive = Pool::builder(ExclusiveConnections(Arc::clone(&connector)))
+            .max_size(EXCLUSIVE_CONNECTIONS)
             .timeouts(timeouts)
             .runtime(Runtime::Tokio1)
             .build()
             .map_err(|_| ConnectError::OtherMode("the connection pool cannot be built"))?;
         let shared = (0..config.connections).map(|_| Mutex::default()).collect();
         let (next, config) = (AtomicUsize::new(0), Arc::clone(config));
-        Ok(Self { address, connector, shared, next, wait_pool, config })
+        let fences = Fences::default();
+        Ok(Self { address, connector, shared, next, exclusive, fences, config })
     }
 
     /// One of the shared connections, in turn. It is made if there is none. Concurrent callers
     /// wait for the same attempt, which the connect timeout of each host bounds.
-    pub(crate) async fn connection(&self) -> Result<Connection, Failure> {
+    pub(crate) async fn connection(&self, call: Call) -> Result<Connection, Failure> {
         let turn = self.next.fetch_add(1, Ordering::Relaxed);
-        let Some(slot) = self.shared.get(turn % self.shared.len().max(1)) else {
-            return Err(Failure::NoOwner);
+        let attempt = self.attempt_at(turn % self.shared.len().max(1)).ok_or(Failure::NoOwner)?;
+        call.within(attempt).await?.map_err(Failure::NotConnected)
+    }
+
+    /// The shared connection at a place, or the attempt at it.
+    fn attempt_at(&self, place: usize) -> Option<Attempt> {
+        let mut shared = self.shared.get(place)?.lock().unwrap_or_else(PoisonError::into_inner);
+        Some(match shared.as_ref().filter(|attempt| is_usable(attempt)) {
+            Some(attempt) => attempt.clone(),
+            None => shared.insert(self.attempt()).clone(),
+        })
+    }
+
+    /// The connection that takes the place of one that was closed. It is a new one if that place is
+    /// among the shared ones, since the fault may be of a path that all old ones share.
+    pub(super) async fn replacement(
+        &self,
+        closed: &Connection,
+    ) -> Result<Connection, Arc<ConnectError>> {
+        let is_here = |place: &Mutex<Option<Attempt>>| {
+            let attempt = place.lock().unwrap_or_else(PoisonError::into_inner);
+            let connection = attempt.as_ref().and_then(|attempt| attempt.peek()?.as_ref().ok());
+            connection.is_some_and(|connection| connection.peer == closed.peer)
         };
-        let attempt = {
-            let mut slot = slot.lock().unwrap_or_else(PoisonError::into_inner);
-            match slot.as_ref().filter(|attempt| is_usable(attempt)) {
-                Some(attempt) => attempt.clone(),
-                None => slot.insert(self.attempt()).clone(),
-            }
-        };
-        attempt.await.map_err(Failure::NotConnected)
+        let place = self.shared.iter().position(is_here).unwrap_or(0);
+        match self.attempt_at(place) {
+            Some(attempt) => attempt.await,
+            None => Err(Arc::new(ConnectError::ReadOnly)),
+        }
     }
 
     /// Connects on a task of its own, so that a caller who goes away does not stop the attempt.
     fn attempt(&self) -> Attempt {
         let connector = Arc::clone(&self.connector);
-        let connecting = tokio::spawn(async move { connector.connect().await });
-        async move {
-            match connecting.await {
-                Ok(connection) => connection.map_err(Arc::new),
-                Err(_) => Err(Arc::new(ConnectError::OtherMode("the runtime is shutting down"))),
-            }
-        }
-        .boxed()
-        .shared()
+        let connecting = async move { connector.connect().await.map_err(Arc::new) };
+        let attempt = connecting.boxed().shared();
+        tokio::spawn(attempt.clone());
+        attempt
     }
 
-    /// A connection that no other call uses, for a write that waits for replicas. Waits for one at
-    /// most for the response timeout.
-    async fn wait_connection(&self) -> Result<Object<WaitConnections>, Failure> {
-        self.wait_pool.get().await.map_err(|error| match error {
+    /// A connection that no other call uses, for a write that waits for replicas or watches a key.
+    /// Waits for one at most for the response timeout.
+    pub(crate) async fn exclusive(
+        &self,
+        call: Call,
+    ) -> Result<Object<ExclusiveConnections>, Failure> {
+        call.within(self.exclusive.get()).await?.map_err(|error| match error {
             PoolError::Backend(error) => Failure::NotConnected(Arc::new(error)),
-            _ => Failure::NoWaitConnection,
+            _ => Failure::Busy,
         })
     }
 
@@ -105,103 +124,61 @@ impl Node {
                 connection.close();
             }
         }
-        self.wait_pool.retain(|connection, _| connection.born > sent);
+        self.exclusive.retain(|connection, _| connection.born > sent);
     }
 
     /// Sends requests in one pipeline. Writes that wait for replicas go on a connection of their
     /// own, which `WAIT` covers and blocks.
+    ///
+    /// When a write fails, its effect is settled, or the failure says until when it is pending.
     pub(crate) async fn send(
         &self,
+        call: Call,
         requests: &[Request],
         asking: bool,
     ) -> Vec<Result<Answer, Failure>> {
-        let began = Instant::now();
         let waits = self.config.wait_replicas > 0 && requests.iter().any(|request| request.writes);
-        let sent = if waits {
-            match self.wait_connection().await {
-                Ok(connection) => self.exchange(&connection, requests, asking, true).await,
+        let answers = if waits {
+            match self.exclusive(call).await {
+                Ok(connection) => self.send_on(&connection, call, requests, asking).await,
                 Err(failure) => Err(failure),
             }
         } else {
-            match self.connection().await {
-                Ok(connection) => self.exchange(&connection, requests, asking, false).await,
+            match self.connection(call).await {
+                Ok(connection) => self.send_on(&connection, call, requests, asking).await,
                 Err(failure) => Err(failure),
             }
         };
-        let answers =
-            sent.unwrap_or_else(|failure| requests.iter().map(|_| Err(failure.clone())).collect());
-        if answers.iter().any(|answer| answer.as_ref().is_err_and(Failure::evicts)) {
-            self.evict(began);
-        }
-        answers
+        answers.unwrap_or_else(|failure| requests.iter().map(|_| Err(failure.clone())).collect())
     }
 
-    async fn exchange(
+    /// Sends requests in one pipeline on one connection, as [`send`](Self::send) does.
+    pub(crate) async fn send_on(
         &self,
         connection: &Connection,
+        call: Call,
         requests: &[Request],
         asking: bool,
-        waits: bool,
     ) -> Result<Vec<Result<Answer, Failure>>, Failure> {
-        // One pipeline: all requests, and `WAIT` behind them.
-        let count: usize = requests.iter().map(|request| request.replies(asking)).sum();
-        let mut pipeline = Pipeline::with_capacity(count + 1);
-        for request in requests {
-            request.append_to(&mut pipeline, asking);
-        }
-        let (replicas, timeout) = (self.config.wait_replicas, self.config.wait_timeout);
-        if waits {
-            let wait = cmd("WAIT").arg(replicas).arg(timeout.as_millis() as u64).to_owned();
-            pipeline.add_command(wait);
-        }
-        let extra = if waits { timeout } else { Duration::ZERO };
-        let Replies { values, demoted } = connection.send(pipeline, extra).await?;
-        if demoted.as_ref().is_some_and(Failure::evicts) {
-            self.evict(connection.born);
-        }
-        // Each request takes its replies in order.
-        let mut values = values.into_iter();
-        let mut answers: Vec<_> = requests
-            .iter()
-            .map(|request| {
-                let replies = values.by_ref().take(request.replies(asking)).collect();
-                let answer = request.answer(replies, connection.server);
-                if_primary(request, answer, demoted.as_ref())
-            })
-            .collect();
-        // Without enough replicas no request is acknowledged.
-        if waits && let Some(failure) = wait_failure(values.next(), replicas) {
-            for answer in answers.iter_mut().filter(|answer| answer.is_ok()) {
-                *answer = Err(failure.clone());
+        let began = Instant::now();
+        let fences = &self.fences;
+        let sent = exchange(connection, fences, &self.config, call, requests, asking).await;
+        let evicts = match &sent {
+            Ok(Exchanged { answers, demoted }) => {
+                *demoted || answers.iter().any(|answer| answer.as_ref().is_err_and(Failure::evicts))
             }
+            Err(failure) => failure.evicts(),
+        };
+        if evicts {
+            self.evict(began);
         }
-        Ok(answers)
-    }
-}
-
-/// The answer, unless the server was found to be demoted.
-fn if_primary(
-    request: &Request,
-    answer: Result<Answer, Failure>,
-    demoted: Option<&Failure>,
-) -> Result<Answer, Failure> {
-    match demoted {
-        Some(failure) if !request.writes => Err(failure.clone()),
-        // The write may have been applied while the server was the primary, and then it must not
-        // be sent again, since its outcome would differ. But the new primary may not have it.
-        Some(Failure::ReadOnly(error)) => answer.and(Err(Failure::Demoted(error.clone()))),
-        _ => answer,
-    }
-}
-
-/// The failure that a reply to `WAIT` means, if it means one.
-fn wait_failure(reply: Option<Value>, replicas: u32) -> Option<Failure> {
-    match reply {
-        Some(Value::Int(have)) if have >= i64::from(replicas) => None,
-        Some(Value::Int(have)) => Some(Failure::NotReplicated(have)),
-        // Without the right to `WAIT`.
-        Some(Value::ServerError(error)) => Some(Failure::PartlyApplied(error.into())),
-        _ => Some(Failure::Malformed("unexpected reply to WAIT")),
+        match sent {
+            Ok(Exchanged { answers, .. }) => Ok(answers),
+            Err(failure) if requests.iter().any(|request| request.writes) => {
+                Err(self.settle(connection, call, failure).await)
+            }
+            Err(failure) => Err(failure),
+        }
     }
 }
 
@@ -220,11 +197,11 @@ impl fmt::Debug for Node {
     }
 }
 
-/// Makes the connections of writes that wait for replicas.
+/// Makes the connections for single callers.
 #[derive(Debug)]
-struct WaitConnections(Arc<Connector>);
+pub(crate) struct ExclusiveConnections(Arc<Connector>);
 
-impl Manager for WaitConnections {
+impl Manager for ExclusiveConnections {
     type Type = Connection;
     type Error = ConnectError;
 

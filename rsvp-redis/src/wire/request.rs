@@ -1,30 +1,60 @@
 //! Requests of one slot, their answers, and the trait that data and administration send them by.
 
-use redis::{Cmd, Pipeline, RedisError, Value};
-use rsvp_core::backend::combine;
-use rsvp_core::{Error, Operation, Result};
+use std::ops::Add;
 
+use redis::{Arg, Cmd, Pipeline, RedisError, Value};
+use rsvp_core::backend::combine;
+use rsvp_core::{Error, Result};
+
+use crate::wire::call::Call;
 use crate::wire::failure::{Failure, refusal};
+
+/// The bytes around an argument on the wire, about.
+const ARGUMENT_FRAME: usize = 8;
 
 /// Commands of one slot: a single one, or several in a transaction.
 #[derive(Clone, Debug)]
 pub(crate) struct Request {
     pub(crate) slot: u16,
     commands: Vec<Cmd>,
-    /// Whether it must reach the configured number of replicas.
+    /// Whether it must reach the configured number of replicas, and be settled when it fails.
     pub(crate) writes: bool,
+}
+
+/// How much a request asks of a server.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Size {
+    pub(crate) arguments: usize,
+    pub(crate) bytes: usize,
+}
+
+impl Add for Size {
+    type Output = Self;
+
+    fn add(self, other: Self) -> Self {
+        Self { arguments: self.arguments + other.arguments, bytes: self.bytes + other.bytes }
+    }
 }
 
 /// The reply to a request.
 #[derive(Debug)]
 pub(crate) struct Answer {
-    /// One value for each command.
+    /// One value for each command. In a transaction a command may fail while the others take
+    /// effect: its value is the error.
     pub(crate) values: Vec<Value>,
     /// The process of the server that answered.
     pub(crate) server: u64,
 }
 
 impl Answer {
+    /// The answer, unless a command of the transaction has failed.
+    pub(crate) fn checked(self) -> Result<Self, Failure> {
+        let server = self.server;
+        let values = self.values.into_iter().map(Value::extract_error);
+        let values = values.collect::<Result<_, _>>().map_err(Failure::PartlyApplied)?;
+        Ok(Self { values, server })
+    }
+
     /// The value of the first command.
     pub(crate) fn into_value(self) -> Option<Value> {
         self.values.into_iter().next()
@@ -36,34 +66,34 @@ pub(crate) trait Dispatch: Sync {
     /// Whether keys of different slots may be on different servers.
     fn is_cluster(&self) -> bool;
 
-    /// Sends all requests at once. Returns one answer for each, in the same order.
+    /// Sends all requests, as many at once as a server may have. Returns one answer for each, in
+    /// the same order.
     fn run(
         &self,
-        operation: Operation,
+        call: Call,
         requests: Vec<Request>,
     ) -> impl Future<Output = Vec<Result<Answer, Failure>>> + Send;
 
-    /// Sends all requests at once, and fails if any of them does.
+    /// Sends all requests, and fails if any command of them does.
     fn run_all(
         &self,
-        operation: Operation,
+        call: Call,
         requests: Vec<Request>,
     ) -> impl Future<Output = Result<Vec<Answer>>> + Send {
         async move {
-            let answers = self.run(operation, requests).await.into_iter();
-            combine(answers.map(|answer| answer.map_err(|failure| failure.into_error(operation))))
+            let answers = self.run(call, requests).await.into_iter();
+            combine(answers.map(|answer| {
+                let answer = answer.and_then(Answer::checked);
+                answer.map_err(|failure| failure.into_error(call.operation))
+            }))
         }
     }
 
     /// Sends a single request.
-    fn run_one(
-        &self,
-        operation: Operation,
-        request: Request,
-    ) -> impl Future<Output = Result<Answer>> + Send {
+    fn run_one(&self, call: Call, request: Request) -> impl Future<Output = Result<Answer>> + Send {
         async move {
-            let answers = self.run_all(operation, vec![request]).await?;
-            answers.into_iter().next().ok_or_else(|| Error::corrupt(operation, "no reply"))
+            let answers = self.run_all(call, vec![request]).await?;
+            answers.into_iter().next().ok_or_else(|| Error::corrupt(call.operation, "no reply"))
         }
     }
 }
@@ -82,6 +112,18 @@ impl Request {
     /// Commands that write, and wait for replicas if so configured. Several are a transaction.
     pub(crate) fn write(slot: u16, commands: Vec<Cmd>) -> Self {
         Self { slot, commands, writes: true }
+    }
+
+    /// The arguments of all commands, and their bytes on the wire.
+    pub(crate) fn size(&self) -> Size {
+        let mut size = Size::default();
+        for argument in self.commands.iter().flat_map(Cmd::args_iter) {
+            size.arguments += 1;
+            if let Arg::Simple(argument) = argument {
+                size.bytes += argument.len() + ARGUMENT_FRAME;
+            }
+        }
+        size
     }
 
     fn is_transaction(&self) -> bool {
@@ -120,10 +162,10 @@ impl Request {
         }
         match last {
             Value::Array(values) if values.len() == self.commands.len() => {
-                let values = values.into_iter().map(Value::extract_error);
-                let values = values.collect::<Result<_, _>>().map_err(Failure::PartlyApplied)?;
                 Ok(Answer { values, server })
             }
+            // A key that the connection watches has changed.
+            Value::Nil => Err(Failure::Outrun),
             // Without the right to `MULTI` the commands ran one by one.
             Value::ServerError(error) if replies.iter().any(is_done) => {
                 Err(Failure::PartlyApplied(cause(replies, error.into())))

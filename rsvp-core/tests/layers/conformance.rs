@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use rsvp_core::RsvpStore;
 use rsvp_core::layers::{
-    CoalesceConfig, CountCacheConfig, LayerExt, LimitConfig, RetryConfig, Shard, ShardedStore,
-    TimeoutConfig,
+    CoalesceConfig, CountCacheConfig, LayerExt, Layers, LimitConfig, RetryConfig, Shard,
+    ShardedStore, TimeoutConfig,
 };
 use rsvp_memory::MemoryStore;
 use rsvp_testkit::Subject;
@@ -143,4 +143,24 @@ mod stacked {
     }
 
     rsvp_testkit::conformance!(subject());
+}
+
+mod of_a_third_party {
+    use super::*;
+    use crate::breaker::Breaker;
+
+    rsvp_testkit::conformance!(super::layered(|store| store.with_layer(Breaker::default())));
+}
+
+/// Every layer that a query can name, with room for all calls of the suite.
+mod queried {
+    use super::*;
+
+    fn stack(store: Arc<MemoryStore>) -> Arc<dyn RsvpStore> {
+        let query = "observe=all&timeout=60s&retry=60s&limit=1000&limit_queue=100000\
+                     &coalesce=true&count_cache=5s&deadline=60s";
+        Layers::from_query(query).unwrap().around(store).unwrap()
+    }
+
+    rsvp_testkit::conformance!(super::layered(stack));
 }

@@ -4,8 +4,9 @@
 use std::sync::Arc;
 
 use rsvp_core::{
-    BatchReceipt, Consistency, Count, Error, EventId, Operation, Page, PageLimit, PageRequest,
-    RemovalStep, Result, Rsvp, RsvpStore, RsvpStoreExt, UserId, Write, async_trait,
+    BatchReceipt, Consistency, Count, Error, EventId, Label, LabelName, Maintenance, Operation,
+    Page, PageLimit, PageRequest, ReadOptions, RemovalStep, Result, Rsvp, RsvpStore, RsvpStoreExt,
+    UserId, Write, WriteOptions, async_trait,
 };
 
 /// Answers every batch with nothing, whatever its length.
@@ -15,15 +16,15 @@ struct Silent;
 #[async_trait]
 #[deny(clippy::missing_trait_methods)]
 impl RsvpStore for Silent {
-    async fn write_batch(&self, _: &[Write]) -> Result<BatchReceipt> {
+    async fn write_batch(&self, _: &[Write], _: &WriteOptions) -> Result<BatchReceipt> {
         Ok(BatchReceipt::default())
     }
 
-    async fn has_rsvped_batch(&self, _: &[Rsvp], _: &Consistency) -> Result<Vec<bool>> {
+    async fn has_rsvped_batch(&self, _: &[Rsvp], _: &ReadOptions) -> Result<Vec<Result<bool>>> {
         Ok(Vec::new())
     }
 
-    async fn rsvp_counts(&self, _: &[EventId], _: &Consistency) -> Result<Vec<Count>> {
+    async fn rsvp_count_batch(&self, _: &[EventId], _: &ReadOptions) -> Result<Vec<Result<Count>>> {
         Ok(Vec::new())
     }
 
@@ -39,16 +40,48 @@ impl RsvpStore for Silent {
         Ok(Page::last(Vec::new()))
     }
 
-    async fn remove_event_step(&self, _: &EventId, _: PageLimit) -> Result<RemovalStep> {
+    async fn remove_event_step(
+        &self,
+        _: &EventId,
+        _: PageLimit,
+        _: &WriteOptions,
+    ) -> Result<RemovalStep> {
         Ok(RemovalStep::default())
     }
 
-    async fn remove_user_step(&self, _: &UserId, _: PageLimit) -> Result<RemovalStep> {
+    async fn remove_user_step(
+        &self,
+        _: &UserId,
+        _: PageLimit,
+        _: &WriteOptions,
+    ) -> Result<RemovalStep> {
         Ok(RemovalStep::default())
+    }
+
+    async fn label(&self, _: &LabelName, _: &ReadOptions) -> Result<Option<Label>> {
+        Ok(None)
+    }
+
+    async fn replace_label(
+        &self,
+        _: &LabelName,
+        _: Option<&Label>,
+        _: &Label,
+        _: &WriteOptions,
+    ) -> Result<Option<Label>> {
+        Ok(None)
     }
 
     async fn ready(&self) -> Result<()> {
         Err(Error::overloaded(Operation::Ready))
+    }
+
+    async fn close(&self) -> Result<()> {
+        Ok(())
+    }
+
+    fn maintenance(&self) -> Option<&dyn Maintenance> {
+        None
     }
 }
 
@@ -57,15 +90,20 @@ fn spawnable<T: Send>(future: impl Future<Output = T> + Send) {
 }
 
 fn every_call_is_spawnable<S: RsvpStore + ?Sized>(store: &S, user: &UserId, event: &EventId) {
-    let strong = Consistency::Strong;
+    let (strong, write) = (ReadOptions::strong(), WriteOptions::default());
     spawnable(store.rsvp(user, event));
+    spawnable(store.rsvp_with(user, event, write.clone()));
     spawnable(store.cancel(user, event));
+    spawnable(store.cancel_with(user, event, write.clone()));
     spawnable(store.has_rsvped(user, event));
-    spawnable(store.has_rsvped_with(user, event, &strong));
+    spawnable(store.has_rsvped_with(user, event, strong));
     spawnable(store.rsvp_count(event));
-    spawnable(store.rsvp_count_with(event, &strong));
+    spawnable(store.rsvp_count_with(event, Consistency::Strong));
     spawnable(store.remove_event(event));
+    spawnable(store.remove_event_with(event, write.clone()));
     spawnable(store.remove_user(user));
+    spawnable(store.remove_user_with(user, write));
+    spawnable(store.close());
     spawnable(async move {
         use futures_util::TryStreamExt;
         store.attendees(event).try_collect::<Vec<_>>().await?;
@@ -90,6 +128,13 @@ fn a_store_works_through_every_pointer() {
 
 #[tokio::test]
 async fn a_store_that_answers_too_little_is_an_error_and_no_panic() {
-    let error = Silent.has_rsvped(&UserId::from(1), &EventId::from(2)).await.unwrap_err();
-    assert!(matches!(error, Error::Corrupt { operation: Operation::HasRsvped, .. }));
+    let (user, event) = (UserId::from(1), EventId::from(2));
+    for (error, operation) in [
+        (Silent.rsvp(&user, &event).await.unwrap_err(), Operation::Write),
+        (Silent.has_rsvped(&user, &event).await.unwrap_err(), Operation::HasRsvped),
+        (Silent.rsvp_count(&event).await.unwrap_err(), Operation::RsvpCount),
+    ] {
+        assert!(matches!(error, Error::Corrupt { .. }), "{error}");
+        assert_eq!(error.operation(), Some(operation));
+    }
 }

@@ -2,6 +2,7 @@
 
 use std::borrow::Cow;
 
+use crate::backend::{check_answer_count, fail_all};
 use crate::{
     BatchReceipt, Count, Deadline, Error, EventId, Label, LabelName, Operation, Page, PageLimit,
     PageRequest, ReadOptions, RemovalStep, Result, Rsvp, RsvpStore, UserId, Write, WriteOptions,
@@ -73,7 +74,18 @@ fn failures<A>(results: &[Result<A>]) -> Vec<(usize, Error)> {
     results.iter().enumerate().filter_map(failed).collect()
 }
 
-fn merge<A>(answer: &mut [Result<A>], places: &[usize], part: Vec<Result<A>>) {
+/// Puts the results of a part into those of the whole. From a part with another number of results
+/// nobody can tell whose they are.
+fn merge<A>(
+    operation: Operation,
+    answer: &mut [Result<A>],
+    places: &[usize],
+    part: Vec<Result<A>>,
+) {
+    let part = match check_answer_count(operation, places.len(), part.len()) {
+        Ok(()) => part,
+        Err(error) => fail_all(places.len(), &error),
+    };
     for (place, result) in places.iter().zip(part) {
         put(answer, *place, result);
     }
@@ -126,7 +138,7 @@ impl Call for WriteBatch<'_> {
 
     fn merge(answer: &mut BatchReceipt, places: &[usize], part: BatchReceipt) {
         answer.token.merge(&part.token);
-        merge(&mut answer.results, places, part.results);
+        merge(Operation::Write, &mut answer.results, places, part.results);
     }
 
     fn fail(answer: &mut BatchReceipt, place: usize, error: Error) {
@@ -183,7 +195,7 @@ macro_rules! read_batch {
             }
 
             fn merge(answer: &mut Self::Answer, places: &[usize], part: Self::Answer) {
-                merge(answer, places, part);
+                merge(Operation::$operation, answer, places, part);
             }
 
             fn fail(answer: &mut Self::Answer, place: usize, error: Error) {

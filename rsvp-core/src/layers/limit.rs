@@ -1,11 +1,11 @@
 //! A bound on what goes on at once.
 
 use tokio::sync::Semaphore;
-use tokio::time::timeout_at;
+use tokio::time::{Instant, timeout_at};
 
 use super::{Call, Layer, Layered};
 use crate::backend::check_range;
-use crate::{Error, Operation, Result, RsvpStore};
+use crate::{Effect, Error, Operation, Result, RsvpStore};
 
 /// How many calls a [`LimitStore`] lets through at once, and how many may wait.
 #[derive(Clone, Copy, Debug)]
@@ -84,12 +84,15 @@ impl Layer for Limit {
             drop(admitted);
             return call.run(store).await;
         }
-        let place = self.running.acquire();
+        let (began, place) = (Instant::now(), self.running.acquire());
         let place = match call.deadline() {
             None => place.await,
             Some(deadline) => match timeout_at(deadline.instant(), place).await {
                 Ok(place) => place,
-                Err(_) => return Err(Error::too_late(operation)),
+                Err(_) => {
+                    let waited = began.elapsed();
+                    return Err(Error::timed_out(operation, waited, Effect::NotApplied));
+                }
             },
         };
         // The semaphore is never closed.

@@ -168,10 +168,11 @@ impl Layer for Retry {
             return answer.ok_or_else(|| Error::corrupt(operation, "no answer"));
         }
         for pause in self.config.pauses() {
-            // Which of them can be retried, and the pause that all of them need.
+            // Which of them can be retried in time, and the pause that all of them need.
+            let settles = |error: &Error| error.retry_at().is_none_or(|at| at < deadline);
             let retried: Vec<usize> = (0..)
                 .zip(&failed)
-                .filter(|(_, one)| self.may_retry(operation, one))
+                .filter(|(_, one)| self.may_retry(operation, one) && settles(&one.error))
                 .map(|(at, _)| at)
                 .collect();
             let settled = retried.iter().filter_map(|at| failed.get(*at)?.error.retry_at()).max();
@@ -180,6 +181,10 @@ impl Layer for Retry {
                 break;
             }
             sleep(pause).await;
+            // Timers round up, and an attempt after the deadline only hides the error before.
+            if deadline.has_passed() {
+                break;
+            }
             let (mut again, rest) = split(failed, &retried);
             // A pending effect is settled by now.
             again.iter_mut().for_each(|one| one.effect = one.effect.min(Effect::Unknown));

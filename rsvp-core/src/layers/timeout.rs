@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use tokio::time::timeout_at;
+use tokio::time::{Instant, timeout_at};
 
 use super::{Call, Layer, Layered};
 use crate::backend::check_timeout;
@@ -69,20 +69,20 @@ impl<S> Layered<Timeout, S> {
 }
 
 /// How much later than its deadline a call of a store that keeps deadlines may return.
-const GRACE: Duration = Duration::from_millis(250);
+pub(super) const GRACE: Duration = Duration::from_millis(250);
 
 impl Layer for Timeout {
     async fn call<C: Call, S: RsvpStore>(&self, call: C, store: &S) -> Result<C::Answer> {
         let (operation, TimeoutConfig { reads, writes }) = (call.operation(), self.0);
         let limit = if operation.is_write() { writes } else { reads };
-        let deadline = Deadline::after(limit);
+        let (began, deadline) = (Instant::now(), Deadline::after(limit));
         let deadline = call.deadline().map_or(deadline, |own| own.min(deadline));
         // A call without a deadline of its own, such as `ready`, is dropped at the limit.
         let call = call.with_deadline(deadline);
         let grace = if call.deadline().is_some() { GRACE } else { Duration::ZERO };
         match timeout_at(deadline.instant() + grace, call.run(store)).await {
             Ok(answer) => answer,
-            Err(_) => Err(Error::timed_out(operation, limit, Effect::Unknown)),
+            Err(_) => Err(Error::timed_out(operation, began.elapsed(), Effect::Unknown)),
         }
     }
 }

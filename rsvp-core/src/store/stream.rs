@@ -73,8 +73,7 @@ mod tests {
     #[tokio::test]
     async fn every_page_is_asked_with_the_same_limit_and_consistency() {
         let asked = Mutex::new(Vec::new());
-        let first =
-            PageRequest { cursor: None, limit: PageLimit::MIN, consistency: Consistency::Eventual };
+        let first = PageRequest::new(Consistency::Eventual.into()).with_limit(PageLimit::MIN);
         let recorded = |request: PageRequest| {
             asked.lock().unwrap().push(request.clone());
             read(request, 9)

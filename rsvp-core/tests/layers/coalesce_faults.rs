@@ -8,8 +8,8 @@ use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
 use rsvp_core::layers::{CoalesceConfig, LayerExt};
 use rsvp_core::{
-    Action, Consistency, Effect, Error, EventId, Operation, Outcome, PageLimit, RsvpStore,
-    RsvpStoreExt, Write,
+    Action, Consistency, Effect, Error, Operation, Outcome, PageLimit, Rsvp, RsvpStore,
+    RsvpStoreExt, Write, WriteOptions,
 };
 use rsvp_memory::MemoryStore;
 use rsvp_testkit::{FaultStore, Faults};
@@ -19,7 +19,7 @@ use tokio::time::timeout;
 
 use crate::coalesce::{coalesced, narrow, settle, spawn_write};
 use crate::probe::{Probe, Reaction};
-use crate::{event, user};
+use crate::{counts, event, present, user, write_all};
 
 fn lost() -> Error {
     Error::unavailable(Operation::Write, Effect::Unknown, None)
@@ -43,7 +43,7 @@ async fn a_queued_write_of_a_caller_who_has_gone_takes_effect_in_its_turn() {
     probe.open();
     first.await.unwrap().unwrap();
     let cancelled = cancel.await.unwrap().unwrap();
-    assert_eq!(cancelled.outcomes, [Outcome::Applied], "the RSVP was made before it");
+    assert_eq!(cancelled, [Outcome::Applied], "the RSVP was made before it");
     assert_eq!(store.pending(), 0);
 }
 
@@ -104,7 +104,7 @@ async fn an_error_reaches_the_callers_of_its_batch_and_nobody_else() {
             let error = call.await.unwrap().unwrap_err();
             assert_eq!(error.effect(), effect, "{reaction:?}: {error}");
         }
-        assert_eq!(next.await.unwrap().unwrap().outcomes, [Outcome::Applied], "{reaction:?}");
+        assert_eq!(next.await.unwrap().unwrap(), [Outcome::Applied], "{reaction:?}");
         settle().await;
         assert_eq!(store.pending(), 0, "{reaction:?}");
     }
@@ -123,16 +123,25 @@ async fn a_read_that_panics_or_falls_short_is_an_error_of_its_callers() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_batch_over_two_lanes_of_which_one_failed_is_of_unknown_effect() {
+async fn of_a_batch_over_many_lanes_of_which_one_fails_its_entries_fail_alone() {
     let (store, probe) = coalesced(CoalesceConfig::default().with_lanes(64));
     let writes: Vec<_> = (0..100_u32).map(|n| Write::rsvp(user(n), event(n))).collect();
     let refused = || Reaction::Fail(Error::overloaded(Operation::Write));
     probe.react([refused()]);
-    let error = store.write_batch(&writes).await.unwrap_err();
-    assert_eq!(error.effect(), Effect::Unknown, "{error}");
+    let receipt = store.write_batch(&writes, &WriteOptions::default()).await.unwrap();
+    let failed = receipt.results.iter().filter(|result| result.is_err()).count();
+    assert_eq!(Some(failed), probe.batches().first().copied(), "those of one lane");
+    for (write, result) in writes.iter().zip(&receipt.results) {
+        let Rsvp { user, event } = &write.rsvp;
+        assert_eq!(probe.store.table().has_rsvped(user, event), result.is_ok());
+        let effect = result.as_ref().map_err(Error::effect).err();
+        assert!(effect.is_none_or(|effect| effect == Effect::NotApplied), "{result:?}");
+    }
     probe.react((0..64).map(|_| refused()));
-    let error = store.write_batch(&writes).await.unwrap_err();
-    assert_eq!(error.effect(), Effect::NotApplied, "all of it was refused: {error}");
+    let receipt = store.write_batch(&writes, &WriteOptions::default()).await.unwrap();
+    for result in receipt.results {
+        assert_eq!(result.unwrap_err().effect(), Effect::NotApplied, "all of it was refused");
+    }
 }
 
 #[tokio::test(start_paused = true)]
@@ -156,7 +165,7 @@ async fn closing_drains_and_refuses_what_comes_later() {
     assert_eq!((late.effect(), late.is_retryable()), (Effect::NotApplied, false), "{late}");
     probe.open();
     for close in closes {
-        close.await.unwrap();
+        close.await.unwrap().unwrap();
     }
     assert_eq!(probe.store.table().rsvp_count(&event(1_u64)), 51, "all that was queued");
     for call in waiting {
@@ -165,8 +174,8 @@ async fn closing_drains_and_refuses_what_comes_later() {
     let (ann, fair) = (user(1_u64), event(1_u64));
     assert!(store.has_rsvped(&ann, &fair).await.is_err() && store.rsvp_count(&fair).await.is_err());
     assert!(store.ready().await.is_err() && store.remove_event(&fair).await.is_err());
-    assert!(store.remove_user_step(&ann, PageLimit::MIN).await.is_err());
-    store.close().now_or_never().expect("there is nothing left");
+    assert!(store.remove_user_step(&ann, PageLimit::MIN, &WriteOptions::default()).await.is_err());
+    store.close().now_or_never().expect("there is nothing left").unwrap();
 }
 
 #[test]
@@ -190,7 +199,7 @@ fn a_runtime_that_shuts_down_leaves_no_lane_behind() {
     });
     let second = waiting.spawn({
         let store = store.clone();
-        async move { store.write_batch(&[rsvp(2)]).await }
+        async move { write_all(&store, &[rsvp(2)]).await }
     });
     waiting.block_on(async {
         while store.pending() < 2 {
@@ -203,8 +212,8 @@ fn a_runtime_that_shuts_down_leaves_no_lane_behind() {
         .expect("every call ends");
     assert_eq!(error.unwrap().unwrap_err().effect(), Effect::NotApplied, "it was never begun");
     probe.open();
-    let receipt = waiting.block_on(store.write_batch(&[rsvp(3)])).unwrap();
-    assert_eq!(receipt.outcomes, [Outcome::Applied]);
+    let outcomes = waiting.block_on(write_all(&store, &[rsvp(3)])).unwrap();
+    assert_eq!(outcomes, [Outcome::Applied]);
     assert_eq!(store.pending(), 0);
 }
 
@@ -229,7 +238,7 @@ fn a_runtime_that_ends_before_it_begins_a_batch_leaves_no_lane_behind() {
     let receipt = runtime.block_on(timeout_after_a_minute(store.rsvp(&ann, &fair))).unwrap();
     assert_eq!(receipt.outcome, Outcome::Applied);
     assert!(runtime.block_on(timeout_after_a_minute(store.has_rsvped(&ann, &fair))).unwrap());
-    runtime.block_on(timeout_after_a_minute(store.close()));
+    runtime.block_on(timeout_after_a_minute(store.close())).unwrap();
 }
 
 #[test]
@@ -239,19 +248,19 @@ fn whoever_has_no_runtime_is_served_by_those_who_have() {
     let runtime = Runtime::new().unwrap();
     let first = runtime.spawn({
         let store = store.clone();
-        async move { store.write_batch(&[rsvp(1)]).await }
+        async move { write_all(&store, &[rsvp(1)]).await }
     });
     while store.pending() == 0 {
         std::thread::yield_now();
     }
     let writes = [rsvp(2)];
-    let mut second = store.write_batch(&writes);
+    let mut second = Box::pin(write_all(&store, &writes));
     assert!(second.as_mut().now_or_never().is_none(), "it waits for its batch");
     probe.let_through(2);
     runtime.block_on(first).unwrap().unwrap();
-    runtime.block_on(timeout_after_a_minute(store.close()));
-    let receipt = second.now_or_never().expect("all is done").unwrap();
-    assert_eq!(receipt.outcomes, [Outcome::Applied]);
+    runtime.block_on(timeout_after_a_minute(store.close())).unwrap();
+    let outcomes = second.now_or_never().expect("all is done").unwrap();
+    assert_eq!(outcomes, [Outcome::Applied]);
 }
 
 /// Two drivers take questions; one of them ends with its runtime.
@@ -285,7 +294,7 @@ fn the_end_of_one_runtime_leaves_the_questions_to_the_other() {
     lasting.block_on(timeout_after_a_minute(async {
         assert!(!first.await.unwrap().unwrap());
         assert!(!queued.await.unwrap().unwrap());
-        store.close().await;
+        store.close().await.unwrap();
     }));
 }
 
@@ -298,15 +307,15 @@ fn a_batch_over_lanes_on_a_runtime_that_has_ended_is_refused() {
     let shut_down = handle.enter();
     let writes: Vec<_> = (0..100_u32).map(|n| Write::rsvp(user(n), event(n))).collect();
     let pairs: Vec<_> = writes.iter().map(|write| write.rsvp.clone()).collect();
-    let refused = store.write_batch(&writes).now_or_never().expect("at once").unwrap_err();
+    let refused = write_all(&store, &writes).now_or_never().expect("at once").unwrap_err();
     assert_eq!((refused.effect(), refused.is_retryable()), (Effect::NotApplied, true));
-    let asked = store.has_rsvped_batch(&pairs, &Consistency::Strong).now_or_never();
+    let asked = present(&store, &pairs).now_or_never();
     assert!(asked.expect("at once").is_err());
     assert_eq!(store.pending(), 0);
     drop(shut_down);
-    let receipt =
-        Runtime::new().unwrap().block_on(timeout_after_a_minute(store.write_batch(&writes)));
-    assert_eq!(receipt.unwrap().outcomes, [Outcome::Applied; 100]);
+    let outcomes =
+        Runtime::new().unwrap().block_on(timeout_after_a_minute(write_all(&store, &writes)));
+    assert_eq!(outcomes.unwrap(), [Outcome::Applied; 100]);
 }
 
 async fn timeout_after_a_minute<T>(call: impl Future<Output = T>) -> T {
@@ -341,11 +350,11 @@ async fn under_delays_failures_and_drops_every_call_ends_and_the_state_is_right(
                 let (user, event) = (user(writer), event(at as u64));
                 let action = if random.random() { Action::Rsvp } else { Action::Cancel };
                 let wanted = action == Action::Rsvp;
-                let write = [Write { action, rsvp: rsvp_core::Rsvp::new(user, event) }];
+                let write = [Write::new(action, Rsvp::new(user, event))];
                 let patience = Duration::from_micros(random.random_range(0..20_000));
-                match timeout(patience, store.write_batch(&write)).await {
-                    Ok(Ok(receipt)) => {
-                        let changed = receipt.outcomes[0].is_applied();
+                match timeout(patience, write_all(&store, &write)).await {
+                    Ok(Ok(outcomes)) => {
+                        let changed = outcomes[0].is_applied();
                         assert!(known[at].is_none_or(|was| changed == (was != wanted)));
                         known[at] = Some(wanted);
                     }
@@ -359,7 +368,7 @@ async fn under_delays_failures_and_drops_every_call_ends_and_the_state_is_right(
         });
     }
     let all = timeout(Duration::from_secs(60), writers.join_all()).await.expect("every call ends");
-    timeout(Duration::from_secs(60), store.close()).await.expect("everything is drained");
+    timeout(Duration::from_secs(60), store.close()).await.expect("everything is drained").unwrap();
     assert_eq!(store.pending(), 0);
     for (writer, known) in all {
         for (at, expected) in (0..).zip(known) {
@@ -374,6 +383,5 @@ async fn printing_shows_the_nest() {
     let store = Probe::new().with_coalescing(CoalesceConfig::default()).unwrap();
     let shown = format!("{store:?}");
     assert!(shown.starts_with("CoalescedStore { store: Probe"), "{shown}");
-    let strong = Consistency::Strong;
-    assert!(store.rsvp_counts(&[] as &[EventId], &strong).await.unwrap().is_empty());
+    assert!(counts(&store, &[], Consistency::Strong).await.unwrap().is_empty());
 }

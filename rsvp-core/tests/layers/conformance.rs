@@ -6,16 +6,15 @@ use std::time::Duration;
 
 use rsvp_core::RsvpStore;
 use rsvp_core::layers::{
-    CoalesceConfig, CountCacheConfig, LayerExt, LimitConfig, RetryConfig, Shard, ShardedStore,
-    TimeoutConfig,
+    CoalesceConfig, CountCacheConfig, LayerExt, Layers, LimitConfig, RetryConfig, Shard,
+    ShardedStore, TimeoutConfig,
 };
 use rsvp_memory::MemoryStore;
 use rsvp_testkit::Subject;
 
-/// Two layers around one memory store.
-fn layered<W: RsvpStore + 'static>(wrap: impl Fn(Arc<MemoryStore>) -> W) -> Subject {
-    let store = Arc::new(MemoryStore::new());
-    Subject::from(wrap(store.clone())).with_peer(wrap(store))
+/// Two layers around one memory store, which can be stopped and refuses an entry.
+fn layered<W: RsvpStore + 'static>(wrap: impl Fn(Arc<dyn RsvpStore>) -> W) -> Subject {
+    Subject::layered(MemoryStore::new(), wrap)
 }
 
 /// The suite itself, over two handles of one memory store.
@@ -62,15 +61,18 @@ mod count_cached_narrowly {
     rsvp_testkit::conformance!(super::layered(|store| store.with_count_cache(narrow()).unwrap()));
 }
 
+/// Four memory stores.
+fn memories() -> [MemoryStore; 4] {
+    [(); 4].map(|()| MemoryStore::new())
+}
+
+fn shards(stores: Vec<Arc<dyn RsvpStore>>) -> impl Iterator<Item = Shard<Arc<dyn RsvpStore>>> {
+    (1..).zip(stores).map(|(n, store)| Shard::new(&format!("s{n}"), store))
+}
+
 /// Four shards, and each event on so many of them, with a peer on the same.
 fn sharded(spread: usize) -> Subject {
-    let shards = [(); 4].map(|()| Arc::new(MemoryStore::new()));
-    let store = || {
-        let shards =
-            (1..).zip(&shards).map(|(n, store)| Shard::new(&format!("s{n}"), store.clone()));
-        ShardedStore::new(shards, spread).unwrap()
-    };
-    Subject::from(store()).with_peer(store())
+    Subject::layered_over(memories(), |stores| ShardedStore::new(shards(stores), spread).unwrap())
 }
 
 mod sharded_whole {
@@ -124,10 +126,8 @@ mod observed {
 mod stacked {
     use super::*;
 
-    fn stack(shards: &[Arc<MemoryStore>]) -> impl RsvpStore + use<> {
-        let shards =
-            (1..).zip(shards).map(|(n, store)| Shard::new(&format!("s{n}"), store.clone()));
-        ShardedStore::new(shards, 2)
+    fn stack(stores: Vec<Arc<dyn RsvpStore>>) -> impl RsvpStore + use<> {
+        ShardedStore::new(shards(stores), 2)
             .unwrap()
             .with_retry(RetryConfig::default())
             .unwrap()
@@ -137,10 +137,25 @@ mod stacked {
             .unwrap()
     }
 
-    fn subject() -> Subject {
-        let shards = [(); 4].map(|()| Arc::new(MemoryStore::new()));
-        Subject::from(stack(&shards)).with_peer(stack(&shards))
+    rsvp_testkit::conformance!(Subject::layered_over(memories(), stack));
+}
+
+mod of_a_third_party {
+    use super::*;
+    use crate::breaker::Breaker;
+
+    rsvp_testkit::conformance!(super::layered(|store| store.with_layer(Breaker::default())));
+}
+
+/// Every layer that a query can name, with room for all calls of the suite.
+mod queried {
+    use super::*;
+
+    fn stack(store: Arc<dyn RsvpStore>) -> Arc<dyn RsvpStore> {
+        let query = "observe=all&timeout=60s&retry=60s&limit=1000&limit_queue=100000\
+                     &coalesce=true&count_cache=5s&deadline=60s";
+        Layers::from_query(query).unwrap().around(store).unwrap()
     }
 
-    rsvp_testkit::conformance!(subject());
+    rsvp_testkit::conformance!(super::layered(stack));
 }

@@ -8,7 +8,7 @@ use futures_util::future::join_all;
 use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
 use rsvp_core::layers::{LayerExt, LimitConfig, LimitStore};
-use rsvp_core::{Effect, Error, RsvpStore, RsvpStoreExt};
+use rsvp_core::{Effect, Error, RsvpStore, RsvpStoreExt, WriteOptions};
 
 use crate::probe::Probe;
 use crate::{event, user};
@@ -101,4 +101,33 @@ async fn a_thousand_callers_never_exceed_the_bound() {
         call.await.unwrap().unwrap();
     }
     assert_eq!(probe.store.table().rsvp_count(&event(1_u64)), 1000);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_call_whose_deadline_passes_in_the_queue_is_refused_and_leaves_its_place() {
+    let (store, probe) = limited(1, 1);
+    probe.shut();
+    let spawn = |n: u64, options: WriteOptions| {
+        let store = store.clone();
+        tokio::spawn(async move { store.rsvp_with(&user(n), &event(1_u64), options).await })
+    };
+    let running = spawn(1, WriteOptions::default());
+    settle().await;
+    let patience = Duration::from_millis(100);
+    let began = tokio::time::Instant::now();
+    let queued = spawn(2, WriteOptions::default().with_timeout(patience));
+    settle().await;
+    assert!(matches!(store.ready().await.unwrap_err(), Error::Overloaded { .. }), "it is full");
+    let error = queued.await.unwrap().unwrap_err();
+    assert_eq!(began.elapsed(), patience);
+    assert!(matches!(error, Error::TimedOut { after, .. } if after == patience), "{error}");
+    assert_eq!(error.effect(), Effect::NotApplied);
+    let next = spawn(3, WriteOptions::default());
+    settle().await;
+    assert!(!next.is_finished(), "it waits where the other one has waited");
+    probe.open();
+    running.await.unwrap().unwrap();
+    next.await.unwrap().unwrap();
+    assert_eq!(probe.batches(), [1, 1], "the late one was not begun");
+    assert!(!probe.store.table().has_rsvped(&user(2_u64), &event(1_u64)));
 }

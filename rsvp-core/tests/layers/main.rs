@@ -9,20 +9,30 @@
     reason = "a panic is how a test fails"
 )]
 
+mod breaker;
 mod coalesce;
+mod coalesce_deadlines;
 mod coalesce_faults;
+mod coalesce_order;
 mod conformance;
 mod count_cache;
+mod hooked;
 mod limit;
 mod observe;
 mod overload;
 mod placement;
 mod probe;
 mod retry;
+mod retry_entries;
 mod shard;
+mod shard_down;
+mod shard_whole;
+mod stack;
 mod timeout;
 
-use rsvp_core::{EventId, UserId};
+use rsvp_core::{
+    Count, EventId, Outcome, ReadOptions, Result, Rsvp, RsvpStore, UserId, Write, WriteOptions,
+};
 
 fn user(n: impl Into<u64>) -> UserId {
     UserId::from(n.into())
@@ -30,4 +40,23 @@ fn user(n: impl Into<u64>) -> UserId {
 
 fn event(n: impl Into<u64>) -> EventId {
     EventId::from(n.into())
+}
+
+/// The outcome of every write of a batch.
+async fn write_all(store: &dyn RsvpStore, writes: &[Write]) -> Result<Vec<Outcome>> {
+    store.write_batch(writes, &WriteOptions::default()).await?.outcomes()
+}
+
+/// Whether each pair exists, read strongly.
+async fn present(store: &dyn RsvpStore, pairs: &[Rsvp]) -> Result<Vec<bool>> {
+    store.has_rsvped_batch(pairs, &ReadOptions::strong()).await?.into_iter().collect()
+}
+
+/// The count of each event.
+async fn counts(
+    store: &dyn RsvpStore,
+    events: &[EventId],
+    options: impl Into<ReadOptions>,
+) -> Result<Vec<Count>> {
+    store.rsvp_count_batch(events, &options.into()).await?.into_iter().collect()
 }

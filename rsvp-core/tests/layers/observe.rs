@@ -5,7 +5,10 @@ use std::collections::BTreeMap;
 use futures_util::FutureExt;
 use metrics_util::debugging::{DebugValue, DebuggingRecorder};
 use rsvp_core::layers::LayerExt;
-use rsvp_core::{Error, Operation, PageLimit, PageRequest, Rsvp, RsvpStore, RsvpStoreExt, Write};
+use rsvp_core::{
+    Effect, Error, Operation, PageLimit, PageRequest, ReadOptions, Rsvp, RsvpStore, RsvpStoreExt,
+    Write, WriteOptions,
+};
 use rsvp_testkit::hostile_ids;
 
 use crate::probe::{Probe, Reaction};
@@ -30,15 +33,19 @@ fn call_everything(store: &dyn RsvpStore) {
     let (ann, fair) = (user(1_u64), event(1_u64));
     let pairs = [Rsvp::new(ann.clone(), fair.clone()), Rsvp::new(user(2_u64), fair.clone())];
     let writes = pairs.clone().map(|pair| Write::rsvp(pair.user, pair.event));
-    let (strong, page) = (Default::default(), PageRequest::default());
-    store.write_batch(&writes).now_or_never().unwrap().unwrap();
+    let (strong, page) = (ReadOptions::strong(), PageRequest::default());
+    let write = WriteOptions::default();
+    store.write_batch(&writes, &write).now_or_never().unwrap().unwrap();
     store.has_rsvped_batch(&pairs, &strong).now_or_never().unwrap().unwrap();
-    store.rsvp_counts(std::slice::from_ref(&fair), &strong).now_or_never().unwrap().unwrap();
+    store.rsvp_count_batch(std::slice::from_ref(&fair), &strong).now_or_never().unwrap().unwrap();
     store.attendees_page(&fair, &page).now_or_never().unwrap().unwrap();
     store.events_of_page(&ann, &page).now_or_never().unwrap().unwrap();
     store.scan_page(&page).now_or_never().unwrap().unwrap();
-    store.remove_event_step(&fair, PageLimit::MIN).now_or_never().unwrap().unwrap();
-    store.remove_user_step(&ann, PageLimit::MIN).now_or_never().unwrap().unwrap();
+    store.remove_event_step(&fair, PageLimit::MIN, &write).now_or_never().unwrap().unwrap();
+    store.remove_user_step(&ann, PageLimit::MIN, &write).now_or_never().unwrap().unwrap();
+    let (name, label) = ("shard".parse().unwrap(), "eu1".parse().unwrap());
+    store.label(&name, &strong).now_or_never().unwrap().unwrap();
+    store.replace_label(&name, None, &label, &write).now_or_never().unwrap().unwrap();
     store.ready().now_or_never().unwrap().unwrap();
 }
 
@@ -48,12 +55,14 @@ fn every_call_is_counted_once() {
     for operation in [
         "write",
         "has_rsvped",
-        "rsvp_counts",
+        "rsvp_count",
         "attendees",
         "events_of",
         "scan",
         "remove_event",
         "remove_user",
+        "label",
+        "replace_label",
         "ready",
     ] {
         let of = |name: &str, more: &str| {
@@ -115,5 +124,25 @@ fn a_name_that_is_no_label_is_refused() {
     for name in ["", "a b", "é", "\"", &"x".repeat(65)] {
         let error = Probe::new().with_observer(name).unwrap_err();
         assert!(matches!(error, Error::InvalidInput { field: "observe", .. }), "{error}");
+    }
+}
+
+#[test]
+fn a_batch_fails_if_every_entry_does() {
+    let down = |place| (place, Error::unavailable(Operation::Write, Effect::NotApplied, None));
+    for (entries, failed, result) in [(1, 1, "unavailable"), (2, 2, "unavailable"), (2, 1, "ok")] {
+        let metrics = recorded(|| {
+            let probe = Probe::new();
+            let store = probe.clone().with_observer("tickets").unwrap();
+            probe.react([Reaction::FailEntries((0..failed).map(down).collect())]);
+            let writes = (0..entries).map(|n: u64| Write::rsvp(user(n), event(1_u64)));
+            let writes: Vec<_> = writes.collect();
+            store.write_batch(&writes, &WriteOptions::default()).now_or_never().unwrap().unwrap();
+        });
+        let calls = metrics.keys().find(|key| key.contains("calls_total")).unwrap();
+        assert!(calls.contains(&format!("result = {result}")), "{calls}");
+        let failures = metrics.iter().find(|(key, _)| key.contains("entry_failures")).unwrap();
+        assert!(failures.0.contains("result = unavailable"), "{failures:?}");
+        assert_eq!(*failures.1, failed as f64);
     }
 }

@@ -13,13 +13,13 @@ use rsvp_testkit::{FaultStore, Faults, Model};
 use tokio::time::Instant;
 
 use crate::probe::{Probe, Reaction};
-use crate::{event, user};
+use crate::{event, user, write_all};
 
-fn unavailable(effect: Effect) -> Error {
+pub(crate) fn unavailable(effect: Effect) -> Error {
     Error::unavailable(Operation::Write, effect, None)
 }
 
-fn retried(config: RetryConfig) -> (RetryStore<Arc<Probe>>, Arc<Probe>) {
+pub(crate) fn retried(config: RetryConfig) -> (RetryStore<Arc<Probe>>, Arc<Probe>) {
     let probe = Probe::new();
     (probe.clone().with_retry(config).unwrap(), probe)
 }
@@ -160,7 +160,7 @@ async fn under_lost_answers_the_state_ends_right() {
             })
             .collect();
         model.write_batch(&batch);
-        store.write_batch(&batch).await.unwrap();
+        write_all(&store, &batch).await.unwrap();
     }
     model.assert_held_by(&store).await;
     assert!(faulty.faults() > 100);

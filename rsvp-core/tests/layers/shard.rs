@@ -8,13 +8,13 @@ use futures_util::TryStreamExt;
 use rsvp_core::layers::{Shard, ShardError, ShardedStore};
 use rsvp_core::{
     Consistency, Cursor, Effect, Error, Operation, PageLimit, PageRequest, Rsvp, RsvpStore,
-    RsvpStoreExt, Write,
+    RsvpStoreExt, Write, WriteOptions,
 };
 
 use crate::probe::{Probe, Reaction};
-use crate::{event, user};
+use crate::{event, user, write_all};
 
-fn sharded(count: usize, spread: usize) -> (ShardedStore<Arc<Probe>>, Vec<Arc<Probe>>) {
+pub(crate) fn sharded(count: usize, spread: usize) -> (ShardedStore<Arc<Probe>>, Vec<Arc<Probe>>) {
     let probes: Vec<_> = (0..count).map(|_| Probe::new()).collect();
     let shards =
         probes.iter().enumerate().map(|(n, probe)| Shard::new(&format!("s{n}"), probe.clone()));
@@ -31,7 +31,7 @@ fn unavailable(operation: Operation, effect: Effect) -> Reaction {
 }
 
 /// The name of the shard that an error is from.
-fn failed_shard(error: &Error) -> String {
+pub(crate) fn failed_shard(error: &Error) -> String {
     let source = error.source().expect("a source");
     let shard = source.downcast_ref::<ShardError>().expect("that names the shard");
     assert!(!shard.to_string().contains(&shard.error.to_string()), "no source is told twice");
@@ -55,7 +55,7 @@ async fn a_question_goes_to_one_shard_and_a_count_to_the_spread() {
 async fn a_batch_is_one_call_for_each_shard() {
     let (store, probes) = sharded(4, 1);
     let writes: Vec<_> = (0..1000_u32).map(|n| Write::rsvp(user(n), event(n % 100))).collect();
-    store.write_batch(&writes).await.unwrap();
+    write_all(&store, &writes).await.unwrap();
     let batches: Vec<_> = probes.iter().map(|probe| probe.batches()).collect();
     assert!(batches.iter().all(|batches| batches.len() == 1), "{batches:?}");
     assert_eq!(batches.iter().flatten().sum::<usize>(), 1000);
@@ -76,10 +76,10 @@ async fn pairs_live_where_the_placement_says() {
 async fn a_count_with_a_shard_down_fails_and_names_it() {
     let (store, probes) = sharded(4, 2);
     let writes: Vec<_> = (0..400_u32).map(|n| Write::rsvp(user(n), event(n % 20))).collect();
-    store.write_batch(&writes).await.unwrap();
+    write_all(&store, &writes).await.unwrap();
     for n in 0..20_u32 {
         for down in &probes {
-            down.react([unavailable(Operation::RsvpCounts, Effect::NotApplied)]);
+            down.react([unavailable(Operation::RsvpCount, Effect::NotApplied)]);
             let name = format!("s{}", probes.iter().position(|it| Arc::ptr_eq(it, down)).unwrap());
             let count = store.rsvp_count(&event(n)).await;
             if store.placement().shards_of(&event(n)).contains(&name.as_str()) {
@@ -94,29 +94,38 @@ async fn a_count_with_a_shard_down_fails_and_names_it() {
 }
 
 #[tokio::test]
-async fn a_batch_that_fails_in_part_is_of_unknown_effect() {
+async fn of_a_batch_that_fails_in_part_each_entry_has_the_error_and_the_effect_of_its_shard() {
     let (store, probes) = sharded(3, 1);
     let writes: Vec<_> = (0..60_u32).map(|n| Write::rsvp(user(n), event(n))).collect();
-    probes[1].react([unavailable(Operation::Write, Effect::NotApplied)]);
-    let error = store.write_batch(&writes).await.unwrap_err();
-    assert_eq!(error.effect(), Effect::Unknown);
-    assert!(error.is_retryable() && matches!(error, Error::Unavailable { .. }), "{error}");
-    assert_eq!(failed_shard(&error), "s1");
-
+    for (told, effect) in [
+        (unavailable(Operation::Write, Effect::NotApplied), Effect::NotApplied),
+        (unavailable(Operation::Write, Effect::Unknown), Effect::Unknown),
+        (Reaction::Fail(Error::overloaded(Operation::Write)), Effect::NotApplied),
+    ] {
+        probes[1].react([told.clone()]);
+        let receipt = store.write_batch(&writes, &WriteOptions::default()).await.unwrap();
+        for (write, result) in writes.iter().zip(receipt.results) {
+            if store.placement().shard_of(&write.rsvp) != "s1" {
+                result.unwrap();
+                continue;
+            }
+            let error = result.unwrap_err();
+            assert_eq!((failed_shard(&error).as_str(), error.effect()), ("s1", effect), "{told:?}");
+            assert!(error.is_retryable(), "{error}");
+        }
+    }
     for probe in &probes {
         probe.react([Reaction::Fail(Error::overloaded(Operation::Write))]);
     }
-    let error = store.write_batch(&writes).await.unwrap_err();
-    assert!(matches!(error, Error::Overloaded { .. }), "all of it was refused: {error}");
-    assert_eq!(error.effect(), Effect::NotApplied);
-    failed_shard(&error);
-    probes[1].react([Reaction::Fail(Error::overloaded(Operation::Write))]);
-    let error = store.write_batch(&writes).await.unwrap_err();
-    assert!(matches!(error, Error::Unavailable { .. }), "only a part was refused: {error}");
-    assert_eq!((failed_shard(&error).as_str(), error.effect()), ("s1", Effect::Unknown));
+    let receipt = store.write_batch(&writes, &WriteOptions::default()).await.unwrap();
+    for (write, result) in writes.iter().zip(receipt.results) {
+        let error = result.unwrap_err();
+        assert!(matches!(error, Error::Overloaded { .. }), "all of it was refused: {error}");
+        assert_eq!(failed_shard(&error), store.placement().shard_of(&write.rsvp));
+    }
 
     // Repeated, it ends right.
-    store.write_batch(&writes).await.unwrap();
+    write_all(&store, &writes).await.unwrap();
     assert_eq!(store.scan().try_collect::<Vec<_>>().await.unwrap().len(), 60);
 }
 
@@ -135,7 +144,7 @@ async fn errors_of_a_shard_keep_their_kind() {
         assert_eq!((told.kind(), told.effect()), (error.kind(), error.effect()));
         assert_eq!((failed_shard(&told), told.to_string()), ("s0".to_owned(), error.to_string()));
     }
-    probes[0].react([Reaction::Fail(Error::corrupt(Operation::RsvpCounts, "a negative count"))]);
+    probes[0].react([Reaction::Fail(Error::corrupt(Operation::RsvpCount, "a negative count"))]);
     let error = store.rsvp_count(&fair).await.unwrap_err();
     assert!(matches!(error, Error::Corrupt { .. }) && error.to_string().contains("s0"), "{error}");
     let driver = std::io::Error::other("syntax error");
@@ -158,7 +167,7 @@ async fn a_shard_that_answers_too_little_is_named() {
 async fn tokens_of_all_shards_are_merged() {
     let (store, _probes) = sharded(4, 1);
     let writes: Vec<_> = (0..100_u32).map(|n| Write::rsvp(user(n), event(n))).collect();
-    let token = store.write_batch(&writes).await.unwrap().token;
+    let token = store.write_batch(&writes, &WriteOptions::default()).await.unwrap().token;
     assert_eq!(token.to_string().matches('-').count(), 4, "{token}");
 }
 
@@ -166,10 +175,10 @@ async fn tokens_of_all_shards_are_merged() {
 async fn lists_go_through_all_shards_at_any_page_size() {
     let (store, _probes) = sharded(5, 3);
     let writes: Vec<_> = (0..120_u32).map(|n| Write::rsvp(user(n % 40), event(n / 40))).collect();
-    store.write_batch(&writes).await.unwrap();
+    write_all(&store, &writes).await.unwrap();
     for limit in [1, 2, 7, 39, 40, 41, 10_000] {
         let limit = PageLimit::new(limit).unwrap();
-        let request = PageRequest { limit, ..PageRequest::default() };
+        let request = PageRequest::default().with_limit(limit);
         let mut attendees: Vec<_> =
             store.attendees_with(&event(1_u64), request.clone()).try_collect().await.unwrap();
         attendees.sort();
@@ -201,11 +210,11 @@ async fn a_cursor_of_a_shard_that_is_not_there_is_refused() {
     for n in 0..30_u32 {
         store.rsvp(&user(n), &event(n)).await.unwrap();
     }
-    let request = PageRequest { limit: PageLimit::MIN, ..PageRequest::default() };
+    let request = PageRequest::default().with_limit(PageLimit::MIN);
     let cursor = store.scan_page(&request).await.unwrap().next.unwrap();
     let mut bytes = cursor.as_bytes().to_vec();
     bytes[8] ^= 1;
-    let request = PageRequest { cursor: Some(Cursor::new(bytes)), ..request };
+    let request = request.with_cursor(Cursor::new(bytes));
     let error = store.scan_page(&request).await.unwrap_err();
     assert!(matches!(error, Error::InvalidInput { field: "cursor", .. }), "{error}");
 }
@@ -219,9 +228,11 @@ async fn a_removal_that_fails_half_way_tells_what_is_gone() {
     let last = store.shards().last().unwrap().name().to_owned();
     let fails = || unavailable(Operation::RemoveEvent, Effect::NotApplied);
     probe(&probes, &last).react([fails()]);
-    let step = store.remove_event_step(&event(1_u64), PageLimit::MAX).await.unwrap();
-    let strong = Consistency::Strong;
-    let left = store.rsvp_count_with(&event(1_u64), &strong).await.unwrap().value;
+    let step = store
+        .remove_event_step(&event(1_u64), PageLimit::MAX, &WriteOptions::default())
+        .await
+        .unwrap();
+    let left = store.rsvp_count_with(&event(1_u64), Consistency::Strong).await.unwrap().value;
     assert_eq!((step.removed + left, step.more), (100, true));
     probe(&probes, &last).react([fails()]);
     let rest = store.remove_event(&event(1_u64)).await;

@@ -13,6 +13,7 @@ use tokio::time::{Instant, timeout_at};
 use tokio_util::task::TaskTracker;
 use tokio_util::task::task_tracker::TaskTrackerToken;
 
+use super::patience::Patience;
 use crate::backend::check_answer_count;
 use crate::{Deadline, Effect, Error, Operation, Result, RsvpStore};
 
@@ -50,62 +51,12 @@ pub(super) type Answered<B> = Result<(Vec<Result<<B as Batch>::Answer>>, <B as B
 /// and whoever gives up on a batch knows when it is over.
 const LONGEST_BATCH: Duration = Duration::from_secs(30);
 
-/// How much longer than the deadline of its batch a write may be pending.
-const SETTLING: Duration = Duration::from_secs(2);
-
 /// A call that waits for its batch.
 struct Call<B: Batch + ?Sized> {
     entries: Vec<B::Entry>,
     freshness: B::Freshness,
     patience: Option<Patience>,
     reply: oneshot::Sender<Answered<B>>,
-}
-
-/// The deadline of a call, and how far the call has got.
-#[derive(Clone)]
-struct Patience {
-    deadline: Deadline,
-    progress: Arc<Mutex<Progress>>,
-}
-
-#[derive(Clone, Copy)]
-enum Progress {
-    /// The call waits for its batch.
-    Queued,
-    /// The call is part of a batch with this deadline.
-    Sent(Deadline),
-    /// The caller has given up while the call was queued, so it is not sent.
-    GivenUp,
-}
-
-impl Patience {
-    fn new(deadline: Deadline) -> Self {
-        Self { deadline, progress: Arc::new(Mutex::new(Progress::Queued)) }
-    }
-
-    /// Marks the call as part of a batch, unless nobody can use its answer any more.
-    fn send(&self, batch: Deadline) -> bool {
-        let mut progress = self.progress.lock().unwrap_or_else(PoisonError::into_inner);
-        if self.deadline.has_passed() || matches!(*progress, Progress::GivenUp) {
-            *progress = Progress::GivenUp;
-            return false;
-        }
-        *progress = Progress::Sent(batch);
-        true
-    }
-
-    /// The error of a caller that gives up at its deadline.
-    fn give_up(&self, operation: Operation, waited: Duration) -> Error {
-        let mut progress = self.progress.lock().unwrap_or_else(PoisonError::into_inner);
-        let effect = match *progress {
-            Progress::Sent(batch) => Effect::Pending(Deadline::at(batch.instant() + SETTLING)),
-            Progress::Queued | Progress::GivenUp => Effect::NotApplied,
-        };
-        if effect == Effect::NotApplied {
-            *progress = Progress::GivenUp;
-        }
-        Error::timed_out(operation, waited, effect)
-    }
 }
 
 /// A queue of calls, and the drivers that take batches from it.
@@ -214,10 +165,17 @@ impl<S: RsvpStore + 'static, B: Batch> Lane<S, B> {
             let lost = |_| Err(lost(B::OPERATION));
             let Some(patience) = own else { return answer.await.unwrap_or_else(lost) };
             let began = Instant::now();
-            match timeout_at(patience.deadline.instant(), answer).await {
-                Ok(answer) => answer.unwrap_or_else(lost),
-                Err(_) => Err(patience.give_up(B::OPERATION, began.elapsed())),
+            let mut answer = answer;
+            if let Ok(answer) = timeout_at(patience.deadline.instant(), &mut answer).await {
+                return answer.unwrap_or_else(lost);
             }
+            // A batch with the same deadline gives up now, and is about to say what it has done.
+            if let Some(end) = patience.end_of_batch()
+                && let Ok(answer) = timeout_at(end, &mut answer).await
+            {
+                return answer.unwrap_or_else(lost);
+            }
+            Err(patience.give_up(B::OPERATION, began.elapsed()))
         }
     }
 

@@ -3,6 +3,7 @@
 mod batch;
 mod config;
 mod lane;
+mod patience;
 
 use std::fmt;
 use std::sync::Arc;
@@ -57,7 +58,8 @@ const KINDS: usize = 4;
 /// - **Deadlines are kept.** A queued call whose deadline has passed is not sent. A batch has the
 ///   latest deadline of its calls, or 30 s for a call without one. A caller whose deadline passes
 ///   while its batch is in flight gets [`Error::TimedOut`], and a write is then
-///   [pending](crate::Effect::Pending) until its batch is over.
+///   [pending](crate::Effect::Pending) until its batch is over. If the deadline is that of the batch
+///   as well, the caller waits up to a quarter of a second for what the batch has come to.
 /// - Batches run on tasks of the Tokio runtime of the caller that found the lane idle. Without a
 ///   runtime that caller is refused; when the runtime shuts down, its queued calls are answered with
 ///   an error. A runtime of one thread must be kept running for as long as others wait.
@@ -236,14 +238,17 @@ impl<S: RsvpStore + 'static> RsvpStore for CoalescedStore<S> {
     }
 
     async fn attendees_page(&self, event: &EventId, request: &PageRequest) -> Result<Page<UserId>> {
+        self.refuse_if_closed(Operation::Attendees)?;
         self.store.attendees_page(event, request).await
     }
 
     async fn events_of_page(&self, user: &UserId, request: &PageRequest) -> Result<Page<EventId>> {
+        self.refuse_if_closed(Operation::EventsOf)?;
         self.store.events_of_page(user, request).await
     }
 
     async fn scan_page(&self, request: &PageRequest) -> Result<Page<Rsvp>> {
+        self.refuse_if_closed(Operation::Scan)?;
         self.store.scan_page(request).await
     }
 
@@ -268,6 +273,7 @@ impl<S: RsvpStore + 'static> RsvpStore for CoalescedStore<S> {
     }
 
     async fn label(&self, name: &LabelName, options: &ReadOptions) -> Result<Option<Label>> {
+        self.refuse_if_closed(Operation::Label)?;
         self.store.label(name, options).await
     }
 
@@ -278,6 +284,7 @@ impl<S: RsvpStore + 'static> RsvpStore for CoalescedStore<S> {
         value: &Label,
         options: &WriteOptions,
     ) -> Result<Option<Label>> {
+        self.refuse_if_closed(Operation::ReplaceLabel)?;
         self.store.replace_label(name, expected, value, options).await
     }
 

@@ -142,6 +142,11 @@ impl Entry {
             .and_then(|known| stale(known, request))
     }
 
+    /// An old count for a caller whose deadline has passed.
+    pub(super) fn last_resort(&self, request: &ReadRequest) -> Option<Count> {
+        self.state().known.and_then(|known| stale(known, request))
+    }
+
     /// What came of the read that the caller has been waiting for: an answer after all, or why
     /// there is none. `None` if there was no such read.
     pub(super) fn outcome(&self, request: &ReadRequest) -> Option<Result<Count, Error>> {

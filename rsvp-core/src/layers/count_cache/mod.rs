@@ -7,6 +7,7 @@ mod table;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
 use async_trait::async_trait;
 use tokio::sync::OwnedMutexGuard;
@@ -16,6 +17,7 @@ pub use self::config::CountCacheConfig;
 use self::entry::{Entry, ReadRequest};
 use self::table::{Table, within_fence_timeout};
 use crate::backend::{check_answer_count, fail_all};
+use crate::layers::timeout::GRACE;
 use crate::{
     BatchReceipt, Consistency, Count, Deadline, Effect, Error, EventId, Label, LabelName,
     Maintenance, Operation, Page, PageLimit, PageRequest, ReadOptions, RemovalStep, Result, Rsvp,
@@ -65,7 +67,7 @@ use crate::{
 ///
 /// A call for counts that memory cannot answer is one call of the store, however many events it
 /// asks for, except for those that somebody else is reading: their answers are waited for. Such
-/// waits are as long as that read takes, so put a [`TimeoutStore`](crate::layers::TimeoutStore) inside where
+/// waits are as long as that read takes or until the caller's deadline, so put a [`TimeoutStore`](crate::layers::TimeoutStore) inside where
 /// the backend has no timeouts of its own, and do not stop polling a call without dropping it.
 #[derive(Debug)]
 pub struct CountCache<S> {
@@ -126,7 +128,8 @@ impl<S: RsvpStore> CountCache<S> {
         let mut counts = Counts::new();
         while !missing.is_empty() {
             let mut refreshes = Vec::new();
-            let taken = take_refresh_locks(&mut missing, &mut counts, request).await;
+            let locks = take_refresh_locks(&mut missing, &mut counts, request);
+            let Some(taken) = until(deadline, Duration::ZERO, locks).await else { break };
             for (event, entry, refresh_lock) in taken {
                 match entry.outcome(request) {
                     Some(count) => drop(counts.insert(event, count)),
@@ -150,6 +153,7 @@ impl<S: RsvpStore> CountCache<S> {
         // Keep the writes of these events out, or as many as let themselves be kept out in time.
         let fence_timeout = self.config.fence_timeout();
         let fenced_by = Instant::now() + fence_timeout;
+        let fenced_by = deadline.map_or(fenced_by, |own| fenced_by.min(own.instant()));
         let mut fences = Vec::new();
         for (_, entry, _) in &refreshes {
             fences.extend(timeout_at(fenced_by, entry.fence.clone().write_owned()).await);
@@ -160,11 +164,13 @@ impl<S: RsvpStore> CountCache<S> {
         let mut options = ReadOptions::strong();
         options.deadline = deadline;
         let read = self.store.rsvp_count_batch(&events, &options);
-        let read =
-            within_fence_timeout(fence_timeout, &mut fences, read).await.and_then(|counts| {
-                check_answer_count(Operation::RsvpCount, events.len(), counts.len())?;
-                Ok(counts)
-            });
+        let read = within_fence_timeout(fence_timeout, &mut fences, read);
+        let late = || Error::timed_out(Operation::RsvpCount, read_at.elapsed(), Effect::NotApplied);
+        let read = until(deadline, GRACE, read).await.unwrap_or_else(|| Err(late()));
+        let read = read.and_then(|counts| {
+            check_answer_count(Operation::RsvpCount, events.len(), counts.len())?;
+            Ok(counts)
+        });
         let ended = self.table.tick();
         // Every entry has to know before the first lock is released.
         let results = read.unwrap_or_else(|error| fail_all(events.len(), &error));
@@ -174,12 +180,34 @@ impl<S: RsvpStore> CountCache<S> {
                     entry.record_read(count, read_at, began, ended);
                     Ok(count)
                 }
+                // That one caller was in a hurry says nothing of the store.
+                Err(error) if is_of_deadline(&error, deadline) => {
+                    entry.last_resort(request).ok_or(error)
+                }
                 Err(error) => entry.fail(&error, ended, request).ok_or(error),
             };
             (*event, result)
         };
         refreshes.iter().zip(results).map(record).collect()
     }
+}
+
+/// Waits for something until the deadline and a grace are over. Without a deadline it waits for as
+/// long as it takes.
+async fn until<T>(
+    deadline: Option<Deadline>,
+    grace: Duration,
+    call: impl Future<Output = T>,
+) -> Option<T> {
+    match deadline {
+        None => Some(call.await),
+        Some(deadline) => timeout_at(deadline.instant() + grace, call).await.ok(),
+    }
+}
+
+/// Whether a read failed because its caller's deadline had passed.
+fn is_of_deadline(error: &Error, deadline: Option<Deadline>) -> bool {
+    matches!(error, Error::TimedOut { .. }) && deadline.is_some_and(Deadline::has_passed)
 }
 
 type Counts<'a> = BTreeMap<&'a EventId, Result<Count>>;
@@ -258,24 +286,19 @@ impl<S: RsvpStore> RsvpStore for CountCache<S> {
                 let entry = self.table.entry(event);
                 let count = entry.answer(&request);
                 if count.is_none() {
-                    missing.insert(event, entry);
+                    missing.insert(event, entry.clone());
                 }
-                (event, count)
+                (event, entry, count)
             })
             .collect();
         // At the deadline counts from memory are answered all the same.
-        let read = match (missing.is_empty(), options.deadline) {
-            (true, _) => BTreeMap::new(),
-            (false, None) => self.read(missing, &request, None).await,
-            (false, Some(deadline)) => {
-                let read = self.read(missing, &request, Some(deadline));
-                timeout_at(deadline.instant(), read).await.unwrap_or_default()
-            }
-        };
-        let late = || Err(Error::too_late(Operation::RsvpCount));
-        let result = |(event, count): (&EventId, Option<Count>)| match count {
-            Some(count) => Ok(count),
-            None => read.get(event).cloned().unwrap_or_else(late),
+        let began = Instant::now();
+        let read = self.read(missing, &request, options.deadline).await;
+        let late = || Error::timed_out(Operation::RsvpCount, began.elapsed(), Effect::NotApplied);
+        let result = |(event, entry, count): (&EventId, Arc<Entry>, Option<Count>)| {
+            let read = || read.get(event).cloned();
+            let late = || entry.last_resort(&request).ok_or_else(late);
+            count.map(Ok).or_else(read).unwrap_or_else(late)
         };
         Ok(known.into_iter().map(result).collect())
     }

@@ -160,11 +160,10 @@ impl Tally {
         match result {
             Ok(written) => {
                 self.acknowledged = true;
+                self.repeated |= written.repeated;
                 if written.outcome.is_applied() {
                     self.applied = true;
                     self.sum += if action == Action::Rsvp { 1 } else { -1 };
-                } else {
-                    self.repeated |= written.repeated;
                 }
             }
             Err(error) => self.unknown |= error.effect() != Effect::NotApplied,

@@ -1,10 +1,11 @@
 //! Within the bound from memory, never beyond.
 
 use rsvp_core::layers::CountCacheConfig;
-use rsvp_core::{Consistency, RsvpStore, RsvpStoreExt, SessionToken};
+use rsvp_core::{Consistency, RsvpStoreExt, SessionToken};
 use tokio::time::advance;
 
 use crate::count_cache::{bounded, cache, count, event, ms, number, user};
+use crate::counts;
 
 #[tokio::test(start_paused = true)]
 async fn a_count_is_answered_from_memory_within_the_bound_and_never_beyond() {
@@ -55,7 +56,7 @@ async fn the_greatest_age_caps_larger_bounds_and_eventual() {
         let fair = event("fair");
         for (step, age, reads) in [(0, 0, 1), (100, 100, 1), (1, 0, 2)] {
             advance(ms(step)).await;
-            let count = cache.rsvp_count_with(&fair, &level).await.unwrap();
+            let count = cache.rsvp_count_with(&fair, level.clone()).await.unwrap();
             assert_eq!((count.age, inner.reads()), (ms(age), reads), "{level:?}");
         }
     }
@@ -81,7 +82,7 @@ async fn strong_session_and_a_bound_of_nothing_go_to_the_store() {
     let levels = [Consistency::Strong, bounded(0), Consistency::Session(SessionToken::new())];
     for (n, level) in levels.into_iter().enumerate() {
         inner.data().rsvp(&user(n), &fair).await.unwrap();
-        let count = cache.rsvp_count_with(&fair, &level).await.unwrap();
+        let count = cache.rsvp_count_with(&fair, level.clone()).await.unwrap();
         assert_eq!((count.value, count.age), (n as u64 + 1, ms(0)), "{level:?}");
         assert_eq!(inner.log().pop(), Some((vec![fair.clone()], level)), "asked as it was");
     }
@@ -97,6 +98,6 @@ async fn a_count_for_memory_is_read_strongly() {
 #[tokio::test(start_paused = true)]
 async fn no_events_are_no_question() {
     let (cache, inner) = cache(CountCacheConfig::default());
-    assert_eq!(cache.rsvp_counts(&[], &bounded(5)).await.unwrap(), []);
+    assert_eq!(counts(&*cache, &[], bounded(5)).await.unwrap(), []);
     assert_eq!(inner.reads(), 0);
 }

@@ -3,10 +3,11 @@
 use std::sync::Arc;
 
 use rsvp_core::layers::CountCacheConfig;
-use rsvp_core::{EventId, RsvpStore, RsvpStoreExt};
+use rsvp_core::{EventId, RsvpStoreExt};
 use tokio::task::JoinSet;
 
 use crate::count_cache::{Cache, bounded, cache, event, ms, number, user};
+use crate::counts;
 
 const EVENTS: u64 = 1000;
 
@@ -36,7 +37,7 @@ async fn with_room_for_a_few_of_a_thousand_events_all_counts_are_right() {
             assert_eq!(number(&*cache, &event, 5000).await, truth[at as usize]);
         }
         let events: Vec<EventId> = (0..EVENTS).map(event).collect();
-        let counts = cache.rsvp_counts(&events, &bounded(5000)).await.unwrap();
+        let counts = counts(&*cache, &events, bounded(5000)).await.unwrap();
         assert!(counts.iter().map(|count| count.value).eq(truth), "with room for {capacity}");
         assert!(inner.reads() > 100, "most were not in memory");
     }

@@ -3,13 +3,14 @@
 use std::sync::Arc;
 
 use rsvp_core::layers::CountCacheConfig;
-use rsvp_core::{EventId, Receipt, Result, RsvpStore, RsvpStoreExt, Write};
+use rsvp_core::{EventId, Receipt, Result, RsvpStoreExt, Write};
 use tokio::task::{JoinHandle, JoinSet};
 use tokio::time::Instant;
 
 use crate::count_cache::control::Point;
 use crate::count_cache::inner::Inner;
 use crate::count_cache::{Cache, bounded, cache, event, ms, number, settle, user};
+use crate::{counts, write_all};
 
 /// The longest that readers and writers wait for each other.
 const PATIENCE: u64 = 250;
@@ -32,7 +33,7 @@ async fn a_write_that_hangs_holds_up_no_count_for_long() {
     let (cache, inner) = cache(CountCacheConfig::default());
     let events: Vec<_> = (0..20).map(event).collect();
     // So that the cache knows them.
-    cache.rsvp_counts(&events, &bounded(1)).await.unwrap();
+    counts(&*cache, &events, bounded(1)).await.unwrap();
     tokio::time::advance(ms(10)).await;
     inner.writes.hold(Point::After);
     let mut writes = JoinSet::new();
@@ -42,7 +43,7 @@ async fn a_write_that_hangs_holds_up_no_count_for_long() {
     }
     settle().await;
     let asked = Instant::now();
-    let counts = cache.rsvp_counts(&events, &bounded(1)).await.unwrap();
+    let counts = counts(&*cache, &events, bounded(1)).await.unwrap();
     assert_eq!(asked.elapsed(), ms(PATIENCE));
     assert!(counts.iter().all(|count| count.value == 1));
     let asked = Instant::now();
@@ -66,7 +67,7 @@ async fn a_read_that_hangs_holds_up_no_write_for_long() {
         let cache = cache.clone();
         writers.spawn(async move {
             let writes: Vec<_> = (0..20).map(|at| Write::rsvp(user(n), event(at))).collect();
-            cache.write_batch(&writes).await.unwrap();
+            write_all(&*cache, &writes).await.unwrap();
         });
     }
     writers.join_all().await;

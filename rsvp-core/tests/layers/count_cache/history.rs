@@ -1,15 +1,13 @@
 //! A store that remembers every change of a count, and what a cache in front of it may answer.
 
-use std::future::Future;
-use std::sync::Mutex;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use rsvp_core::{
-    BatchReceipt, Consistency, Count, Effect, Error, EventId, Operation, Page, PageLimit,
-    PageRequest, RemovalStep, Result, Rsvp, RsvpStore, UserId, Write, async_trait,
-};
+use rsvp_core::{Consistency, Count, Effect, Error, EventId, Operation, Result, Write};
 use rsvp_memory::MemoryStore;
 use tokio::time::{Instant, sleep};
+
+use crate::hooked::{Counted, Hook, Hooked};
 
 /// What becomes of a call.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -69,7 +67,7 @@ impl History {
     }
 
     /// Carries a write out as planned, and remembers what it changed.
-    async fn write<T>(&self, effect: impl Future<Output = Result<T>> + Send) -> Result<T> {
+    async fn record<T>(&self, effect: impl Future<Output = Result<T>> + Send) -> Result<T> {
         let Plan { call, before, after, fate } = PLAN.get();
         sleep(before).await;
         let failed = |effect| Err(Error::unavailable(Operation::Write, effect, None));
@@ -131,51 +129,34 @@ impl History {
 }
 
 /// A process's way to the store.
-#[derive(Debug)]
-pub(crate) struct Recorded(pub(crate) std::sync::Arc<History>);
+pub(crate) type Recorded = Hooked<Arc<History>>;
 
-#[async_trait]
-impl RsvpStore for Recorded {
-    async fn write_batch(&self, writes: &[Write]) -> Result<BatchReceipt> {
-        self.0.write(self.0.store.write_batch(writes)).await
+impl Hook for Arc<History> {
+    fn store(&self) -> &MemoryStore {
+        &self.store
     }
 
-    async fn has_rsvped_batch(&self, pairs: &[Rsvp], level: &Consistency) -> Result<Vec<bool>> {
-        self.0.store.has_rsvped_batch(pairs, level).await
+    async fn write<T: Send>(
+        &self,
+        _writes: &[Write],
+        call: impl Future<Output = Result<T>> + Send,
+    ) -> Result<T> {
+        self.record(call).await
     }
 
-    async fn rsvp_counts(&self, events: &[EventId], level: &Consistency) -> Result<Vec<Count>> {
+    async fn count(
+        &self,
+        _events: &[EventId],
+        _consistency: &Consistency,
+        call: impl Future<Output = Counted> + Send,
+    ) -> Counted {
         let Plan { before, after, fate, .. } = PLAN.get();
         sleep(before).await;
-        let counts = self.0.store.rsvp_counts(events, level).await;
+        let counts = call.await;
         sleep(after).await;
         if fate != Fate::Answered {
-            return Err(Error::unavailable(Operation::RsvpCounts, Effect::NotApplied, None));
+            return Err(Error::unavailable(Operation::RsvpCount, Effect::NotApplied, None));
         }
         counts
-    }
-
-    async fn attendees_page(&self, event: &EventId, request: &PageRequest) -> Result<Page<UserId>> {
-        self.0.store.attendees_page(event, request).await
-    }
-
-    async fn events_of_page(&self, user: &UserId, request: &PageRequest) -> Result<Page<EventId>> {
-        self.0.store.events_of_page(user, request).await
-    }
-
-    async fn scan_page(&self, request: &PageRequest) -> Result<Page<Rsvp>> {
-        self.0.store.scan_page(request).await
-    }
-
-    async fn remove_event_step(&self, event: &EventId, limit: PageLimit) -> Result<RemovalStep> {
-        self.0.write(self.0.store.remove_event_step(event, limit)).await
-    }
-
-    async fn remove_user_step(&self, user: &UserId, limit: PageLimit) -> Result<RemovalStep> {
-        self.0.write(self.0.store.remove_user_step(user, limit)).await
-    }
-
-    async fn ready(&self) -> Result<()> {
-        self.0.store.ready().await
     }
 }

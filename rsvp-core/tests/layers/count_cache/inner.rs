@@ -1,32 +1,34 @@
 //! The store inside: a memory store that tells what it was asked, and does as it is told.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 
-use rsvp_core::{
-    BatchReceipt, Consistency, Count, EventId, Page, PageLimit, PageRequest, RemovalStep, Result,
-    Rsvp, RsvpStore, UserId, Write, async_trait,
-};
+use rsvp_core::{Consistency, Error, EventId, Operation, Result, Write};
 use rsvp_memory::MemoryStore;
 
 use crate::count_cache::control::{Control, Point};
+use crate::hooked::{Counted, Hook, Hooked};
+
+pub(crate) type Inner = Hooked<Controlled>;
 
 #[derive(Debug, Default)]
-pub(crate) struct Inner {
+pub(crate) struct Controlled {
     store: Arc<MemoryStore>,
     pub(crate) reads: Control,
     pub(crate) writes: Control,
     log: Mutex<Vec<(Vec<EventId>, Consistency)>>,
     /// What these events answer, whatever they hold.
     absurd: Mutex<BTreeMap<EventId, u64>>,
+    /// The events whose counts fail.
+    refused: Mutex<BTreeSet<EventId>>,
     answers_too_little: AtomicBool,
 }
 
-impl Inner {
+impl Controlled {
     /// Another process's store on the same data.
-    pub(crate) fn peer(&self) -> Arc<Self> {
-        Arc::new(Self { store: self.store.clone(), ..Self::default() })
+    pub(crate) fn peer(&self) -> Arc<Inner> {
+        Arc::new(Hooked(Self { store: self.store.clone(), ..Self::default() }))
     }
 
     /// The data, for writes that no cache sees.
@@ -49,67 +51,56 @@ impl Inner {
         self.answers_too_little.store(true, Ordering::SeqCst);
     }
 
+    /// From now on the count of `event` fails.
+    pub(crate) fn refuse(&self, event: &EventId) {
+        self.refused.lock().unwrap().insert(event.clone());
+    }
+
     /// From now on `event` answers `count`.
     pub(crate) fn claim(&self, event: &EventId, count: u64) {
         self.absurd.lock().unwrap().insert(event.clone(), count);
     }
 }
 
-#[async_trait]
-impl RsvpStore for Inner {
-    async fn write_batch(&self, writes: &[Write]) -> Result<BatchReceipt> {
+impl Hook for Controlled {
+    fn store(&self) -> &MemoryStore {
+        &self.store
+    }
+
+    async fn write<T: Send>(
+        &self,
+        _writes: &[Write],
+        call: impl Future<Output = Result<T>> + Send,
+    ) -> Result<T> {
         self.writes.pass(Point::Before).await?;
-        let written = self.store.write_batch(writes).await;
+        let written = call.await;
         self.writes.pass(Point::After).await?;
         written
     }
 
-    async fn has_rsvped_batch(&self, pairs: &[Rsvp], level: &Consistency) -> Result<Vec<bool>> {
-        self.store.has_rsvped_batch(pairs, level).await
-    }
-
-    async fn rsvp_counts(&self, events: &[EventId], level: &Consistency) -> Result<Vec<Count>> {
-        self.log.lock().unwrap().push((events.to_vec(), level.clone()));
+    async fn count(
+        &self,
+        events: &[EventId],
+        consistency: &Consistency,
+        call: impl Future<Output = Counted> + Send,
+    ) -> Counted {
+        self.log.lock().unwrap().push((events.to_vec(), consistency.clone()));
         self.reads.pass(Point::Before).await?;
-        let mut counts = self.store.rsvp_counts(events, level).await?;
+        let mut counts = call.await?;
         for (event, count) in events.iter().zip(&mut counts) {
-            let claimed = self.absurd.lock().unwrap().get(event).copied();
-            count.value = claimed.unwrap_or(count.value);
+            if let (Some(claimed), Ok(count)) = (self.absurd.lock().unwrap().get(event), count) {
+                count.value = *claimed;
+            }
+        }
+        for (event, count) in events.iter().zip(&mut counts) {
+            if self.refused.lock().unwrap().contains(event) {
+                *count = Err(Error::corrupt(Operation::RsvpCount, "the engine refuses it"));
+            }
         }
         if self.answers_too_little.load(Ordering::SeqCst) {
             counts.pop();
         }
         self.reads.pass(Point::After).await?;
         Ok(counts)
-    }
-
-    async fn attendees_page(&self, event: &EventId, request: &PageRequest) -> Result<Page<UserId>> {
-        self.store.attendees_page(event, request).await
-    }
-
-    async fn events_of_page(&self, user: &UserId, request: &PageRequest) -> Result<Page<EventId>> {
-        self.store.events_of_page(user, request).await
-    }
-
-    async fn scan_page(&self, request: &PageRequest) -> Result<Page<Rsvp>> {
-        self.store.scan_page(request).await
-    }
-
-    async fn remove_event_step(&self, event: &EventId, limit: PageLimit) -> Result<RemovalStep> {
-        self.writes.pass(Point::Before).await?;
-        let step = self.store.remove_event_step(event, limit).await;
-        self.writes.pass(Point::After).await?;
-        step
-    }
-
-    async fn remove_user_step(&self, user: &UserId, limit: PageLimit) -> Result<RemovalStep> {
-        self.writes.pass(Point::Before).await?;
-        let step = self.store.remove_user_step(user, limit).await;
-        self.writes.pass(Point::After).await?;
-        step
-    }
-
-    async fn ready(&self) -> Result<()> {
-        self.store.ready().await
     }
 }

@@ -3,6 +3,7 @@
 mod bounds;
 mod capacity;
 mod control;
+mod deadlines;
 mod errors;
 mod hanging;
 mod history;
@@ -10,6 +11,7 @@ mod inner;
 mod own_writes;
 mod races;
 mod random;
+mod repeated;
 mod sharing;
 mod staleness;
 mod unsettled;
@@ -49,7 +51,7 @@ fn cache(config: CountCacheConfig) -> (Arc<Cache>, Arc<Inner>) {
 }
 
 async fn count(store: &dyn RsvpStore, event: &EventId, milliseconds: u64) -> Result<Count> {
-    store.rsvp_count_with(event, &bounded(milliseconds)).await
+    store.rsvp_count_with(event, bounded(milliseconds)).await
 }
 
 /// The number alone.

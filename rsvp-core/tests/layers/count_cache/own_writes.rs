@@ -3,12 +3,15 @@
 use std::sync::Arc;
 
 use rsvp_core::layers::{CountCacheConfig, LayerExt, RetryConfig, Shard, ShardedStore};
-use rsvp_core::{Effect, Error, Operation, Outcome, PageLimit, RsvpStore, RsvpStoreExt, Write};
+use rsvp_core::{
+    Effect, Error, Operation, Outcome, PageLimit, RsvpStore, RsvpStoreExt, Write, WriteOptions,
+};
 use tokio::time::advance;
 
 use crate::count_cache::control::Point;
 use crate::count_cache::inner::Inner;
 use crate::count_cache::{bounded, cache, count, event, ms, number, user};
+use crate::{counts, write_all};
 
 #[tokio::test(start_paused = true)]
 async fn ones_own_writes_show_in_the_next_count_without_a_read() {
@@ -64,7 +67,7 @@ async fn a_batch_moves_each_of_its_events_by_what_was_applied() {
     let (fair, gala, ball) = (event("fair"), event("gala"), event("ball"));
     let events = [fair.clone(), gala.clone(), ball.clone()];
     inner.data().rsvp(&user("old"), &gala).await.unwrap();
-    cache.rsvp_counts(&events[..2], &bounded(5000)).await.unwrap();
+    counts(&*cache, &events[..2], bounded(5000)).await.unwrap();
     let writes = [
         Write::rsvp(user("ann"), fair.clone()),
         Write::rsvp(user("ann"), gala.clone()),
@@ -77,7 +80,7 @@ async fn a_batch_moves_each_of_its_events_by_what_was_applied() {
         Write::rsvp(user("bob"), ball.clone()),
         Write::rsvp(user("eve"), fair.clone()),
     ];
-    cache.write_batch(&writes).await.unwrap();
+    write_all(&*cache, &writes).await.unwrap();
     assert_eq!(inner.reads(), 1);
     for (event, expected, reads) in [(&fair, 2, 1), (&gala, 1, 1), (&ball, 1, 2)] {
         assert_eq!(number(&*cache, event, 5000).await, expected, "{event:?}");
@@ -107,7 +110,10 @@ async fn a_removed_event_counts_nobody_step_by_step() {
     }
     number(&*cache, &fair, 5000).await;
     for (step, left) in (1..).zip([4, 1, 0, 0]) {
-        cache.remove_event_step(&fair, PageLimit::new(3).unwrap()).await.unwrap();
+        cache
+            .remove_event_step(&fair, PageLimit::new(3).unwrap(), &WriteOptions::default())
+            .await
+            .unwrap();
         for _ in 0..3 {
             assert_eq!(number(&*cache, &fair, 5000).await, left);
         }
@@ -144,7 +150,10 @@ async fn what_is_removed_is_not_counted_where_a_store_inside_repeats_steps() {
     assert_eq!(number(&cache, &fair, 5000).await, 5);
     let lost = Error::unavailable(Operation::RemoveEvent, Effect::Unknown, None);
     inner.writes.fail_once(Point::After, lost.clone());
-    let step = cache.remove_event_step(&fair, PageLimit::new(2).unwrap()).await.unwrap();
+    let step = cache
+        .remove_event_step(&fair, PageLimit::new(2).unwrap(), &WriteOptions::default())
+        .await
+        .unwrap();
     assert_eq!((step.removed, step.more), (2, true), "of four that are gone");
     assert_eq!(number(&cache, &fair, 5000).await, 1);
     inner.writes.fail_once(Point::After, lost.clone());
@@ -172,7 +181,13 @@ async fn what_is_removed_is_not_counted_where_a_shard_inside_fails() {
     let last = cache.get_ref().shards().last().unwrap().get_ref();
     let lost = Error::unavailable(Operation::RemoveEvent, Effect::Unknown, None);
     last.writes.fail_once(Point::After, lost);
-    assert!(cache.remove_event_step(&fair, PageLimit::MAX).await.unwrap().more);
+    assert!(
+        cache
+            .remove_event_step(&fair, PageLimit::MAX, &WriteOptions::default())
+            .await
+            .unwrap()
+            .more
+    );
     assert_eq!(number(&cache, &fair, 5000).await, 0);
 }
 

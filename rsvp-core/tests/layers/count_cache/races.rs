@@ -5,12 +5,13 @@ use std::sync::atomic::{AtomicBool, AtomicI64, Ordering::SeqCst};
 use std::time::Duration;
 
 use rsvp_core::layers::CountCacheConfig;
-use rsvp_core::{Action, EventId, RsvpStore, RsvpStoreExt, Write};
+use rsvp_core::{Action, EventId, RsvpStoreExt, Write};
 use tokio::task::JoinSet;
 use tokio::time::Instant;
 
 use crate::count_cache::inner::Inner;
 use crate::count_cache::{Cache, cache, event, ms, number, user};
+use crate::write_all;
 
 const PERIOD: Duration = Duration::from_millis(100);
 
@@ -53,8 +54,8 @@ impl Tallies {
         for write in writes {
             self.of(write.action).begun.fetch_add(1, SeqCst);
         }
-        let receipt = cache.write_batch(writes).await.unwrap();
-        assert!(receipt.outcomes.iter().all(|outcome| outcome.is_applied()));
+        let outcomes = write_all(cache, writes).await.unwrap();
+        assert!(outcomes.iter().all(|outcome| outcome.is_applied()));
         for write in writes {
             self.of(write.action).acknowledged.fetch_add(1, SeqCst);
         }

@@ -11,13 +11,15 @@ use proptest::test_runner::{Config, FileFailurePersistence, RngAlgorithm, RngSee
 use rsvp_core::layers::CountCacheConfig;
 use rsvp_core::layers::{CountCache, LayerExt};
 use rsvp_core::{Action, Consistency, Count, EventId, PageLimit, RsvpStore};
-use rsvp_core::{Rsvp, UserId, Write};
+use rsvp_core::{Rsvp, UserId, Write, WriteOptions};
 use rsvp_testkit::SEED_VARIABLE;
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep, timeout};
 
 use crate::count_cache::history::{Fate, History, PLAN, Plan, Recorded, Span};
 use crate::count_cache::{event, ms, user};
+use crate::hooked::Hooked;
+use crate::{counts, write_all};
 
 /// What has failed once.
 const REGRESSIONS: &str =
@@ -53,7 +55,7 @@ fn writes() -> impl Strategy<Value = Write> {
     let action = prop_oneof![2 => Just(Action::Rsvp), 1 => Just(Action::Cancel)];
     let write = |(action, user_id, event): (_, u8, _)| {
         let rsvp = Rsvp::new(user(user_id), event);
-        Write { action, rsvp }
+        Write::new(action, rsvp)
     };
     (action, 0..4_u8, events()).prop_map(write)
 }
@@ -116,11 +118,15 @@ impl Record {
 async fn carry_out(cache: Arc<CountCache<Recorded>>, step: Step, record: Arc<Mutex<Record>>) {
     let began = record.lock().unwrap().now();
     let answered = match &step.what {
-        What::Write(writes) => cache.write_batch(writes).await.map(drop),
-        What::RemoveEvent(event) => cache.remove_event_step(event, PageLimit::MIN).await.map(drop),
-        What::RemoveUser(user) => cache.remove_user_step(user, PageLimit::MIN).await.map(drop),
+        What::Write(writes) => write_all(&*cache, writes).await.map(drop),
+        What::RemoveEvent(event) => {
+            cache.remove_event_step(event, PageLimit::MIN, &WriteOptions::default()).await.map(drop)
+        }
+        What::RemoveUser(user) => {
+            cache.remove_user_step(user, PageLimit::MIN, &WriteOptions::default()).await.map(drop)
+        }
         What::Read(events, bound) => {
-            let read = cache.rsvp_counts(events, &Consistency::Bounded(*bound)).await;
+            let read = counts(&*cache, events, Consistency::Bounded(*bound)).await;
             read.map(|counts| {
                 let mut record = record.lock().unwrap();
                 let span = Span { began, ended: record.now() };
@@ -141,7 +147,7 @@ async fn run(steps: Vec<Step>) -> Result<(), TestCaseError> {
     let history = Arc::new(History::new(&[event(0), event(1)]));
     let config = CountCacheConfig::default().with_max_age(ms(MAX_AGE));
     let caches =
-        [0, 1].map(|_| Arc::new(Recorded(history.clone()).with_count_cache(config).unwrap()));
+        [0, 1].map(|_| Arc::new(Hooked(history.clone()).with_count_cache(config).unwrap()));
     let record = Arc::new(Mutex::new(Record::default()));
     let mut calls = JoinSet::new();
     for (call, step) in steps.into_iter().enumerate() {

@@ -3,15 +3,16 @@
 use std::sync::Arc;
 
 use rsvp_core::layers::CountCacheConfig;
-use rsvp_core::{Effect, Error, EventId, Operation, RsvpStore, RsvpStoreExt};
+use rsvp_core::{Effect, Error, EventId, Operation, RsvpStoreExt};
 use tokio::task::JoinSet;
 use tokio::time::{Instant, advance, sleep};
 
 use crate::count_cache::control::Point;
 use crate::count_cache::{Cache, bounded, cache, count, event, ms, number, settle, user};
+use crate::counts;
 
 fn unavailable() -> Error {
-    Error::unavailable(Operation::RsvpCounts, Effect::NotApplied, None)
+    Error::unavailable(Operation::RsvpCount, Effect::NotApplied, None)
 }
 
 /// Callers who ask for counts of `events` and wait.
@@ -20,7 +21,7 @@ async fn ask(cache: &Arc<Cache>, callers: usize, events: &[EventId]) -> JoinSet<
     for _ in 0..callers {
         let (cache, events) = (cache.clone(), events.to_vec());
         asking.spawn(async move {
-            let counts = cache.rsvp_counts(&events, &bounded(5000)).await.unwrap();
+            let counts = counts(&*cache, &events, bounded(5000)).await.unwrap();
             counts.into_iter().map(|count| count.value).collect()
         });
     }
@@ -106,7 +107,7 @@ async fn callers_of_batches_that_overlap_do_not_fail_one_after_another() {
     for n in (0..100).rev() {
         let (cache, pair) =
             (cache.clone(), [event(format!("{n:03}")), event(format!("{:03}", n + 1))]);
-        callers.spawn(async move { cache.rsvp_counts(&pair, &bounded(5000)).await.unwrap_err() });
+        callers.spawn(async move { counts(&*cache, &pair, bounded(5000)).await.unwrap_err() });
     }
     callers.join_all().await;
     assert!(began.elapsed() <= ms(2000), "the last was answered after {:?}", began.elapsed());
@@ -151,11 +152,11 @@ async fn a_batch_is_one_call_for_all_that_is_missing_in_order_with_repeats() {
             inner.data().rsvp(&user(guest), event).await.unwrap();
         }
     }
-    cache.rsvp_counts(&events[..50], &bounded(100)).await.unwrap();
+    counts(&*cache, &events[..50], bounded(100)).await.unwrap();
     advance(ms(50)).await;
     let mut asked: Vec<_> = events.iter().rev().cloned().collect();
     asked.extend(events.clone());
-    let counts = cache.rsvp_counts(&asked, &bounded(100)).await.unwrap();
+    let counts = counts(&*cache, &asked, bounded(100)).await.unwrap();
     let values: Vec<u64> = counts.iter().map(|count| count.value).collect();
     let expected: Vec<u64> = (0..100).rev().chain(0..100).map(|n| n % 10).collect();
     assert_eq!(values, expected);
@@ -184,7 +185,7 @@ async fn batches_in_opposite_order_both_end() {
                 if caller % 2 == 0 {
                     events.reverse();
                 }
-                cache.rsvp_counts(&events, &bounded(1 + caller % 9)).await.unwrap();
+                counts(&*cache, &events, bounded(1 + caller % 9)).await.unwrap();
             }
         });
     }

@@ -60,7 +60,7 @@ async fn of_a_million_counts_each_is_what_it_was_at_its_age() {
         }
         let (bound, own) = (ms(BOUNDS[at]), random.random_range(0..2));
         let bounded = Consistency::Bounded(bound);
-        let count = caches[own].rsvp_count_with(&events[at], &bounded).await.unwrap();
+        let count = caches[own].rsvp_count_with(&events[at], bounded).await.unwrap();
         assert!(count.age <= bound, "{count:?} within {bound:?}");
         let read_at = Instant::now() - count.age;
         let others = &written[at][1 - own];

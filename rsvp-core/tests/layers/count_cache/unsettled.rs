@@ -3,13 +3,16 @@
 use std::sync::Arc;
 
 use rsvp_core::layers::CountCacheConfig;
-use rsvp_core::{Effect, Error, EventId, Operation, PageLimit, RsvpStore, RsvpStoreExt, Write};
+use rsvp_core::{
+    Effect, Error, EventId, Operation, PageLimit, RsvpStore, RsvpStoreExt, Write, WriteOptions,
+};
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, advance, sleep};
 
 use crate::count_cache::control::Point;
 use crate::count_cache::inner::Inner;
 use crate::count_cache::{Cache, cache, event, ms, number, settle, user};
+use crate::write_all;
 
 /// For so long a count is kept that is not settled: a twentieth of the greatest age.
 const SHARE: u64 = 250;
@@ -43,8 +46,11 @@ async fn a_write_that_was_not_applied_changes_nothing() {
     let (cache, inner, fair) = known().await;
     inner.writes.fail(Point::Before, failed(Effect::NotApplied));
     cache.rsvp(&user("ann"), &fair).await.unwrap_err();
-    cache.remove_event_step(&fair, PageLimit::MIN).await.unwrap_err();
-    cache.remove_user_step(&user("ann"), PageLimit::MIN).await.unwrap_err();
+    cache.remove_event_step(&fair, PageLimit::MIN, &WriteOptions::default()).await.unwrap_err();
+    cache
+        .remove_user_step(&user("ann"), PageLimit::MIN, &WriteOptions::default())
+        .await
+        .unwrap_err();
     advance(ms(5000)).await;
     assert_eq!((number(&*cache, &fair, 5000).await, inner.reads()), (0, 1));
 }
@@ -145,7 +151,7 @@ async fn a_batch_whose_writes_cancel_out_is_not_seen_by_halves() {
         let (cache, fair) = (cache.clone(), fair.clone());
         async move {
             let writes = [Write::rsvp(user("ann"), fair.clone()), Write::cancel(user("bob"), fair)];
-            cache.write_batch(&writes).await.unwrap();
+            write_all(&*cache, &writes).await.unwrap();
         }
     });
     settle().await;

@@ -14,12 +14,15 @@
 //!
 //! # A backend of your own
 //!
-//! This is the whole of a backend, and the line that tests it:
+//! This is the whole of a backend, and the lines that test it:
 //!
 //! ```
 #![doc = include_str!("../tests/suite/sorted_store.rs")]
 //!
-//! rsvp_testkit::conformance!(SortedStore::default());
+//! rsvp_testkit::conformance!(SortedStore::default(), except {
+//!     a_store_that_cannot_write_is_not_ready => "there is no engine that could stop",
+//!     an_entry_that_fails_takes_no_other_down => "there is no engine that could refuse an entry",
+//! });
 //! ```
 
 mod calls;

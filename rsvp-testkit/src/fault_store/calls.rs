@@ -45,8 +45,6 @@ impl<S: RsvpStore + 'static> FaultStore<S> {
     {
         match self.fate(operation)? {
             Fate::Late(times) if !self.pending.fence(&scope) => {
-                // It is not late for the store inside.
-                let call = call(Arc::clone(&self.store), WriteOptions::default());
                 Err(self.do_late(operation, times, vec![scope], call))
             }
             fate => {
@@ -72,9 +70,8 @@ impl<S: RsvpStore + 'static> RsvpStore for FaultStore<S> {
         };
         let writes = done(writes, &self.verdicts_on(fate, writes));
         let scopes = writes.iter().map(|write| Scope::Pair(write.rsvp.clone())).collect();
-        let store = Arc::clone(&self.store);
-        // It is not late for the store inside.
-        let call = async move { store.write_batch(&writes, &WriteOptions::default()).await };
+        let call =
+            move |store: Arc<S>, options| async move { store.write_batch(&writes, &options).await };
         Err(self.do_late(Operation::Write, times, scopes, call))
     }
 

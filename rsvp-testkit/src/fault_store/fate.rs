@@ -47,6 +47,9 @@ pub(super) enum Fate {
 #[derive(Clone, Copy, Debug)]
 pub(super) struct LateTimes {
     pub(super) lands_after: Duration,
+    /// It does not take effect later than this, which is well before it is settled, since a busy
+    /// machine wakes nobody in time.
+    pub(super) lands_within: Duration,
     pub(super) pending_for: Duration,
 }
 
@@ -69,8 +72,12 @@ impl Fate {
                 matches!(operation, Operation::Write | Operation::HasRsvped | Operation::RsvpCount);
             if has_entries { Self::Partial(lot) } else { Self::Nothing }
         } else if is(faults.late) {
-            let pending_for = faults.longest_pending.mul_f64(share);
-            let times = LateTimes { lands_after: pending_for.mul_f64(0.9), pending_for };
+            let pending_for = faults.longest_pending.mul_f64(0.5 + share / 2.0);
+            let times = LateTimes {
+                lands_after: pending_for.mul_f64(0.5),
+                lands_within: pending_for.mul_f64(0.75),
+                pending_for,
+            };
             if operation.is_write() { Self::Late(times) } else { Self::Nothing }
         } else if is(faults.hang) {
             Self::Hang

@@ -14,7 +14,7 @@ use std::time::Duration;
 
 use rand::SeedableRng;
 use rand::rngs::StdRng;
-use rsvp_core::{Deadline, Effect, Error, EventId, Operation, Result};
+use rsvp_core::{Deadline, Effect, Error, EventId, Operation, Result, WriteOptions};
 use tokio::time::sleep;
 
 pub use self::fate::Faults;
@@ -180,13 +180,18 @@ impl<S> FaultStore<S> {
     }
 
     /// Fails a write, and does it later on a task of its own.
-    fn do_late<T: Send + 'static>(
+    fn do_late<T: Send + 'static, F>(
         &self,
         operation: Operation,
         times: LateTimes,
         scopes: Vec<Scope>,
-        call: impl Future<Output = Result<T>> + Send + 'static,
-    ) -> Error {
+        call: impl FnOnce(Arc<S>, WriteOptions) -> F,
+    ) -> Error
+    where
+        F: Future<Output = Result<T>> + Send + 'static,
+    {
+        let options = WriteOptions::default().with_timeout(times.lands_within);
+        let call = call(Arc::clone(&self.store), options);
         let until = Deadline::after(times.pending_for);
         let has_landed = self.pending.add(scopes, until);
         tokio::spawn(async move {

@@ -20,6 +20,10 @@ impl Engine {
         Self(Arc::new(FaultStore::new(Arc::new(store), 0)))
     }
 
+    pub(super) fn connect(&self) -> Arc<dyn RsvpStore> {
+        Arc::new(Connection { engine: self.clone(), closed: AtomicBool::new(false) })
+    }
+
     pub(super) fn stop(&self) {
         self.0.set_down(true);
     }
@@ -31,16 +35,12 @@ impl Engine {
 
 /// A connection to an engine. It is closed on its own.
 #[derive(Debug)]
-pub(super) struct Connection {
+struct Connection {
     engine: Engine,
     closed: AtomicBool,
 }
 
 impl Connection {
-    pub(super) fn new(engine: Engine) -> Self {
-        Self { engine, closed: AtomicBool::new(false) }
-    }
-
     fn open(&self, operation: Operation) -> Result<&dyn RsvpStore> {
         if self.closed.load(Ordering::SeqCst) {
             return Err(Error::closed(operation));

@@ -9,7 +9,7 @@ use rand::SeedableRng;
 use rand::rngs::StdRng;
 use rsvp_core::{EventId, RsvpStore};
 
-use super::engine::{Connection, Engine};
+use super::engine::Engine;
 use crate::ids::event;
 
 /// What a case does to the engine under a store, once.
@@ -53,15 +53,33 @@ impl Subject {
         engine: impl RsvpStore + 'static,
         mut layer: impl FnMut(Arc<dyn RsvpStore>) -> S,
     ) -> Self {
-        let engine = Engine::new(engine);
-        let mut connected = || layer(Arc::new(Connection::new(engine.clone())));
-        let (store, peer) = (connected(), connected());
-        let (stopped, refusing) = (engine.clone(), engine);
+        Self::connected(&[Engine::new(engine)], |engines| layer(engines[0].connect()))
+    }
+
+    /// As [`layered`](Self::layered), over several stores, such as the shards of one.
+    pub fn layered_over<E: RsvpStore + 'static, S: RsvpStore + 'static>(
+        engines: impl IntoIterator<Item = E>,
+        mut layer: impl FnMut(Vec<Arc<dyn RsvpStore>>) -> S,
+    ) -> Self {
+        let engines: Vec<_> = engines.into_iter().map(Engine::new).collect();
+        Self::connected(&engines, |engines| layer(engines.iter().map(Engine::connect).collect()))
+    }
+
+    fn connected<S: RsvpStore + 'static>(
+        engines: &[Engine],
+        mut layer: impl FnMut(&[Engine]) -> S,
+    ) -> Self {
+        let (stopped, refusing) = (engines.to_vec(), engines.to_vec());
         let refused = event("refused by the engine");
-        Self::from(store)
-            .with_peer(peer)
-            .stopped_by(move || async move { stopped.stop() })
-            .refusing(refused.clone(), move || async move { refusing.refuse(refused) })
+        let stop = async move || stopped.iter().for_each(Engine::stop);
+        let refuse = {
+            let refused = refused.clone();
+            async move || refusing.iter().for_each(|engine| engine.refuse(refused.clone()))
+        };
+        Self::from(layer(engines))
+            .with_peer(layer(engines))
+            .stopped_by(stop)
+            .refusing(refused, refuse)
     }
 
     /// Tests with a second store on the same data, as another process would have it. Writes through

@@ -92,6 +92,7 @@ pub(crate) async fn labels_are_no_rsvps_and_no_removal_touches_them(trial: &Tria
     }
     model.assert_held_by(store).await;
     for (name, label) in labels {
+        assert_eq!(read(store, &name).await.as_ref(), Some(&label), "{name}");
         assert_eq!(read(&trial.peer, &name).await, Some(label), "{name}");
     }
 }

@@ -55,7 +55,7 @@ fn rsvp(rsvp: Rsvp) -> Write {
 }
 
 pub(crate) async fn attendees_who_stay_are_listed_while_others_come_and_go(trial: &Trial) {
-    for round in 0..4_u32 {
+    for round in 0..8_u32 {
         let fair = event(format!("fair {round}"));
         let of = |n| Rsvp::new(user(n), fair.clone());
         let page = async |page| trial.store.attendees_page(&fair, &page).await;
@@ -66,7 +66,7 @@ pub(crate) async fn attendees_who_stay_are_listed_while_others_come_and_go(trial
 }
 
 pub(crate) async fn events_that_stay_are_listed_while_others_come_and_go(trial: &Trial) {
-    for round in 0..4_u32 {
+    for round in 0..8_u32 {
         let ann = user(format!("ann {round}"));
         let of = |n| Rsvp::new(ann.clone(), event(n));
         let page = async |page| trial.store.events_of_page(&ann, &page).await;

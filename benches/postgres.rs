@@ -18,7 +18,7 @@ use std::time::Duration;
 
 use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
 use rsvp_benches::{Database, Invocation, Load, Pairs};
-use rsvp_core::{Consistency, EventId, Rsvp, RsvpStore};
+use rsvp_core::{EventId, ReadOptions, Rsvp, RsvpStore, WriteOptions};
 use tokio::runtime::Runtime;
 
 const BATCHES: [usize; 4] = [1, 16, 256, 1024];
@@ -43,7 +43,12 @@ fn writes(criterion: &mut Criterion, runtime: &Runtime, database: &Database) {
                     runtime.block_on(load.times(times, move || {
                         let (store, writes) = (store.clone(), pairs.take(batch));
                         async move {
-                            store.write_batch(&writes).await.expect("a batch");
+                            store
+                                .write_batch(&writes, &WriteOptions::default())
+                                .await
+                                .expect("a batch")
+                                .outcomes()
+                                .expect("acknowledged");
                         }
                     }))
                 });
@@ -82,7 +87,7 @@ fn reads(criterion: &mut Criterion, runtime: &Runtime, database: &Database, held
                     let asked: Vec<Rsvp> = pairs.draw(batch, held).map(|n| pairs.nth(n)).collect();
                     let store = store.clone();
                     async move {
-                        let strong = Consistency::Strong;
+                        let strong = ReadOptions::strong();
                         store.has_rsvped_batch(&asked, &strong).await.expect("answers");
                     }
                 }))
@@ -109,7 +114,7 @@ fn reads(criterion: &mut Criterion, runtime: &Runtime, database: &Database, held
 }
 
 fn counts(criterion: &mut Criterion, runtime: &Runtime, database: &Database, pairs: &Arc<Pairs>) {
-    let mut group = criterion.benchmark_group("postgres/rsvp_counts");
+    let mut group = criterion.benchmark_group("postgres/rsvp_count");
     for batch in [1, 256] {
         let load = callers(batch);
         group.throughput(Throughput::Elements((load.0 * batch) as u64));
@@ -121,7 +126,10 @@ fn counts(criterion: &mut Criterion, runtime: &Runtime, database: &Database, pai
                         pairs.draw(batch, pairs.events()).map(Pairs::event).collect();
                     let store = store.clone();
                     async move {
-                        store.rsvp_counts(&asked, &Consistency::Strong).await.expect("counts");
+                        store
+                            .rsvp_count_batch(&asked, &ReadOptions::strong())
+                            .await
+                            .expect("counts");
                     }
                 }))
             });
@@ -152,7 +160,7 @@ fn all(criterion: &mut Criterion) {
     let runtime = Runtime::new().expect("a runtime");
     let database = runtime.block_on(Database::start());
     writes(criterion, &runtime, &database);
-    reads(criterion, &runtime, &database, if Invocation::is_try() { 5_000 } else { 500_000 });
+    reads(criterion, &runtime, &database, if Invocation::is_try() { 100_000 } else { 500_000 });
 }
 
 criterion_group! {

@@ -13,7 +13,7 @@
 use std::sync::Arc;
 
 use rsvp_benches::{Alternation, Database, Load, Pairs};
-use rsvp_core::RsvpStore;
+use rsvp_core::{RsvpStore, WriteOptions};
 
 const BATCH: usize = 256;
 const CALLERS: usize = 4;
@@ -26,7 +26,12 @@ async fn compare(database: &Database, events: u64, alternation: Alternation) {
         let tally = Load(CALLERS).during(time, move || {
             let (store, writes) = (store.clone(), pairs.take(BATCH));
             async move {
-                store.write_batch(&writes).await.expect("a batch");
+                store
+                    .write_batch(&writes, &WriteOptions::default())
+                    .await
+                    .expect("a batch")
+                    .outcomes()
+                    .expect("acknowledged");
             }
         });
         tally.await.per_second() * BATCH as f64

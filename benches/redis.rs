@@ -22,7 +22,7 @@ use criterion::{
     BenchmarkGroup, BenchmarkId, Criterion, Throughput, criterion_group, criterion_main,
 };
 use rsvp_benches::{Invocation, Keyspace, Load, Pairs};
-use rsvp_core::{Consistency, EventId, Rsvp, RsvpStore};
+use rsvp_core::{EventId, ReadOptions, Rsvp, RsvpStore, WriteOptions};
 use rsvp_testkit::servers::Persistence;
 use tokio::runtime::Runtime;
 
@@ -52,7 +52,16 @@ fn writes(criterion: &mut Criterion, runtime: &Runtime, keyspace: &Keyspace) {
             let (store, pairs) = (keyspace.store.clone(), Arc::new(Pairs::of(events)));
             measure(&mut group, runtime, "store", batch, move || {
                 let (store, writes) = (store.clone(), pairs.take(batch));
-                async move { drop(store.write_batch(&writes).await.expect("a batch")) }
+                async move {
+                    drop(
+                        store
+                            .write_batch(&writes, &WriteOptions::default())
+                            .await
+                            .expect("a batch")
+                            .outcomes()
+                            .expect("acknowledged"),
+                    )
+                }
             });
         }
         runtime.block_on(keyspace.start_over());
@@ -83,7 +92,7 @@ fn reads(criterion: &mut Criterion, runtime: &Runtime, keyspace: &Keyspace, held
                 let asked: Vec<Rsvp> = pairs.draw(batch, held).map(|n| pairs.nth(n)).collect();
                 let store = store.clone();
                 async move {
-                    let strong = Consistency::Strong;
+                    let strong = ReadOptions::strong();
                     store.has_rsvped_batch(&asked, &strong).await.expect("answers");
                 }
             });
@@ -106,13 +115,15 @@ fn reads(criterion: &mut Criterion, runtime: &Runtime, keyspace: &Keyspace, held
 fn counts(criterion: &mut Criterion, runtime: &Runtime, keyspace: &Keyspace) {
     let (events, name) = EVENTS[1];
     let pairs = Arc::new(Pairs::of(events));
-    let mut group = criterion.benchmark_group(format!("redis/rsvp_counts/{name}"));
+    let mut group = criterion.benchmark_group(format!("redis/rsvp_count/{name}"));
     for batch in [1, 256] {
         let (store, pairs) = (keyspace.store.clone(), pairs.clone());
         measure(&mut group, runtime, "store", batch, move || {
             let asked: Vec<EventId> = pairs.draw(batch, events).map(Pairs::event).collect();
             let store = store.clone();
-            async move { drop(store.rsvp_counts(&asked, &Consistency::Strong).await.expect("counts")) }
+            async move {
+                drop(store.rsvp_count_batch(&asked, &ReadOptions::strong()).await.expect("counts"))
+            }
         });
     }
     let (baseline, pairs) = (keyspace.baseline.clone(), pairs);

@@ -11,7 +11,7 @@
 use std::sync::Arc;
 
 use rsvp_benches::{Invocation, Keyspace, Pairs};
-use rsvp_core::{Consistency, RsvpStore};
+use rsvp_core::{ReadOptions, RsvpStore};
 use rsvp_testkit::servers::Persistence;
 
 #[tokio::main]
@@ -29,8 +29,9 @@ async fn main() {
     let pairs = Arc::new(Pairs::of(10_000).with_users(200_000));
     keyspace.load_store(&pairs, rsvps).await;
     let events: Vec<_> = (0..pairs.events()).map(Pairs::event).collect();
-    let counts = keyspace.store.rsvp_counts(&events, &Consistency::Strong).await.expect("counts");
-    let held: u64 = counts.iter().map(|count| count.value).sum();
+    let counts =
+        keyspace.store.rsvp_count_batch(&events, &ReadOptions::strong()).await.expect("counts");
+    let held: u64 = counts.into_iter().map(|count| count.expect("a count").value).sum();
     let store = keyspace.used_memory().await - empty;
     keyspace.start_over().await;
     let empty = keyspace.used_memory().await;

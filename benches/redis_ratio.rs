@@ -24,7 +24,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use rsvp_benches::{Alternation, Keyspace, Load, Pairs, Population, ServerTime, Tally};
-use rsvp_core::{Consistency, Rsvp, RsvpStore};
+use rsvp_core::{ReadOptions, Rsvp, RsvpStore, WriteOptions};
 use rsvp_testkit::servers::Persistence;
 
 const BATCH: usize = 256;
@@ -54,7 +54,12 @@ async fn known_users(keyspace: &Keyspace, events: u64, alternation: Alternation)
         let tally = Load(CALLERS).during(time, move || {
             let (store, writes) = (store.clone(), population.take(BATCH));
             async move {
-                store.write_batch(&writes).await.expect("a batch");
+                store
+                    .write_batch(&writes, &WriteOptions::default())
+                    .await
+                    .expect("a batch")
+                    .outcomes()
+                    .expect("acknowledged");
             }
         });
         our_time.meter(keyspace, counted(tally, BATCH)).await
@@ -76,7 +81,7 @@ async fn known_users(keyspace: &Keyspace, events: u64, alternation: Alternation)
     let [ours_each, theirs_each] = times.map(ServerTime::micros);
     println!("the server's time for each: store {ours_each:.2} µs, baseline {theirs_each:.2} µs\n");
     let present: Vec<Rsvp> = ours.present().collect();
-    let held = keyspace.store.has_rsvped_batch(&present, &Consistency::Strong).await;
+    let held = keyspace.store.has_rsvped_batch(&present, &ReadOptions::strong()).await;
     assert!(held.expect("answers").into_iter().all(|held| held), "what the store was given");
 }
 
@@ -89,12 +94,17 @@ async fn new_users(keyspace: &Keyspace, events: u64, alternation: Alternation) {
         let tally = Load(CALLERS).during(time, move || {
             let (store, writes) = (store.clone(), source.take(BATCH));
             async move {
-                store.write_batch(&writes).await.expect("a batch");
+                store
+                    .write_batch(&writes, &WriteOptions::default())
+                    .await
+                    .expect("a batch")
+                    .outcomes()
+                    .expect("acknowledged");
             }
         });
         let tally = tally.await;
         let listed: Vec<_> = (0..events).map(Pairs::event).collect();
-        let counts = keyspace.store.rsvp_counts(&listed, &Consistency::Strong).await;
+        let counts = keyspace.store.rsvp_count_batch(&listed, &ReadOptions::strong()).await;
         let counted: u64 = counts.expect("counts").iter().map(|count| count.value).sum();
         assert_eq!(counted, pairs.taken(), "what the store counts, and what it was given");
         tally.per_second() * BATCH as f64
@@ -126,7 +136,7 @@ async fn reads(keyspace: &Keyspace, events: u64, held: u64, alternation: Alterna
             let asked: Vec<Rsvp> = pairs.draw(BATCH, held).map(|n| pairs.nth(n)).collect();
             let store = store.clone();
             async move {
-                let answers = store.has_rsvped_batch(&asked, &Consistency::Strong).await;
+                let answers = store.has_rsvped_batch(&asked, &ReadOptions::strong()).await;
                 assert!(answers.expect("answers").into_iter().all(|held| held), "all are in");
             }
         });

@@ -4,7 +4,7 @@
 #![expect(clippy::print_stdout, reason = "printing is what this program is for")]
 
 use futures_util::TryStreamExt;
-use rsvp::{EventId, Result, Rsvp, RsvpStore, RsvpStoreExt, UserId, Write};
+use rsvp::{EventId, Result, Rsvp, RsvpStore, RsvpStoreExt, UserId, Write, WriteOptions};
 
 /// Attendance records of social events: see `data/README.md`.
 const ATTENDANCE: &str = include_str!("data/davis_southern_women.csv");
@@ -13,7 +13,8 @@ const ATTENDANCE: &str = include_str!("data/davis_southern_women.csv");
 async fn main() -> Result<()> {
     let store = rsvp::open("memory:").await?;
     first_calls(&store).await?;
-    real_records(&store).await
+    real_records(&store).await?;
+    store.close().await
 }
 
 async fn first_calls(store: &dyn RsvpStore) -> Result<()> {
@@ -47,7 +48,8 @@ async fn real_records(store: &dyn RsvpStore) -> Result<()> {
         .iter()
         .map(|record| Write::rsvp(record.user.clone(), record.event.clone()))
         .collect();
-    store.write_batch(&writes).await?;
+    // A write that fails fails alone, so every result counts.
+    store.write_batch(&writes, &WriteOptions::default()).await?.outcomes()?;
 
     let mut events: Vec<EventId> = records.into_iter().map(|record| record.event).collect();
     // E2 before E10.

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use rsvp_core::{Rsvp, RsvpStore};
+use rsvp_core::{Rsvp, RsvpStore, WriteOptions};
 use rsvp_postgres::{PostgresConfig, PostgresStore};
 use rsvp_testkit::servers::PostgresServer;
 
@@ -83,7 +83,12 @@ impl Database {
             .times(calls, move || {
                 let (store, writes) = (store.clone(), pairs.take(BATCH as usize));
                 async move {
-                    store.write_batch(&writes).await.expect("a batch");
+                    store
+                        .write_batch(&writes, &WriteOptions::default())
+                        .await
+                        .expect("a batch")
+                        .outcomes()
+                        .expect("acknowledged");
                 }
             })
             .await;

@@ -3,7 +3,7 @@
 use std::future::Future;
 use std::sync::Arc;
 
-use rsvp_core::RsvpStore;
+use rsvp_core::{RsvpStore, WriteOptions};
 use rsvp_redis::{RedisConfig, RedisStore};
 use rsvp_testkit::servers::{Persistence, RedisServer};
 
@@ -76,7 +76,12 @@ impl Keyspace {
     pub async fn load_store(&self, pairs: &Arc<Pairs>, total: u64) {
         const BATCH: usize = 1_024;
         while pairs.taken() < total {
-            self.store.write_batch(&pairs.take(BATCH)).await.expect("a batch");
+            self.store
+                .write_batch(&pairs.take(BATCH), &WriteOptions::default())
+                .await
+                .expect("a batch")
+                .outcomes()
+                .expect("acknowledged");
         }
     }
 

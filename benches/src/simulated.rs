@@ -3,8 +3,9 @@
 use std::time::Duration;
 
 use rsvp_core::{
-    BatchReceipt, Consistency, Count, EventId, Outcome, Page, PageLimit, PageRequest, RemovalStep,
-    Result, Rsvp, RsvpStore, SessionToken, UserId, Write, async_trait,
+    BatchReceipt, Count, EventId, Label, LabelName, Outcome, Page, PageLimit, PageRequest,
+    ReadOptions, RemovalStep, Result, Rsvp, RsvpStore, SessionToken, UserId, Write, WriteOptions,
+    async_trait,
 };
 use tokio::time::sleep;
 
@@ -29,22 +30,26 @@ impl Simulated {
 
 #[async_trait]
 impl RsvpStore for Simulated {
-    async fn write_batch(&self, writes: &[Write]) -> Result<BatchReceipt> {
+    async fn write_batch(&self, writes: &[Write], _: &WriteOptions) -> Result<BatchReceipt> {
         let entries = u32::try_from(writes.len()).unwrap_or(u32::MAX);
         let time = self.batch + self.entry.saturating_mul(entries);
         if !time.is_zero() {
             sleep(time).await;
         }
-        let outcomes = vec![Outcome::Applied; writes.len()];
-        Ok(BatchReceipt { outcomes, token: SessionToken::new() })
+        let outcomes = writes.iter().map(|_| Outcome::Applied);
+        Ok(BatchReceipt::acknowledged(outcomes, SessionToken::new()))
     }
 
-    async fn has_rsvped_batch(&self, pairs: &[Rsvp], _: &Consistency) -> Result<Vec<bool>> {
-        Ok(vec![true; pairs.len()])
+    async fn has_rsvped_batch(&self, pairs: &[Rsvp], _: &ReadOptions) -> Result<Vec<Result<bool>>> {
+        Ok(pairs.iter().map(|_| Ok(true)).collect())
     }
 
-    async fn rsvp_counts(&self, events: &[EventId], _: &Consistency) -> Result<Vec<Count>> {
-        Ok(vec![Count::fresh(1); events.len()])
+    async fn rsvp_count_batch(
+        &self,
+        events: &[EventId],
+        _: &ReadOptions,
+    ) -> Result<Vec<Result<Count>>> {
+        Ok(events.iter().map(|_| Ok(Count::fresh(1))).collect())
     }
 
     async fn attendees_page(&self, _: &EventId, _: &PageRequest) -> Result<Page<UserId>> {
@@ -59,15 +64,43 @@ impl RsvpStore for Simulated {
         Ok(Page::last(Vec::new()))
     }
 
-    async fn remove_event_step(&self, _: &EventId, _: PageLimit) -> Result<RemovalStep> {
+    async fn remove_event_step(
+        &self,
+        _: &EventId,
+        _: PageLimit,
+        _: &WriteOptions,
+    ) -> Result<RemovalStep> {
         Ok(RemovalStep::default())
     }
 
-    async fn remove_user_step(&self, _: &UserId, _: PageLimit) -> Result<RemovalStep> {
+    async fn remove_user_step(
+        &self,
+        _: &UserId,
+        _: PageLimit,
+        _: &WriteOptions,
+    ) -> Result<RemovalStep> {
         Ok(RemovalStep::default())
+    }
+
+    async fn label(&self, _: &LabelName, _: &ReadOptions) -> Result<Option<Label>> {
+        Ok(None)
+    }
+
+    async fn replace_label(
+        &self,
+        _: &LabelName,
+        _: Option<&Label>,
+        _: &Label,
+        _: &WriteOptions,
+    ) -> Result<Option<Label>> {
+        Ok(None)
     }
 
     async fn ready(&self) -> Result<()> {
+        Ok(())
+    }
+
+    async fn close(&self) -> Result<()> {
         Ok(())
     }
 }

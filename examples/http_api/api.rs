@@ -10,7 +10,8 @@ use axum::response::{IntoResponse, Response};
 use axum::{Router, middleware};
 use metrics_exporter_prometheus::PrometheusHandle;
 use rsvp::{
-    Action, Consistency, Error, EventId, Outcome, Page, Receipt, RsvpStore, RsvpStoreExt, UserId,
+    Action, Consistency, Error, EventId, Outcome, Page, ReadOptions, Receipt, RsvpStore,
+    RsvpStoreExt, UserId,
 };
 use serde::Serialize;
 use tokio_util::task::TaskTracker;
@@ -26,7 +27,7 @@ type Answer<T> = Result<Json<T>, Problem>;
 /// The state of the service, shared by all requests.
 #[derive(Clone, Debug)]
 pub struct App {
-    store: Arc<dyn RsvpStore>,
+    pub(crate) store: Arc<dyn RsvpStore>,
     /// The writes in flight, whether their clients still wait or not.
     pub(crate) writes: TaskTracker,
     /// The metrics that have been recorded.
@@ -111,6 +112,11 @@ struct Written {
     #[schema(value_type = String)]
     user_id: UserId,
     outcome: WrittenOutcome,
+    /// Present and true if the store repeated the write after an attempt of unknown effect.
+    /// `unchanged` then does not mean that the pair was in this state before the request.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    #[schema(required = false)]
+    repeated: bool,
 }
 
 #[derive(Debug, Serialize, ToSchema)]
@@ -118,7 +124,8 @@ struct Written {
 enum WrittenOutcome {
     /// This request changed the pair.
     Applied,
-    /// The pair was in this state already.
+    /// The pair was in this state already, or an earlier attempt of this request changed it: see
+    /// `repeated`.
     Unchanged,
 }
 
@@ -134,7 +141,7 @@ impl From<Outcome> for WrittenOutcome {
     responses(
         (status = 201, description = "The user was not coming before", body = Written,
             headers(("RSVP-Session" = String, description = "Reads with it see this write"))),
-        (status = 200, description = "The user was coming already", body = Written,
+        (status = 200, description = "The user was coming already: see `repeated`", body = Written,
             headers(("RSVP-Session" = String, description = "Reads with it see this write"))),
         Problem,
     )
@@ -174,14 +181,14 @@ impl App {
         Caller { user_id }: Caller,
         session: Session,
     ) -> Result<Response, Problem> {
-        let Receipt { outcome, mut token } =
+        let Receipt { outcome, repeated, mut token, .. } =
             self.finish_write(action, user_id.clone(), event_id.clone()).await?;
         token.merge(&session.token.unwrap_or_default());
         let token = HeaderValue::try_from(token.to_string()).map_err(|_| internal())?;
 
         let added = action == Action::Rsvp && outcome.is_applied();
         let status = if added { StatusCode::CREATED } else { StatusCode::OK };
-        let written = Written { event_id, user_id, outcome: outcome.into() };
+        let written = Written { event_id, user_id, outcome: outcome.into(), repeated };
         Ok((status, [(SESSION_HEADER, token)], Json(written)).into_response())
     }
 
@@ -226,9 +233,8 @@ async fn rsvp_count(
     EventPath { event_id }: EventPath,
     session: Session,
 ) -> Answer<Counted> {
-    let bounded = Consistency::Bounded(Consistency::DEFAULT_COUNT_BOUND);
-    let consistency = session.consistency_or(bounded);
-    let count = app.store.rsvp_count_with(&event_id, &consistency).await?;
+    let bounded = ReadOptions::bounded(Consistency::DEFAULT_COUNT_BOUND);
+    let count = app.store.rsvp_count_with(&event_id, session.read_or(bounded)).await?;
     Ok(Json(Counted { event_id, count: count.value, age_ms: whole_milliseconds(count.age) }))
 }
 
@@ -257,8 +263,8 @@ async fn has_rsvped(
     UserPath { user_id }: UserPath,
     session: Session,
 ) -> Answer<Membership> {
-    let consistency = session.consistency_or(Consistency::Strong);
-    let rsvped = app.store.has_rsvped_with(&user_id, &event_id, &consistency).await?;
+    let options = session.read_or(ReadOptions::strong());
+    let rsvped = app.store.has_rsvped_with(&user_id, &event_id, options).await?;
     Ok(Json(Membership { event_id, user_id, rsvped }))
 }
 

@@ -5,7 +5,7 @@ use axum::http::HeaderMap;
 use axum::http::header::HeaderValue;
 use axum::http::request::Parts;
 use rsvp::{
-    Consistency, Cursor, Error, EventId, PageLimit, PageRequest, Result, SessionToken, UserId,
+    Cursor, Error, EventId, PageLimit, PageRequest, ReadOptions, Result, SessionToken, UserId,
 };
 use utoipa::IntoParams;
 
@@ -50,8 +50,8 @@ pub(crate) struct Session {
 }
 
 impl Session {
-    pub(crate) fn consistency_or(self, default: Consistency) -> Consistency {
-        self.token.map_or(default, Consistency::Session)
+    pub(crate) fn read_or(self, default: ReadOptions) -> ReadOptions {
+        self.token.map_or(default, ReadOptions::session)
     }
 }
 
@@ -70,8 +70,8 @@ impl PageQuery {
     const DEFAULT_LIMIT: usize = 100;
 
     pub(crate) fn request(self, session: Session) -> PageRequest {
-        let consistency = session.consistency_or(Consistency::Strong);
-        PageRequest { cursor: self.cursor, limit: self.limit, consistency }
+        let options = session.read_or(ReadOptions::strong());
+        PageRequest::new(options).with_limit(self.limit).with_cursor(self.cursor)
     }
 
     fn parse(query: &str) -> Result<Self> {

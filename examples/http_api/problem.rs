@@ -1,12 +1,13 @@
 //! Errors as `application/problem+json` (RFC 9457).
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use axum::Json;
 use axum::http::header::{CONTENT_TYPE, RETRY_AFTER};
 use axum::http::{HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
-use rsvp::Error;
+use rsvp::{Error, Operation};
 use serde::Serialize;
 use utoipa::openapi::header::HeaderBuilder;
 use utoipa::openapi::{ContentBuilder, Ref, RefOr, Response as ResponseDoc, ResponseBuilder};
@@ -32,12 +33,22 @@ pub(crate) struct Problem {
     /// The name of the wrong input.
     #[serde(skip_serializing_if = "Option::is_none")]
     field: Option<&'static str>,
+    /// The effect of a failed write: `not_applied`, `unknown` (it took effect or it never will), or
+    /// `pending` (it may still take effect).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    effect: Option<&'static str>,
+    /// The number of seconds after which a write whose effect is pending is decided. Do not repeat
+    /// the request before.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    retry_after: Option<u64>,
 }
 
 impl Problem {
     pub(crate) fn new(status: StatusCode, detail: impl Into<String>) -> Self {
         let title = status.canonical_reason().unwrap_or_default();
-        Self { kind: "about:blank", title, status, detail: detail.into(), field: None }
+        let detail = detail.into();
+        let (field, effect, retry_after) = (None, None, None);
+        Self { kind: "about:blank", title, status, detail, field, effect, retry_after }
     }
 }
 
@@ -45,7 +56,7 @@ impl From<Error> for Problem {
     fn from(error: Error) -> Self {
         let (status, field) = match &error {
             Error::InvalidInput { field, .. } => (StatusCode::BAD_REQUEST, Some(*field)),
-            Error::Overloaded { .. } | Error::Unavailable { .. } => {
+            Error::Overloaded { .. } | Error::Unavailable { .. } | Error::Closed { .. } => {
                 (StatusCode::SERVICE_UNAVAILABLE, None)
             }
             Error::TimedOut { .. } => (StatusCode::GATEWAY_TIMEOUT, None),
@@ -56,17 +67,27 @@ impl From<Error> for Problem {
         if status.is_server_error() && !matches!(error, Error::Overloaded { .. }) {
             log::failure("request failed", &error);
         }
-        Self { field, ..Self::new(status, error.to_string()) }
+        let written = error.operation().is_some_and(Operation::is_write);
+        let effect = written.then(|| error.effect().as_str());
+        let retry_after = error.retry_at().map(|at| whole_seconds(at.remaining()));
+        Self { field, effect, retry_after, ..Self::new(status, error.to_string()) }
     }
+}
+
+/// Rounded up, and at least one: no earlier than the moment.
+fn whole_seconds(left: Duration) -> u64 {
+    left.as_secs().saturating_add(u64::from(left.subsec_nanos() > 0)).max(1)
 }
 
 impl IntoResponse for Problem {
     fn into_response(self) -> Response {
-        let status = self.status;
+        let (status, retry_after) = (self.status, self.retry_after);
         let mut response = (status, Json(self)).into_response();
         let headers = response.headers_mut();
         headers.insert(CONTENT_TYPE, HeaderValue::from_static(MEDIA_TYPE));
-        if status == StatusCode::SERVICE_UNAVAILABLE {
+        if let Some(seconds) = retry_after {
+            headers.insert(RETRY_AFTER, HeaderValue::from(seconds));
+        } else if status == StatusCode::SERVICE_UNAVAILABLE {
             headers.insert(RETRY_AFTER, HeaderValue::from_static("1"));
         }
         response
@@ -82,7 +103,7 @@ impl IntoResponses for Problem {
             ("413", "The body is too large"),
             ("431", "The headers are too large (without a body)"),
             ("500", "The store failed"),
-            ("503", "The store is overloaded or unavailable"),
+            ("503", "The store is overloaded, unavailable or closed"),
             ("504", "The store did not answer in time"),
         ]
         .map(|(status, description)| (status.to_owned(), documented(status, description).into()))
@@ -94,14 +115,18 @@ fn documented(status: &str, description: &str) -> ResponseDoc {
     let response = ResponseBuilder::new().description(description);
     match status {
         "431" => return response.build(),
-        "503" => {
-            let seconds = HeaderBuilder::new().description(Some("Seconds to wait")).build();
-            response.header("Retry-After", seconds)
+        "503" => response.header("Retry-After", seconds("Seconds to wait")),
+        "500" | "504" => {
+            response.header("Retry-After", seconds("As `retry_after`, if the effect is pending"))
         }
         _ => response,
     }
     .content(MEDIA_TYPE, problem_content())
     .build()
+}
+
+fn seconds(description: &str) -> utoipa::openapi::Header {
+    HeaderBuilder::new().description(Some(description)).build()
 }
 
 fn problem_content() -> utoipa::openapi::Content {

@@ -1,6 +1,7 @@
 //! The connections: accepted, bounded and brought to an end.
 
 use std::io;
+use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
@@ -8,9 +9,10 @@ use hyper::server::conn::http1;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::server::graceful::GracefulShutdown;
 use hyper_util::service::TowerToHyperService;
+use rsvp::RsvpStore;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::signal::unix::{SignalKind, signal};
-use tokio::time::{sleep, timeout};
+use tokio::time::{Instant, sleep, timeout_at};
 use tokio_util::task::TaskTracker;
 
 use crate::api::{self, App};
@@ -37,13 +39,14 @@ pub fn stop_signal() -> io::Result<impl Future<Output = ()>> {
     })
 }
 
-/// Serves every connection that arrives until `stop`, then finishes the requests in flight.
+/// Serves every connection that arrives until `stop`, finishes the requests in flight, and closes the
+/// store.
 ///
 /// A connection is closed when its next request has not come with all its headers after `idle`.
 ///
 /// # Errors
 ///
-/// If requests or writes are still in flight `grace` after `stop`.
+/// If requests or writes are still in flight `grace` after `stop`, or the store is not closed by then.
 pub async fn serve(
     listener: TcpListener,
     app: App,
@@ -51,9 +54,14 @@ pub async fn serve(
     grace: Duration,
     stop: impl Future<Output = ()>,
 ) -> io::Result<()> {
-    let writes = app.writes.clone();
+    let (writes, store) = (app.writes.clone(), Arc::clone(&app.store));
     let connections = accept(listener, api::router(app), idle, stop).await;
-    finish(connections, writes, grace).await
+    let end = Instant::now() + grace;
+    let late = |what| io::Error::new(io::ErrorKind::TimedOut, format!("{what} after {grace:?}"));
+    let finished = timeout_at(end, finish(connections, writes)).await;
+    finished.map_err(|_| late("requests were still in flight"))?;
+    let closed = timeout_at(end, store.close()).await;
+    closed.map_err(|_| late("the store was still closing"))?.map_err(io::Error::other)
 }
 
 /// Serves every connection that arrives until `stop`, and returns those that are still open.
@@ -101,18 +109,8 @@ fn serve_connection(
 
 /// Waits until requests in flight are answered, and until the writes of clients that have hung up
 /// are done.
-async fn finish(
-    connections: GracefulShutdown,
-    writes: TaskTracker,
-    grace: Duration,
-) -> io::Result<()> {
-    let finished = async {
-        connections.shutdown().await;
-        writes.close();
-        writes.wait().await;
-    };
-    timeout(grace, finished).await.map_err(|_| {
-        let what = format!("requests were still in flight after {grace:?}");
-        io::Error::new(io::ErrorKind::TimedOut, what)
-    })
+async fn finish(connections: GracefulShutdown, writes: TaskTracker) {
+    connections.shutdown().await;
+    writes.close();
+    writes.wait().await;
 }

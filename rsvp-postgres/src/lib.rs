@@ -29,7 +29,6 @@ mod sql;
 mod store;
 mod wire;
 
-pub use self::admin::audit::{AuditReport, Drift};
 pub use self::admin::schema::{migrate, schema_sql};
 pub use self::config::PostgresConfig;
 pub use self::store::PostgresStore;

@@ -4,26 +4,30 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-use futures_util::future::join_all;
-use rsvp_core::backend::FoldedBatch;
+use futures_util::future::join3;
+use rsvp_core::backend::{FoldedBatch, stored_id};
 use rsvp_core::{
-    BatchReceipt, Consistency, Count, EventId, Page, PageLimit, PageRequest, RemovalStep, Result,
-    Rsvp, RsvpStore, SessionToken, UserId, Write, async_trait,
+    BatchReceipt, Count, EventId, Label, LabelName, Maintenance, Operation, Page, PageLimit,
+    PageRequest, ReadOptions, RemovalStep, Result, Rsvp, RsvpStore, SessionToken, UserId, Write,
+    WriteOptions, async_trait,
 };
 
-use crate::admin::audit::{self, AuditReport};
+use crate::admin::audit::Auditor;
 use crate::admin::schema::{CurrentVersion, check_version, migrate};
 use crate::config::PostgresConfig;
-use crate::data::counts::{self, Counts};
-use crate::data::list_page::{ListPage, page};
+use crate::data::batch::{Batch, run_all};
+use crate::data::counts::{Counts, aged};
+use crate::data::label::{ReadLabel, ReplaceLabel};
+use crate::data::list_page::ListPage;
 use crate::data::listing::Listing;
 use crate::data::membership::Membership;
 use crate::data::ready::Ready;
 use crate::data::remove::{RemoveEvent, RemoveUser};
-use crate::data::write::{WritePiece, combine_pieces, outcomes};
+use crate::data::write::{Writes, receipt};
 use crate::sql::Statements;
 use crate::wire::commit::Commit;
 use crate::wire::connector::Connector;
+use crate::wire::failure::unsettled;
 use crate::wire::pool::Pool;
 use crate::wire::replicas::Replicas;
 use crate::wire::work::Work;
@@ -36,13 +40,35 @@ use crate::wire::work::Work;
 /// changes the rows, by the number of rows that it changed.
 ///
 /// A batch is one statement and one round trip for its RSVPs, and one for its cancels if it has
-/// any, however long it is. With read replicas, one more round trip reads the LSN of the write. A
-/// batch of 1,024 pairs or more is written in two to four pieces at once, each on a connection of
-/// its own, if the pool has as many connections: the server works on a statement with one core.
+/// any. With read replicas, one more round trip reads the LSN of the write. Of 1,024 pairs or more
+/// it is written in two to four statements at once, each on a connection of its own, if the pool has
+/// as many connections: the server works on a statement with one core. A statement has at most 4,096
+/// pairs, so a larger batch has more statements, up to four at once. Each statement succeeds or
+/// fails on its own. One that the server refuses for what is in it, such as a character that the
+/// database's encoding lacks, is divided until the culprit is alone.
 ///
-/// Every call is bounded by the timeouts of its [`PostgresConfig`]. It runs on a task of its own,
-/// so a write whose caller goes away is still finished. Clones are cheap and share the
-/// connections.
+/// Clones are cheap and share the connections.
+///
+/// # Time
+///
+/// Every call is bounded by the timeouts of its [`PostgresConfig`], and by its deadline. It runs on a
+/// task of its own, so a write whose caller goes away is still finished. The last quarter of a
+/// call's time, and at most a second, is kept for stopping it:
+///
+/// 1. The server is asked to cancel the statement, on a connection beside the pool. Its answer is
+///    final.
+/// 2. If the server does not answer, the connection is closed and the server's process is told to
+///    end. When it is gone, or can change nothing any more, the effect of a write is
+///    [`Unknown`](rsvp_core::Effect::Unknown).
+/// 3. If that cannot be seen either, the effect is [`Pending`](rsvp_core::Effect::Pending). Later
+///    writes of the same events fail as [`Unavailable`](rsvp_core::Error::Unavailable), without any
+///    effect, until the write is settled. Other events and reads go on.
+///
+/// A write carries the time of the server until which it may begin, so that a process which was
+/// stopped does nothing when it reads the write late. A connection reads the server's clock when it
+/// is opened, and once a minute. A clock that somebody sets back afterwards lets a late write begin
+/// later by so much, and one that is set forward refuses writes that are in time, until it is read
+/// again.
 ///
 /// # Replicas
 ///
@@ -60,6 +86,7 @@ struct Inner {
     config: PostgresConfig,
     primary: Pool,
     replicas: Replicas,
+    auditor: Auditor,
 }
 
 impl PostgresStore {
@@ -78,11 +105,12 @@ impl PostgresStore {
         }
         let schema = config.schema_name()?;
         let sql = Arc::new(Statements::new(&schema));
-        let primary = Pool::new(Connector::primary(&config), &config, &sql)?;
-        let version = primary.run(CurrentVersion).await?;
+        let primary = Pool::new(Connector::primary(&config), (&config).into(), &sql)?;
+        let version = primary.run(CurrentVersion, None).await?;
         check_version(&schema, version)?;
         let replicas = Replicas::new(&config, &sql)?;
-        Ok(Self { inner: Arc::new(Inner { config, primary, replicas }) })
+        let auditor = Auditor::new(&config, &sql)?;
+        Ok(Self { inner: Arc::new(Inner { config, primary, replicas, auditor }) })
     }
 
     /// The configuration that the store was opened with.
@@ -95,50 +123,41 @@ impl PostgresStore {
         self.inner.primary.connections()
     }
 
-    /// Compares every event's count with its rows.
-    ///
-    /// Reads everything once, in steps of 100 events on a connection of its own, while the store
-    /// is in use. Each step sees one snapshot, in which rows and counts agree. The statements of
-    /// this library never make a difference, but other programs may change the tables.
-    ///
-    /// # Errors
-    ///
-    /// The error that the server reports, and
-    /// [`Error::TimedOut`](rsvp_core::Error::TimedOut) if a step takes longer than ten minutes.
-    pub async fn audit(&self) -> Result<AuditReport> {
-        audit::audit(&self.inner.config).await
-    }
-
-    /// Audits, and corrects every count that differs; reports the differences.
-    ///
-    /// Works under load: the missing number is added to the count, so that concurrent writes are
-    /// kept. Repairs of several instances wait for each other.
-    ///
-    /// # Errors
-    ///
-    /// As [`audit`](Self::audit).
-    pub async fn repair(&self) -> Result<AuditReport> {
-        audit::audit_and_repair(&self.inner.config).await
-    }
-
-    /// Reads from a server that is as fresh as `consistency` asks: a replica if one is, otherwise
-    /// the primary. With the answer comes its greatest possible age.
-    async fn read<W: Work>(
-        &self,
-        work: W,
-        consistency: &Consistency,
-    ) -> Result<(W::Answer, Duration)> {
+    /// Reads from a server that is as fresh as `options` ask: a replica if one is, otherwise the
+    /// primary. With the answer comes its greatest possible age.
+    async fn read<W: Work>(&self, work: W, options: &ReadOptions) -> Result<(W::Answer, Duration)> {
         let Inner { primary, replicas, .. } = &*self.inner;
-        if let Some(read) = replicas.read(primary, &work, consistency).await {
+        if let Some(read) = replicas.read(primary, &work, options).await {
             return Ok(read);
         }
-        Ok((primary.run(work).await?, Duration::ZERO))
+        Ok((primary.run(work, options.deadline).await?, Duration::ZERO))
     }
 
     /// Changes something on the primary. With the answer comes the token of the change.
-    async fn write<W: Work>(&self, work: W) -> Result<(W::Answer, SessionToken)> {
+    async fn write<W: Work>(
+        &self,
+        work: W,
+        options: &WriteOptions,
+    ) -> Result<(W::Answer, SessionToken)> {
         let asks_lsn = !self.inner.replicas.is_empty();
-        self.inner.primary.run(Commit { work, asks_lsn }).await
+        self.inner.primary.run(Commit { work, asks_lsn }, options.deadline).await
+    }
+
+    /// Changes something, as [`write`](Self::write), unless it meets a change that is not settled.
+    async fn write_settled<W: Work>(
+        &self,
+        work: W,
+        options: &WriteOptions,
+    ) -> Result<(W::Answer, SessionToken)> {
+        let earlier = self.inner.primary.unsettled();
+        // Most often there is none, and nothing is to be compared.
+        if !earlier.is_empty() {
+            let footprint = work.footprint();
+            if earlier.iter().any(|earlier| earlier.meets(&footprint)) {
+                return Err(unsettled(work.operation()));
+            }
+        }
+        self.write(work, options).await
     }
 
     async fn list<L: Listing>(
@@ -146,63 +165,74 @@ impl PostgresStore {
         work: ListPage<L>,
         request: &PageRequest,
     ) -> Result<Page<L::Item>> {
-        let (rows, _) = self.read(work, &request.consistency).await?;
-        page::<L>(request.limit, rows)
+        self.read(work, &request.options).await?.0
     }
 
-    async fn remove(&self, work: impl Work<Answer = u64>, limit: PageLimit) -> Result<RemovalStep> {
-        let (removed, token) = self.write(work).await?;
-        Ok(RemovalStep { removed, more: removed >= limit.get() as u64, token })
+    async fn remove(
+        &self,
+        work: impl Work<Answer = u64>,
+        limit: PageLimit,
+        options: &WriteOptions,
+    ) -> Result<RemovalStep> {
+        let (removed, token) = self.write_settled(work, options).await?;
+        Ok(RemovalStep::new(removed, removed >= limit.get() as u64, token))
     }
 }
 
 impl fmt::Debug for PostgresStore {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Inner { config, primary, replicas } = &*self.inner;
+        let Inner { config, primary, replicas, .. } = &*self.inner;
         f.debug_struct("PostgresStore")
             .field("config", config)
             .field("primary", primary)
             .field("replicas", replicas)
-            .finish()
+            .finish_non_exhaustive()
     }
 }
 
 #[async_trait]
 #[deny(clippy::missing_trait_methods)]
 impl RsvpStore for PostgresStore {
-    async fn write_batch(&self, writes: &[Write]) -> Result<BatchReceipt> {
-        if writes.is_empty() {
-            return Ok(BatchReceipt::default());
-        }
+    async fn write_batch(&self, writes: &[Write], options: &WriteOptions) -> Result<BatchReceipt> {
+        self.inner.primary.check(Operation::Write, options.deadline)?;
+        // 1. One write for each pair, without those that meet a change that is not settled.
         let batch = Arc::new(FoldedBatch::new(writes));
-        let pieces = WritePiece::divide(&batch, self.inner.config.pool_size);
-        let written = join_all(pieces.map(|piece| self.write(piece))).await;
-        let (changed, token) = combine_pieces(written)?;
-        Ok(BatchReceipt { outcomes: outcomes(&batch, &changed), token })
+        let earlier = self.inner.primary.unsettled();
+        let may_write = |write: &Write| !earlier.iter().any(|earlier| earlier.meets_write(write));
+        // 2. All statements, each with an answer of its own.
+        let parts = Writes::divide_all(&batch, may_write, self.inner.config.pool_size);
+        let places = parts.iter().flat_map(Writes::places).copied().collect();
+        let answered = run_all(parts.into_iter(), |part| self.write(part, options)).await;
+        // 3. The results of all writes.
+        Ok(receipt(&batch, places, answered, &unsettled(Operation::Write)))
     }
 
     async fn has_rsvped_batch(
         &self,
         pairs: &[Rsvp],
-        consistency: &Consistency,
-    ) -> Result<Vec<bool>> {
-        if pairs.is_empty() {
-            return Ok(Vec::new());
-        }
-        let (answers, _) = self.read(Membership::new(pairs), consistency).await?;
-        Ok(answers)
+        options: &ReadOptions,
+    ) -> Result<Vec<Result<bool>>> {
+        self.inner.primary.check(Operation::HasRsvped, options.deadline)?;
+        let parts = Membership::new(pairs).bounded();
+        let answered = run_all(parts, |part| self.read(part, options)).await;
+        let results = answered
+            .into_iter()
+            .flat_map(|part| part.results(|(answers, _)| answers.into_iter().map(Ok).collect()));
+        Ok(results.collect())
     }
 
-    async fn rsvp_counts(
+    async fn rsvp_count_batch(
         &self,
         events: &[EventId],
-        consistency: &Consistency,
-    ) -> Result<Vec<Count>> {
-        if events.is_empty() {
-            return Ok(Vec::new());
-        }
-        let (counts, age) = self.read(Counts::new(events), consistency).await?;
-        counts::aged(counts, age)
+        options: &ReadOptions,
+    ) -> Result<Vec<Result<Count>>> {
+        self.inner.primary.check(Operation::RsvpCount, options.deadline)?;
+        let parts = Counts::new(events).bounded();
+        let answered = run_all(parts, |part| self.read(part, options)).await;
+        let results = answered.into_iter().flat_map(|part| {
+            part.results(|(counts, age)| counts.into_iter().map(|count| aged(count, age)).collect())
+        });
+        Ok(results.collect())
     }
 
     async fn attendees_page(&self, event: &EventId, request: &PageRequest) -> Result<Page<UserId>> {
@@ -217,15 +247,53 @@ impl RsvpStore for PostgresStore {
         self.list(ListPage::of_everything(request)?, request).await
     }
 
-    async fn remove_event_step(&self, event: &EventId, limit: PageLimit) -> Result<RemovalStep> {
-        self.remove(RemoveEvent { event: event.clone(), limit }, limit).await
+    async fn remove_event_step(
+        &self,
+        event: &EventId,
+        limit: PageLimit,
+        options: &WriteOptions,
+    ) -> Result<RemovalStep> {
+        self.remove(RemoveEvent { event: event.clone(), limit }, limit, options).await
     }
 
-    async fn remove_user_step(&self, user: &UserId, limit: PageLimit) -> Result<RemovalStep> {
-        self.remove(RemoveUser { user: user.clone(), limit }, limit).await
+    async fn remove_user_step(
+        &self,
+        user: &UserId,
+        limit: PageLimit,
+        options: &WriteOptions,
+    ) -> Result<RemovalStep> {
+        self.remove(RemoveUser { user: user.clone(), limit }, limit, options).await
+    }
+
+    async fn label(&self, name: &LabelName, options: &ReadOptions) -> Result<Option<Label>> {
+        let (value, _) = self.read(ReadLabel { name: name.clone() }, options).await?;
+        value.map(|value| stored_id(Operation::Label, Label::new(value))).transpose()
+    }
+
+    async fn replace_label(
+        &self,
+        name: &LabelName,
+        expected: Option<&Label>,
+        value: &Label,
+        options: &WriteOptions,
+    ) -> Result<Option<Label>> {
+        let (name, expected, value) = (name.clone(), expected.cloned(), value.clone());
+        let work = ReplaceLabel { name, expected, value };
+        let (before, _) = self.write_settled(work, options).await?;
+        before.map(|value| stored_id(Operation::ReplaceLabel, Label::new(value))).transpose()
     }
 
     async fn ready(&self) -> Result<()> {
-        self.inner.primary.run(Ready).await
+        self.inner.primary.run(Ready, None).await
+    }
+
+    async fn close(&self) -> Result<()> {
+        let Inner { primary, replicas, auditor, .. } = &*self.inner;
+        join3(primary.close(), replicas.close(), auditor.close()).await;
+        Ok(())
+    }
+
+    fn maintenance(&self) -> Option<&dyn Maintenance> {
+        Some(&self.inner.auditor)
     }
 }

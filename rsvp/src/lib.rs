@@ -26,11 +26,15 @@
 //!
 //! - [`open`] lists the URLs of the backends and opens one store or many as one.
 //! - [`RsvpStoreExt`] has the verbs, [`RsvpStore`] the calls that a backend implements.
+//! - [`ReadOptions`] and [`WriteOptions`] give a call its deadline, and a read its [`Consistency`].
 //! - [`layers`] has the stores around a store: coalescing, retries, timeouts, limits, a count cache,
 //!   shards, metrics and spans. [`layers::Layers`] makes them from a query such as
 //!   `retry=2s&coalesce=true`, and [`layers::LayerExt`] gives the reasons for their order.
 //! - [`Consistency`] and [`SessionToken`] say how fresh a read must be.
-//! - [`Error`] tells whether a failed call took effect and whether to repeat it.
+//! - [`Receipt`] tells whether a write changed anything, and whether the store repeated it.
+//! - [`Error`] tells whether a failed call [took effect](Effect), whether to repeat it and from when
+//!   on.
+//! - [`Maintenance`] audits and repairs a store that was opened by URL.
 //! - [`Registry`] opens the URLs of a backend of your own. [`url`] parses them, and [`backend`] has
 //!   the rules that backends share.
 //!
@@ -40,7 +44,8 @@
 //! - `postgres`: `PostgresStore`, and `postgres://…` for [`open`]. Needs Rust 1.94.
 //! - `redis`: `RedisStore`, and `redis://…` and `redis+cluster://…` for [`open`].
 //! - `tls`: encrypted connections to the servers of the enabled backends.
-//! - `serde`: ids, session tokens and cursors are `Serialize` and `Deserialize`, as strings.
+//! - `serde`: `Serialize` and `Deserialize` for ids, session tokens, cursors, writes and their
+//!   answers, counts and pages, and `Serialize` for errors.
 //! - `uuid`: ids from a `Uuid`.
 //!
 //! The layers are always on. An author of a backend depends on `rsvp-core`, where they are a
@@ -62,3 +67,11 @@ pub use self::open::{Registry, open};
 #[cfg(doctest)]
 #[doc = include_str!("../../README.md")]
 struct Readme;
+
+#[cfg(doctest)]
+#[doc = include_str!("../../CONTRIBUTING.md")]
+struct Contributing;
+
+#[cfg(doctest)]
+#[doc = include_str!("../../DESIGN.md")]
+struct Design;

@@ -35,7 +35,7 @@ impl RedisBaseline {
     }
 
     /// Makes a write; whether it changed anything.
-    pub async fn write(&self, Write { action, rsvp }: &Write) -> bool {
+    pub async fn write(&self, Write { action, rsvp, .. }: &Write) -> bool {
         match action {
             Action::Rsvp => self.change("SADD", rsvp).await,
             Action::Cancel => self.change("SREM", rsvp).await,

@@ -39,9 +39,17 @@ impl Probe {
         let headers = [("X-User-Id", user.id.as_bytes())];
         let answer = self.send(verb, method, &path, &headers).await?;
 
+        // After a repetition `unchanged` is right too, since an earlier attempt may have applied it.
+        let repeated = answer.json.get("repeated").is_some();
+        let unchanged = answer.json.get("outcome").is_some_and(|outcome| outcome == "unchanged");
+        let applies = applies && !(repeated && unchanged);
         let status = if rsvp && applies { StatusCode::CREATED } else { StatusCode::OK };
         let outcome = if applies { "applied" } else { "unchanged" };
-        let body = json!({"event_id": event.name.id, "user_id": user.id, "outcome": outcome});
+        let (event_id, user_id) = (&event.name.id, &user.id);
+        let mut body = json!({"event_id": event_id, "user_id": user_id, "outcome": outcome});
+        if let (true, Some(body)) = (repeated, body.as_object_mut()) {
+            body.insert("repeated".to_owned(), json!(true));
+        }
         self.compare(verb, &answer, status, &body);
 
         let token = answer.headers.get("RSVP-Session").and_then(|value| value.to_str().ok());

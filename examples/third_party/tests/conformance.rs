@@ -1,3 +1,11 @@
-//! The store keeps the contract.
+//! The store keeps the contract, opened by URL with its own layer and those of `rsvp`.
 
-rsvp_testkit::conformance!(rsvp_sorted::SortedStore::default());
+const URL: &str = "sorted:?hedge=1ms&timeout=60s&retry=1s&coalesce=true&count_cache=5s";
+
+rsvp_testkit::conformance!(rsvp_sorted::registry().open(URL).await.unwrap());
+
+#[tokio::test]
+async fn an_unknown_parameter_is_named() {
+    let error = rsvp_sorted::registry().open("sorted:?coalese=true").await.unwrap_err();
+    assert!(error.to_string().contains("unknown parameter `coalese`"), "{error}");
+}

@@ -31,8 +31,8 @@ const IN_FLIGHT: &str = "rsvp_store_calls_in_flight";
 /// | `rsvp_store_calls_in_flight` | gauge | `store`, `operation` |
 ///
 /// `store` is the name given here, `operation` that of the [`Operation`], and `result` is `ok`, the
-/// [kind](crate::Error::kind) of the error, or `dropped` for a call whose caller went away. No
-/// label ever holds an id, so there are a few hundred series for each observed store at most.
+/// [kind](crate::Error::kind) of the error, or `dropped` for a call whose caller went away. A batch
+/// of which every entry failed has the kind of the first entry's error. No label ever holds an id, so there are a few hundred series for each observed store at most.
 ///
 /// Every call is also a span of the crate `tracing`, at the level debug and with the target
 /// `rsvp`, with `store`, `operation`, `entries` and `result`; no ids either.
@@ -73,10 +73,7 @@ impl Layer for Observe {
         let mut observed = Observed::begin(&self.name, call.operation(), call.entries());
         let answer = call.run(store).instrument(observed.span.clone()).await;
         observed.result = match &answer {
-            Ok(answer) => {
-                observed.count_failures(C::failures(answer).into_iter().map(|(_, error)| error));
-                "ok"
-            }
+            Ok(answer) => observed.count_failures(call.entries(), &C::failures(answer)),
             Err(error) => error.kind(),
         };
         answer
@@ -112,11 +109,17 @@ impl<'a> Observed<'a> {
 }
 
 impl Observed<'_> {
-    fn count_failures(&self, errors: impl Iterator<Item = Error>) {
-        for error in errors {
+    /// Counts the entries that failed, and returns the result of the call.
+    fn count_failures(&self, entries: usize, failures: &[(usize, Error)]) -> &'static str {
+        for (_, error) in failures {
             let [store, operation] = labels(self.name, self.operation);
             let labels = [store, operation, ("result", error.kind().into())];
             counter!(FAILURES, &labels).increment(1);
+        }
+        match failures.first() {
+            // A single call is a batch of one, and has failed if its entry has.
+            Some((_, first)) if failures.len() == entries => first.kind(),
+            _ => "ok",
         }
     }
 }

@@ -34,13 +34,18 @@ impl Consistency {
 }
 
 /// How many RSVPs an event has, and how old that knowledge may be.
+///
+/// With the feature `serde` it has the fields `value` and `age_ms`, the age in milliseconds, rounded
+/// up.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct Count {
     /// The number of RSVPs.
     pub value: u64,
     /// The number was exact at some moment that was no longer than this before the read began.
     /// Zero: it was exact while the read ran.
+    #[cfg_attr(feature = "serde", serde(rename = "age_ms", with = "super::serial::milliseconds"))]
     pub age: Duration,
 }
 

@@ -36,6 +36,10 @@ macro_rules! id {
         /// id. Ids of up to 23 bytes live inline, longer ones are shared: a clone never copies
         /// text to the heap. Ids are ordered by their bytes.
         ///
+        /// With the feature `serde` an id is a string. An integer of at most 64 bits is accepted
+        /// too, and becomes its decimal digits. Formats that guess types, such as CSV and YAML, give
+        /// `007` as the integer 7, so read ids of these formats as a `String` first.
+        ///
         /// ```
         #[doc = concat!("use rsvp_core::", stringify!($name), ";")]
         ///
@@ -157,7 +161,7 @@ macro_rules! id {
         #[cfg(feature = "serde")]
         impl<'de> serde::Deserialize<'de> for $name {
             fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-                crate::model::text::deserialize(deserializer)
+                crate::model::text::deserialize_with_integers(deserializer)
             }
         }
     };
@@ -230,7 +234,21 @@ mod tests {
         let id: UserId = serde_json::from_str("\"a b\"").unwrap();
         assert_eq!(serde_json::to_string(&id).unwrap(), "\"a b\"");
         assert!(serde_json::from_str::<UserId>("\"\"").is_err());
-        assert!(serde_json::from_str::<UserId>("7").is_err());
+    }
+
+    #[cfg(feature = "serde")]
+    #[test]
+    fn serde_takes_integers_for_their_digits() {
+        for number in ["7", "-7", "18446744073709551615", "-9223372036854775808"] {
+            let id: EventId = serde_json::from_str(number).unwrap();
+            assert_eq!(id.as_str(), number);
+        }
+        for other in ["7.0", "1e3", "true", "null", "[7]", "{}", "18446744073709551616"] {
+            assert!(serde_json::from_str::<EventId>(other).is_err(), "{other}");
+        }
+        let keys: std::collections::HashMap<UserId, u8> =
+            serde_json::from_str("{\"007\":1}").unwrap();
+        assert!(keys.contains_key("007"), "a key is text");
     }
 
     proptest! {

@@ -2,6 +2,7 @@
 
 mod consistency;
 mod deadline;
+mod effect;
 mod error;
 mod id;
 mod label;
@@ -10,12 +11,15 @@ mod operation;
 mod options;
 mod page;
 mod rsvp;
+#[cfg(feature = "serde")]
+mod serial;
 mod text;
 mod token;
 
 pub use self::consistency::{Consistency, Count};
 pub use self::deadline::Deadline;
-pub use self::error::{Effect, Error, Result, Source};
+pub use self::effect::Effect;
+pub use self::error::{Error, Result, Source};
 pub use self::id::{EventId, MAX_ID_BYTES, UserId};
 pub use self::label::{Label, LabelName};
 pub use self::name::{MAX_NAME_BYTES, check_name};

@@ -154,6 +154,7 @@ impl PageRequest {
 /// A page of a listing.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct Page<T> {
     /// At most the requested number of items. A page may be short, even empty, and not the last.
     pub items: Vec<T>,

@@ -2,10 +2,13 @@
 
 use std::fmt;
 
+#[cfg(feature = "serde")]
+use super::serial::Fields;
 use crate::{EventId, Result, SessionToken, UserId};
 
 /// The pair (user, event): this user is coming to this event.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct Rsvp {
     /// Who is coming.
     pub user: UserId,
@@ -22,6 +25,8 @@ impl Rsvp {
 
 /// What a [`Write`] does to its pair.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+#[cfg_attr(feature = "serde", serde(rename_all = "snake_case"))]
 pub enum Action {
     /// Afterwards the RSVP exists.
     Rsvp,
@@ -30,8 +35,12 @@ pub enum Action {
 }
 
 /// One write of a batch.
+///
+/// With the feature `serde` it has the fields `action`, `user` and `event`.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+#[cfg_attr(feature = "serde", serde(from = "Fields", into = "Fields"))]
 pub struct Write {
     /// What to do.
     pub action: Action,
@@ -59,6 +68,8 @@ impl Write {
 /// What a write changed. The count of an event moves by exactly its `Applied` outcomes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+#[cfg_attr(feature = "serde", serde(rename_all = "snake_case"))]
 pub enum Outcome {
     /// The RSVP was added or cancelled by this write.
     Applied,
@@ -95,11 +106,13 @@ impl fmt::Display for Outcome {
 /// The answer to one acknowledged write of a batch.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct Written {
     /// Whether the write changed anything.
     pub outcome: Outcome,
     /// Whether the write was repeated after an attempt of unknown effect. `Unchanged` then does not
     /// mean that the RSVP was so before the call, since the earlier attempt may have applied it.
+    #[cfg_attr(feature = "serde", serde(default))]
     pub repeated: bool,
 }
 
@@ -126,12 +139,14 @@ impl From<Outcome> for Written {
 /// The receipt of one acknowledged write.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct Receipt {
     /// Whether the write changed anything.
     pub outcome: Outcome,
     /// Whether the write was repeated after an attempt of unknown effect: see
     /// [`Written::repeated`]. A host that sends a mail for every new RSVP sends it for `Applied`,
     /// and looks up whether it was sent for `Unchanged` that was repeated.
+    #[cfg_attr(feature = "serde", serde(default))]
     pub repeated: bool,
     /// Reads at [`Consistency::Session`](crate::Consistency::Session) with it see the write.
     pub token: SessionToken,
@@ -183,6 +198,7 @@ impl BatchReceipt {
 /// The answer to one bounded step of a removal.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct RemovalStep {
     /// The number of RSVPs that this step removed.
     pub removed: u64,
@@ -203,6 +219,7 @@ impl RemovalStep {
 /// The answer to a finished removal.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct Removal {
     /// The number of RSVPs that it removed.
     pub removed: u64,

@@ -6,8 +6,8 @@ use futures_util::FutureExt;
 use metrics_util::debugging::{DebugValue, DebuggingRecorder};
 use rsvp_core::layers::LayerExt;
 use rsvp_core::{
-    Error, Operation, PageLimit, PageRequest, ReadOptions, Rsvp, RsvpStore, RsvpStoreExt, Write,
-    WriteOptions,
+    Effect, Error, Operation, PageLimit, PageRequest, ReadOptions, Rsvp, RsvpStore, RsvpStoreExt,
+    Write, WriteOptions,
 };
 use rsvp_testkit::hostile_ids;
 
@@ -149,5 +149,25 @@ fn a_name_that_is_no_label_is_refused() {
     for name in ["", "a b", "é", "\"", &"x".repeat(65)] {
         let error = Probe::new().with_observer(name).unwrap_err();
         assert!(matches!(error, Error::InvalidInput { field: "observe", .. }), "{error}");
+    }
+}
+
+#[test]
+fn a_batch_fails_if_every_entry_does() {
+    let down = |place| (place, Error::unavailable(Operation::Write, Effect::NotApplied, None));
+    for (entries, failed, result) in [(1, 1, "unavailable"), (2, 2, "unavailable"), (2, 1, "ok")] {
+        let metrics = recorded(|| {
+            let probe = Probe::new();
+            let store = probe.clone().with_observer("tickets").unwrap();
+            probe.react([Reaction::FailEntries((0..failed).map(down).collect())]);
+            let writes = (0..entries).map(|n: u64| Write::rsvp(user(n), event(1_u64)));
+            let writes: Vec<_> = writes.collect();
+            store.write_batch(&writes, &WriteOptions::default()).now_or_never().unwrap().unwrap();
+        });
+        let calls = metrics.keys().find(|key| key.contains("calls_total")).unwrap();
+        assert!(calls.contains(&format!("result = {result}")), "{calls}");
+        let failures = metrics.iter().find(|(key, _)| key.contains("entry_failures")).unwrap();
+        assert!(failures.0.contains("result = unavailable"), "{failures:?}");
+        assert_eq!(*failures.1, failed as f64);
     }
 }

@@ -1,84 +1,111 @@
-//! Comparing every count with the rows it counts, and repairing those that differ.
+//! Comparing every count with the rows that it counts, and repairing those that differ.
 
+use std::sync::Arc;
 use std::time::Duration;
 
-use rsvp_core::backend::stored_id;
-use rsvp_core::{Effect, EventId, Operation, Result};
+use rsvp_core::backend::{CursorReader, CursorWriter, stored_id};
+use rsvp_core::{
+    AuditStep, Cursor, Effect, EventId, Finding, FindingKind, MAX_ID_BYTES, Maintenance, Operation,
+    Result, async_trait,
+};
 
-use super::maintenance::Maintenance;
 use super::repair::RepairCount;
 use crate::config::PostgresConfig;
 use crate::sql::Statements;
 use crate::wire::connection::Connection;
+use crate::wire::connector::Connector;
+use crate::wire::failure::WorkError;
+use crate::wire::pool::{Limits, Pool};
 use crate::wire::work::Work;
 
-/// The number of events that one statement of an audit compares.
-const STEP: i64 = 100;
+/// The number of events that one step compares.
+const STEP: usize = 100;
 
 /// The longest time of one statement: the events of a step may have millions of attendees.
 const STEP_TIMEOUT: Duration = Duration::from_secs(600);
 
-/// An event whose count is not the number of its RSVPs.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Drift {
-    /// The event.
-    pub event: EventId,
-    /// The number of RSVPs that it has.
-    pub held: u64,
-    /// The number that its count gives.
-    pub counted: i64,
+/// The most steps at once.
+const AT_ONCE: usize = 4;
+
+/// Compares the counts with the rows, on connections of its own. They are opened when a step needs
+/// them and closed after the last one.
+#[derive(Debug)]
+pub(crate) struct Auditor {
+    pool: Pool,
 }
 
-/// The result of an audit or a repair.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct AuditReport {
-    /// The number of events that were compared.
-    pub events: u64,
-    /// The events that differed.
-    pub drifts: Vec<Drift>,
-}
+impl Auditor {
+    pub(crate) fn new(config: &PostgresConfig, sql: &Arc<Statements>) -> Result<Self> {
+        let (acquire_timeout, statement_timeout) = (STEP_TIMEOUT, STEP_TIMEOUT);
+        let limits = Limits { size: AT_ONCE, acquire_timeout, statement_timeout };
+        Ok(Self { pool: Pool::new(Connector::maintenance(config), limits, sql)? })
+    }
 
-/// Compares every count with the rows.
-pub(crate) async fn audit(config: &PostgresConfig) -> Result<AuditReport> {
-    walk(config, Operation::Audit).await
-}
+    pub(crate) async fn close(&self) {
+        self.pool.close().await;
+    }
 
-/// Compares every count with the rows, and repairs each that differs.
-pub(crate) async fn audit_and_repair(config: &PostgresConfig) -> Result<AuditReport> {
-    // Counts that were repaired stay so when a later step fails.
-    walk(config, Operation::Repair).await.map_err(|error| error.with_effect(Effect::Unknown))
-}
-
-async fn walk(config: &PostgresConfig, operation: Operation) -> Result<AuditReport> {
-    let mut maintenance = Maintenance::connect(config, operation, STEP_TIMEOUT).await?;
-    let mut report = AuditReport::default();
-    let mut after = String::new();
-    loop {
-        // 1. The next events in order, until there are no more.
-        let rows = maintenance.run(AuditStep { operation, after: after.clone() }).await?;
-        let Some((last, ..)) = rows.last() else { return Ok(report) };
-        after.clone_from(last);
-        report.events += rows.len() as u64;
+    /// Compares the events after the cursor, of which each that differs is repaired if the
+    /// operation is a repair.
+    async fn step(&self, operation: Operation, cursor: Option<&Cursor>) -> Result<AuditStep> {
+        // 1. The next events in order.
+        let rows =
+            self.pool.run(NextEvents { operation, after: last_event(cursor)? }, None).await?;
+        let (checked, last) = (rows.len(), rows.last().map(|(event, ..)| event.clone()));
+        let mut findings = Vec::new();
         // 2. Those that differ.
         for (event, held, counted) in rows.into_iter().filter(|(_, held, counted)| held != counted)
         {
             let event = stored_id(operation, EventId::new(event))?;
             if operation == Operation::Repair {
-                maintenance.run(RepairCount { event: event.clone() }).await?;
+                // Counts that were repaired stay so when a later one fails.
+                let repaired = self.pool.run(RepairCount { event: event.clone() }, None).await;
+                repaired.map_err(|error| error.with_effect(Effect::Unknown))?;
             }
-            report.drifts.push(Drift { event, held: held.unsigned_abs(), counted });
+            let kind = FindingKind::Count { held: held.unsigned_abs(), counted };
+            findings.push(Finding::new(kind, event, None));
         }
+        // 3. A step that is not full is the last.
+        let last = last.filter(|_| checked == STEP);
+        if last.is_none() {
+            self.pool.close_idle().await;
+        }
+        let next = last.map(|event| CursorWriter::new(TAG, "").text(&event).finish());
+        Ok(AuditStep::new(checked as u64, findings, next))
+    }
+}
+
+/// The first byte of the cursors.
+const TAG: u8 = b'm';
+
+/// The last event of the step before, empty if there was none.
+fn last_event(cursor: Option<&Cursor>) -> Result<String> {
+    let Some(cursor) = cursor else { return Ok(String::new()) };
+    let mut fields = CursorReader::new(TAG, "", cursor)?;
+    let event = fields.text(MAX_ID_BYTES)?.to_owned();
+    fields.end()?;
+    Ok(event)
+}
+
+#[async_trait]
+impl Maintenance for Auditor {
+    async fn audit_step(&self, cursor: Option<&Cursor>) -> Result<AuditStep> {
+        self.step(Operation::Audit, cursor).await
+    }
+
+    async fn repair_step(&self, cursor: Option<&Cursor>) -> Result<AuditStep> {
+        self.step(Operation::Repair, cursor).await
     }
 }
 
 /// Reads the next events after one, each with the number of its RSVPs and its count.
 #[derive(Clone, Debug)]
-struct AuditStep {
+struct NextEvents {
     operation: Operation,
     after: String,
 }
 
-impl Work for AuditStep {
+impl Work for NextEvents {
     type Answer = Vec<(String, i64, i64)>;
 
     fn operation(&self) -> Operation {
@@ -89,8 +116,8 @@ impl Work for AuditStep {
         &self,
         connection: &mut Connection,
         sql: &Statements,
-    ) -> sqlx::Result<Self::Answer> {
-        let query = sqlx::query_as(&sql.audit).bind(&self.after).bind(STEP);
-        query.fetch_all(&mut connection.pg).await
+    ) -> Result<Self::Answer, WorkError> {
+        let query = sqlx::query_as(&sql.audit).bind(&self.after).bind(STEP as i64);
+        Ok(query.fetch_all(&mut connection.pg).await?)
     }
 }

@@ -1,6 +1,5 @@
 //! The tables: creating and upgrading them, and comparing their counts with their rows.
 
 pub(crate) mod audit;
-mod maintenance;
 mod repair;
 pub(crate) mod schema;

@@ -5,6 +5,7 @@ use sqlx::Connection as _;
 
 use crate::sql::Statements;
 use crate::wire::connection::Connection;
+use crate::wire::failure::WorkError;
 use crate::wire::work::Work;
 
 /// Adds to an event's count the number by which it differs from the rows.
@@ -22,13 +23,13 @@ impl Work for RepairCount {
 
     /// Two repairs at once would both add the missing number, so they take turns. The lock is taken
     /// in a statement of its own, before the statement whose snapshot decides.
-    async fn run(&self, connection: &mut Connection, sql: &Statements) -> sqlx::Result<()> {
+    async fn run(&self, connection: &mut Connection, sql: &Statements) -> Result<(), WorkError> {
         let mut transaction = connection.pg.begin().await?;
         sqlx::query("SELECT pg_advisory_xact_lock(hashtextextended('rsvp repair of ' || $1, 0))")
             .bind(self.event.as_str())
             .execute(&mut *transaction)
             .await?;
         sqlx::query(&sql.repair).bind(self.event.as_str()).execute(&mut *transaction).await?;
-        transaction.commit().await
+        Ok(transaction.commit().await?)
     }
 }

@@ -1,18 +1,22 @@
 //! Creating and upgrading the tables, recorded in a ledger in the same schema.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use rsvp_core::{Error, Operation, Result};
 use sqlx::{AssertSqlSafe, Connection as _, raw_sql};
 
-use super::maintenance::Maintenance;
 use crate::config::{PostgresConfig, SchemaName};
 use crate::sql::Statements;
 use crate::wire::connection::Connection;
+use crate::wire::connector::Connector;
+use crate::wire::failure::WorkError;
+use crate::wire::pool::{Limits, Pool};
 use crate::wire::work::Work;
 
 /// The additions of each version to the one before. Released ones never change.
-const MIGRATIONS: &[&str] = &[include_str!("../../migrations/1.sql")];
+const MIGRATIONS: &[&str] =
+    &[include_str!("../../migrations/1.sql"), include_str!("../../migrations/2.sql")];
 
 /// The longest time that a migration may wait for another one and then run.
 const TIMEOUT: Duration = Duration::from_secs(300);
@@ -33,8 +37,14 @@ fn latest() -> i32 {
 /// [`Error::InvalidInput`] with the field of the setting that is wrong, [`Error::Unavailable`] if
 /// no host accepts writes, otherwise the error that the server reports.
 pub async fn migrate(config: &PostgresConfig) -> Result<()> {
-    let mut maintenance = Maintenance::connect(config, Operation::Migrate, TIMEOUT).await?;
-    maintenance.run(Migrate { schema: config.schema_name()? }).await
+    config.check()?;
+    let schema = config.schema_name()?;
+    let limits = Limits { size: 1, acquire_timeout: TIMEOUT, statement_timeout: TIMEOUT };
+    let sql = Arc::new(Statements::new(&schema));
+    let pool = Pool::new(Connector::maintenance(config), limits, &sql)?;
+    let migrated = pool.run(Migrate { schema }, None).await;
+    pool.close().await;
+    migrated
 }
 
 /// The SQL that [`migrate`] runs on an empty database, for an administrator to run.
@@ -81,7 +91,7 @@ impl Work for Migrate {
         Operation::Migrate
     }
 
-    async fn run(&self, connection: &mut Connection, sql: &Statements) -> sqlx::Result<()> {
+    async fn run(&self, connection: &mut Connection, sql: &Statements) -> Result<(), WorkError> {
         let schema = &self.schema;
         let with_schema = |sql| AssertSqlSafe(with_schema(sql, schema));
         let mut transaction = connection.pg.begin().await?;
@@ -107,7 +117,7 @@ impl Work for Migrate {
             raw_sql(with_schema(migration)).execute(&mut *transaction).await?;
             sqlx::query(with_schema(RECORD)).bind(number).execute(&mut *transaction).await?;
         }
-        transaction.commit().await
+        Ok(transaction.commit().await?)
     }
 }
 
@@ -122,7 +132,7 @@ impl Work for CurrentVersion {
         Operation::Open
     }
 
-    async fn run(&self, connection: &mut Connection, sql: &Statements) -> sqlx::Result<i32> {
+    async fn run(&self, connection: &mut Connection, sql: &Statements) -> Result<i32, WorkError> {
         match sqlx::query_scalar(&sql.version).fetch_one(&mut connection.pg).await {
             // Undefined table, undefined schema.
             Err(sqlx::Error::Database(error))
@@ -130,7 +140,7 @@ impl Work for CurrentVersion {
             {
                 Ok(0)
             }
-            version => version,
+            version => Ok(version?),
         }
     }
 }

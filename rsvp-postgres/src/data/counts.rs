@@ -1,23 +1,28 @@
 //! The numbers of RSVPs of events.
 
+use std::ops::Range;
 use std::sync::Arc;
 use std::time::Duration;
 
 use rsvp_core::{Count, Error, EventId, Operation, Result};
 
+use super::batch::{Batch, split};
 use crate::sql::Statements;
 use crate::wire::connection::Connection;
+use crate::wire::failure::WorkError;
 use crate::wire::work::Work;
 
 /// Reads the counts of some events.
 #[derive(Clone, Debug)]
 pub(crate) struct Counts {
     events: Arc<[EventId]>,
+    /// The part of the events that this statement is about.
+    range: Range<usize>,
 }
 
 impl Counts {
     pub(crate) fn new(events: &[EventId]) -> Self {
-        Self { events: events.into() }
+        Self { events: events.into(), range: 0..events.len() }
     }
 }
 
@@ -26,27 +31,39 @@ impl Work for Counts {
     type Answer = Vec<i64>;
 
     fn operation(&self) -> Operation {
-        Operation::RsvpCounts
+        Operation::RsvpCount
     }
 
-    async fn run(&self, connection: &mut Connection, sql: &Statements) -> sqlx::Result<Vec<i64>> {
-        let events: Vec<&str> = self.events.iter().map(EventId::as_str).collect();
-        sqlx::query_scalar(&sql.counts).bind(events).fetch_one(&mut connection.pg).await
+    async fn run(
+        &self,
+        connection: &mut Connection,
+        sql: &Statements,
+    ) -> Result<Vec<i64>, WorkError> {
+        let events = self.events.get(self.range.clone()).unwrap_or_default();
+        let events: Vec<&str> = events.iter().map(EventId::as_str).collect();
+        Ok(sqlx::query_scalar(&sql.counts).bind(events).fetch_one(&mut connection.pg).await?)
     }
 }
 
-/// The counts as they were at most `age` ago.
+impl Batch for Counts {
+    fn len(&self) -> usize {
+        self.range.len()
+    }
+
+    fn split_at(&self, at: usize) -> (Self, Self) {
+        let (first, second) = split(&self.range, at);
+        (Self { range: first, ..self.clone() }, Self { range: second, ..self.clone() })
+    }
+}
+
+/// A count as it was at most `age` ago.
 ///
 /// # Errors
 ///
-/// [`Error::Corrupt`] if one is negative: something other than this library changed the tables.
-pub(crate) fn aged(counts: Vec<i64>, age: Duration) -> Result<Vec<Count>> {
-    let count = |count| match u64::try_from(count) {
-        Ok(value) => Ok(Count::aged(value, age)),
-        Err(_) => {
-            let found = format!("a count of {count}; PostgresStore::repair corrects it");
-            Err(Error::corrupt(Operation::RsvpCounts, found))
-        }
-    };
-    counts.into_iter().map(count).collect()
+/// [`Error::Corrupt`] if it is negative: something other than this library changed the tables.
+pub(crate) fn aged(count: i64, age: Duration) -> Result<Count> {
+    u64::try_from(count).map(|value| Count::aged(value, age)).map_err(|_| {
+        let found = format!("a count of {count}; Maintenance::repair corrects it");
+        Error::corrupt(Operation::RsvpCount, found)
+    })
 }

@@ -11,6 +11,7 @@ use rsvp_core::{
 use super::listing::{Attendees, EventsOf, Listing, Scan};
 use crate::sql::Statements;
 use crate::wire::connection::Connection;
+use crate::wire::failure::WorkError;
 use crate::wire::work::Work;
 
 /// Reads one page of a listing.
@@ -18,6 +19,8 @@ use crate::wire::work::Work;
 pub(crate) struct ListPage<L> {
     /// The first two arguments of the statement: the listed id and the last key, or the last pair.
     keys: [String; 2],
+    /// The listed id, empty for a listing of everything.
+    subject: String,
     limit: PageLimit,
     listing: PhantomData<L>,
 }
@@ -37,11 +40,11 @@ impl ListPage<EventsOf> {
 impl ListPage<Scan> {
     pub(crate) fn of_everything(request: &PageRequest) -> Result<Self> {
         let mut last = [String::new(), String::new()];
-        if let Some(mut cursor) = CursorReader::of(Scan::TAG, request)? {
+        if let Some(mut cursor) = CursorReader::of(Scan::TAG, "", request)? {
             last = [id_in(&mut cursor)?, id_in(&mut cursor)?];
             cursor.end()?;
         }
-        Ok(Self::new(last, request))
+        Ok(Self::new(last, "", request))
     }
 }
 
@@ -49,15 +52,26 @@ impl<L: Listing> ListPage<L> {
     /// A page of the listing of `id`, whose cursors hold one id.
     fn after_one(id: &str, request: &PageRequest) -> Result<Self> {
         let mut last = String::new();
-        if let Some(mut cursor) = CursorReader::of(L::TAG, request)? {
+        if let Some(mut cursor) = CursorReader::of(L::TAG, id, request)? {
             last = id_in(&mut cursor)?;
             cursor.end()?;
         }
-        Ok(Self::new([id.to_owned(), last], request))
+        Ok(Self::new([id.to_owned(), last], id, request))
     }
 
-    fn new(keys: [String; 2], request: &PageRequest) -> Self {
-        Self { keys, limit: request.limit, listing: PhantomData }
+    fn new(keys: [String; 2], subject: &str, request: &PageRequest) -> Self {
+        let subject = subject.to_owned();
+        Self { keys, subject, limit: request.limit, listing: PhantomData }
+    }
+
+    /// The page that the rows make, with a cursor after the last one if there are more.
+    fn page(&self, mut rows: Vec<L::Row>) -> Result<Page<L::Item>> {
+        let more = rows.len() > self.limit.get();
+        rows.truncate(self.limit.get());
+        let last = rows.last().filter(|_| more);
+        let next = last.map(|row| L::cursor_after(&self.subject, row));
+        let items = rows.into_iter().map(L::item).collect::<Result<_>>()?;
+        Ok(Page::new(items, next))
     }
 }
 
@@ -71,13 +85,14 @@ fn id_in(cursor: &mut CursorReader<'_>) -> Result<String> {
 /// Derived, it would ask for a listing that can be cloned.
 impl<L> Clone for ListPage<L> {
     fn clone(&self) -> Self {
-        Self { keys: self.keys.clone(), limit: self.limit, listing: PhantomData }
+        let (keys, subject) = (self.keys.clone(), self.subject.clone());
+        Self { keys, subject, limit: self.limit, listing: PhantomData }
     }
 }
 
 impl<L: Listing> Work for ListPage<L> {
-    /// The rows of the page, and one more if there are any after it.
-    type Answer = Vec<L::Row>;
+    /// The page, or the reason why its rows make none.
+    type Answer = Result<Page<L::Item>>;
 
     fn operation(&self) -> Operation {
         L::OPERATION
@@ -87,19 +102,11 @@ impl<L: Listing> Work for ListPage<L> {
         &self,
         connection: &mut Connection,
         sql: &Statements,
-    ) -> sqlx::Result<Vec<L::Row>> {
+    ) -> Result<Self::Answer, WorkError> {
         let [first, second] = &self.keys;
         let most = self.limit.get() as i64 + 1;
         let query = sqlx::query_as(L::statement(sql)).bind(first).bind(second).bind(most);
-        query.fetch_all(&mut connection.pg).await
+        // One more than the page may have shows whether there are any after it.
+        Ok(self.page(query.fetch_all(&mut connection.pg).await?))
     }
-}
-
-/// The page that the rows make, with a cursor after the last one if there are more.
-pub(crate) fn page<L: Listing>(limit: PageLimit, mut rows: Vec<L::Row>) -> Result<Page<L::Item>> {
-    let more = rows.len() > limit.get();
-    rows.truncate(limit.get());
-    let next = rows.last().filter(|_| more).map(L::cursor_after);
-    let items = rows.into_iter().map(L::item).collect::<Result<_>>()?;
-    Ok(Page { items, next })
 }

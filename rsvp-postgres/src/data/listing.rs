@@ -13,12 +13,12 @@ pub(crate) trait Listing: Send + Sync + 'static {
     /// The first byte of its cursors, so that one listing refuses the cursors of another.
     const TAG: u8;
     type Row: for<'r> FromRow<'r, PgRow> + Send + Unpin + 'static;
-    type Item;
+    type Item: Send + 'static;
 
     fn statement(sql: &Statements) -> &Statement;
 
-    /// The cursor of the page that begins after a row.
-    fn cursor_after(row: &Self::Row) -> Cursor;
+    /// The cursor of the page of `subject` that begins after a row.
+    fn cursor_after(subject: &str, row: &Self::Row) -> Cursor;
 
     /// The entry that a row stands for.
     ///
@@ -42,8 +42,8 @@ impl Listing for Attendees {
         &sql.attendees
     }
 
-    fn cursor_after((user,): &Self::Row) -> Cursor {
-        CursorWriter::new(Self::TAG).text(user).finish()
+    fn cursor_after(subject: &str, (user,): &Self::Row) -> Cursor {
+        CursorWriter::new(Self::TAG, subject).text(user).finish()
     }
 
     fn item((user,): Self::Row) -> Result<UserId> {
@@ -65,8 +65,8 @@ impl Listing for EventsOf {
         &sql.events_of
     }
 
-    fn cursor_after((event,): &Self::Row) -> Cursor {
-        CursorWriter::new(Self::TAG).text(event).finish()
+    fn cursor_after(subject: &str, (event,): &Self::Row) -> Cursor {
+        CursorWriter::new(Self::TAG, subject).text(event).finish()
     }
 
     fn item((event,): Self::Row) -> Result<EventId> {
@@ -89,8 +89,8 @@ impl Listing for Scan {
         &sql.scan
     }
 
-    fn cursor_after((event, user): &Self::Row) -> Cursor {
-        CursorWriter::new(Self::TAG).text(event).text(user).finish()
+    fn cursor_after(subject: &str, (event, user): &Self::Row) -> Cursor {
+        CursorWriter::new(Self::TAG, subject).text(event).text(user).finish()
     }
 
     fn item((event, user): Self::Row) -> Result<Rsvp> {

@@ -1,28 +1,32 @@
 //! Whether pairs exist: one statement for pairs of a single event, another for pairs of many.
 
 use std::collections::HashSet;
+use std::ops::Range;
 use std::sync::Arc;
 
 use rsvp_core::{Operation, Rsvp};
 
+use super::batch::{Batch, split};
 use crate::sql::Statements;
 use crate::wire::connection::Connection;
+use crate::wire::failure::WorkError;
 use crate::wire::work::Work;
 
-/// Tells for each pair of a call, of which there is at least one, whether it exists.
+/// Tells for each of some pairs, of which there is at least one, whether it exists.
 #[derive(Clone, Debug)]
 pub(crate) struct Membership {
     pairs: Arc<[Rsvp]>,
-    one_event: bool,
+    /// The part of the pairs that this statement is about.
+    range: Range<usize>,
 }
 
 impl Membership {
     pub(crate) fn new(pairs: &[Rsvp]) -> Self {
-        let one_event = pairs.windows(2).all(|two| match two {
-            [a, b] => a.event == b.event,
-            _ => true,
-        });
-        Self { pairs: pairs.into(), one_event }
+        Self { pairs: pairs.into(), range: 0..pairs.len() }
+    }
+
+    fn pairs(&self) -> &[Rsvp] {
+        self.pairs.get(self.range.clone()).unwrap_or_default()
     }
 
     async fn of_one_event(
@@ -31,11 +35,11 @@ impl Membership {
         connection: &mut Connection,
         sql: &Statements,
     ) -> sqlx::Result<Vec<bool>> {
-        let users: Vec<&str> = self.pairs.iter().map(|pair| pair.user.as_str()).collect();
+        let users: Vec<&str> = self.pairs().iter().map(|pair| pair.user.as_str()).collect();
         let query = sqlx::query_scalar(&sql.has_rsvped_one).bind(event.as_str()).bind(users);
         let present: Vec<String> = query.fetch_one(&mut connection.pg).await?;
         let present: HashSet<&str> = present.iter().map(String::as_str).collect();
-        Ok(self.pairs.iter().map(|pair| present.contains(pair.user.as_str())).collect())
+        Ok(self.pairs().iter().map(|pair| present.contains(pair.user.as_str())).collect())
     }
 
     async fn of_many_events(
@@ -43,7 +47,7 @@ impl Membership {
         connection: &mut Connection,
         sql: &Statements,
     ) -> sqlx::Result<Vec<bool>> {
-        let pairs = self.pairs.iter().map(|pair| (pair.event.as_str(), pair.user.as_str()));
+        let pairs = self.pairs().iter().map(|pair| (pair.event.as_str(), pair.user.as_str()));
         let (events, users): (Vec<&str>, Vec<&str>) = pairs.unzip();
         let query = sqlx::query_scalar(&sql.has_rsvped).bind(events).bind(users);
         query.fetch_one(&mut connection.pg).await
@@ -58,10 +62,28 @@ impl Work for Membership {
         Operation::HasRsvped
     }
 
-    async fn run(&self, connection: &mut Connection, sql: &Statements) -> sqlx::Result<Vec<bool>> {
-        match &*self.pairs {
-            [first, ..] if self.one_event => self.of_one_event(first, connection, sql).await,
+    async fn run(
+        &self,
+        connection: &mut Connection,
+        sql: &Statements,
+    ) -> Result<Vec<bool>, WorkError> {
+        let answers = match self.pairs() {
+            [first, others @ ..] if others.iter().all(|pair| pair.event == first.event) => {
+                self.of_one_event(first, connection, sql).await
+            }
             _ => self.of_many_events(connection, sql).await,
-        }
+        };
+        Ok(answers?)
+    }
+}
+
+impl Batch for Membership {
+    fn len(&self) -> usize {
+        self.range.len()
+    }
+
+    fn split_at(&self, at: usize) -> (Self, Self) {
+        let (first, second) = split(&self.range, at);
+        (Self { range: first, ..self.clone() }, Self { range: second, ..self.clone() })
     }
 }

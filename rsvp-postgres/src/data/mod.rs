@@ -1,6 +1,8 @@
 //! The calls of a store as work on a connection: statements, arguments and answers.
 
+pub(crate) mod batch;
 pub(crate) mod counts;
+pub(crate) mod label;
 pub(crate) mod list_page;
 pub(crate) mod listing;
 pub(crate) mod membership;

@@ -4,6 +4,7 @@ use rsvp_core::Operation;
 
 use crate::sql::Statements;
 use crate::wire::connection::Connection;
+use crate::wire::failure::WorkError;
 use crate::wire::work::Work;
 
 /// Writes to a table of its own, which a demoted primary refuses.
@@ -17,7 +18,8 @@ impl Work for Ready {
         Operation::Ready
     }
 
-    async fn run(&self, connection: &mut Connection, sql: &Statements) -> sqlx::Result<()> {
-        sqlx::query(&sql.ready).execute(&mut connection.pg).await.map(drop)
+    async fn run(&self, connection: &mut Connection, sql: &Statements) -> Result<(), WorkError> {
+        sqlx::query(&sql.ready).execute(&mut connection.pg).await?;
+        Ok(())
     }
 }

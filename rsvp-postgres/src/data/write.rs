@@ -1,171 +1,215 @@
-//! A batch of writes: divided into pieces over connections, and its outcomes put together again.
+//! A batch of writes: divided into statements, and its outcomes put together again.
 //!
-//! A piece is one statement for its cancels and one for its RSVPs. One statement that both inserts
-//! and deletes could not lock its rows in one order, and writers would deadlock.
+//! A statement has only cancels or only RSVPs. One that both inserts and deletes could not lock its
+//! rows in one order, and writers would deadlock.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::ops::Range;
 use std::sync::Arc;
 
-use rsvp_core::backend::{FoldedBatch, combine};
-use rsvp_core::{Action, Operation, Outcome, Result, SessionToken, Write};
+use rsvp_core::backend::FoldedBatch;
+use rsvp_core::{Action, BatchReceipt, Error, Operation, Result, SessionToken, Write};
 
-use crate::sql::{Statement, Statements};
+use super::batch::{AT_ONCE, Answered, Batch, LARGEST, split};
+use crate::sql::Statements;
 use crate::wire::connection::Connection;
+use crate::wire::failure::{WorkError, in_time};
+use crate::wire::footprint::Footprint;
 use crate::wire::work::Work;
 
-/// The fewest pairs of a piece, except of the only one. The server works on a statement with one
-/// core, so a large batch goes to several connections; smaller pieces than this cost more in
+/// The fewest pairs of a part, except of the only one. The server works on a statement with one
+/// core, so a large batch goes to several connections; smaller parts than this cost more in
 /// statements and commits than they save.
-const PIECE: usize = 512;
+const SMALLEST: usize = 512;
 
-/// The most connections that one batch uses.
-const MAX_PIECES: usize = 4;
-
-/// Pairs as the server tells them: event, user.
-pub(crate) type Changed = HashSet<(String, String)>;
-
-/// Writes some of the pairs of a batch, and tells which of them have changed.
+/// Writes of one kind, in one statement.
 #[derive(Clone, Debug)]
-pub(crate) struct WritePiece {
+pub(crate) struct Writes {
     batch: Arc<FoldedBatch>,
-    /// The piece's part of the batch's final writes.
+    action: Action,
+    /// The places of the batch's final writes of this kind, in their order.
+    places: Arc<[usize]>,
+    /// The part of the places that this statement writes.
     range: Range<usize>,
 }
 
-impl WritePiece {
-    /// A batch in pieces of about the same size, no more than there are connections. No pair is
-    /// in two pieces, so they can be written in any order.
-    pub(crate) fn divide(
+impl Writes {
+    /// The final writes of a batch that `may_write` lets through, in statements of about the same
+    /// size. No pair is in two statements, so they can run in any order.
+    pub(crate) fn divide_all(
         batch: &Arc<FoldedBatch>,
+        may_write: impl Fn(&Write) -> bool,
         connections: usize,
-    ) -> impl Iterator<Item = Self> {
-        let pairs = batch.finals().len();
-        let pieces = (pairs / PIECE).clamp(1, MAX_PIECES.min(connections));
-        (0..pieces).map(move |n| {
-            let range = pairs * n / pieces..pairs * (n + 1) / pieces;
-            Self { batch: batch.clone(), range }
-        })
+    ) -> Vec<Self> {
+        let of_kind = |action| {
+            let all = batch.finals().iter().enumerate();
+            let kind = all.filter(|(_, write)| write.action == action && may_write(write));
+            let places: Arc<[usize]> = kind.map(|(place, _)| place).collect();
+            Self { batch: batch.clone(), action, range: 0..places.len(), places }
+        };
+        let kinds = [Action::Cancel, Action::Rsvp].map(of_kind).into_iter();
+        kinds
+            .filter(|writes| writes.len() > 0)
+            .flat_map(|writes| writes.parts(connections))
+            .collect()
     }
 
-    /// Runs `statement` with the pairs of the writes that do `action`, and adds to `changed` the
-    /// pairs that it changed.
-    async fn write_all(
-        &self,
-        connection: &mut Connection,
-        statement: &Statement,
-        action: Action,
-        changed: &mut Changed,
-    ) -> sqlx::Result<()> {
-        let writes = self.batch.finals().get(self.range.clone()).unwrap_or_default();
-        let writes = writes.iter().filter(|write| write.action == action);
-        let (events, users): (Vec<&str>, Vec<&str>) =
-            writes.map(|Write { rsvp, .. }| (rsvp.event.as_str(), rsvp.user.as_str())).unzip();
-        if events.is_empty() {
-            return Ok(());
-        }
-        let query = sqlx::query_as(statement).bind(events).bind(users);
-        let (events, users): (Vec<String>, Vec<String>) =
-            query.fetch_one(&mut connection.pg).await?;
-        connection.applied = true;
-        changed.extend(events.into_iter().zip(users));
-        Ok(())
+    fn parts(self, connections: usize) -> impl Iterator<Item = Self> {
+        let pairs = self.len();
+        let for_speed = (pairs / SMALLEST).clamp(1, AT_ONCE.min(connections));
+        self.divide(for_speed.max(pairs.div_ceil(LARGEST)))
+    }
+
+    /// The places of the writes among the final writes of the batch.
+    pub(crate) fn places(&self) -> &[usize] {
+        self.places.get(self.range.clone()).unwrap_or_default()
+    }
+
+    fn writes(&self) -> impl Iterator<Item = &Write> + Clone {
+        self.places().iter().filter_map(|place| self.batch.finals().get(*place))
     }
 }
 
-impl Work for WritePiece {
-    type Answer = Changed;
+impl Batch for Writes {
+    fn len(&self) -> usize {
+        self.range.len()
+    }
+
+    fn split_at(&self, at: usize) -> (Self, Self) {
+        let (first, second) = split(&self.range, at);
+        (Self { range: first, ..self.clone() }, Self { range: second, ..self.clone() })
+    }
+}
+
+impl Work for Writes {
+    /// For each write in turn, whether it changed anything.
+    type Answer = Vec<bool>;
 
     fn operation(&self) -> Operation {
         Operation::Write
     }
 
-    async fn run(&self, connection: &mut Connection, sql: &Statements) -> sqlx::Result<Changed> {
-        let mut changed = HashSet::new();
-        self.write_all(connection, &sql.cancel, Action::Cancel, &mut changed).await?;
-        self.write_all(connection, &sql.add, Action::Rsvp, &mut changed).await?;
-        Ok(changed)
+    fn footprint(&self) -> Footprint {
+        Footprint::of_writes(self.writes())
+    }
+
+    async fn run(
+        &self,
+        connection: &mut Connection,
+        sql: &Statements,
+    ) -> Result<Self::Answer, WorkError> {
+        let pairs =
+            self.writes().map(|Write { rsvp, .. }| (rsvp.event.as_str(), rsvp.user.as_str()));
+        let (events, users): (Vec<&str>, Vec<&str>) = pairs.clone().unzip();
+        let statement = match self.action {
+            Action::Cancel => &sql.cancel,
+            Action::Rsvp => &sql.add,
+        };
+        let latest_begin = connection.latest_begin();
+        let query = sqlx::query_as(statement).bind(events).bind(users).bind(latest_begin);
+        let (began, events, users): (bool, Vec<String>, Vec<String>) =
+            connection.change(query).await?;
+        in_time(began)?;
+        let changed = events.iter().map(String::as_str).zip(users.iter().map(String::as_str));
+        let changed: HashSet<(&str, &str)> = changed.collect();
+        Ok(pairs.map(|pair| changed.contains(&pair)).collect())
     }
 }
 
-/// The outcome of every write of a batch, when the last writes of the `changed` pairs have changed
-/// something.
-pub(crate) fn outcomes(batch: &FoldedBatch, changed: &Changed) -> Vec<Outcome> {
-    batch.outcomes(|Write { rsvp, .. }| {
-        changed.contains(&(rsvp.event.to_string(), rsvp.user.to_string()))
-    })
-}
-
-/// Combines the results of a batch's pieces: the pairs that any of them changed, and one token for
-/// all of it.
-///
-/// # Errors
-///
-/// The error of [`combine`]: after a piece that was written the effect of the whole is unknown.
-pub(crate) fn combine_pieces(
-    pieces: impl IntoIterator<Item = Result<(Changed, SessionToken)>>,
-) -> Result<(Changed, SessionToken)> {
-    let combined = combine(pieces)?.into_iter().reduce(|(mut changed, mut token), piece| {
-        changed.extend(piece.0);
-        token.merge(&piece.1);
-        (changed, token)
+/// The receipt of a batch, from the answers to the final writes at `places`. Those at other places
+/// were not sent, and have the error `refused`.
+pub(crate) fn receipt(
+    batch: &FoldedBatch,
+    places: Vec<usize>,
+    answered: Vec<Answered<(Vec<bool>, SessionToken)>>,
+    refused: &Error,
+) -> BatchReceipt {
+    // 1. One token for all of it, and a result for each write that was sent.
+    let mut token = SessionToken::new();
+    let results = answered.into_iter().flat_map(|part| {
+        part.results(|(changed, of_part)| {
+            token.merge(&of_part);
+            changed.into_iter().map(Ok).collect()
+        })
     });
-    Ok(combined.unwrap_or_default())
+    let mut sent: HashMap<usize, Result<bool>> = places.into_iter().zip(results).collect();
+    // 2. The results of all writes. They are asked for in the order of the final writes.
+    let mut places = 0..;
+    let results = batch.results(|_| {
+        let result = places.next().and_then(|place| sent.remove(&place));
+        result.unwrap_or_else(|| Err(refused.clone()))
+    });
+    BatchReceipt::new(results, token)
 }
 
 #[cfg(test)]
 mod tests {
-    use rsvp_core::{Effect, Error, EventId, UserId};
+    use rsvp_core::{Effect, EventId, Outcome, UserId};
 
     use super::*;
 
-    fn written(user: &str) -> Result<(Changed, SessionToken)> {
-        let position = user.len() as u64;
-        Ok((HashSet::from([("e".into(), user.into())]), SessionToken::at(1, position)))
-    }
-
-    fn refused() -> Error {
-        Error::overloaded(Operation::Write)
+    fn batch(pairs: u64) -> Arc<FoldedBatch> {
+        let write = |n: u64| match n % 3 {
+            0 => Write::cancel(UserId::from(n), EventId::from(n % 7)),
+            _ => Write::rsvp(UserId::from(n), EventId::from(n % 7)),
+        };
+        Arc::new(FoldedBatch::new(&(0..pairs).map(write).collect::<Vec<_>>()))
     }
 
     #[test]
-    fn all_pieces_make_the_batch_and_share_no_pair() {
+    fn all_statements_make_the_batch_and_share_no_pair() {
+        // A third of the pairs are cancels.
         for (pairs, connections, expected) in
-            [(1, 9, 1), (1023, 9, 1), (1024, 9, 2), (5000, 9, 4), (5000, 3, 3), (5000, 1, 1)]
+            [(0, 9, 0), (2, 9, 2), (1024, 9, 2), (1536, 9, 3), (6000, 9, 7), (6000, 1, 2)]
         {
-            let write = |n: u64| Write::rsvp(UserId::from(n), EventId::from(n % 7));
-            let writes: Vec<_> = (0..pairs).map(write).collect();
-            let batch = Arc::new(FoldedBatch::new(&writes));
-            let pieces = WritePiece::divide(&batch, connections);
-            let ranges: Vec<_> = pieces.map(|piece| piece.range).collect();
-            assert_eq!(ranges.len(), expected, "{pairs} over {connections}");
-            let all: Vec<_> = ranges.into_iter().flatten().collect();
-            assert_eq!(all, (0..batch.finals().len()).collect::<Vec<_>>());
+            let batch = batch(pairs);
+            let parts = Writes::divide_all(&batch, |_| true, connections);
+            assert_eq!(parts.len(), expected, "{pairs} over {connections}");
+            let mut places: Vec<_> = parts.iter().flat_map(|part| part.places()).collect();
+            places.sort();
+            assert!(places.into_iter().copied().eq(0..batch.finals().len()));
+            for part in parts {
+                assert!(part.writes().all(|write| write.action == part.action));
+            }
         }
     }
 
     #[test]
-    fn after_a_written_piece_the_effect_of_the_whole_is_unknown() {
-        for pieces in [vec![written("a"), Err(refused())], vec![Err(refused()), written("a")]] {
-            assert_eq!(combine_pieces(pieces).unwrap_err().effect(), Effect::Unknown);
-        }
-        let none = combine_pieces(vec![Err(refused()), Err(refused())]).unwrap_err();
-        assert_eq!(none.effect(), Effect::NotApplied);
+    fn a_large_batch_has_many_statements_of_bounded_size() {
+        let parts = Writes::divide_all(&batch(100_000), |_| true, 10);
+        assert!(parts.iter().all(|part| (1..=LARGEST).contains(&part.len())));
+        assert_eq!(parts.len(), 9 + 17);
     }
 
     #[test]
-    fn an_error_that_is_not_retryable_decides() {
-        let denied = std::io::Error::other("permission denied");
-        let denied = Error::backend(Operation::Write, Effect::NotApplied, false, denied);
-        for pieces in [[Err(refused()), Err(denied.clone())], [Err(denied), Err(refused())]] {
-            assert!(!combine_pieces(pieces).unwrap_err().is_retryable());
-        }
+    fn a_part_can_be_divided_down_to_one_write() {
+        let batch = batch(10);
+        let part = Writes::divide_all(&batch, |_| true, 1).remove(1);
+        let (first, second) = part.split_at(2);
+        assert_eq!([first.places(), second.places()].concat(), part.places());
+        let (one, none) = first.split_at(1).0.split_at(1);
+        assert_eq!((one.len(), none.len()), (1, 0));
     }
 
     #[test]
-    fn changes_of_all_pieces_are_changes_and_the_token_covers_all() {
-        let (changed, token) =
-            combine_pieces(vec![written("a"), written("bob"), written("eve")]).unwrap();
-        assert_eq!((changed.len(), token), (3, SessionToken::at(1, 3)));
+    fn each_write_has_the_result_of_its_statement_and_the_token_covers_all() {
+        let (ann, bob, eve) = (UserId::from(1), UserId::from(2), UserId::from(3));
+        let fair = EventId::from(1);
+        let writes = [&ann, &bob, &eve].map(|user| Write::rsvp(user.clone(), fair.clone()));
+        let batch = FoldedBatch::new(&writes);
+        let lost = Error::unavailable(Operation::Write, Effect::Unknown, None);
+        let answered = vec![
+            Answered { entries: 1, answer: Ok((vec![true], SessionToken::at(1, 5))) },
+            Answered { entries: 1, answer: Err(lost) },
+        ];
+        let refused = Error::overloaded(Operation::Write);
+        let receipt = receipt(&batch, vec![2, 0], answered, &refused);
+        let effects = receipt.results.iter().map(|result| match result {
+            Ok(written) => Ok(written.outcome),
+            Err(error) => Err(error.effect()),
+        });
+        let expected = [Err(Effect::Unknown), Err(Effect::NotApplied), Ok(Outcome::Applied)];
+        assert_eq!(effects.collect::<Vec<_>>(), expected);
+        assert_eq!(receipt.token, SessionToken::at(1, 5));
     }
 }

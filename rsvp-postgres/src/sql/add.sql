@@ -1,6 +1,9 @@
-WITH added AS (
+WITH turn AS (
+    SELECT extract(epoch FROM clock_timestamp()) * 1000000 <= $3::bigint AS in_time
+), added AS (
     INSERT INTO {schema}.rsvps (event_id, user_id)
     SELECT event_id, user_id FROM unnest($1::text[], $2::text[]) AS pair (event_id, user_id)
+    WHERE (SELECT in_time FROM turn)
     ON CONFLICT DO NOTHING
     RETURNING event_id, user_id
 ), counted AS (
@@ -8,4 +11,5 @@ WITH added AS (
     SELECT event_id, pg_backend_pid() % 16, count(*) FROM added GROUP BY event_id ORDER BY event_id
     ON CONFLICT (event_id, slot) DO UPDATE SET count = c.count + excluded.count
 )
-SELECT coalesce(array_agg(event_id), '{}'), coalesce(array_agg(user_id), '{}') FROM added
+SELECT (SELECT in_time FROM turn),
+       coalesce(array_agg(event_id), '{}'), coalesce(array_agg(user_id), '{}') FROM added

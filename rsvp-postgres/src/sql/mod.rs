@@ -42,6 +42,10 @@ statements! {
     /// The arrays are sorted, so that writers lock rows in one order. `counted` needs all of
     /// `added` before it locks its first slot, again in one order: no two writers can wait for
     /// each other.
+    ///
+    /// As in every statement that changes what the store holds, the last argument is the latest
+    /// time of the server at which it may begin, in microseconds since 1970. It does nothing after
+    /// that, and says so: a process that was stopped may read it late.
     add = include_str!("add.sql");
     /// Cancels pairs that are present; answers those cancelled. Locks as `add` does.
     cancel = include_str!("cancel.sql");
@@ -56,6 +60,9 @@ statements! {
     remove_event = include_str!("remove_event.sql");
     remove_user = include_str!("remove_user.sql");
     drop_slots = include_str!("drop_slots.sql");
+    label = "SELECT value FROM {schema}.labels WHERE name = $1";
+    replace_label = include_str!("replace_label.sql");
+    set_label = include_str!("set_label.sql");
     ready = "INSERT INTO {schema}.readiness (slot, at) VALUES (pg_backend_pid() % 16, now()) ON CONFLICT (slot) DO UPDATE SET at = now()";
     /// The version of the tables.
     version = "SELECT coalesce(max(version), 0) FROM {schema}.migrations";

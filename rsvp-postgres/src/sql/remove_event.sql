@@ -1,6 +1,9 @@
-WITH going AS (
+WITH turn AS (
+    SELECT extract(epoch FROM clock_timestamp()) * 1000000 <= $3::bigint AS in_time
+), going AS (
     SELECT event_id, user_id FROM {schema}.rsvps
-    WHERE event_id = $1 ORDER BY user_id LIMIT $2 FOR UPDATE
+    WHERE event_id = $1 AND (SELECT in_time FROM turn)
+    ORDER BY user_id LIMIT $2 FOR UPDATE
 ), gone AS (
     DELETE FROM {schema}.rsvps r USING going
     WHERE r.event_id = going.event_id AND r.user_id = going.user_id
@@ -10,4 +13,4 @@ WITH going AS (
     SELECT event_id, pg_backend_pid() % 16, -count(*) FROM gone GROUP BY event_id
     ON CONFLICT (event_id, slot) DO UPDATE SET count = c.count + excluded.count
 )
-SELECT count(*) FROM gone
+SELECT (SELECT in_time FROM turn), count(*) FROM gone

@@ -3,6 +3,8 @@
 use rsvp_core::{Operation, SessionToken};
 
 use super::connection::Connection;
+use super::failure::WorkError;
+use super::footprint::Footprint;
 use super::lsn::{Lsn, Watermark};
 use super::work::Work;
 use crate::sql::Statements;
@@ -23,19 +25,26 @@ impl<W: Work> Work for Commit<W> {
         self.work.operation()
     }
 
+    fn footprint(&self) -> Footprint {
+        self.work.footprint()
+    }
+
     async fn run(
         &self,
         connection: &mut Connection,
         sql: &Statements,
-    ) -> sqlx::Result<Self::Answer> {
+    ) -> Result<Self::Answer, WorkError> {
+        // 1. The change itself.
         let answer = self.work.run(connection, sql).await?;
         connection.applied = true;
-        // An LSN is behind the commit only if it is asked for after the commit.
-        let watermark = if self.asks_lsn {
-            connection.watermark().await?
-        } else {
-            Watermark { log: connection.log, lsn: Lsn::PRIMARY_ONLY }
-        };
-        Ok((answer, watermark.token()))
+        // 2. An LSN is behind the commit only if it is asked for after the commit. A change whose
+        //    LSN could not be had is acknowledged all the same, and seen on the primary.
+        let primary_only = Watermark { log: connection.log, lsn: Lsn::PRIMARY_ONLY };
+        if !self.asks_lsn {
+            return Ok((answer, primary_only.token()));
+        }
+        let watermark = connection.watermark().await;
+        connection.stale |= watermark.is_err();
+        Ok((answer, watermark.unwrap_or(primary_only).token()))
     }
 }

@@ -1,8 +1,16 @@
 //! An open connection, with all that is known of its server and of the call that uses it.
 
-use sqlx::postgres::PgConnection;
+use sqlx::FromRow;
+use sqlx::postgres::{PgArguments, PgConnection, PgRow, Postgres};
+use sqlx::query::QueryAs;
+use tokio::time::Instant;
 
+use super::backend::Backend;
+use super::clock::ServerClock;
 use super::lsn::{LogId, Lsn, Watermark};
+
+/// The server's clock, in microseconds since 1970.
+const CLOCK: &str = include_str!("../sql/clock.sql");
 
 /// An open connection, used by one call at a time.
 #[derive(Debug)]
@@ -11,26 +19,92 @@ pub(crate) struct Connection {
     pub(crate) pg: PgConnection,
     /// The log that this server writes or replays.
     pub(crate) log: LogId,
+    /// The server's process.
+    pub(crate) backend: Backend,
+    /// The server's clock.
+    clock: ServerClock,
     /// The LSN up to which the server is known to have replayed its log.
     pub(crate) replayed: Option<Lsn>,
     /// The connector's generation that it belongs to.
     pub(crate) generation: u64,
+    /// The connector's suspicions until it last answered.
+    pub(crate) suspicions: u64,
     /// A call is using it, or left it in an unknown state.
     pub(crate) in_use: bool,
     /// It must not be used again: its server may follow another log by now.
     pub(crate) stale: bool,
     /// A statement of the present call has taken effect.
     pub(crate) applied: bool,
+    /// A statement of the present call that changes something was sent, and has no answer yet.
+    pub(crate) unanswered: bool,
+    /// The statements of the present call that change something must begin by this moment.
+    begin_by: Instant,
 }
 
 impl Connection {
     /// A connection that has not been used yet, of a server that writes or replays `log`.
-    pub(crate) fn new(pg: PgConnection, log: LogId) -> Self {
-        Self { pg, log, replayed: None, generation: 0, in_use: false, stale: false, applied: false }
+    pub(crate) fn new(pg: PgConnection, log: LogId, backend: Backend, clock: ServerClock) -> Self {
+        Self {
+            pg,
+            log,
+            backend,
+            clock,
+            replayed: None,
+            generation: 0,
+            suspicions: 0,
+            in_use: false,
+            stale: false,
+            applied: false,
+            unanswered: false,
+            begin_by: Instant::now(),
+        }
+    }
+
+    /// Begins a call, whose statements must begin by `begin_by`. Until it has ended well, the
+    /// connection is not to be used again.
+    pub(crate) fn begin(&mut self, begin_by: Instant) {
+        self.in_use = true;
+        self.applied = false;
+        self.unanswered = false;
+        self.begin_by = begin_by;
+    }
+
+    /// The latest time of the server at which a statement of the present call may begin, in
+    /// microseconds since 1970. It is an argument of every statement that changes what the store
+    /// holds.
+    pub(crate) fn latest_begin(&self) -> i64 {
+        self.clock.at(self.begin_by)
+    }
+
+    /// Runs a statement that changes something, and answers with one row.
+    pub(crate) async fn change<'q, R>(
+        &mut self,
+        query: QueryAs<'q, Postgres, R, PgArguments>,
+    ) -> sqlx::Result<R>
+    where
+        R: for<'r> FromRow<'r, PgRow> + Send + Unpin,
+    {
+        self.unanswered = true;
+        let answer = query.fetch_one(&mut self.pg).await;
+        // An error of the server is an answer. Others leave the effect open.
+        self.unanswered = !matches!(answer, Ok(_) | Err(sqlx::Error::Database(_)));
+        answer
     }
 
     /// Asks how far the server has written or replayed its log.
     pub(crate) async fn watermark(&mut self) -> sqlx::Result<Watermark> {
         Ok(Watermark { log: self.log, lsn: Lsn::current(&mut self.pg).await? })
+    }
+
+    /// Reads the server's clock again, because clocks drift.
+    pub(crate) async fn read_clock(&mut self) -> sqlx::Result<()> {
+        let micros = sqlx::query_scalar(CLOCK).fetch_one(&mut self.pg).await?;
+        self.clock = ServerClock::just_read(micros);
+        Ok(())
+    }
+
+    /// The server's clock, as it was read last.
+    pub(crate) fn clock(&self) -> ServerClock {
+        self.clock
     }
 }

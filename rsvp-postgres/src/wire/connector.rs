@@ -7,21 +7,26 @@ use std::time::Duration;
 use deadpool::managed::{Manager, Metrics, RecycleError, RecycleResult};
 use rsvp_core::backend::HostRotation;
 use rsvp_core::url::Host;
+use sqlx::ConnectOptions;
 use sqlx::postgres::PgConnectOptions;
-use sqlx::{ConnectOptions, Connection as _};
 use tokio::time::timeout;
 
+use super::backend::Backend;
+use super::clock::ServerClock;
 use super::connection::Connection;
 use super::failure::ConnectError;
 use super::lsn::LogId;
 use super::options::options;
 use crate::config::PostgresConfig;
 
-/// Whether a host accepts writes, and the log that it writes or replays.
+/// Whether a host accepts writes, its log, the connection's process, and the clock.
 const HOST: &str = include_str!("../sql/host.sql");
 
-/// A connection that was idle for longer is pinged before it is used.
+/// A connection that was idle for longer is tested before it is used.
 const TRUSTED_IDLE: Duration = Duration::from_secs(30);
+
+/// The server's clock is read again after so long, because clocks drift.
+const TRUSTED_CLOCK: Duration = Duration::from_secs(60);
 
 /// The role that a server must have.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -40,6 +45,8 @@ pub(crate) struct Connector {
     /// Grows whenever all connections so far are given up. Connections of an earlier generation
     /// are not used again.
     generation: AtomicU64,
+    /// Grows whenever a connection has fallen silent. The others are tested before they are used.
+    suspicions: AtomicU64,
     role: Role,
     connect_timeout: Duration,
 }
@@ -68,13 +75,28 @@ impl Connector {
         statement_timeout: Option<Duration>,
     ) -> Self {
         let hosts = hosts.iter().map(|host| options(config, host, statement_timeout)).collect();
+        Self::of_hosts(hosts, role, config.connect_timeout)
+    }
+
+    fn of_hosts(hosts: Vec<PgConnectOptions>, role: Role, connect_timeout: Duration) -> Self {
         Self {
             hosts: HostRotation::new(hosts),
             log: AtomicU64::default(),
             generation: AtomicU64::default(),
+            suspicions: AtomicU64::default(),
             role,
-            connect_timeout: config.connect_timeout,
+            connect_timeout,
         }
+    }
+
+    /// For stopping what runs on the connections of this one. Their name ends with `control`.
+    pub(crate) fn for_control(&self) -> Self {
+        let named = |host: &PgConnectOptions| {
+            let name = host.get_application_name().unwrap_or_default();
+            host.clone().application_name(&format!("{name} control"))
+        };
+        let hosts = self.hosts.hosts().iter().map(named).collect();
+        Self::of_hosts(hosts, self.role, self.connect_timeout)
     }
 
     /// The log that the server of the last connection writes or replays.
@@ -87,6 +109,11 @@ impl Connector {
         self.generation.fetch_add(1, Ordering::AcqRel);
     }
 
+    /// Has all connections so far tested before they are used again.
+    pub(crate) fn suspect(&self) {
+        self.suspicions.fetch_add(1, Ordering::AcqRel);
+    }
+
     /// The longest time that [`connect`](Self::connect) takes, with every host silent.
     pub(crate) fn longest_connect(&self) -> Duration {
         self.hosts.patience(self.connect_timeout)
@@ -96,22 +123,26 @@ impl Connector {
     pub(crate) async fn connect(&self) -> Result<Connection, ConnectError> {
         // Read before connecting, so that a connection which was under way is given up as well.
         let generation = self.generation.load(Ordering::Acquire);
+        let suspicions = self.suspicions.load(Ordering::Acquire);
         let connected = self.hosts.connect(self.connect_timeout, |host| self.connect_to(host));
-        let connection = connected.await.map_err(ConnectError::of_all)?;
+        let mut connection = connected.await.map_err(ConnectError::of_all)?;
         self.log.store(connection.log.to_token(), Ordering::Release);
-        Ok(Connection { generation, ..connection })
+        connection.generation = generation;
+        connection.suspicions = suspicions;
+        Ok(connection)
     }
 
-    /// Opens a connection to `host` and asks the host for its role and its log.
+    /// Opens a connection to `host` and asks the host for its role, its log and its clock.
     async fn connect_to(&self, host: &PgConnectOptions) -> Result<Connection, ConnectError> {
         let mut pg = host.connect().await?;
-        let query = sqlx::query_as(HOST);
-        let (read_only, system, timeline): (bool, i64, i64) = query.fetch_one(&mut pg).await?;
+        let row: (bool, i64, i64, i32, i64, i64) = sqlx::query_as(HOST).fetch_one(&mut pg).await?;
+        let (read_only, system, timeline, pid, started, clock) = row;
+        let clock = ServerClock::just_read(clock);
         if read_only && self.role == Role::Primary {
             return Err(ConnectError::ReadOnly);
         }
         let log = LogId::new(system.cast_unsigned(), timeline.cast_unsigned());
-        Ok(Connection::new(pg, log))
+        Ok(Connection::new(pg, log, Backend { pid, started }, clock))
     }
 }
 
@@ -145,14 +176,19 @@ impl Manager for Connector {
         if connection.generation != self.generation.load(Ordering::Acquire) {
             return Err(RecycleError::message("its server was given up"));
         }
-        // 3. It is alive, or was not long ago.
-        if metrics.last_used() > TRUSTED_IDLE {
-            let alive = timeout(self.connect_timeout, connection.pg.ping()).await;
+        // 3. It is alive, or was not long ago, and its clock is known.
+        let suspicions = self.suspicions.load(Ordering::Acquire);
+        let trusted = metrics.last_used() <= TRUSTED_IDLE
+            && connection.suspicions == suspicions
+            && connection.clock().age() <= TRUSTED_CLOCK;
+        if !trusted {
+            let alive = timeout(self.connect_timeout, connection.read_clock()).await;
             if !matches!(alive, Ok(Ok(()))) {
-                // The others were idle as long; asking each would take as long again.
+                // The others are as doubtful; asking each would take as long again.
                 self.next_generation();
-                return Err(RecycleError::message("it did not answer after being idle"));
+                return Err(RecycleError::message("it did not answer when it was tested"));
             }
+            connection.suspicions = suspicions;
         }
         Ok(())
     }

@@ -8,6 +8,30 @@ use rsvp_core::{Effect, Error, Operation};
 use sqlx::error::DatabaseError;
 use sqlx::postgres::{PgDatabaseError, PgSeverity};
 
+/// Why a work gave no answer.
+#[derive(Debug)]
+pub(crate) enum WorkError {
+    /// The driver or the server reports an error.
+    Driver(sqlx::Error),
+    /// A statement reached the server after the latest time at which it may begin, and did nothing.
+    TooLate,
+}
+
+impl From<sqlx::Error> for WorkError {
+    fn from(error: sqlx::Error) -> Self {
+        Self::Driver(error)
+    }
+}
+
+/// Continues after a statement that tells whether it began in time.
+///
+/// # Errors
+///
+/// [`WorkError::TooLate`] if it did not.
+pub(crate) fn in_time(began: bool) -> Result<(), WorkError> {
+    if began { Ok(()) } else { Err(WorkError::TooLate) }
+}
+
 /// The meaning of a statement's failure for the connection and the call.
 pub(crate) struct Failure {
     pub(crate) error: Error,
@@ -21,7 +45,9 @@ enum Kind {
     Transient,
     /// Certainly rolled back, and will fail again.
     Permanent,
-    /// The server gave up after its statement timeout, and rolled back.
+    /// Refused for what is in it, certainly rolled back. Without the culprit it can succeed.
+    Content,
+    /// The server gave up after its statement timeout or was asked to, and rolled back.
     TimedOut,
     /// The server does not accept this now, before any effect.
     Refused,
@@ -42,12 +68,27 @@ fn kind_of(code: &str) -> Kind {
         // Statement completion unknown; the connection or the database went away.
         "40003" | "57P01" | "57P02" | "57P04" | "57P05" => Kind::Lost,
         "XX001" | "XX002" => Kind::Corrupt,
-        code if code.starts_with("08") => Kind::Lost,
-        // Out of disk, memory or another resource.
-        code if code.starts_with("53") => Kind::Transient,
-        // An error aborts the statement, so it has had no effect.
-        _ => Kind::Permanent,
+        code => match code.get(..2) {
+            Some("08") => Kind::Lost,
+            // Out of disk, memory or another resource.
+            Some("53") => Kind::Transient,
+            // Data, such as a character that the database's encoding lacks; a constraint; a view's
+            // check; a limit, such as the size of an index entry; an exception of a trigger.
+            Some("22" | "23" | "44" | "54" | "P0") => Kind::Content,
+            // An error aborts the statement, so it has had no effect.
+            _ => Kind::Permanent,
+        },
     }
+}
+
+/// Whether the server has refused a statement for what is in it, so that a part of it may succeed.
+pub(crate) fn is_of_content(error: &Error) -> bool {
+    let Error::Backend { source, .. } = error else { return false };
+    let code = match source.downcast_ref::<sqlx::Error>() {
+        Some(sqlx::Error::Database(database)) => database.code(),
+        _ => None,
+    };
+    code.is_some_and(|code| matches!(kind_of(&code), Kind::Content))
 }
 
 /// A server that panics or ends the connection may do so while it commits, whatever the code is.
@@ -56,9 +97,15 @@ fn ends_the_connection(error: &dyn DatabaseError) -> bool {
     matches!(severity, Some(PgSeverity::Fatal | PgSeverity::Panic))
 }
 
-/// The failure of a statement that was, or may have been, sent.
-pub(crate) fn failure(operation: Operation, error: sqlx::Error, timeout: Duration) -> Failure {
+/// The failure of a statement that was, or may have been, sent. `longest` is the time that it had.
+pub(crate) fn failure(operation: Operation, error: WorkError, longest: Duration) -> Failure {
     use sqlx::Error as E;
+    let error = match error {
+        WorkError::Driver(error) => error,
+        WorkError::TooLate => {
+            return Failure { error: Error::too_late(operation), evicts: false };
+        }
+    };
     let kind = match &error {
         E::Database(database) if ends_the_connection(&**database) => Kind::Lost,
         E::Database(database) => database.code().map_or(Kind::Permanent, |code| kind_of(&code)),
@@ -87,13 +134,25 @@ pub(crate) fn failure(operation: Operation, error: sqlx::Error, timeout: Duratio
     let evicts = matches!(kind, Kind::Refused | Kind::Lost);
     let error = match kind {
         Kind::Transient => Error::backend(operation, Effect::NotApplied, true, error),
-        Kind::Permanent => Error::backend(operation, Effect::NotApplied, false, error),
-        Kind::TimedOut => Error::timed_out(operation, timeout, Effect::NotApplied),
+        Kind::Permanent | Kind::Content => {
+            Error::backend(operation, Effect::NotApplied, false, error)
+        }
+        Kind::TimedOut => Error::timed_out(operation, longest, Effect::NotApplied),
         Kind::Refused => Error::unavailable(operation, Effect::NotApplied, Some(error.into())),
         Kind::Lost => Error::unavailable(operation, Effect::Unknown, Some(error.into())),
         Kind::Corrupt => Error::corrupt(operation, format!("reported by the server: {error}")),
     };
     Failure { error, evicts }
+}
+
+/// An earlier change of the same is not settled.
+#[derive(Debug, thiserror::Error)]
+#[error("an earlier attempt to change the same is pending")]
+struct Unsettled;
+
+/// The failure of a call that was not sent, because it meets an earlier change that is not settled.
+pub(crate) fn unsettled(operation: Operation) -> Error {
+    Error::unavailable(operation, Effect::NotApplied, Some(Unsettled.into()))
 }
 
 /// No host took the connection: nothing of the call was sent.
@@ -112,6 +171,7 @@ pub(crate) fn no_connection(operation: Operation, error: PoolError<ConnectError>
     let unavailable = |error| Error::unavailable(operation, Effect::NotApplied, Some(error));
     match error {
         PoolError::Timeout(TimeoutType::Wait) => Error::overloaded(operation),
+        PoolError::Closed => Error::closed(operation),
         PoolError::Backend(error) => connect_error(operation, error),
         error => unavailable(error.into()),
     }
@@ -157,7 +217,7 @@ mod tests {
     fn effect_and_retry(code: &str) -> (Effect, bool) {
         match kind_of(code) {
             Kind::Transient | Kind::TimedOut | Kind::Refused => (Effect::NotApplied, true),
-            Kind::Permanent => (Effect::NotApplied, false),
+            Kind::Permanent | Kind::Content => (Effect::NotApplied, false),
             Kind::Lost => (Effect::Unknown, true),
             Kind::Corrupt => (Effect::Unknown, false),
         }
@@ -170,6 +230,16 @@ mod tests {
         }
         for code in ["42P01", "42501", "23505", "22021", "P0001"] {
             assert_eq!(effect_and_retry(code), (Effect::NotApplied, false), "{code}");
+        }
+    }
+
+    #[test]
+    fn a_statement_is_divided_only_if_its_content_was_refused() {
+        for code in ["22021", "22P05", "23514", "23505", "54000", "P0001"] {
+            assert!(matches!(kind_of(code), Kind::Content), "{code}");
+        }
+        for code in ["42P01", "42501", "57014", "25006", "53100", "é", ""] {
+            assert!(!matches!(kind_of(code), Kind::Content), "{code}");
         }
     }
 

@@ -1,9 +1,14 @@
 //! Connections: opening, pooling and choosing them, and the meaning of their failures.
 
+mod backend;
+mod clock;
 pub(crate) mod commit;
 pub(crate) mod connection;
 pub(crate) mod connector;
+mod control;
 pub(crate) mod failure;
+pub(crate) mod footprint;
+mod gate;
 mod health;
 mod lag_tracker;
 pub(crate) mod lsn;
@@ -11,4 +16,6 @@ mod options;
 pub(crate) mod pool;
 mod replayed;
 pub(crate) mod replicas;
+mod schedule;
+mod unsettled;
 pub(crate) mod work;

@@ -1,82 +1,128 @@
 //! Running one call's work on a connection, whatever becomes of the caller or the server.
 
 use std::fmt;
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
 use deadpool::Runtime;
 use deadpool::managed::{Object, Pool as ManagedPool, Timeouts};
+use futures_util::future::{join, join_all};
 use rsvp_core::backend::run_to_end;
-use rsvp_core::{Effect, Error, Operation, Result};
-use tokio::time::timeout;
+use rsvp_core::{Deadline, Effect, Error, Operation, Result};
+use sqlx::Connection as _;
+use tokio::time::{timeout, timeout_at};
 
+use super::connection::Connection;
 use super::connector::Connector;
-use super::failure::{failure, no_connection};
+use super::control::Control;
+use super::failure::{WorkError, failure, no_connection};
+use super::footprint::Footprint;
+use super::gate::{Entered, Gate};
 use super::lsn::LogId;
+use super::schedule::{GRACE, Schedule};
+use super::unsettled::Attempt;
 use super::work::Work;
 use crate::config::PostgresConfig;
 use crate::sql::Statements;
 
-/// How much longer than the statement timeout to wait for the server to report it.
-const GRACE: Duration = Duration::from_secs(1);
-
 /// Calls that may wait for a connection at once; one more is refused at once.
 const MAX_WAITING: usize = 16_384;
+
+/// The limits of a pool.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Limits {
+    /// The most connections.
+    pub(crate) size: usize,
+    /// The longest time that a call waits for a connection to become free.
+    pub(crate) acquire_timeout: Duration,
+    /// The longest time of a statement.
+    pub(crate) statement_timeout: Duration,
+}
+
+impl From<&PostgresConfig> for Limits {
+    fn from(config: &PostgresConfig) -> Self {
+        let &PostgresConfig { pool_size: size, acquire_timeout, statement_timeout, .. } = config;
+        Self { size, acquire_timeout, statement_timeout }
+    }
+}
 
 /// A bounded number of connections of one role.
 #[derive(Clone)]
 pub(crate) struct Pool {
     pool: ManagedPool<Connector>,
+    control: Arc<Control>,
+    gate: Gate,
     sql: Arc<Statements>,
-    statement_timeout: Duration,
-    acquire_timeout: Duration,
+    limits: Limits,
 }
 
 impl Pool {
-    pub(crate) fn new(
-        connector: Connector,
-        config: &PostgresConfig,
-        sql: &Arc<Statements>,
-    ) -> Result<Self> {
+    pub(crate) fn new(connector: Connector, limits: Limits, sql: &Arc<Statements>) -> Result<Self> {
         let timeouts = Timeouts {
-            wait: Some(config.acquire_timeout),
+            wait: Some(limits.acquire_timeout),
             // Each attempt at a host is bounded by the connector itself, as is the ping.
             create: None,
             recycle: None,
         };
+        let gate = Gate::default();
+        let control = Control::new(connector.for_control(), gate.clone());
         let pool = ManagedPool::builder(connector)
-            .max_size(config.pool_size)
+            .max_size(limits.size)
             .timeouts(timeouts)
             .runtime(Runtime::Tokio1)
             .build()
             .map_err(|error| Error::backend(Operation::Open, Effect::NotApplied, false, error))?;
-        Ok(Self {
-            pool,
-            sql: sql.clone(),
-            statement_timeout: config.statement_timeout,
-            acquire_timeout: config.acquire_timeout,
-        })
+        Ok(Self { pool, control, gate, sql: sql.clone(), limits })
     }
 
-    /// Runs `work` on a connection, for at most the statement timeout and a second.
+    /// Refuses a call whose deadline has passed, and every call once the pool is closed.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Closed`] or [`Error::TimedOut`].
+    pub(crate) fn check(&self, operation: Operation, deadline: Option<Deadline>) -> Result<()> {
+        self.gate.enter(operation)?;
+        if deadline.is_some_and(Deadline::has_passed) {
+            return Err(Error::too_late(operation));
+        }
+        Ok(())
+    }
+
+    /// Runs `work` on a connection, until its deadline and for at most the statement timeout and a
+    /// second.
     ///
     /// It runs on a task of its own: a caller that goes away leaves it to finish, so no
     /// connection is ever returned in the middle of an answer. A connection that fails or falls
-    /// silent is closed and its place becomes free.
-    pub(crate) async fn run<W: Work>(&self, work: W) -> Result<W::Answer> {
+    /// silent is closed and its place becomes free. When it returns, the work is settled, or its
+    /// error says that it is pending.
+    pub(crate) async fn run<W: Work>(
+        &self,
+        work: W,
+        deadline: Option<Deadline>,
+    ) -> Result<W::Answer> {
         let operation = work.operation();
+        let entered = self.gate.enter(operation)?;
         if self.pool.status().waiting >= MAX_WAITING {
             return Err(Error::overloaded(operation));
         }
-        let connection = self.acquire(operation).await?;
-        run_to_end(operation, self.clone().run_on(connection, work)).await
+        let connection = self.acquire(operation, deadline).await?;
+        run_to_end(operation, self.clone().run_on(entered, connection, work, deadline)).await
     }
 
-    /// A connection within the acquire timeout, and the time that it takes to ping one and to
-    /// try each host.
-    async fn acquire(&self, operation: Operation) -> Result<Object<Connector>> {
+    /// A connection within the acquire timeout, and the time that it takes to test one and to
+    /// try each host, and before the deadline.
+    async fn acquire(
+        &self,
+        operation: Operation,
+        deadline: Option<Deadline>,
+    ) -> Result<Object<Connector>> {
         let longest_connect = self.pool.manager().longest_connect();
-        let longest = self.acquire_timeout + longest_connect.saturating_mul(2);
+        let longest = self.limits.acquire_timeout + longest_connect.saturating_mul(2);
+        let longest = deadline.map_or(longest, |deadline| longest.min(deadline.remaining()));
+        if longest.is_zero() {
+            return Err(Error::too_late(operation));
+        }
         match timeout(longest, self.pool.get()).await {
             Ok(connection) => connection.map_err(|error| no_connection(operation, error)),
             Err(_) => Err(Error::timed_out(operation, longest, Effect::NotApplied)),
@@ -86,47 +132,113 @@ impl Pool {
     /// The one place that sees the time limit, the connection and the outcome of a work.
     async fn run_on<W: Work>(
         self,
+        entered: Entered,
         mut connection: Object<Connector>,
         work: W,
+        deadline: Option<Deadline>,
     ) -> Result<W::Answer> {
-        // 1. Until the work has ended well, the connection is not to be used again.
-        connection.in_use = true;
-        connection.applied = false;
-
-        // 2. The server ends a statement at the statement timeout. A server that does not report
-        //    that in time has fallen silent.
+        // 1. A call whose deadline has passed meanwhile is not sent.
         let operation = work.operation();
-        let longest = self.statement_timeout + GRACE;
-        let Ok(outcome) = timeout(longest, work.run(&mut connection, &self.sql)).await else {
-            self.evict(connection);
-            return Err(Error::timed_out(operation, longest, Effect::Unknown));
-        };
+        if deadline.is_some_and(Deadline::has_passed) {
+            return Err(Error::too_late(operation));
+        }
+        let schedule = Schedule::new(deadline, self.limits.statement_timeout);
+        connection.begin(schedule.cancel_at);
 
-        // 3. A failure decides about the connection, and about all to the same server.
-        let failure = match outcome {
-            Ok(answer) => {
+        // 2. The answer of the server is final. A failure of the connection concerns all to the same
+        //    server. If there is no answer, only this one is closed, and the others are tested
+        //    before they are used.
+        let answer = self.answer(&mut connection, &work, &schedule).await;
+        let (error, closes) = match answer {
+            Some(Ok(answer)) => {
                 connection.in_use = false;
                 return Ok(answer);
             }
-            Err(error) => failure(operation, error, self.statement_timeout),
+            Some(Err(error)) => {
+                let failure = failure(operation, error, schedule.elapsed());
+                if failure.evicts {
+                    self.give_up_all();
+                }
+                (failure.error, failure.evicts)
+            }
+            None => {
+                self.pool.manager().suspect();
+                (Error::timed_out(operation, schedule.elapsed(), Effect::NotApplied), true)
+            }
         };
-        let applied = connection.applied;
-        if failure.evicts {
-            self.evict(connection);
+
+        // 3. A statement that changes something and has no answer is stopped before the caller
+        //    hears of it.
+        let Connection { applied, unanswered, backend, log, .. } = *connection;
+        if closes {
+            drop(Object::take(connection));
         } else {
             connection.in_use = false;
         }
-
-        // 4. Rolling back the last statement leaves the ones before it.
-        Err(if applied { failure.error.with_effect(Effect::Unknown) } else { failure.error })
+        let effect = if closes && unanswered {
+            let attempt = Attempt::new(backend, log, work.footprint(), schedule.over());
+            self.control.settle(attempt, schedule.fence_until()).await
+        } else if applied {
+            // Rolling back the last statement leaves the ones before it.
+            Effect::Unknown
+        } else {
+            error.effect()
+        };
+        drop(entered);
+        Err(error.with_effect(effect))
     }
 
-    /// Closes a connection and all beside it, which are as dead, or as read-only: the idle ones
-    /// now, the others when their calls are done.
-    fn evict(&self, connection: Object<Connector>) {
-        drop(Object::take(connection));
+    /// The answer of the server; nothing if it gives none in time.
+    async fn answer<W: Work>(
+        &self,
+        connection: &mut Connection,
+        work: &W,
+        schedule: &Schedule,
+    ) -> Option<Result<W::Answer, WorkError>> {
+        let (backend, log) = (connection.backend, connection.log);
+        let (answer, asked) = {
+            let mut running = pin!(work.run(connection, &self.sql));
+            // 1. Most calls are answered long before.
+            if let Ok(answer) = timeout_at(schedule.cancel_at, &mut running).await {
+                return Some(answer);
+            }
+            // 2. The server is asked to cancel. Then it answers that it did, or that it was done.
+            let canceling = self.control.cancel(backend, log, schedule.give_up_at);
+            let answer = timeout_at(schedule.give_up_at, running);
+            join(answer, canceling).await
+        };
+        // 3. A request that may still arrive would cancel the statement of another call.
+        connection.stale |= !asked;
+        answer.ok()
+    }
+
+    /// Gives up all connections, which are as dead as one that has failed, or as read-only: the idle
+    /// ones now, the others when their calls are done.
+    fn give_up_all(&self) {
         self.pool.manager().next_generation();
         self.pool.retain(|_, _| false);
+    }
+
+    /// The footprints of attempts to change something that are not settled.
+    pub(crate) fn unsettled(&self) -> Vec<Arc<Footprint>> {
+        self.control.unsettled()
+    }
+
+    /// Refuses further calls, waits for those under way, and closes the connections.
+    pub(crate) async fn close(&self) {
+        self.gate.close().await;
+        self.close_idle().await;
+        self.pool.close();
+    }
+
+    /// Closes the connections that no call uses.
+    pub(crate) async fn close_idle(&self) {
+        let idle = self.pool.retain(|_, _| false).removed;
+        let closing = idle.into_iter().chain(self.control.release().await).map(|connection| {
+            // A server that does not listen loses the connection all the same.
+            timeout(GRACE, connection.pg.close())
+        });
+        join_all(closing).await;
     }
 
     /// The log that the server of the last connection writes or replays.

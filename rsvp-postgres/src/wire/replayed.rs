@@ -3,6 +3,7 @@
 use rsvp_core::Operation;
 
 use super::connection::Connection;
+use super::failure::WorkError;
 use super::lsn::Watermark;
 use super::work::Work;
 use crate::sql::Statements;
@@ -21,8 +22,12 @@ impl Work for CurrentWatermark {
         self.operation
     }
 
-    async fn run(&self, connection: &mut Connection, _: &Statements) -> sqlx::Result<Watermark> {
-        connection.watermark().await
+    async fn run(
+        &self,
+        connection: &mut Connection,
+        _: &Statements,
+    ) -> Result<Watermark, WorkError> {
+        Ok(connection.watermark().await?)
     }
 }
 
@@ -52,7 +57,7 @@ impl<W: Work> Work for IfReplayed<W> {
         &self,
         connection: &mut Connection,
         sql: &Statements,
-    ) -> sqlx::Result<Self::Answer> {
+    ) -> Result<Self::Answer, WorkError> {
         let Watermark { log, lsn: needed } = self.watermark;
         // 1. LSNs of another log cannot be compared.
         if connection.log != log {

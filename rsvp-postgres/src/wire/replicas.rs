@@ -17,8 +17,9 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
-use rsvp_core::{Consistency, Operation, Result};
-use tokio::time::Instant;
+use futures_util::future::join_all;
+use rsvp_core::{Consistency, Deadline, Operation, ReadOptions, Result};
+use tokio::time::{Instant, timeout_at};
 
 use super::connector::Connector;
 use super::health::{Health, Use};
@@ -48,7 +49,7 @@ struct Replica {
 impl Replicas {
     pub(crate) fn new(config: &PostgresConfig, sql: &Arc<Statements>) -> Result<Self> {
         let replica = |host| {
-            let pool = Pool::new(Connector::replica(config, host), config, sql)?;
+            let pool = Pool::new(Connector::replica(config, host), config.into(), sql)?;
             Ok(Arc::new(Replica { pool, health: Health::default() }))
         };
         let replicas = config.replica_hosts().map(replica).collect::<Result<_>>()?;
@@ -59,22 +60,31 @@ impl Replicas {
         self.replicas.is_empty()
     }
 
-    /// The answer of a replica that is as fresh as `consistency` asks, and the answer's greatest
+    /// Closes the connections to all replicas.
+    pub(crate) async fn close(&self) {
+        join_all(self.replicas.iter().map(|replica| replica.pool.close())).await;
+    }
+
+    /// The answer of a replica that is as fresh as `options` ask, and the answer's greatest
     /// possible age. Nothing if the primary must be asked.
     pub(crate) async fn read<W: Work>(
         &self,
         primary: &Pool,
         work: &W,
-        consistency: &Consistency,
+        options: &ReadOptions,
     ) -> Option<(W::Answer, Duration)> {
         if self.is_empty() {
             return None;
         }
-        // 1. What a replica must have replayed.
-        let watermark = self.watermark(primary, work.operation(), consistency).await?;
-        // 2. The answer of one that has.
-        let Replayed { answer, watermark } = self.first_answer(work, watermark).await?;
-        // 3. Its age now. Time has passed since the watermark was chosen, perhaps too much.
+        // 1. Half of the time, so that the primary can be asked afterwards.
+        let consistency = &options.consistency;
+        let deadline = options.deadline.map(|deadline| Deadline::after(deadline.remaining() / 2));
+        // 2. What a replica must have replayed.
+        let finding = self.watermark(primary, work.operation(), consistency);
+        let watermark = within(deadline, finding).await??;
+        // 3. The answer of one that has.
+        let Replayed { answer, watermark } = self.first_answer(work, watermark, deadline).await?;
+        // 4. Its age now. Time has passed since the watermark was chosen, perhaps too much.
         let age = self.lag.age(watermark);
         let age = match consistency {
             Consistency::Bounded(bound) => age.filter(|age| age <= bound)?,
@@ -100,6 +110,8 @@ impl Replicas {
                 Some(Watermark { log: primary.log(), lsn: Lsn::START })
             }
             Consistency::Bounded(bound) => self.bounded(primary, operation, *bound).await,
+            // A level of a later release of the contract.
+            _ => None,
         }
     }
 
@@ -129,6 +141,7 @@ impl Replicas {
         &self,
         work: &W,
         watermark: Watermark,
+        deadline: Option<Deadline>,
     ) -> Option<Replayed<W::Answer>> {
         let first = self.next.fetch_add(1, Ordering::Relaxed);
         for offset in 0..self.replicas.len() {
@@ -137,9 +150,12 @@ impl Replicas {
             if !replica.may_be_asked(work.operation()) {
                 continue;
             }
-            match replica.pool.run(IfReplayed { work: work.clone(), watermark }).await {
+            let work = IfReplayed { work: work.clone(), watermark };
+            match replica.pool.run(work, deadline).await {
                 Ok(Some(replayed)) => return Some(replayed),
                 Ok(None) => {}
+                // The replica is well. It has refused the call.
+                Err(error) if !error.is_retryable() => return None,
                 Err(_) => replica.health.failed(),
             }
         }
@@ -147,9 +163,17 @@ impl Replicas {
     }
 }
 
+/// The output of `future`, if it has one before the deadline.
+async fn within<F: Future>(deadline: Option<Deadline>, future: F) -> Option<F::Output> {
+    match deadline {
+        Some(deadline) => timeout_at(deadline.instant(), future).await.ok(),
+        None => Some(future.await),
+    }
+}
+
 /// Asks the primary how far it has written its log; `now` is before that.
 async fn sample(lag: Arc<LagTracker>, primary: Pool, operation: Operation, now: Instant) {
-    if let Ok(watermark) = primary.run(CurrentWatermark { operation }).await {
+    if let Ok(watermark) = primary.run(CurrentWatermark { operation }, None).await {
         lag.record(now, watermark);
     }
 }
@@ -166,7 +190,7 @@ impl Replica {
     }
 
     async fn try_again(self: Arc<Self>, operation: Operation) {
-        match self.pool.run(CurrentWatermark { operation }).await {
+        match self.pool.run(CurrentWatermark { operation }, None).await {
             Ok(_) => self.health.recovered(),
             Err(_) => self.health.failed(),
         }

@@ -3,14 +3,17 @@
 use rsvp_core::Operation;
 
 use super::connection::Connection;
+use super::failure::WorkError;
+use super::footprint::Footprint;
 use crate::sql::Statements;
 
 /// The statements that one kind of call runs on a connection, with their arguments.
 ///
-/// The pool runs a work on a task of its own. A work is cloned to be
-/// tried on a replica first, so clones are cheap. A work of several statements that change
-/// something sets [`Connection::applied`] after each, because the failure of a later one does not
-/// undo the earlier ones.
+/// The pool runs a work on a task of its own. A work is cloned to be tried on a replica first, so
+/// clones are cheap. Statements that change something run by [`Connection::change`], so that the
+/// pool knows whether one is without an answer. A work of several of them sets
+/// [`Connection::applied`] after each, because the failure of a later one does not undo the earlier
+/// ones.
 pub(crate) trait Work: Clone + Send + Sync + 'static {
     /// The answer that the statements give.
     type Answer: Send + 'static;
@@ -18,10 +21,15 @@ pub(crate) trait Work: Clone + Send + Sync + 'static {
     /// The operation that errors name.
     fn operation(&self) -> Operation;
 
+    /// The part of the store that the work may change. Defaults to nothing.
+    fn footprint(&self) -> Footprint {
+        Footprint::default()
+    }
+
     /// Runs the statements.
     fn run(
         &self,
         connection: &mut Connection,
         sql: &Statements,
-    ) -> impl Future<Output = sqlx::Result<Self::Answer>> + Send;
+    ) -> impl Future<Output = Result<Self::Answer, WorkError>> + Send;
 }

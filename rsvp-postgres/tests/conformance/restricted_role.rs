@@ -1,6 +1,6 @@
 //! At run time a role needs SELECT, INSERT, UPDATE and DELETE on the tables, and nothing else.
 
-use rsvp_core::RsvpStoreExt;
+use rsvp_core::{RsvpStore, RsvpStoreExt};
 use rsvp_postgres::{PostgresConfig, PostgresStore, migrate};
 use rsvp_testkit::servers::PostgresServer;
 use tokio::sync::OnceCell;
@@ -41,9 +41,10 @@ async fn the_role_may_audit_and_repair() {
     let store = PostgresStore::open(config).await.unwrap();
     store.rsvp(&1.into(), &2.into()).await.unwrap();
     PostgresServer::shared().await.execute_in(&url, "UPDATE rsvp.counts SET count = 7").await;
-    assert_eq!(store.audit().await.unwrap().drifts.len(), 1);
-    assert_eq!(store.repair().await.unwrap().drifts.len(), 1);
-    assert_eq!(store.audit().await.unwrap().drifts, []);
+    let maintenance = store.maintenance().unwrap();
+    assert_eq!(maintenance.audit().await.unwrap().findings.len(), 1);
+    assert_eq!(maintenance.repair().await.unwrap().findings.len(), 1);
+    assert_eq!(maintenance.audit().await.unwrap().findings, []);
 }
 
 #[tokio::test]

@@ -6,12 +6,15 @@ use futures_util::future::join_all;
 use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
 use rsvp_core::{
-    Consistency, EventId, PageLimit, PageRequest, Rsvp, RsvpStore, RsvpStoreExt, UserId, Write,
+    EventId, PageLimit, PageRequest, ReadOptions, Rsvp, RsvpStore, RsvpStoreExt, UserId, Write,
+    WriteOptions,
 };
 use rsvp_postgres::{PostgresConfig, PostgresStore};
 use rsvp_testkit::servers::{PostgresServer, Proxy};
 use tokio::task::JoinSet;
 use tokio::time::Instant;
+
+use crate::support::assert_counts_are_exact;
 
 const POOL: usize = 4;
 const CALLERS: u64 = 50;
@@ -21,7 +24,7 @@ const DROPPED: u64 = 10_000;
 async fn any_call(store: &PostgresStore, rng: &mut StdRng) {
     let user = UserId::from(rng.random_range(1000..1050));
     let event = EventId::from(rng.random_range(0..5));
-    let strong = Consistency::Strong;
+    let (read, write) = (ReadOptions::strong(), WriteOptions::default());
     // Whatever it answers, if it gets to answer.
     match rng.random_range(0..9) {
         0 => drop(store.rsvp(&user, &event).await),
@@ -33,13 +36,13 @@ async fn any_call(store: &PostgresStore, rng: &mut StdRng) {
                     _ => Write::cancel(UserId::from(n), event.clone()),
                 })
                 .collect();
-            drop(store.write_batch(&batch).await);
+            drop(store.write_batch(&batch, &write).await);
         }
-        3 => drop(store.has_rsvped_batch(&[Rsvp::new(user, event)], &strong).await),
-        4 => drop(store.rsvp_counts(&[event], &strong).await),
+        3 => drop(store.has_rsvped_batch(&[Rsvp::new(user, event)], &read).await),
+        4 => drop(store.rsvp_count_batch(&[event], &read).await),
         5 => drop(store.attendees_page(&event, &PageRequest::default()).await),
         6 => drop(store.events_of_page(&user, &PageRequest::default()).await),
-        7 => drop(store.remove_user_step(&user, PageLimit::MIN).await),
+        7 => drop(store.remove_user_step(&user, PageLimit::MIN, &write).await),
         _ => drop(store.ready().await),
     }
 }
@@ -50,10 +53,11 @@ async fn assert_own_answer(store: &PostgresStore, rng: &mut StdRng) {
     let quiet = EventId::new("quiet").unwrap();
     let pairs: Vec<_> =
         users.iter().map(|user| Rsvp::new(UserId::from(*user), quiet.clone())).collect();
-    let answers = store.has_rsvped_batch(&pairs, &Consistency::Strong).await.unwrap();
+    let answers = store.has_rsvped_batch(&pairs, &ReadOptions::strong()).await.unwrap();
+    let answers: Vec<_> = answers.into_iter().map(Result::unwrap).collect();
     let expected: Vec<_> = users.iter().map(|user| user % 2 == 0).collect();
     assert_eq!(answers, expected, "{users:?}");
-    let count = store.rsvp_count_with(&quiet, &Consistency::Strong).await.unwrap();
+    let count = store.rsvp_count_with(&quiet, ReadOptions::strong()).await.unwrap();
     assert_eq!(count.value, 50);
 }
 
@@ -69,7 +73,7 @@ async fn ten_thousand_calls_dropped_at_random_leak_nothing() {
     let quiet = EventId::new("quiet").unwrap();
     let coming: Vec<_> =
         (0..100_u32).step_by(2).map(|n| Write::rsvp(UserId::from(n), quiet.clone())).collect();
-    store.write_batch(&coming).await.unwrap();
+    store.write_batch(&coming, &WriteOptions::default()).await.unwrap().outcomes().unwrap();
     proxy.set_delay(Duration::from_millis(1));
 
     let seed = rsvp_testkit::seed();
@@ -113,5 +117,5 @@ async fn ten_thousand_calls_dropped_at_random_leak_nothing() {
         async move { assert_own_answer(&store, &mut rng).await }
     });
     tokio::time::timeout(Duration::from_secs(10), join_all(calls)).await.unwrap();
-    assert_eq!(store.audit().await.unwrap().drifts, []);
+    assert_counts_are_exact(&store).await;
 }

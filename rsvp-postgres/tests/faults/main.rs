@@ -5,6 +5,8 @@
 
 mod cancellation;
 mod crash;
+mod deadline;
 mod failover;
+mod late;
 mod silence;
 mod support;

@@ -1,5 +1,6 @@
 //! Stores, and checks that they are whole again after a fault.
 
+use std::process::Command;
 use std::time::Duration;
 
 use futures_util::future::join_all;
@@ -8,6 +9,9 @@ use rand::rngs::StdRng;
 use rsvp_core::{EventId, RsvpStore, UserId};
 use rsvp_postgres::{PostgresConfig, PostgresStore, migrate};
 use rsvp_testkit::ledger::{self, Ledger};
+use rsvp_testkit::servers::PostgresServer;
+use sqlx::postgres::PgConnection;
+use sqlx::{AssertSqlSafe, Connection as _};
 use tokio::time::{Instant, sleep, timeout};
 
 /// More than anything here takes on a machine that is busy with other tests.
@@ -75,8 +79,76 @@ pub(crate) async fn assert_full_capacity(store: &PostgresStore, size: usize) {
     .await;
 }
 
+/// Every count is the number of its RSVPs.
+pub(crate) async fn assert_counts_are_exact(store: &PostgresStore) {
+    let audit = store.maintenance().unwrap().audit().await.unwrap();
+    assert_eq!(audit.findings, []);
+}
+
 /// What the ledger says holds, and the store's own audit finds nothing either.
 pub(crate) async fn check(store: &PostgresStore, ledger: &Ledger) {
     ledger::check(store, ledger).await;
-    assert_eq!(store.audit().await.unwrap().drifts, []);
+    assert_counts_are_exact(store).await;
+}
+
+/// Processes of a server that stand still until this is dropped.
+pub(crate) struct Stopped(Vec<i32>);
+
+impl Stopped {
+    pub(crate) fn one(pid: i32) -> Self {
+        signal("-STOP", pid);
+        Self(vec![pid])
+    }
+
+    /// All processes behind connections of this name.
+    pub(crate) async fn all(server: &PostgresServer, application_name: &str) -> Self {
+        let pids = backends(server, application_name).await;
+        assert!(!pids.is_empty(), "a connection of {application_name}");
+        pids.iter().for_each(|pid| signal("-STOP", *pid));
+        Self(pids)
+    }
+}
+
+impl Drop for Stopped {
+    fn drop(&mut self) {
+        self.0.iter().for_each(|pid| signal("-CONT", *pid));
+    }
+}
+
+fn signal(signal: &str, pid: i32) {
+    // A process that has ended is no error.
+    let _ = Command::new("kill").args([signal, &pid.to_string()]).output().unwrap();
+}
+
+/// The processes behind connections of this name, the oldest first.
+pub(crate) async fn backends(server: &PostgresServer, application_name: &str) -> Vec<i32> {
+    let sql = format!(
+        "SELECT pid FROM pg_stat_activity WHERE application_name = '{application_name}'
+         ORDER BY backend_start"
+    );
+    server.execute(&sql).await.lines().map(|pid| pid.parse().unwrap()).collect()
+}
+
+/// Whether a call of a store waits for a lock.
+pub(crate) async fn waits_for_lock(server: &PostgresServer) -> bool {
+    let waiting = "SELECT count(*) FROM pg_stat_activity
+                   WHERE application_name = 'rsvp' AND wait_event_type = 'Lock'";
+    server.execute(waiting).await.trim() != "0"
+}
+
+/// A session that has done something and holds its locks.
+pub(crate) struct HeldLock(PgConnection);
+
+impl HeldLock {
+    /// Undoes what the session has done.
+    pub(crate) async fn release(mut self) {
+        sqlx::query("ROLLBACK").execute(&mut self.0).await.unwrap();
+    }
+}
+
+/// Runs `sql` in a session, and keeps its transaction open.
+pub(crate) async fn held_lock(server: &PostgresServer, sql: &str) -> HeldLock {
+    let mut pg = PgConnection::connect(&server.url("postgres")).await.unwrap();
+    sqlx::raw_sql(AssertSqlSafe(format!("BEGIN; {sql}"))).execute(&mut pg).await.unwrap();
+    HeldLock(pg)
 }

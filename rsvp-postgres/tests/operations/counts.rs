@@ -2,8 +2,11 @@
 
 use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
-use rsvp_core::{Consistency, EventId, RsvpStore, RsvpStoreExt, UserId, Write};
-use rsvp_postgres::{Drift, PostgresConfig, PostgresStore};
+use rsvp_core::{
+    Audit, EventId, Finding, FindingKind, ReadOptions, RsvpStore, RsvpStoreExt, UserId, Write,
+    WriteOptions,
+};
+use rsvp_postgres::{PostgresConfig, PostgresStore};
 use rsvp_testkit::servers::PostgresServer;
 use tokio::task::JoinSet;
 
@@ -13,6 +16,14 @@ async fn fresh(parameters: &str) -> (PostgresStore, String) {
     let url = PostgresServer::shared().await.create_database().await;
     let config = PostgresConfig::from_url(&format!("{url}?migrate=true&{parameters}")).unwrap();
     (PostgresStore::open(config).await.unwrap(), url)
+}
+
+async fn audit(store: &PostgresStore) -> Audit {
+    store.maintenance().unwrap().audit().await.unwrap()
+}
+
+async fn repair(store: &PostgresStore) -> Audit {
+    store.maintenance().unwrap().repair().await.unwrap()
 }
 
 /// Many writers at once, with mixed batches over few pairs: their outcomes add up to the counts
@@ -38,7 +49,8 @@ async fn assert_exact(events: u32, users: u32, writes_of_each: usize) {
                         }
                     })
                     .collect();
-                let outcomes = store.write_batch(&batch).await.unwrap().outcomes;
+                let receipt = store.write_batch(&batch, &WriteOptions::default()).await.unwrap();
+                let outcomes = receipt.outcomes().unwrap();
                 for (write, outcome) in batch.iter().zip(outcomes) {
                     let step = if write.action == rsvp_core::Action::Rsvp { 1 } else { -1 };
                     moved += if outcome.is_applied() { step } else { 0 };
@@ -51,11 +63,10 @@ async fn assert_exact(events: u32, users: u32, writes_of_each: usize) {
     let moved: i64 = writers.join_all().await.into_iter().sum();
 
     let all: Vec<_> = (0..events).map(EventId::from).collect();
-    let counts = store.rsvp_counts(&all, &Consistency::Strong).await.unwrap();
-    let counted: u64 = counts.iter().map(|count| count.value).sum();
+    let counts = store.rsvp_count_batch(&all, &ReadOptions::strong()).await.unwrap();
+    let counted: u64 = counts.into_iter().map(|count| count.unwrap().value).sum();
     assert_eq!(i64::try_from(counted).unwrap(), moved, "counts move by the applied outcomes");
-    let report = store.audit().await.unwrap();
-    assert_eq!(report.drifts, [], "every count equals its rows");
+    assert_eq!(audit(&store).await.findings, [], "every count equals its rows");
 
     let server = PostgresServer::shared().await;
     let deadlocks = "SELECT deadlocks FROM pg_stat_database WHERE datname = current_database()";
@@ -78,8 +89,8 @@ async fn an_audit_names_every_event_that_differs() {
     for event in 0..250_u32 {
         store.rsvp(&UserId::from(1), &EventId::from(event)).await.unwrap();
     }
-    let clean = store.audit().await.unwrap();
-    assert_eq!((clean.events, clean.drifts), (250, vec![]));
+    let clean = audit(&store).await;
+    assert_eq!((clean.checked, clean.findings), (250, vec![]));
 
     let server = PostgresServer::shared().await;
     let meddling = "UPDATE rsvp.counts SET count = 5 WHERE event_id = '7';
@@ -87,8 +98,10 @@ async fn an_audit_names_every_event_that_differs() {
         INSERT INTO rsvp.rsvps (event_id, user_id) VALUES ('never counted', 'x'), ('8', 'x');
         INSERT INTO rsvp.counts VALUES ('nobody there', 0, -3)";
     server.execute_in(&url, meddling).await;
-    let drift =
-        |event: &str, held, counted| Drift { event: EventId::new(event).unwrap(), held, counted };
+    let drift = |event: &str, held, counted| {
+        let kind = FindingKind::Count { held, counted };
+        Finding::new(kind, EventId::new(event).unwrap(), None)
+    };
     let expected = [
         drift("200", 1, 0),
         drift("7", 1, 5),
@@ -96,13 +109,13 @@ async fn an_audit_names_every_event_that_differs() {
         drift("never counted", 1, 0),
         drift("nobody there", 0, -3),
     ];
-    assert_eq!(store.audit().await.unwrap().drifts, expected);
+    assert_eq!(audit(&store).await.findings, expected);
     let corrupt = store.rsvp_count(&EventId::new("nobody there").unwrap()).await.unwrap_err();
     assert!(matches!(corrupt, rsvp_core::Error::Corrupt { .. }), "{corrupt:?}");
 
-    assert_eq!(store.repair().await.unwrap().drifts, expected);
-    let repaired = store.audit().await.unwrap();
-    assert_eq!((repaired.events, repaired.drifts), (252, vec![]));
+    assert_eq!(repair(&store).await.findings, expected);
+    let repaired = audit(&store).await;
+    assert_eq!((repaired.checked, repaired.findings), (252, vec![]));
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -126,19 +139,18 @@ async fn a_repair_loses_no_concurrent_write() {
     let mut repairs = JoinSet::new();
     for _ in 0..2 {
         let store = store.clone();
-        repairs.spawn(async move { store.repair().await.unwrap() });
+        repairs.spawn(async move { repair(&store).await });
     }
     while !writers.is_empty() {
         let drift = "INSERT INTO rsvp.counts VALUES ('1', 3, 100)
                      ON CONFLICT (event_id, slot) DO UPDATE SET count = counts.count + 100";
         server.execute_in(&url, drift).await;
-        store.repair().await.unwrap();
+        repair(&store).await;
         while let Some(written) = writers.try_join_next() {
             written.unwrap();
         }
     }
     repairs.join_all().await;
-    store.repair().await.unwrap();
-    let report = store.audit().await.unwrap();
-    assert_eq!(report.drifts, []);
+    repair(&store).await;
+    assert_eq!(audit(&store).await.findings, []);
 }

@@ -3,5 +3,8 @@
 #![allow(clippy::unwrap_used, reason = "a panic is how a test fails")]
 #![allow(clippy::print_stdout, reason = "a seed is printed to be used again")]
 
+mod batches;
+mod closing;
 mod counts;
+mod labels;
 mod migrations;

@@ -18,7 +18,7 @@ async fn store(pair: &ReplicatedPostgres) -> PostgresStore {
 
 /// Whether the replica answers: only then may a count have an age.
 async fn is_served_by_the_replica(store: &PostgresStore) -> bool {
-    !store.rsvp_count_with(&event(1), &BOUNDED).await.unwrap().age.is_zero()
+    !store.rsvp_count_with(&event(1), BOUNDED).await.unwrap().age.is_zero()
 }
 
 /// For longer than several rounds of finding out that the replica is down.
@@ -29,7 +29,7 @@ async fn slowest_of_many_reads(store: &PostgresStore, expected: u64) -> Duration
         for consistency in [&BOUNDED, &Consistency::Eventual, &Consistency::Session(token.clone())]
         {
             let asked = Instant::now();
-            let count = store.rsvp_count_with(&event(1), consistency).await.unwrap();
+            let count = store.rsvp_count_with(&event(1), consistency.clone()).await.unwrap();
             assert_eq!(count.value, expected, "{consistency:?}");
             slowest = slowest.max(asked.elapsed());
         }
@@ -48,7 +48,7 @@ async fn a_replica_that_stays_silent_delays_only_the_first_call() {
 
     pair.standby().pause().await;
     let first = Instant::now();
-    assert_eq!(store.rsvp_count_with(&event(1), &Consistency::Eventual).await.unwrap().value, 1);
+    assert_eq!(store.rsvp_count_with(&event(1), Consistency::Eventual).await.unwrap().value, 1);
     let first = first.elapsed();
     let slowest = slowest_of_many_reads(&store, 1).await;
     println!("{first:?} for the first call, at most {slowest:?} for those after it");
@@ -92,11 +92,11 @@ async fn a_session_is_served_by_a_replica_that_has_its_writes_and_by_no_other() 
         both.merge(&second.token);
         for (token, seen) in [(first.token, true), (second.token, false), (both, false)] {
             let session = Consistency::Session(token);
-            let answer = store.has_rsvped_with(&user(n), &event(1), &session).await.unwrap();
+            let answer = store.has_rsvped_with(&user(n), &event(1), session.clone()).await.unwrap();
             assert_eq!(answer, seen, "{session:?}");
-            let page = PageRequest { consistency: session, ..Default::default() };
+            let page = PageRequest::new(session.into());
             let listed = store.attendees_page(&event(1), &page).await;
-            assert_eq!(listed.unwrap().items.contains(&user(n)), seen, "{:?}", page.consistency);
+            assert_eq!(listed.unwrap().items.contains(&user(n)), seen, "{:?}", page.options);
         }
         pair.resume_replay().await;
         pair.wait_caught_up().await;

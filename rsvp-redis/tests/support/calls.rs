@@ -1,8 +1,5 @@
 //! Every call of the store, one after another.
 
-#![allow(dead_code, reason = "each test crate uses its own part")]
-#![allow(clippy::panic, clippy::unwrap_used, reason = "tests fail by panicking")]
-
 use std::time::Duration;
 
 use futures_util::FutureExt;
@@ -14,7 +11,7 @@ use crate::support::{event, open, user};
 
 pub(crate) const HALF_A_SECOND: Duration = Duration::from_millis(500);
 pub(crate) const IMPATIENT: &str = "connect_timeout=500ms&response_timeout=500ms";
-/// What a busy machine may add.
+/// The delay that a busy machine may add.
 pub(crate) const SLACK: Duration = Duration::from_secs(2);
 pub(crate) const CONNECTIONS: usize = 2;
 const STRONG: &Consistency = &Consistency::Strong;
@@ -58,7 +55,7 @@ pub(crate) fn calls(store: &RedisStore) -> Vec<Call<'_>> {
         ),
         (
             Operation::Repair,
-            async { store.reconcile_step(None, PageLimit::MIN).await.map(drop) }.boxed(),
+            async { store.repair_step(None, PageLimit::MIN).await.map(drop) }.boxed(),
         ),
         (Operation::Ready, async { store.ready().await }.boxed()),
     ]

@@ -1,4 +1,4 @@
-//! What the library logs.
+//! The events that the library logs.
 
 use std::fmt::{Debug, Write};
 use std::sync::{Mutex, Once};
@@ -19,7 +19,7 @@ pub(crate) fn everything() -> Vec<String> {
     LINES.lock().unwrap().clone()
 }
 
-/// What was logged about the server on a port of 127.0.0.1: the level, then the fields.
+/// The events about the server on a port of 127.0.0.1: the level, then the fields.
 pub(crate) fn of_port(port: u16) -> Vec<String> {
     let address = format!("address=127.0.0.1:{port} ");
     everything().into_iter().filter(|line| line.contains(&address)).collect()

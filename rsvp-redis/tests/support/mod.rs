@@ -1,9 +1,12 @@
-//! What the tests have in common.
+//! Support that all test binaries share.
 
-#![allow(dead_code, reason = "each test crate uses its own part")]
+#![allow(dead_code, reason = "each test binary uses its own part")]
 
+pub(crate) mod calls;
+pub(crate) mod log;
 pub(crate) mod mover;
 pub(crate) mod prober;
+pub(crate) mod raw;
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
@@ -66,7 +69,7 @@ pub(crate) fn both(pair: &ReplicatedRedis) -> String {
     format!("redis://127.0.0.1:{first},127.0.0.1:{second}")
 }
 
-/// The key of an event that is not divided, with the prefix unless said otherwise.
+/// The key of an event that is not divided, with the default prefix.
 pub(crate) fn event_key(event: &EventId) -> String {
     format!("rsvp:e:{{0:{event}}}")
 }
@@ -75,10 +78,11 @@ pub(crate) fn user_key(user: &UserId) -> String {
     format!("rsvp:u:{{{user}}}")
 }
 
-/// Mends what a fail-over has torn apart; then both directions and all counts must agree.
-pub(crate) async fn assert_reconcilable(store: &RedisStore, ledger: &Ledger) {
-    let mended = store.reconcile().await.unwrap();
-    println!("{mended:?}");
+/// Repairs the differences that a failover has left. Then both directions and all counts must
+/// agree.
+pub(crate) async fn assert_repairable(store: &RedisStore, ledger: &Ledger) {
+    let repaired = store.repair().await.unwrap();
+    println!("{repaired:?}");
     let mut model = Model::new();
     for (pair, _) in ledger.iter() {
         model.write(&Write::cancel(pair.user.clone(), pair.event.clone()));
@@ -88,6 +92,6 @@ pub(crate) async fn assert_reconcilable(store: &RedisStore, ledger: &Ledger) {
         model.write(&Write::rsvp(user, event));
     }
     model.assert_held_by(store).await;
-    let again = store.reconcile().await.unwrap();
-    assert_eq!((again.missing, again.left_over), (0, 0), "nothing is left to mend");
+    let again = store.repair().await.unwrap();
+    assert_eq!((again.missing, again.left_over), (0, 0), "nothing is left to repair");
 }

@@ -12,7 +12,7 @@ pub(crate) enum Told {
     GiverAndTaker,
 }
 
-/// A slot on its way: keys that have moved are served by the taker to those who say `ASKING`.
+/// A slot that is migrating: the taker serves keys that have moved to requests with `ASKING`.
 pub(crate) struct Move<'a> {
     cluster: &'a RedisCluster,
     slot: String,
@@ -68,7 +68,7 @@ async fn id_of(server: &RedisServer) -> String {
     server.command(&["CLUSTER", "MYID"]).await
 }
 
-/// A primary that does not serve `key`.
+/// A primary that does not own `key`.
 pub(crate) async fn another<'a>(cluster: &'a RedisCluster, key: &str) -> &'a RedisServer {
     let primaries = cluster.primaries().await;
     let own = cluster.primary_of(key).await.port();

@@ -20,7 +20,7 @@ pub(crate) struct Prober {
 }
 
 impl Prober {
-    /// One that keeps to events and users that `avoided` does not serve.
+    /// One that keeps to events and users whose keys `avoided` does not own.
     pub(crate) async fn start(
         store: &RedisStore,
         cluster: &RedisCluster,

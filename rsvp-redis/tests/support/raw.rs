@@ -1,7 +1,4 @@
-//! What is in the servers, seen without the store.
-
-#![allow(dead_code, reason = "each test crate uses its own part")]
-#![allow(clippy::panic, reason = "tests fail by panicking")]
+//! The keys of the servers, read without the store.
 
 use std::collections::BTreeSet;
 
@@ -26,7 +23,7 @@ impl Raw {
         Self(connections)
     }
 
-    /// What the node answers that serves the command's key.
+    /// The reply of the node that owns the command's key.
     pub(crate) async fn ask<T: FromRedisValue>(&self, command: &Cmd) -> T {
         for connection in &self.0 {
             let answer: RedisResult<Value> = command.query_async(&mut connection.clone()).await;
@@ -35,7 +32,7 @@ impl Raw {
                 answer => return redis::from_redis_value(answer.unwrap()).unwrap(),
             }
         }
-        panic!("no primary serves the key of {command:?}");
+        panic!("no primary owns the key of {command:?}");
     }
 
     /// All keys that begin with `prefix:`, of all primaries.

@@ -24,10 +24,21 @@ pub use self::registry::Registry;
 ///
 /// # Layers
 ///
-/// Every URL takes the parameters of layers beside those of its backend, such as `timeout=2s`,
-/// `retry=2s`, `coalesce=true`, `count_cache=5s` and `observe=NAME`.
-/// [`Layers`](crate::layers::Layers) lists all of them. The layers go around the store in a fixed
-/// order, for which [`LayerExt`](crate::layers::LayerExt) gives the reasons.
+/// Every URL takes the parameters of layers beside those of its backend. The layers go around the
+/// store in a fixed order, for which [`LayerExt`](crate::layers::LayerExt) gives the reasons.
+///
+/// | parameter | layer, from the inside out |
+/// |---|---|
+/// | `observe=NAME` | metrics and spans under this name |
+/// | `timeout=1s` | a deadline for each attempt |
+/// | `retry=2s` | retries of retryable errors, within this time |
+/// | `limit=64` | a bound on the number of calls at once |
+/// | `coalesce=true` | few large batches out of many small calls |
+/// | `count_cache=5s` | counts from memory where they may be this old |
+/// | `deadline=3s` | a deadline for every call with all its attempts |
+///
+/// [`Layers`](crate::layers::Layers) lists all settings of these layers. A caller who sets a
+/// [deadline](crate::ReadOptions::with_timeout) of its own is held to the earlier one.
 ///
 /// ```
 /// use rsvp::{EventId, RsvpStoreExt, UserId};
@@ -53,8 +64,8 @@ pub use self::registry::Registry;
 ///
 /// - Its `timeout`, `retry`, `limit` and `coalesce` go around each shard, so that a shard that is
 ///   down or slow leaves the others alone. The parameters of a shard's own URL take precedence.
-/// - Its `observe` and `count_cache` go around all shards as one. This observer sees the calls that
-///   the cache lets through, before they are coalesced.
+/// - Its `observe`, `count_cache` and `deadline` go around all shards as one. This observer sees the
+///   calls that the cache lets through, before they are coalesced.
 ///
 /// ```
 /// use rsvp::{EventId, RsvpStoreExt, UserId};
@@ -85,11 +96,54 @@ pub use self::registry::Registry;
 /// Backends that are servers, and layers that wait, need a Tokio runtime with timers, such as
 /// `#[tokio::main]` makes. Tokio panics without one.
 ///
-/// Before a process ends it should wait for its writes. Those whose callers have gone away may
-/// still be queued, so run such calls in tasks of their own and wait for these tasks, as the service
-/// in `examples/http_api` does. A host that builds its
-/// [`CoalescedStore`](crate::layers::CoalescedStore) itself can also
-/// [close](crate::layers::CoalescedStore::close) it.
+/// # Closing
+///
+/// Before its process ends a host closes the store. Calls from then on fail as
+/// [`Error::Closed`](crate::Error::Closed), queued calls are finished, and connections are closed.
+/// Writes whose callers have gone away may still be queued, so that closing waits for them too.
+///
+/// ```
+/// use rsvp::{Error, RsvpStore};
+///
+/// # async fn example() -> rsvp::Result<()> {
+/// let store = rsvp::open("memory:?coalesce=true").await?;
+/// store.close().await?;
+/// assert!(matches!(store.ready().await, Err(Error::Closed { .. })));
+/// # Ok(())
+/// # }
+/// # tokio::runtime::Builder::new_current_thread().enable_time().build()?.block_on(example())?;
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+///
+/// # Maintenance
+///
+/// A host reaches the audit and the repair of a backend through
+/// [`RsvpStore::maintenance`](crate::RsvpStore::maintenance), whatever layers and shards are around
+/// it. A backend that derives nothing has none.
+///
+/// ```
+/// use rsvp::{Maintenance, Result, RsvpStore};
+///
+/// /// Compares every count and list with the RSVPs, and mends the store if one differs.
+/// async fn nightly(store: &dyn RsvpStore) -> Result<()> {
+///     let Some(maintenance) = store.maintenance() else { return Ok(()) };
+///     let audit = maintenance.audit().await?;
+///     println!("{} entries compared, {} differ", audit.checked, audit.findings.len());
+///     if !audit.findings.is_empty() {
+///         maintenance.repair().await?;
+///     }
+///     Ok(())
+/// }
+///
+/// # async fn example() -> Result<()> {
+/// let store = rsvp::open("memory:").await?;
+/// nightly(&store).await?;
+/// assert!(store.maintenance().is_none(), "memory derives nothing");
+/// # Ok(())
+/// # }
+/// # tokio::runtime::Builder::new_current_thread().build()?.block_on(example())?;
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 pub async fn open(url: &str) -> Result<Arc<dyn RsvpStore>> {
     Registry::default().open(url).await
 }

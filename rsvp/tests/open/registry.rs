@@ -36,7 +36,8 @@ async fn a_third_party_store_takes_its_own_parameters_and_those_of_layers() {
     let registry = Registry::default().with_scheme("Other", other);
     let store = registry.open("oTher:?coalesce=true&color=red&retry=1s").await.unwrap();
     let shown = format!("{store:?}");
-    assert!(shown.starts_with("CoalescedStore { store: RetryStore { store: Memory"), "{shown}");
+    assert!(shown.starts_with("CoalescedStore { store: Layered { layer: Retry {"), "{shown}");
+    assert!(shown.contains("}, store: MemoryStore {"), "{shown}");
 
     let message = registry.open("other:?coalese=true").await.unwrap_err().to_string();
     assert!(message.starts_with("invalid url: unknown parameter `coalese`; "), "{message}");

@@ -16,3 +16,17 @@ async fn a_postgres_url_opens_a_store_that_others_share() {
     assert!(second.has_rsvped(&user, &event).await.unwrap());
     second.ready().await.unwrap();
 }
+
+#[tokio::test]
+async fn a_store_opened_by_url_is_audited_through_its_layers_and_shards() {
+    let url = PostgresServer::shared().await.create_database().await;
+    let shard = |n: u8| format!("s{n}={url}?migrate=true&schema=s{n}");
+    let layers = "?spread=2&timeout=9s&retry=9s&coalesce=true&count_cache=5s&deadline=20s";
+    let store = rsvp::open(&format!("{} {} {layers}", shard(1), shard(2))).await.unwrap();
+    for user in (0..20_u32).map(UserId::from) {
+        store.rsvp(&user, &EventId::from(1)).await.unwrap();
+    }
+    let audit = store.maintenance().unwrap().audit().await.unwrap();
+    assert!(audit.checked > 0 && audit.findings.is_empty(), "{audit:?}");
+    store.close().await.unwrap();
+}

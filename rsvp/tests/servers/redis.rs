@@ -29,3 +29,16 @@ async fn a_cluster_url_opens_a_store_that_others_share() {
     let other = rsvp::open(&url.replace("redis+cluster:", "redis:")).await;
     assert!(!other.unwrap_err().is_retryable(), "a cluster");
 }
+
+#[tokio::test]
+async fn a_store_opened_by_url_is_audited_through_its_layers() {
+    let url = RedisCluster::shared().await.url();
+    let layers = "timeout=9s&retry=9s&coalesce=true&count_cache=5s&deadline=20s";
+    let store = rsvp::open(&format!("{url}?prefix=audited&{layers}")).await.unwrap();
+    for user in (0..20_u32).map(UserId::from) {
+        store.rsvp(&user, &EventId::from(1)).await.unwrap();
+    }
+    let audit = store.maintenance().unwrap().audit().await.unwrap();
+    assert!(audit.checked > 0 && audit.findings.is_empty(), "{audit:?}");
+    store.close().await.unwrap();
+}

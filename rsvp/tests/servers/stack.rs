@@ -43,7 +43,7 @@ async fn a_rush_is_counted_exactly(urls: [String; 4]) {
         assert!(call.await.unwrap().outcome.is_applied());
     }
     for store in stores {
-        let count = store.rsvp_count_with(&event, &Consistency::Strong).await.unwrap();
+        let count = store.rsvp_count_with(&event, Consistency::Strong).await.unwrap();
         assert_eq!(count.value, 10_000);
     }
 }

@@ -5,14 +5,17 @@ use std::time::Duration;
 
 use hyper::Method;
 use metrics_exporter_prometheus::PrometheusBuilder;
-use rsvp::{Effect, Error, EventId, Operation, RsvpStoreExt, UserId};
+use rsvp::layers::{LayerExt, RetryConfig};
+use rsvp::{Deadline, Effect, Error, EventId, Operation, RsvpStore, UserId};
 use rsvp_http_api::check::Client;
 use rsvp_http_api::{App, serve};
+use serde_json::json;
 use tokio::net::TcpListener;
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 
-use crate::stub::Stub;
+use crate::service;
+use crate::stub::{failing, losing_an_answer, slow};
 
 struct Running {
     address: String,
@@ -20,7 +23,7 @@ struct Running {
     ended: JoinHandle<std::io::Result<()>>,
 }
 
-async fn start(store: Arc<Stub>) -> Running {
+async fn start(store: Arc<dyn RsvpStore>) -> Running {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap().to_string();
     let app = App::new(store, PrometheusBuilder::new().build_recorder().handle());
@@ -51,13 +54,14 @@ async fn every_kind_of_failure_has_its_status() {
     let driver = || std::io::Error::other("connection to 10.1.2.3 refused");
     for (error, status, field) in [
         (Error::overloaded(write), 503, None),
+        (Error::closed(write), 503, None),
         (Error::unavailable(write, Effect::Unknown, Some(driver().into())), 503, None),
         (Error::timed_out(write, Duration::from_secs(1), Effect::Unknown), 504, None),
         (Error::corrupt(write, "a negative count"), 500, None),
         (Error::backend(write, Effect::Unknown, true, driver()), 500, None),
         (Error::invalid_input("cursor", "is malformed"), 400, Some("cursor")),
     ] {
-        let running = start(Arc::new(Stub::failing(error.clone()))).await;
+        let running = start(Arc::new(failing(error.clone()))).await;
         let mut client = Client::connect(&running.address).await.unwrap();
         for (method, path) in requests() {
             let answer = client.send(method, path, &[("X-User-Id", b"1")]).await.unwrap();
@@ -67,6 +71,9 @@ async fn every_kind_of_failure_has_its_status() {
             assert_eq!(retry_after, (status == 503).then_some(b"1".as_slice()), "{path}");
             assert_eq!(answer.json["detail"], error.to_string());
             assert_eq!(answer.json["field"].as_str(), field);
+            let effect = error.operation().map(|_| error.effect().as_str());
+            assert_eq!(answer.json["effect"].as_str(), effect);
+            assert!(answer.json.get("retry_after").is_none(), "nothing is pending");
             assert!(!answer.json.to_string().contains("10.1.2.3"), "sources stay inside");
         }
         let alive = client.send(Method::GET, "/healthz", &[]).await.unwrap();
@@ -76,8 +83,8 @@ async fn every_kind_of_failure_has_its_status() {
 
 #[tokio::test]
 async fn a_write_whose_client_hangs_up_is_finished_before_the_service_ends() {
-    let store = Arc::new(Stub::slow(Duration::from_millis(300)));
-    let running = start(Arc::clone(&store)).await;
+    let store = Arc::new(slow(Duration::from_millis(300)));
+    let running = start(store.clone()).await;
     let mut client = Client::connect(&running.address).await.unwrap();
     let pause = Duration::from_millis(100);
     let headers: [(&str, &[u8]); 1] = [("X-User-Id", b"1")];
@@ -88,8 +95,53 @@ async fn a_write_whose_client_hangs_up_is_finished_before_the_service_ends() {
     // The service sees the connection go while the store still works on the write.
     tokio::time::sleep(pause).await;
     let (user, event) = (UserId::from(1), EventId::from(1));
-    assert!(!store.inner().has_rsvped(&user, &event).await.unwrap());
+    assert!(!store.get_ref().table().has_rsvped(&user, &event));
     running.stop.send(()).unwrap();
     running.ended.await.unwrap().unwrap();
-    assert!(store.inner().has_rsvped(&user, &event).await.unwrap());
+    assert!(store.get_ref().table().has_rsvped(&user, &event));
+}
+
+#[tokio::test]
+async fn a_write_whose_effect_is_pending_says_when_it_is_decided() {
+    let until = Deadline::after(Duration::from_secs(100));
+    let pending =
+        Error::timed_out(Operation::Write, Duration::from_secs(1), Effect::Pending(until));
+    let running = start(Arc::new(failing(pending))).await;
+    let mut client = Client::connect(&running.address).await.unwrap();
+    let answer = service::rsvp(&mut client, "1", "1").await;
+    service::assert_problem(&answer, 504, None);
+    assert_eq!(answer.json["effect"], "pending");
+    let seconds = answer.json["retry_after"].as_u64().unwrap();
+    assert!((60..=100).contains(&seconds), "{answer:?}");
+    assert_eq!(answer.headers["retry-after"], seconds.to_string());
+    let detail = answer.json["detail"].as_str().unwrap();
+    assert!(detail.contains("it may still take effect within "), "{detail}");
+}
+
+#[tokio::test]
+async fn a_write_that_the_store_has_repeated_says_so() {
+    let store = losing_an_answer().with_retry(RetryConfig::default()).unwrap();
+    let running = start(Arc::new(store)).await;
+    let mut client = Client::connect(&running.address).await.unwrap();
+    let first = service::rsvp(&mut client, "101a", "1").await;
+    let body = json!({
+        "event_id": "101a", "user_id": "1", "outcome": "unchanged", "repeated": true
+    });
+    assert_eq!((first.status.as_u16(), first.json), (200, body));
+    let second = service::cancel(&mut client, "101a", "1").await;
+    let body = json!({"event_id": "101a", "user_id": "1", "outcome": "applied"});
+    assert_eq!((second.status.as_u16(), second.json), (200, body));
+}
+
+#[tokio::test]
+async fn the_store_is_closed_after_the_last_request() {
+    let store = Arc::new(slow(Duration::ZERO));
+    let running = start(store.clone()).await;
+    let mut client = Client::connect(&running.address).await.unwrap();
+    assert_eq!(service::rsvp(&mut client, "1", "1").await.status, 201);
+    store.ready().await.unwrap();
+    running.stop.send(()).unwrap();
+    running.ended.await.unwrap().unwrap();
+    let closed = store.ready().await.unwrap_err();
+    assert!(matches!(closed, Error::Closed { .. }), "{closed}");
 }

@@ -62,7 +62,13 @@ async fn parameters_headers_and_problems_are_described() {
             &rsvp["responses"][status]["content"]["application/problem+json"]["schema"]["$ref"];
         assert_eq!(schema, "#/components/schemas/Problem");
     }
+    let written = &document["components"]["schemas"]["Written"];
+    assert_eq!(written["required"], json!(["event_id", "user_id", "outcome"]));
+    assert!(written["properties"]["repeated"]["description"].is_string());
     let problem = &document["components"]["schemas"]["Problem"];
+    for pending in ["effect", "retry_after"] {
+        assert!(problem["properties"][pending]["description"].is_string());
+    }
     assert_eq!(problem["required"], json!(["type", "title", "status", "detail"]));
 }
 

@@ -1,0 +1,84 @@
+//! The effect of a failed call.
+
+use std::fmt;
+
+use crate::{Deadline, Operation};
+
+/// Whether a failed call took effect.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[non_exhaustive]
+pub enum Effect {
+    /// Nothing of the call took effect, and nothing will.
+    NotApplied,
+    /// The call took effect, or it never will. Which of the two is not known.
+    ///
+    /// Repeating it as it is is safe. A repeated write may then answer
+    /// [`Unchanged`](crate::Outcome::Unchanged), because the first attempt had applied it.
+    Unknown,
+    /// The call may still take effect, at the latest at this moment: the store could not reach the
+    /// server to learn its effect or to stop it.
+    ///
+    /// Do not repeat it before. The store itself does no later write of the same pair before that,
+    /// unless it has learned the effect by then.
+    Pending(Deadline),
+}
+
+impl Effect {
+    /// The effect of two parts of one call.
+    ///
+    /// ```
+    /// use rsvp_core::Effect;
+    ///
+    /// assert_eq!(Effect::NotApplied.and(Effect::Unknown), Effect::Unknown);
+    /// ```
+    #[must_use]
+    pub fn and(self, other: Self) -> Self {
+        self.max(other)
+    }
+
+    /// Whether the effect is decided, and nothing changes it any more.
+    #[must_use]
+    pub fn is_settled(self) -> bool {
+        !matches!(self, Self::Pending(_))
+    }
+
+    /// The name in snake case, as for an API.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::NotApplied => "not_applied",
+            Self::Unknown => "unknown",
+            Self::Pending(_) => "pending",
+        }
+    }
+
+    /// A read has no effect to be unsure of.
+    pub(super) fn of(self, operation: Operation) -> Self {
+        if operation.is_write() { self } else { Self::NotApplied }
+    }
+}
+
+/// The advice that ends a message: whether the call took effect, and whether to repeat it.
+pub(super) struct Advice(pub(super) Operation, pub(super) Effect, pub(super) bool);
+
+impl fmt::Display for Advice {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self(operation, effect, retryable) = *self;
+        f.write_str(match (operation.is_write(), effect, retryable) {
+            (false, _, true) => "repeat it after a pause",
+            (false, _, false) => "repeating it will not help",
+            (true, Effect::NotApplied, true) => "nothing was applied, repeat it after a pause",
+            (true, Effect::NotApplied, false) => {
+                "nothing was applied, and repeating it will not help"
+            }
+            (true, Effect::Unknown, true) => "it may have taken effect, repeating it is safe",
+            (true, Effect::Unknown, false) => {
+                "it may have taken effect, and repeating it will not help"
+            }
+            (true, Effect::Pending(until), _) => {
+                let left = until.remaining();
+                return write!(f, "it may still take effect within {left:?}, repeat it after that");
+            }
+        })
+    }
+}

@@ -1,0 +1,131 @@
+//! A batch as statements of bounded size, each with a fate of its own.
+
+use std::ops::Range;
+use std::sync::OnceLock;
+
+use futures_util::{StreamExt, stream};
+use rsvp_core::backend::fail_all;
+use rsvp_core::{Effect, Error, Result};
+
+use crate::wire::failure::is_of_content;
+use crate::wire::work::Work;
+
+/// The most entries of one statement. A larger one would take a noticeable part of the statement
+/// timeout, and more memory than a server likes.
+pub(crate) const LARGEST: usize = 4096;
+
+/// The most statements of one batch at once, each on a connection of its own.
+pub(crate) const AT_ONCE: usize = 4;
+
+/// The most times that one statement is divided. It is enough to find ten culprits among
+/// [`LARGEST`] entries, wherever they are. Then what is left shares a failure.
+const DIVISIONS: usize = 128;
+
+/// A work that answers for each of its entries, and can be divided.
+pub(crate) trait Batch: Work {
+    /// The number of entries.
+    fn len(&self) -> usize;
+
+    /// The first `at` entries, and the others.
+    fn split_at(&self, at: usize) -> (Self, Self);
+
+    /// All entries in statements of bounded size.
+    fn bounded(self) -> impl Iterator<Item = Self> {
+        let number = self.len().div_ceil(LARGEST);
+        self.divide(number)
+    }
+
+    /// All entries in `number` parts of about the same size.
+    fn divide(self, number: usize) -> impl Iterator<Item = Self> {
+        let entries = self.len();
+        let mut rest = self;
+        (0..number).map(move |part| {
+            let end = entries * (part + 1) / number - entries * part / number;
+            let (first, others) = rest.split_at(end);
+            rest = others;
+            first
+        })
+    }
+}
+
+/// The first `at` numbers of a range, and the others.
+pub(super) fn split(range: &Range<usize>, at: usize) -> (Range<usize>, Range<usize>) {
+    let middle = range.end.min(range.start + at);
+    (range.start..middle, middle..range.end)
+}
+
+/// The entries that shared one statement, and their answer.
+#[derive(Debug)]
+pub(crate) struct Answered<A> {
+    pub(crate) entries: usize,
+    pub(crate) answer: Result<A>,
+}
+
+impl<A> Answered<A> {
+    /// A result for each entry, when `each` gives those of an answer.
+    pub(crate) fn results<T>(self, each: impl FnOnce(A) -> Vec<Result<T>>) -> Vec<Result<T>> {
+        match self.answer {
+            Ok(answer) => each(answer),
+            Err(error) => fail_all(self.entries, &error),
+        }
+    }
+}
+
+/// Runs the parts of a batch by `run`, a few at once, and answers in their order.
+///
+/// Once the store is found unavailable, the parts that have not begun are not tried, because each
+/// would wait as long to find out the same.
+pub(crate) async fn run_all<B, A, F>(
+    parts: impl Iterator<Item = B>,
+    run: impl Fn(B) -> F,
+) -> Vec<Answered<A>>
+where
+    B: Batch,
+    F: Future<Output = Result<A>>,
+{
+    let (run, unavailable) = (&run, &OnceLock::new());
+    let parts = parts.map(|part| run_part(part, run, unavailable));
+    let answered: Vec<_> = stream::iter(parts).buffered(AT_ONCE).collect().await;
+    answered.into_iter().flatten().collect()
+}
+
+/// Runs a part of a batch. If the server refuses it for what is in it, it is divided until the
+/// culprit is alone.
+async fn run_part<B, A, F>(
+    part: B,
+    run: &impl Fn(B) -> F,
+    unavailable: &OnceLock<Error>,
+) -> Vec<Answered<A>>
+where
+    B: Batch,
+    F: Future<Output = Result<A>>,
+{
+    let (mut waiting, mut answered, mut divisions) = (vec![part], Vec::new(), 0);
+    while let Some(part) = waiting.pop() {
+        let entries = part.len();
+        // 1. Nothing is tried on a store that is known to be unavailable.
+        let answer = match unavailable.get() {
+            Some(error) => Err(error.clone()),
+            None => run(part.clone()).await,
+        };
+        match answer {
+            // 2. The halves of a part that was refused, the first one next.
+            Err(error) if is_of_content(&error) && entries > 1 && divisions < DIVISIONS => {
+                divisions += 1;
+                let (first, second) = part.split_at(entries / 2);
+                waiting.extend([second, first]);
+            }
+            // 3. Any other answer stands for all entries of the part.
+            answer => {
+                if let Err(error @ Error::Unavailable { .. }) = &answer
+                    && error.effect() == Effect::NotApplied
+                {
+                    // It was set before, or is set now.
+                    let _ = unavailable.set(error.clone());
+                }
+                answered.push(Answered { entries, answer });
+            }
+        }
+    }
+    answered
+}

@@ -1,0 +1,74 @@
+//! Labels: small facts that the store keeps about itself.
+
+use rsvp_core::{Label, LabelName, Operation};
+
+use crate::sql::Statements;
+use crate::wire::connection::Connection;
+use crate::wire::failure::{WorkError, in_time};
+use crate::wire::footprint::Footprint;
+use crate::wire::work::Work;
+
+/// Reads a label.
+#[derive(Clone, Debug)]
+pub(crate) struct ReadLabel {
+    pub(crate) name: LabelName,
+}
+
+impl Work for ReadLabel {
+    /// The value as it is stored.
+    type Answer = Option<String>;
+
+    fn operation(&self) -> Operation {
+        Operation::Label
+    }
+
+    async fn run(
+        &self,
+        connection: &mut Connection,
+        sql: &Statements,
+    ) -> Result<Option<String>, WorkError> {
+        let query = sqlx::query_scalar(&sql.label).bind(self.name.as_str());
+        Ok(query.fetch_optional(&mut connection.pg).await?)
+    }
+}
+
+/// Sets a label if it holds the expected value. One statement sets a label that there is not, and
+/// another replaces one that there is, because each can lock only the row that it expects.
+#[derive(Clone, Debug)]
+pub(crate) struct ReplaceLabel {
+    pub(crate) name: LabelName,
+    pub(crate) expected: Option<Label>,
+    pub(crate) value: Label,
+}
+
+impl Work for ReplaceLabel {
+    /// The value of before, as it is stored.
+    type Answer = Option<String>;
+
+    fn operation(&self) -> Operation {
+        Operation::ReplaceLabel
+    }
+
+    fn footprint(&self) -> Footprint {
+        Footprint::of_label(&self.name)
+    }
+
+    async fn run(
+        &self,
+        connection: &mut Connection,
+        sql: &Statements,
+    ) -> Result<Option<String>, WorkError> {
+        let statement = match self.expected {
+            Some(_) => &sql.replace_label,
+            None => &sql.set_label,
+        };
+        let mut query = sqlx::query_as(statement).bind(self.name.as_str());
+        if let Some(expected) = &self.expected {
+            query = query.bind(expected.as_str());
+        }
+        let query = query.bind(self.value.as_str()).bind(connection.latest_begin());
+        let (began, before): (bool, Option<String>) = connection.change(query).await?;
+        in_time(began)?;
+        Ok(before)
+    }
+}

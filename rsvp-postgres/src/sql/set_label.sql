@@ -1,0 +1,12 @@
+-- Sets the label $1 to $2 if there is none, and answers the value of before. One that is there, or
+-- comes meanwhile, is written again as it is, because only a row that the statement writes can be
+-- read as it is now. The row is new if no transaction has locked it.
+WITH turn AS (
+    SELECT extract(epoch FROM clock_timestamp()) * 1000000 <= $3::bigint AS in_time
+), written AS (
+    INSERT INTO {schema}.labels AS l (name, value) SELECT $1::text, $2::text
+    WHERE (SELECT in_time FROM turn)
+    ON CONFLICT (name) DO UPDATE SET value = l.value
+    RETURNING CASE WHEN xmax = 0 THEN NULL ELSE value END AS before
+)
+SELECT turn.in_time, written.before FROM turn LEFT JOIN written ON true

@@ -1,0 +1,165 @@
+//! Stopping calls from a connection beside the pool, which never waits for the pool.
+
+use std::sync::{Arc, Weak};
+use std::time::Duration;
+
+use rsvp_core::Effect;
+use tokio::sync::Mutex;
+use tokio::task::JoinHandle;
+use tokio::time::{Instant, sleep, timeout, timeout_at};
+
+use super::backend::{Alive, Backend};
+use super::connection::Connection;
+use super::connector::Connector;
+use super::footprint::Footprint;
+use super::gate::Gate;
+use super::lsn::LogId;
+use super::unsettled::{Attempt, Unsettled};
+
+/// The pause after which a process that was told to end is looked at again; in the background it
+/// grows to the second one.
+const FIRST_PAUSE: Duration = Duration::from_millis(5);
+const LONGEST_PAUSE: Duration = Duration::from_millis(200);
+
+/// The time that the background task waits for an answer, beside that for a connection.
+const ANSWER: Duration = Duration::from_secs(1);
+
+/// Cancels statements, and fences attempts that got no answer.
+#[derive(Debug)]
+pub(super) struct Control {
+    connector: Connector,
+    /// The connection, once one was needed.
+    kept: Mutex<Option<Connection>>,
+    unsettled: Unsettled,
+    gate: Gate,
+}
+
+/// A request to the server.
+#[derive(Clone, Copy, Debug)]
+enum Request<'a> {
+    Cancel(Backend),
+    End(&'a [Backend]),
+}
+
+impl Control {
+    pub(super) fn new(connector: Connector, gate: Gate) -> Arc<Self> {
+        let (kept, unsettled) = Default::default();
+        Arc::new(Self { connector, kept, unsettled, gate })
+    }
+
+    /// Asks the process of `connection` to cancel its statement. Tells whether it has certainly been
+    /// asked, or will certainly not be asked later.
+    pub(super) async fn cancel(&self, backend: Backend, log: LogId, by: Instant) -> bool {
+        match self.ask(Request::Cancel(backend), by).await {
+            Some((server, _)) => server == log,
+            None => false,
+        }
+    }
+
+    /// Settles an attempt, if that can be done until `by`. Otherwise it is remembered, and settled
+    /// in the background. Tells the effect of the attempt.
+    pub(super) async fn settle(self: &Arc<Self>, mut attempt: Attempt, by: Instant) -> Effect {
+        let backends = [attempt.backend];
+        while let Some((log, alive)) = self.ask(Request::End(&backends), by).await {
+            if attempt.hear(log, &alive) {
+                return Effect::Unknown;
+            }
+            sleep(FIRST_PAUSE).await;
+        }
+        let over = attempt.over;
+        self.unsettled.add(attempt, || self.start_fencer());
+        Effect::Pending(over)
+    }
+
+    /// The footprints of the attempts that are not settled.
+    pub(super) fn unsettled(self: &Arc<Self>) -> Vec<Arc<Footprint>> {
+        self.unsettled.footprints(|| self.start_fencer())
+    }
+
+    /// Gives away the connection, if there is one.
+    pub(super) async fn release(&self) -> Option<Connection> {
+        self.kept.lock().await.take()
+    }
+
+    /// Makes a request, and returns the log of the server and the answer, if there is one until `by`.
+    async fn ask(&self, request: Request<'_>, by: Instant) -> Option<(LogId, Vec<Alive>)> {
+        let mut kept = timeout_at(by, self.kept.lock()).await.ok()?;
+        // 1. On the connection that was kept, which may be as silent as the one that it is to stop:
+        //    it gets half of the time. A connection whose answer is missing is closed.
+        if let Some(mut connection) = kept.take() {
+            let now = Instant::now();
+            let half = now + by.saturating_duration_since(now) / 2;
+            if let Ok(Ok(alive)) = timeout_at(half, put(request, &mut connection)).await {
+                let log = connection.log;
+                *kept = Some(connection);
+                return Some((log, alive));
+            }
+        }
+        // 2. On a new one.
+        let answered = async {
+            let mut connection = self.connector.connect().await.ok()?;
+            let alive = put(request, &mut connection).await.ok()?;
+            Some((connection, alive))
+        };
+        let (connection, alive) = timeout_at(by, answered).await.ok()??;
+        let log = connection.log;
+        *kept = Some(connection);
+        Some((log, alive))
+    }
+
+    /// Starts the task that settles attempts in the background. It ends with the store.
+    fn start_fencer(self: &Arc<Self>) -> JoinHandle<()> {
+        tokio::spawn(fence(Arc::downgrade(self)))
+    }
+
+    /// One round of the background task, on a connection of its own, so that it delays no call that
+    /// is to be stopped. Tells whether the server has answered; nothing if there is no more to do.
+    async fn fence_round(&self, own: &mut Option<Connection>) -> Option<bool> {
+        // 1. The attempts that are left.
+        if self.gate.is_closed() {
+            return None;
+        }
+        let backends = self.unsettled.backends()?;
+        // 2. The server's answer about them.
+        let answered = async {
+            let mut connection = match own.take() {
+                Some(connection) => connection,
+                None => self.connector.connect().await.ok()?,
+            };
+            let alive = put(Request::End(&backends), &mut connection).await.ok()?;
+            Some((connection, alive))
+        };
+        let longest = self.connector.longest_connect() + ANSWER;
+        let Ok(Some((connection, alive))) = timeout(longest, answered).await else {
+            return Some(false);
+        };
+        // 3. Those that are settled are forgotten.
+        self.unsettled.hear(connection.log, &backends, &alive);
+        *own = Some(connection);
+        Some(true)
+    }
+}
+
+/// Makes a request on a connection. Only a request to end processes has an answer.
+async fn put(request: Request<'_>, connection: &mut Connection) -> sqlx::Result<Vec<Alive>> {
+    match request {
+        Request::Cancel(backend) => backend.cancel(&mut connection.pg).await.map(|()| Vec::new()),
+        Request::End(backends) => Backend::end_all(backends, &mut connection.pg).await,
+    }
+}
+
+/// Settles attempts until there are none left, or the store is gone.
+async fn fence(control: Weak<Control>) {
+    let (mut own, mut pause) = (None, FIRST_PAUSE);
+    loop {
+        let round = match control.upgrade() {
+            Some(control) => control.fence_round(&mut own).await,
+            None => None,
+        };
+        if round.is_none() {
+            return;
+        }
+        sleep(pause).await;
+        pause = (pause * 2).min(LONGEST_PAUSE);
+    }
+}

@@ -1,0 +1,69 @@
+//! The gate that calls go through, which can be closed.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use rsvp_core::{Error, Operation, Result};
+use tokio::sync::{OwnedRwLockReadGuard, RwLock};
+
+/// Lets calls in until it is closed. Clones are the same gate.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Gate {
+    closed: Arc<AtomicBool>,
+    /// Every call under way reads it.
+    calls: Arc<RwLock<()>>,
+}
+
+/// A call under way, until it is dropped.
+#[derive(Debug)]
+pub(super) struct Entered {
+    _call: OwnedRwLockReadGuard<()>,
+}
+
+impl Gate {
+    /// Lets a call in.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Closed`] once the gate is closed.
+    pub(super) fn enter(&self, operation: Operation) -> Result<Entered> {
+        if self.is_closed() {
+            return Err(Error::closed(operation));
+        }
+        // Another lock is held only by `close`.
+        let entered = self.calls.clone().try_read_owned();
+        entered.map(|call| Entered { _call: call }).map_err(|_| Error::closed(operation))
+    }
+
+    pub(super) fn is_closed(&self) -> bool {
+        self.closed.load(Ordering::Acquire)
+    }
+
+    /// Lets no further call in, and waits for those under way.
+    pub(super) async fn close(&self) {
+        self.closed.store(true, Ordering::Release);
+        drop(self.calls.write().await);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use futures_util::FutureExt;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn closing_waits_for_calls_under_way_and_lets_no_other_in() {
+        let gate = Gate::default();
+        let first = gate.enter(Operation::Write).unwrap();
+        let closing = gate.clone();
+        let mut closing = Box::pin(async move { closing.close().await });
+        assert!(closing.as_mut().now_or_never().is_none(), "a call is under way");
+        let refused = gate.enter(Operation::Ready).unwrap_err();
+        assert!(matches!(refused, Error::Closed { operation: Operation::Ready, .. }));
+        drop(first);
+        closing.await;
+        assert!(gate.enter(Operation::Write).is_err());
+        gate.close().await;
+    }
+}

@@ -1,0 +1,85 @@
+//! The moments of one call, from its beginning to its end.
+
+use std::time::Duration;
+
+use rsvp_core::Deadline;
+use tokio::time::Instant;
+
+/// The server reports its statement timeout within this time, or has fallen silent. It is also the
+/// most time that stopping a call may take.
+pub(super) const GRACE: Duration = Duration::from_secs(1);
+
+/// When to give up on a call, step by step. A call has the statement timeout and the grace, or
+/// until its deadline if that is earlier. The last quarter of its time, and at most the grace, is
+/// kept for stopping it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Schedule {
+    began: Instant,
+    /// The server is asked to cancel, and no statement of the call may begin any more.
+    pub(super) cancel_at: Instant,
+    /// The server has not answered, and the connection is closed.
+    pub(super) give_up_at: Instant,
+    /// The caller gets an answer, however uncertain it is.
+    end: Instant,
+    statement_timeout: Duration,
+}
+
+impl Schedule {
+    /// The schedule of a call that begins now.
+    pub(super) fn new(deadline: Option<Deadline>, statement_timeout: Duration) -> Self {
+        let began = Instant::now();
+        let longest = began + statement_timeout + GRACE;
+        let end = deadline.map_or(longest, |deadline| longest.min(deadline.instant()));
+        let stopping = (end.saturating_duration_since(began) / 4).min(GRACE);
+        Self {
+            began,
+            cancel_at: end - stopping,
+            give_up_at: end - stopping / 2,
+            end,
+            statement_timeout,
+        }
+    }
+
+    /// The time since the call began, in whole milliseconds.
+    pub(super) fn elapsed(&self) -> Duration {
+        Duration::from_millis(u64::try_from(self.began.elapsed().as_millis()).unwrap_or(u64::MAX))
+    }
+
+    /// The moment until which a call that has failed now may be fenced.
+    pub(super) fn fence_until(&self) -> Instant {
+        self.end.min(Instant::now() + GRACE)
+    }
+
+    /// The moment at which a statement of the call is over, without having been stopped: it began
+    /// in time or not at all, and the server's timeout has ended it.
+    pub(super) fn over(&self) -> Deadline {
+        Deadline::at(self.cancel_at.max(Instant::now()) + self.statement_timeout + GRACE)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn a_quarter_of_a_short_call_is_for_stopping_it() {
+        let ms = Duration::from_millis;
+        let (now, soon) = (Instant::now(), Some(Deadline::after(ms(400))));
+        let schedule = Schedule::new(soon, ms(5000));
+        assert_eq!(schedule.cancel_at, now + ms(300));
+        assert_eq!(schedule.give_up_at, now + ms(350));
+        assert_eq!(schedule.end, now + ms(400));
+        assert_eq!(schedule.over().instant(), now + ms(300 + 5000 + 1000));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_call_without_a_deadline_has_the_statement_timeout_and_the_grace() {
+        let (now, timeout) = (Instant::now(), Duration::from_secs(5));
+        for deadline in [None, Some(Deadline::after(Duration::MAX))] {
+            let schedule = Schedule::new(deadline, timeout);
+            assert_eq!(schedule.cancel_at, now + timeout);
+            assert_eq!(schedule.end, now + timeout + GRACE);
+            assert_eq!(schedule.fence_until(), now + GRACE);
+        }
+    }
+}

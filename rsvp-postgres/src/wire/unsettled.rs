@@ -1,0 +1,174 @@
+//! Attempts whose effect is not decided yet.
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use rsvp_core::Deadline;
+use tokio::task::JoinHandle;
+
+use super::backend::{Alive, Backend};
+use super::footprint::Footprint;
+use super::lsn::LogId;
+
+/// An attempt to change something that got no answer.
+///
+/// It is settled when its process is gone. It is settled as well when the process was told to end
+/// and then is not in the middle of a change: a process that has been told, or goes on after it was
+/// stopped, ends before it can change anything. It is settled, too, when another server has become
+/// the primary, which cannot receive the change any more.
+#[derive(Clone, Debug)]
+pub(super) struct Attempt {
+    pub(super) backend: Backend,
+    /// The log of the server.
+    pub(super) log: LogId,
+    pub(super) footprint: Arc<Footprint>,
+    /// The moment at which it is over even if nobody stops it, if it is not in the middle of a
+    /// change.
+    pub(super) over: Deadline,
+    /// The process was told to end.
+    told: bool,
+    /// The process was in the middle of a change when it was last looked at.
+    changing: bool,
+}
+
+impl Attempt {
+    pub(super) fn new(backend: Backend, log: LogId, footprint: Footprint, over: Deadline) -> Self {
+        let footprint = Arc::new(footprint);
+        Self { backend, log, footprint, over, told: false, changing: false }
+    }
+
+    /// Takes the answer of the server that writes `log` after it was asked to end the process.
+    /// Tells whether the attempt is settled.
+    pub(super) fn hear(&mut self, log: LogId, alive: &[Alive]) -> bool {
+        let alive = alive.iter().find(|alive| alive.backend == self.backend);
+        let Some(alive) = alive.filter(|_| log == self.log) else { return true };
+        // It was looked at before it was told in the same query, so only an earlier query counts.
+        let settled = self.told && !alive.changing;
+        self.told = true;
+        self.changing = alive.changing;
+        settled
+    }
+
+    /// Whether it has been over for so long that nothing can come of it.
+    fn is_over(&self) -> bool {
+        self.over.has_passed() && !self.changing
+    }
+}
+
+/// The attempts that are not settled, and the task that tries to settle them.
+#[derive(Debug, Default)]
+pub(super) struct Unsettled(Mutex<State>);
+
+#[derive(Debug, Default)]
+struct State {
+    attempts: Vec<Attempt>,
+    fencer: Option<JoinHandle<()>>,
+}
+
+impl Unsettled {
+    /// Adds an attempt, and starts a fencer if none is at work.
+    pub(super) fn add(&self, attempt: Attempt, start_fencer: impl FnOnce() -> JoinHandle<()>) {
+        let mut state = self.locked();
+        state.attempts.push(attempt);
+        state.ensure_fencer(start_fencer);
+    }
+
+    /// The footprints of all attempts. Starts a fencer if there are any and none is at work, as when
+    /// the runtime of the last one has gone.
+    pub(super) fn footprints(
+        &self,
+        start_fencer: impl FnOnce() -> JoinHandle<()>,
+    ) -> Vec<Arc<Footprint>> {
+        let mut state = self.locked();
+        state.attempts.retain(|attempt| !attempt.is_over());
+        if !state.attempts.is_empty() {
+            state.ensure_fencer(start_fencer);
+        }
+        state.attempts.iter().map(|attempt| attempt.footprint.clone()).collect()
+    }
+
+    /// The processes of all attempts, for the fencer. Nothing if there are none left: then the
+    /// fencer ends, and the next attempt starts another one.
+    pub(super) fn backends(&self) -> Option<Vec<Backend>> {
+        let mut state = self.locked();
+        state.attempts.retain(|attempt| !attempt.is_over());
+        if state.attempts.is_empty() {
+            state.fencer = None;
+            return None;
+        }
+        Some(state.attempts.iter().map(|attempt| attempt.backend).collect())
+    }
+
+    /// Takes the answer of a server that was asked to end the processes `asked`, and forgets the
+    /// attempts that are settled.
+    pub(super) fn hear(&self, log: LogId, asked: &[Backend], alive: &[Alive]) {
+        let settled =
+            |attempt: &mut Attempt| asked.contains(&attempt.backend) && attempt.hear(log, alive);
+        self.locked().attempts.retain_mut(|attempt| !settled(attempt));
+    }
+
+    fn locked(&self) -> MutexGuard<'_, State> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl State {
+    fn ensure_fencer(&mut self, start: impl FnOnce() -> JoinHandle<()>) {
+        if self.fencer.as_ref().is_none_or(JoinHandle::is_finished) {
+            self.fencer = Some(start());
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+
+    const BACKEND: Backend = Backend { pid: 7, started: 1 };
+
+    fn attempt() -> Attempt {
+        let over = Deadline::after(Duration::from_secs(6));
+        Attempt::new(BACKEND, LogId::from_token(1), Footprint::default(), over)
+    }
+
+    fn alive(changing: bool) -> [Alive; 1] {
+        [Alive { backend: BACKEND, changing }]
+    }
+
+    #[test]
+    fn an_attempt_is_settled_when_its_process_is_gone_or_the_primary_is_another() {
+        let log = LogId::from_token(1);
+        assert!(attempt().hear(log, &[]));
+        let others = [Alive { backend: Backend { pid: 7, started: 2 }, changing: true }];
+        assert!(attempt().hear(log, &others), "the process id was used again");
+        assert!(attempt().hear(LogId::from_token(2), &alive(true)));
+    }
+
+    #[test]
+    fn a_process_that_was_told_to_end_settles_it_unless_it_is_changing_something() {
+        let log = LogId::from_token(1);
+        let mut attempt = attempt();
+        assert!(!attempt.hear(log, &alive(false)), "it was looked at before it was told");
+        assert!(!attempt.hear(log, &alive(true)));
+        assert!(attempt.hear(log, &alive(false)));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn an_attempt_is_forgotten_when_it_is_over_unless_it_is_changing_something() {
+        let unsettled = Unsettled::default();
+        let fencer = || tokio::spawn(std::future::pending());
+        unsettled.add(attempt(), fencer);
+        assert_eq!(unsettled.footprints(fencer).len(), 1);
+        unsettled.hear(LogId::from_token(1), &[BACKEND], &alive(true));
+        tokio::time::advance(Duration::from_secs(7)).await;
+        assert_eq!(unsettled.backends(), Some(vec![BACKEND]), "it may be in its commit");
+        let attempt = attempt();
+        let other = Backend { pid: 8, started: 1 };
+        unsettled.add(Attempt { backend: other, ..attempt }, fencer);
+        tokio::time::advance(Duration::from_secs(7)).await;
+        assert_eq!(unsettled.backends(), Some(vec![BACKEND]), "the other one is over");
+        unsettled.hear(LogId::from_token(1), &[BACKEND], &[]);
+        assert_eq!(unsettled.backends(), None);
+    }
+}

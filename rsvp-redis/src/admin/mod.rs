@@ -1,0 +1,6 @@
+//! Administration: durability, the layout, and audit and repair of the user index.
+
+pub(crate) mod audit;
+pub(crate) mod durability;
+pub(crate) mod layout;
+pub(crate) mod repair;

@@ -1,0 +1,212 @@
+//! The configuration of a store: its servers, connections and timeouts.
+
+mod url;
+
+use std::time::Duration;
+
+use rsvp_core::backend::{check_name, check_range, check_timeout};
+use rsvp_core::url::{Host, Secret};
+use rsvp_core::{PageLimit, Result};
+
+/// The port of a host without one.
+pub(crate) const DEFAULT_PORT: u16 = 6379;
+
+/// The configuration of a [`RedisStore`](crate::RedisStore): its servers, connections and timeouts.
+///
+/// It is made from a URL and refined by methods. The methods take any value;
+/// [`RedisStore::open`](crate::RedisStore::open) refuses values out of range. `Debug` never shows
+/// the password.
+///
+/// ```
+/// use std::time::Duration;
+/// use rsvp_redis::RedisConfig;
+///
+/// let config = RedisConfig::from_url("redis+cluster://app:secret@redis1,redis2:6380")?
+///     .with_prefix("tickets")
+///     .with_response_timeout(Duration::from_millis(500))
+///     .with_wait_replicas(1);
+/// assert!(!format!("{config:?}").contains("secret"));
+/// # Ok::<(), rsvp_core::Error>(())
+/// ```
+#[derive(Clone, Debug)]
+pub struct RedisConfig {
+    pub(crate) hosts: Vec<Host>,
+    pub(crate) cluster: bool,
+    pub(crate) tls: bool,
+    #[cfg(feature = "tls")]
+    pub(crate) tls_ca: Option<String>,
+    pub(crate) user: Option<String>,
+    pub(crate) password: Option<Secret>,
+    pub(crate) database: i64,
+    pub(crate) prefix: String,
+    pub(crate) event_spread: u16,
+    pub(crate) connections: usize,
+    pub(crate) max_in_flight: usize,
+    pub(crate) connect_timeout: Duration,
+    pub(crate) response_timeout: Duration,
+    pub(crate) wait_replicas: u32,
+    pub(crate) wait_timeout: Duration,
+    pub(crate) audit_step: PageLimit,
+}
+
+impl RedisConfig {
+    /// The configuration of a single primary among `hosts`, with the defaults.
+    fn new(hosts: Vec<Host>) -> Self {
+        Self {
+            hosts,
+            cluster: false,
+            tls: false,
+            #[cfg(feature = "tls")]
+            tls_ca: None,
+            user: None,
+            password: None,
+            database: 0,
+            prefix: "rsvp".to_owned(),
+            event_spread: 1,
+            connections: 2,
+            max_in_flight: 16_384,
+            connect_timeout: Duration::from_secs(1),
+            response_timeout: Duration::from_secs(2),
+            wait_replicas: 0,
+            wait_timeout: Duration::from_secs(1),
+            audit_step: PageLimit::default(),
+        }
+    }
+
+    /// Sets the user and the password of Redis' access control lists. Without a user, the password
+    /// is that of the user `default`.
+    #[must_use]
+    pub fn with_credentials(self, user: Option<&str>, password: impl Into<String>) -> Self {
+        Self { user: user.map(str::to_owned), password: Some(Secret::new(password)), ..self }
+    }
+
+    /// Sets the prefix of every key: 1 to 64 ASCII letters, digits, `.`, `_` and `-`. Defaults to
+    /// `rsvp`.
+    ///
+    /// Stores with different prefixes share no data.
+    #[must_use]
+    pub fn with_prefix(self, prefix: impl Into<String>) -> Self {
+        Self { prefix: prefix.into(), ..self }
+    }
+
+    /// Sets the number of slots that each event is divided over, within 1 to 64, so that several
+    /// nodes of a cluster share a hot event. Defaults to 1.
+    ///
+    /// The parts fall on the nodes as keys do, by hash: a few parts per primary spread an event
+    /// over most of them. A count, a list and a removal ask every part. The number cannot change
+    /// while there are RSVPs: opening a store with another number fails.
+    #[must_use]
+    pub fn with_event_spread(self, event_spread: u16) -> Self {
+        Self { event_spread, ..self }
+    }
+
+    /// Sets the number of connections to each primary that all calls share, within 1 to 64.
+    /// Defaults to 2.
+    ///
+    /// Writes that wait for replicas have connections of their own beside them, up to 8 to each
+    /// primary.
+    #[must_use]
+    pub fn with_connections(self, connections: usize) -> Self {
+        Self { connections, ..self }
+    }
+
+    /// Sets the number of calls that may be under way at once, within 1 to 1,000,000. Defaults to
+    /// 16,384.
+    ///
+    /// One call more is refused at once as [`Error::Overloaded`](rsvp_core::Error::Overloaded).
+    #[must_use]
+    pub fn with_max_in_flight(self, calls: usize) -> Self {
+        Self { max_in_flight: calls, ..self }
+    }
+
+    /// Sets the time limit of an attempt to connect to one host, within 1 ms to 1 h. Defaults to
+    /// 1 s.
+    #[must_use]
+    pub fn with_connect_timeout(self, timeout: Duration) -> Self {
+        Self { connect_timeout: timeout, ..self }
+    }
+
+    /// Sets the time limit of one reply, within 1 ms to 1 h. Defaults to 2 s.
+    ///
+    /// A connection without a reply in time is closed, and the effect of the call is unknown. A
+    /// call may take a few round trips.
+    #[must_use]
+    pub fn with_response_timeout(self, timeout: Duration) -> Self {
+        Self { response_timeout: timeout, ..self }
+    }
+
+    /// Sets the number of replicas, up to 16, that must have received a write before it is
+    /// acknowledged (`WAIT`). Defaults to 0.
+    ///
+    /// `WAIT` is not consensus: a write that too few replicas received stays on the primary, and a
+    /// replica that did not receive it may still be promoted. It makes the loss of an acknowledged
+    /// write unlikely.
+    #[must_use]
+    pub fn with_wait_replicas(self, replicas: u32) -> Self {
+        Self { wait_replicas: replicas, ..self }
+    }
+
+    /// Sets the time limit of the replicas' acknowledgement, within 1 ms to 1 h. Defaults to 1 s.
+    ///
+    /// After it the write fails with unknown effect.
+    #[must_use]
+    pub fn with_wait_timeout(self, timeout: Duration) -> Self {
+        Self { wait_timeout: timeout, ..self }
+    }
+
+    /// Sets the most entries that one step of an audit or a repair compares. Defaults to 1,000.
+    ///
+    /// Smaller steps leave more room to other calls between them.
+    #[must_use]
+    pub fn with_audit_step(self, entries: PageLimit) -> Self {
+        Self { audit_step: entries, ..self }
+    }
+
+    /// Sets a PEM file of root certificates to trust. Defaults to the platform's.
+    #[cfg(feature = "tls")]
+    #[must_use]
+    pub fn with_tls_ca(self, file: impl Into<String>) -> Self {
+        Self { tls_ca: Some(file.into()), ..self }
+    }
+
+    /// How long data may stay without the acknowledgement of the server's kernel.
+    pub(crate) fn user_timeout(&self) -> Duration {
+        self.response_timeout.saturating_mul(2)
+    }
+
+    /// Fails if a value is out of its range.
+    pub(crate) fn check(&self) -> Result<()> {
+        check_name("prefix", &self.prefix)?;
+        check_range("event_spread", self.event_spread, 1..=64)?;
+        check_range("connections", self.connections, 1..=64)?;
+        check_range("max_in_flight", self.max_in_flight, 1..=1_000_000)?;
+        check_timeout("connect_timeout", self.connect_timeout)?;
+        check_timeout("response_timeout", self.response_timeout)?;
+        check_range("wait_replicas", self.wait_replicas, 0..=16)?;
+        check_timeout("wait_timeout", self.wait_timeout)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_value_out_of_range_is_named() {
+        let config = || RedisConfig::new(Vec::new());
+        config().check().unwrap();
+        for (config, field) in [
+            (config().with_prefix("a{b"), "prefix"),
+            (config().with_event_spread(65), "event_spread"),
+            (config().with_connections(0), "connections"),
+            (config().with_max_in_flight(1_000_001), "max_in_flight"),
+            (config().with_connect_timeout(Duration::ZERO), "connect_timeout"),
+            (config().with_response_timeout(Duration::from_secs(3601)), "response_timeout"),
+            (config().with_wait_replicas(17), "wait_replicas"),
+            (config().with_wait_timeout(Duration::ZERO), "wait_timeout"),
+        ] {
+            let error = config.check().unwrap_err().to_string();
+            assert!(error.starts_with(&format!("invalid {field}: ")), "{error}");
+        }
+    }
+}

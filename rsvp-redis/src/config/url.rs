@@ -1,0 +1,208 @@
+//! Reading a configuration from a URL.
+
+use rsvp_core::url::StoreUrl;
+use rsvp_core::{Error, Result};
+
+use super::RedisConfig;
+
+impl RedisConfig {
+    /// Reads `redis://user:password@host:port,host:port/database?parameter=value`.
+    ///
+    /// | scheme | servers |
+    /// |---|---|
+    /// | `redis://` | one primary; of several hosts, the one that is the primary |
+    /// | `redis+cluster://` | a Redis Cluster; the hosts are the nodes that are asked first |
+    /// | `rediss://`, `rediss+cluster://` | the same over TLS; needs the cargo feature `tls` |
+    ///
+    /// An IPv6 address stands in brackets. Every part may be percent-encoded. Redis Cluster
+    /// supports no database but 0.
+    ///
+    /// | parameter | meaning | defaults to |
+    /// |---|---|---|
+    /// | `prefix` | the prefix of every key: letters, digits, `.`, `_` and `-` | `rsvp` |
+    /// | `event_spread` | slots that every event is divided over, within 1 to 64; fixed for the life of the data | 1 |
+    /// | `connections` | shared connections to each primary, within 1 to 64 | 2 |
+    /// | `max_in_flight` | calls at once, within 1 to 1,000,000; one more is refused as overloaded | 16384 |
+    /// | `connect_timeout` | time limit of connecting to one host, such as `500ms` or `2s` | 1s |
+    /// | `response_timeout` | time limit of one reply | 2s |
+    /// | `wait_replicas` | replicas that must have a write before it is acknowledged, up to 16 | 0 |
+    /// | `wait_timeout` | time limit of the replicas' acknowledgement | 1s |
+    /// | `tls_ca` | a PEM file of root certificates | the platform's |
+    ///
+    /// # Errors
+    ///
+    /// [`Error::InvalidInput`] with the field `url`, or with the name of a parameter that is
+    /// malformed or out of range. The URL is never repeated.
+    pub fn from_url(url: &str) -> Result<Self> {
+        Self::from_store_url(StoreUrl::parse(url)?)
+    }
+
+    /// Reads a parsed URL as [`from_url`](Self::from_url) does. Parameters that were taken before,
+    /// such as those of layers, are not read again.
+    ///
+    /// # Errors
+    ///
+    /// As [`from_url`](Self::from_url).
+    pub fn from_store_url(mut url: StoreUrl) -> Result<Self> {
+        let config = Self::from_address(&url)?.take_parameters(&mut url)?;
+        config.check()?;
+        Ok(config)
+    }
+
+    /// Everything but the parameters.
+    fn from_address(url: &StoreUrl) -> Result<Self> {
+        let (tls, cluster) = match url.scheme() {
+            _ if url.hosts().is_empty() => return Err(scheme_error()),
+            "redis" => (false, false),
+            "rediss" => (true, false),
+            "redis+cluster" => (false, true),
+            "rediss+cluster" => (true, true),
+            _ => return Err(scheme_error()),
+        };
+        if tls && cfg!(not(feature = "tls")) {
+            return Err(malformed("TLS needs the cargo feature `tls`"));
+        }
+        let database = match url.path() {
+            "" => 0,
+            path => path
+                .parse()
+                .ok()
+                .filter(|database| (0..=i64::from(u16::MAX)).contains(database))
+                .ok_or_else(|| malformed("the path is not a database number"))?,
+        };
+        if cluster && database != 0 {
+            return Err(malformed("Redis Cluster does not support database numbers"));
+        }
+        if url.user().is_some() && url.password().is_none() {
+            return Err(malformed("has a user but no password"));
+        }
+        Ok(Self {
+            cluster,
+            tls,
+            user: url.user().map(str::to_owned),
+            password: url.password().cloned(),
+            database,
+            ..Self::new(url.hosts().to_vec())
+        })
+    }
+
+    fn take_parameters(mut self, url: &mut StoreUrl) -> Result<Self> {
+        const NUMBER: &str = "a number";
+        let parameters = url.parameters_mut();
+        if let Some(prefix) = parameters.take("prefix")? {
+            self.prefix = prefix;
+        }
+        if let Some(slots) = parameters.take_parsed("event_spread", NUMBER)? {
+            self.event_spread = slots;
+        }
+        if let Some(connections) = parameters.take_parsed("connections", NUMBER)? {
+            self.connections = connections;
+        }
+        if let Some(calls) = parameters.take_parsed("max_in_flight", NUMBER)? {
+            self.max_in_flight = calls;
+        }
+        if let Some(timeout) = parameters.take_duration("connect_timeout")? {
+            self.connect_timeout = timeout;
+        }
+        if let Some(timeout) = parameters.take_duration("response_timeout")? {
+            self.response_timeout = timeout;
+        }
+        if let Some(replicas) = parameters.take_parsed("wait_replicas", NUMBER)? {
+            self.wait_replicas = replicas;
+        }
+        if let Some(timeout) = parameters.take_duration("wait_timeout")? {
+            self.wait_timeout = timeout;
+        }
+        let tls_ca = parameters.take("tls_ca")?;
+        #[cfg(feature = "tls")]
+        if let Some(file) = tls_ca {
+            self.tls_ca = Some(file);
+        }
+        #[cfg(not(feature = "tls"))]
+        if tls_ca.is_some() {
+            return Err(Error::invalid_input("tls_ca", "needs the cargo feature `tls`"));
+        }
+        parameters.finish()?;
+        Ok(self)
+    }
+}
+
+fn malformed(reason: &str) -> Error {
+    Error::invalid_input("url", reason)
+}
+
+fn scheme_error() -> Error {
+    malformed("does not begin with redis://, rediss://, redis+cluster:// or rediss+cluster://")
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+
+    #[test]
+    fn a_url_configures_everything() {
+        let config = RedisConfig::from_url(
+            "redis://me%40x:p%3A%2Fw%40@r1,[::1]:7000/3?prefix=tickets&event_spread=8&connections=4\
+             &max_in_flight=99&connect_timeout=500ms&response_timeout=3s&wait_replicas=2\
+             &wait_timeout=250ms",
+        )
+        .unwrap();
+        assert_eq!(format!("{:?}", config.hosts), "[r1, ::1:7000]");
+        assert_eq!(config.user.as_deref(), Some("me@x"));
+        assert_eq!(config.password.as_ref().unwrap().expose(), "p:/w@");
+        assert_eq!((config.database, config.prefix.as_str()), (3, "tickets"));
+        assert_eq!((config.event_spread, config.connections, config.max_in_flight), (8, 4, 99));
+        assert_eq!(config.connect_timeout, Duration::from_millis(500));
+        assert_eq!(config.response_timeout, Duration::from_secs(3));
+        assert_eq!((config.wait_replicas, config.wait_timeout), (2, Duration::from_millis(250)));
+        let shown = format!("{config:?} {config:#?}");
+        assert!(!shown.contains("p:/w@") && !shown.contains("p%3A"), "{shown}");
+    }
+
+    #[test]
+    fn a_malformed_part_is_named_and_nothing_is_repeated() {
+        for (url, field) in [
+            ("mysql://u:hunter2@h/0", "url"),
+            ("redis:hunter2", "url"),
+            ("redis://u:hunter2@h:port", "url"),
+            ("redis://u:a@hunter2@h", "url"),
+            ("redis://u:hunter2@h/hunter2", "url"),
+            ("redis://u:hunter2@h/-1", "url"),
+            ("redis+cluster://u:hunter2@h/1", "url"),
+            ("redis://hunter2@h", "url"),
+            ("redis://h?hunter2=1", "url"),
+            ("redis://:hunter2@h?prefix=a&prefix=b", "prefix"),
+            ("redis://:hunter2@h?prefix=a{b", "prefix"),
+            ("redis://:hunter2@h?prefix=", "prefix"),
+            ("redis://:hunter2@h?event_spread=0", "event_spread"),
+            ("redis://:hunter2@h?event_spread=65", "event_spread"),
+            ("redis://:hunter2@h?connections=hunter2", "connections"),
+            ("redis://:hunter2@h?max_in_flight=0", "max_in_flight"),
+            ("redis://:hunter2@h?connect_timeout=0s", "connect_timeout"),
+            ("redis://:hunter2@h?response_timeout=1m", "response_timeout"),
+            ("redis://:hunter2@h?wait_replicas=17", "wait_replicas"),
+            ("redis://:hunter2@h?wait_timeout=hunter2", "wait_timeout"),
+        ] {
+            let error = RedisConfig::from_url(url).unwrap_err();
+            let shown = format!("{error} {error:?}");
+            assert!(shown.starts_with(&format!("invalid {field}: ")), "{url}: {shown}");
+            assert!(!shown.contains("hunter2"), "{shown}");
+        }
+    }
+
+    #[cfg(not(feature = "tls"))]
+    #[test]
+    fn tls_needs_its_feature() {
+        let error = RedisConfig::from_url("rediss://h").unwrap_err().to_string();
+        assert!(error.contains("cargo feature `tls`"), "{error}");
+    }
+
+    #[test]
+    fn an_unknown_parameter_is_named_beside_the_supported_ones() {
+        let error = RedisConfig::from_url("redis://h?conections=3").unwrap_err().to_string();
+        assert!(error.contains("unknown parameter `conections`"), "{error}");
+        assert!(error.contains("`connections`") && error.contains("`tls_ca`"), "{error}");
+    }
+}

@@ -1,0 +1,141 @@
+//! The transactions that change events, and on a single server the user index with them.
+
+use std::collections::HashSet;
+
+use redis::{Cmd, Value};
+use rsvp_core::{Action, Write};
+
+use crate::data::event_set::{Group, MAX_TRANSACTION};
+use crate::data::keys::Keys;
+use crate::data::set;
+use crate::data::user_index::{IndexCommand, commands, sync};
+use crate::wire::call::Call;
+use crate::wire::failure::Failure;
+use crate::wire::request::{Answer, Dispatch, Request};
+
+/// Changes the sets of the events. Returns for each write whether it changed anything.
+///
+/// In a cluster each part of an event has a transaction of its own. On a single server a
+/// transaction changes many events and the user index, so that they never differ.
+///
+/// An entry that the server refuses fails alone. Within a transaction its command fails and the
+/// others take effect. If its content makes the server refuse the whole transaction, every entry of
+/// that is sent once more, alone.
+pub(crate) async fn change(
+    servers: &impl Dispatch,
+    keys: &Keys,
+    call: Call,
+    writes: &[Write],
+) -> Vec<Result<bool, Failure>> {
+    let numbered: Vec<(usize, &Write)> = writes.iter().enumerate().collect();
+    let mut changed = vec![Err(Failure::Malformed("no reply to a write")); writes.len()];
+    // Step 1: as few transactions as possible.
+    let transactions = if servers.is_cluster() {
+        let groups = Group::all(keys, numbered.iter().copied()).into_iter();
+        groups.map(|group| Transaction { groups: vec![group], indexes: Vec::new() }).collect()
+    } else {
+        let chunks = numbered.chunks(MAX_TRANSACTION);
+        chunks.map(|chunk| Transaction::with_index(keys, chunk)).collect()
+    };
+    let refused = run(servers, call, transactions, &mut changed).await;
+    let mut rejected = refused.alone;
+    // Step 2: entries that share a transaction with the culprit, and the culprit.
+    let alone = numbered.iter().filter(|(number, _)| refused.together.contains(number));
+    let alone = alone.map(|one| match servers.is_cluster() {
+        true => Transaction { groups: Group::all(keys, [*one].into_iter()), indexes: Vec::new() },
+        false => Transaction::with_index(keys, &[*one]),
+    });
+    let alone: Vec<_> = alone.collect();
+    if !alone.is_empty() {
+        rejected.extend(run(servers, call, alone, &mut changed).await.alone);
+    }
+    // Step 3: on a single server the index has followed entries that their events refused.
+    if !servers.is_cluster() && !rejected.is_empty() {
+        let pairs = rejected.iter().filter_map(|number| writes.get(*number));
+        let cancels = pairs.map(|write| Write::new(Action::Cancel, write.rsvp.clone())).collect();
+        // They have an error already. A repair mends what fails here.
+        sync(servers, keys, call, cancels).await;
+    }
+    changed
+}
+
+/// The writes that transactions did not do for a reason that may be their content.
+#[derive(Default)]
+struct Refused {
+    /// Those of transactions of several writes that were refused as a whole.
+    together: HashSet<usize>,
+    /// Those that were refused while the rest of their transaction took effect.
+    alone: Vec<usize>,
+}
+
+/// Runs transactions and takes their results.
+async fn run(
+    servers: &impl Dispatch,
+    call: Call,
+    transactions: Vec<Transaction<'_>>,
+    changed: &mut [Result<bool, Failure>],
+) -> Refused {
+    let requests = transactions.iter().map(Transaction::request).collect();
+    let answers = servers.run(call, requests).await;
+    let mut refused = Refused::default();
+    for (transaction, answer) in transactions.iter().zip(answers) {
+        match answer {
+            Ok(answer) => refused.alone.extend(transaction.read(answer, changed)),
+            Err(failure) => {
+                let numbers: Vec<usize> = transaction.numbers().collect();
+                numbers.iter().for_each(|number| set(changed, *number, Err(failure.clone())));
+                if numbers.len() > 1 && failure.may_be_of_content() {
+                    refused.together.extend(numbers);
+                }
+            }
+        }
+    }
+    refused
+}
+
+struct Transaction<'a> {
+    groups: Vec<Group<'a>>,
+    /// The commands for the user index, on a single server.
+    indexes: Vec<IndexCommand>,
+}
+
+impl<'a> Transaction<'a> {
+    fn with_index(keys: &Keys, writes: &[(usize, &'a Write)]) -> Self {
+        let groups = Group::all(keys, writes.iter().copied());
+        Self { groups, indexes: commands(keys, writes.iter().copied()) }
+    }
+
+    fn numbers(&self) -> impl Iterator<Item = usize> {
+        self.groups.iter().flat_map(Group::numbers)
+    }
+
+    fn request(&self) -> Request {
+        let slot = self.groups.first().map_or(0, |group| group.key.slot);
+        let mut transaction: Vec<Cmd> = Vec::new();
+        self.groups.iter().for_each(|group| group.append_to(&mut transaction));
+        transaction.extend(self.indexes.iter().map(|index| index.command.clone()));
+        Request::write(slot, transaction)
+    }
+
+    /// Takes the results of its writes. Returns the writes that were refused.
+    fn read(&self, answer: Answer, changed: &mut [Result<bool, Failure>]) -> Vec<usize> {
+        let mut values = answer.values.into_iter();
+        let mut refused = Vec::new();
+        for (number, result) in self.groups.iter().flat_map(|group| group.read(&mut values)) {
+            if matches!(result, Err(Failure::Rejected(_))) {
+                refused.push(number);
+            }
+            set(changed, number, result);
+        }
+        // An RSVP that is not in its user's list is not done, though its event has it.
+        for (index, value) in self.indexes.iter().zip(values) {
+            let Value::ServerError(error) = value else { continue };
+            for number in &index.writes {
+                if changed.get(*number).is_some_and(Result::is_ok) {
+                    set(changed, *number, Err(Failure::PartlyApplied(error.clone().into())));
+                }
+            }
+        }
+        refused
+    }
+}

@@ -1,0 +1,120 @@
+//! Writing pairs: their events, then their users.
+
+use rsvp_core::backend::{FoldedBatch, combine};
+use rsvp_core::{Effect, Error, Result, Write};
+
+use crate::data::keys::Keys;
+use crate::data::transaction::change;
+use crate::data::user_index::{IndexCommand, commands, sync};
+use crate::data::{MAX_PIECE, set};
+use crate::wire::call::Call;
+use crate::wire::failure::Failure;
+use crate::wire::request::Dispatch;
+
+/// Applies writes that are sorted by event and of which no two are of the same pair. Returns for
+/// each whether it changed anything.
+///
+/// A write whose event has been changed and whose user's list has not fails with at least unknown
+/// effect: the RSVP is made or cancelled, and its repetition completes the list.
+pub(crate) async fn apply(
+    servers: &impl Dispatch,
+    keys: &Keys,
+    call: Call,
+    writes: &[Write],
+) -> Vec<Result<bool>> {
+    let mut results = Vec::with_capacity(writes.len());
+    for piece in writes.chunks(MAX_PIECE) {
+        let changed = change(servers, keys, call, piece).await;
+        let unsynced = match servers.is_cluster() {
+            true => sync_changed(servers, keys, call, piece, &changed).await,
+            false => vec![None; piece.len()],
+        };
+        let result = |(changed, unsynced)| result_of(call, changed, unsynced);
+        results.extend(changed.into_iter().zip(unsynced).map(result));
+    }
+    results
+}
+
+/// Makes the user index follow the writes that have changed their events, and those that may have.
+/// Whether or not a failed call is repeated, the index is right when it is over.
+async fn sync_changed(
+    servers: &impl Dispatch,
+    keys: &Keys,
+    call: Call,
+    writes: &[Write],
+    changed: &[Result<bool, Failure>],
+) -> Vec<Option<Failure>> {
+    let may_have_changed = |changed: &Result<bool, Failure>| match changed {
+        Ok(_) => true,
+        Err(failure) => failure.effect() == Effect::Unknown,
+    };
+    let places: Vec<usize> =
+        (0..).zip(changed).filter(|(_, one)| may_have_changed(one)).map(|(at, _)| at).collect();
+    let due = places.iter().filter_map(|place| writes.get(*place).cloned()).collect();
+    let mut failures = vec![None; writes.len()];
+    for (place, failure) in places.into_iter().zip(sync(servers, keys, call, due).await) {
+        set(&mut failures, place, failure);
+    }
+    failures
+}
+
+/// The result of a write, by what became of its event and of its user's list.
+fn result_of(
+    call: Call,
+    changed: Result<bool, Failure>,
+    unsynced: Option<Failure>,
+) -> Result<bool> {
+    let of_list = unsynced.as_ref().map_or(Effect::NotApplied, Failure::effect);
+    let error = |failure: Failure| failure.into_error(call.operation);
+    match (changed, unsynced) {
+        (Ok(changed), None) => Ok(changed),
+        (Ok(_), Some(failure)) => Err(error(failure).with_effect(of_list.and(Effect::Unknown))),
+        (Err(failure), _) => {
+            let effect = failure.effect().and(of_list);
+            Err(error(failure).with_effect(effect))
+        }
+    }
+}
+
+/// Cancels RSVPs of one user. Returns whether each of them, folded, changed anything.
+///
+/// The events' sets change before the index that leads to them, so that a removal which stopped can
+/// be taken up again.
+pub(crate) async fn cancel_events(
+    servers: &impl Dispatch,
+    keys: &Keys,
+    call: Call,
+    cancels: &[Write],
+) -> Result<Vec<bool>> {
+    combine(apply(servers, keys, call, FoldedBatch::new(cancels).finals()).await)
+}
+
+/// Cancels RSVPs of one event. Returns whether each of them, folded, changed anything.
+///
+/// In a cluster the user index is changed first: once the event's set is empty, nothing leads to
+/// the entries of its users, and a removal that stopped could not be taken up again.
+pub(crate) async fn cancel_attendees(
+    servers: &impl Dispatch,
+    keys: &Keys,
+    call: Call,
+    cancels: &[Write],
+) -> Result<Vec<bool>> {
+    let batch = FoldedBatch::new(cancels);
+    if !servers.is_cluster() {
+        return combine(apply(servers, keys, call, batch.finals()).await);
+    }
+    let requests = commands(keys, cancels.iter().enumerate()).into_iter();
+    let requests = requests.map(IndexCommand::into_request).collect();
+    let changed = match servers.run_all(call, requests).await {
+        Ok(_) => combine(apply(servers, keys, call, batch.finals()).await),
+        Err(error) => Err(error),
+    };
+    if changed.is_err() {
+        // Puts back the entries of users who stay. The first error is the one to report.
+        sync(servers, keys, call, cancels.to_vec()).await;
+    }
+    changed.map_err(|error: Error| {
+        let effect = error.effect().and(Effect::Unknown);
+        error.with_effect(effect)
+    })
+}

@@ -1,0 +1,132 @@
+//! Compare and set: replacing the value of a key if it is the expected one.
+//!
+//! `WATCH` belongs to a connection, so the read and the transaction go on one that no other call
+//! uses. Scripts would need rights that nothing else here needs.
+
+use redis::{Pipeline, Value, cmd};
+use rsvp_core::Result;
+
+use crate::wire::call::Call;
+use crate::wire::client::{ClusterClient, MAX_REDIRECTIONS};
+use crate::wire::connection::Connection;
+use crate::wire::failure::Failure;
+use crate::wire::node::Node;
+use crate::wire::redirect::{Redirect, Redirects, Refused};
+use crate::wire::request::Request;
+
+/// How often other writers may come between the read and the transaction.
+const MAX_ROUNDS: usize = 32;
+
+/// A key to set, if it holds the expected value. `None` expects that there is no such key.
+#[derive(Clone, Debug)]
+pub(crate) struct Replacement {
+    pub(crate) slot: u16,
+    pub(crate) key: String,
+    pub(crate) expected: Option<String>,
+    pub(crate) value: String,
+}
+
+impl ClusterClient {
+    /// Replaces the value of a key. Returns the value as it was before.
+    pub(crate) async fn compare_and_set(
+        &self,
+        call: Call,
+        replacement: &Replacement,
+    ) -> Result<Option<Vec<u8>>> {
+        let mut redirects = Redirects::new();
+        let mut attempt = 0;
+        loop {
+            let topology = self.topology();
+            let owner = topology.owner_of(replacement.slot).cloned();
+            let owner = owner.map(|node| Redirect { node, asking: false });
+            let failure = match redirects.get(&replacement.slot).cloned().or(owner) {
+                None => Failure::NoOwner,
+                Some(to) => match to.node.compare_and_set(call, replacement, to.asking).await {
+                    Ok(before) => return Ok(before),
+                    Err(failure) => failure,
+                },
+            };
+            if !failure.is_reroutable() || attempt == MAX_REDIRECTIONS || call.is_late() {
+                return Err(failure.into_error(call.operation));
+            }
+            // The same rules as for any request say where it goes next.
+            let request = Request::read(replacement.slot, replacement.get());
+            let refused = [Refused { index: 0, request, failure }];
+            redirects = self.prepare_next_attempt(call, &refused, &topology, attempt).await;
+            attempt += 1;
+        }
+    }
+}
+
+impl Node {
+    async fn compare_and_set(
+        &self,
+        call: Call,
+        replacement: &Replacement,
+        asking: bool,
+    ) -> Result<Option<Vec<u8>>, Failure> {
+        for _ in 0..MAX_ROUNDS {
+            let connection = self.exclusive(call).await?;
+            // Step 1: watch the key, then read it.
+            let before = self.watch(&connection, call, replacement, asking).await;
+            let before = before.inspect_err(|_| connection.close())?;
+            if before.as_deref() != replacement.expected.as_deref().map(str::as_bytes) {
+                self.unwatch(&connection, call).await;
+                return Ok(before);
+            }
+            // Step 2: set it, unless it has changed since.
+            let set = Request::write(replacement.slot, vec![replacement.set(), replacement.get()]);
+            let mut answers = self.send_on(&connection, call, &[set], asking).await?;
+            match answers.pop().unwrap_or(Err(Failure::Malformed("no reply to EXEC"))) {
+                Err(Failure::Outrun) => {}
+                Ok(answer) => return answer.checked().map(|_| before),
+                Err(failure) => {
+                    connection.close();
+                    return Err(failure);
+                }
+            }
+        }
+        Err(Failure::Outrun)
+    }
+
+    async fn watch(
+        &self,
+        connection: &Connection,
+        call: Call,
+        replacement: &Replacement,
+        asking: bool,
+    ) -> Result<Option<Vec<u8>>, Failure> {
+        let watch = cmd("WATCH").arg(&replacement.key).to_owned();
+        let requests = [watch, replacement.get()].map(|one| Request::read(replacement.slot, one));
+        let answers = self.send_on(connection, call, &requests, asking).await?;
+        let answers: Vec<_> = answers.into_iter().collect::<Result<_, _>>()?;
+        match answers.into_iter().nth(1).and_then(|answer| answer.into_value()) {
+            Some(Value::Nil) => Ok(None),
+            Some(Value::BulkString(value)) => Ok(Some(value)),
+            _ => Err(Failure::Malformed("unexpected reply to GET")),
+        }
+    }
+
+    /// Frees a connection for others. One that still watches would fail their transactions.
+    async fn unwatch(&self, connection: &Connection, call: Call) {
+        let mut unwatch = Pipeline::new();
+        unwatch.cmd("UNWATCH");
+        let freed = match call.patience(self.config.response_timeout, false) {
+            Ok(patience) => connection.send(unwatch, patience).await.map(drop),
+            Err(late) => Err(late),
+        };
+        if freed.is_err() {
+            connection.close();
+        }
+    }
+}
+
+impl Replacement {
+    fn get(&self) -> redis::Cmd {
+        cmd("GET").arg(&self.key).to_owned()
+    }
+
+    fn set(&self) -> redis::Cmd {
+        cmd("SET").arg(&self.key).arg(&self.value).to_owned()
+    }
+}

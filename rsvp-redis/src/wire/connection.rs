@@ -1,0 +1,210 @@
+//! One connection, and the connector that makes it.
+
+use std::fmt;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use redis::aio::MultiplexedConnection;
+use redis::io::tcp::{TcpSettings, socket2};
+use redis::{
+    AsyncConnectionConfig, Client, ConnectionAddr, IntoConnectionInfo, Pipeline, ProtocolVersion,
+    PushInfo, PushKind, RedisConnectionInfo, RedisResult, Value,
+};
+use rsvp_core::backend::{HostFailure, HostRotation};
+use rsvp_core::url::Host;
+use tokio::time::Instant;
+
+use crate::config::{DEFAULT_PORT, RedisConfig};
+use crate::wire::call::Patience;
+use crate::wire::failure::{ConnectError, Failure, loss, refusal};
+use crate::wire::handshake::{self, Peer, is_primary};
+
+/// How long a server's word that it is the primary is trusted.
+const TRUSTED_ROLE: Duration = Duration::from_millis(100);
+
+/// Requests that may wait to be written to a connection.
+const BUFFERED_REQUESTS: usize = 1024;
+
+/// A connection that any number of calls share. A clone is the same connection.
+#[derive(Clone)]
+pub(crate) struct Connection {
+    driver: MultiplexedConnection,
+    /// The process at the other end. Another process has other `SCAN` cursors and other clients.
+    pub(crate) peer: Peer,
+    /// The moment at which it was made.
+    pub(crate) born: Instant,
+    closed: Arc<AtomicBool>,
+    /// Whether the server has been seen to do nothing more for it.
+    fenced: Arc<AtomicBool>,
+    /// The moment at which the server last said that it is a primary. `None` in a cluster, where
+    /// replicas redirect reads.
+    primary_at: Option<Arc<Mutex<Instant>>>,
+}
+
+impl Connection {
+    /// Sends a pipeline and returns its replies.
+    pub(crate) async fn send(
+        &self,
+        mut pipeline: Pipeline,
+        patience: Patience,
+    ) -> Result<Replies, Failure> {
+        let (asked, asks_role) = (Instant::now(), self.asks_role());
+        if asks_role {
+            pipeline.cmd("ROLE");
+        }
+        let (mut driver, count) = (self.driver.clone(), pipeline.len());
+        driver.set_response_timeout(patience.time);
+        let replies = driver.send_packed_commands(&pipeline, 0, count).await;
+        let replies = replies.map_err(|error| loss(error, patience)).map(|mut values| {
+            let role = if asks_role { values.pop() } else { None };
+            let demoted = asks_role.then(|| self.check_role(role, asked).err()).flatten();
+            Replies { values, demoted }
+        });
+        let failure = replies.as_ref().map_or_else(Some, |replies| replies.demoted.as_ref());
+        if failure.is_some_and(Failure::evicts) {
+            self.close();
+        }
+        replies
+    }
+
+    /// Whether the server's role must be asked for again. A demoted primary would answer reads for
+    /// ever.
+    fn asks_role(&self) -> bool {
+        self.primary_at.as_ref().is_some_and(|at| {
+            at.lock().unwrap_or_else(PoisonError::into_inner).elapsed() > TRUSTED_ROLE
+        })
+    }
+
+    fn check_role(&self, role: Option<Value>, asked: Instant) -> Result<(), Failure> {
+        match (role, &self.primary_at) {
+            (Some(Value::Array(role)), Some(at)) => {
+                if is_primary(&role) {
+                    *at.lock().unwrap_or_else(PoisonError::into_inner) = asked;
+                    return Ok(());
+                }
+                let kind = redis::ErrorKind::Server(redis::ServerErrorKind::ReadOnly);
+                Err(Failure::ReadOnly((kind, "the server has become a replica").into()))
+            }
+            // Without the right to `ROLE`.
+            (Some(Value::ServerError(error)), _) => Err(refusal(error.into())),
+            _ => Err(Failure::Malformed("unexpected reply to ROLE")),
+        }
+    }
+
+    /// Keeps new calls off the connection. Calls that are under way may finish.
+    pub(crate) fn close(&self) {
+        self.closed.store(true, Ordering::Release);
+    }
+
+    pub(crate) fn is_closed(&self) -> bool {
+        self.closed.load(Ordering::Acquire)
+    }
+
+    /// Set once the server has been seen to do nothing more for the connection.
+    pub(crate) fn fenced(&self) -> &Arc<AtomicBool> {
+        &self.fenced
+    }
+}
+
+/// The replies to a pipeline.
+pub(crate) struct Replies {
+    /// One value for each command.
+    pub(crate) values: Vec<Value>,
+    /// The reason why reads among them are stale: the server is no longer the primary.
+    pub(crate) demoted: Option<Failure>,
+}
+
+impl fmt::Debug for Connection {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Connection").field("closed", &self.is_closed()).finish_non_exhaustive()
+    }
+}
+
+/// Makes connections to the first of several hosts that accepts one.
+pub(crate) struct Connector {
+    config: Arc<RedisConfig>,
+    hosts: HostRotation<Host>,
+}
+
+impl Connector {
+    pub(crate) fn new(config: Arc<RedisConfig>, hosts: Vec<Host>) -> Self {
+        Self { config, hosts: HostRotation::new(hosts) }
+    }
+
+    /// Tries the hosts in turn, each for the connect timeout.
+    pub(crate) async fn connect(&self) -> Result<Connection, ConnectError> {
+        let connecting =
+            self.hosts.connect(self.config.connect_timeout, |host| self.connect_to(host));
+        let failures = match connecting.await {
+            Ok(connection) => return Ok(connection),
+            Err(failures) => failures,
+        };
+        let errors = failures.into_iter().map(|failure| match failure {
+            HostFailure::TimedOut(after) => ConnectError::TimedOut(after),
+            HostFailure::Failed(error) => error,
+        });
+        // One host that may come back makes the whole retryable.
+        Err(errors.min_by_key(ConnectError::is_permanent).unwrap_or(ConnectError::ReadOnly))
+    }
+
+    async fn connect_to(&self, host: &Host) -> Result<Connection, ConnectError> {
+        let client = client(&self.config, host).map_err(ConnectError::Failed)?;
+        let closed = Arc::new(AtomicBool::new(false));
+        let is_closed = Arc::clone(&closed);
+        let on_push = move |push: PushInfo| -> Result<(), ()> {
+            if push.kind == PushKind::Disconnection {
+                is_closed.store(true, Ordering::Release);
+            }
+            Ok(())
+        };
+        let options = AsyncConnectionConfig::new()
+            .set_connection_timeout(Some(self.config.connect_timeout))
+            .set_response_timeout(Some(self.config.connect_timeout))
+            .set_pipeline_buffer_size(BUFFERED_REQUESTS)
+            .set_push_sender(on_push);
+        let driver = client.get_multiplexed_async_connection_with_config(&options).await;
+        let mut driver = driver.map_err(handshake::error)?;
+        let born = Instant::now();
+        let peer = handshake::introduce(&mut driver, self.config.cluster).await?;
+        let primary_at = (!self.config.cluster).then(|| Arc::new(Mutex::new(born)));
+        Ok(Connection { driver, peer, born, closed, fenced: Arc::default(), primary_at })
+    }
+}
+
+impl fmt::Debug for Connector {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Connector").field(&self.hosts.hosts()).finish()
+    }
+}
+
+fn client(config: &RedisConfig, host: &Host) -> RedisResult<Client> {
+    let mut login =
+        RedisConnectionInfo::default().set_protocol(ProtocolVersion::RESP3).set_db(config.database);
+    if let Some(user) = &config.user {
+        login = login.set_username(user);
+    }
+    if let Some(password) = &config.password {
+        login = login.set_password(password.expose());
+    }
+    let keepalive = socket2::TcpKeepalive::new()
+        .with_time(Duration::from_secs(10))
+        .with_interval(Duration::from_secs(5))
+        .with_retries(3);
+    let tcp = TcpSettings::default().set_nodelay(true).set_keepalive(keepalive);
+    // Bounds data that the peer's kernel does not acknowledge. Replies have a timeout of their own.
+    #[cfg(any(target_os = "linux", target_os = "android"))]
+    let tcp = tcp.set_user_timeout(config.user_timeout());
+    let (name, port) = (host.name.clone(), host.port.unwrap_or(DEFAULT_PORT));
+    let address = if config.tls {
+        ConnectionAddr::TcpTls { host: name, port, insecure: false, tls_params: None }
+    } else {
+        ConnectionAddr::Tcp(name, port)
+    };
+    let info = address.into_connection_info()?.set_redis_settings(login).set_tcp_settings(tcp);
+    #[cfg(feature = "tls")]
+    if config.tls {
+        return crate::wire::tls::client(info, config.tls_ca.as_deref());
+    }
+    Client::open(info)
+}

@@ -1,0 +1,188 @@
+//! Discovery of the cluster: its nodes, and refreshing the topology.
+
+use std::collections::HashMap;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
+use std::time::Duration;
+
+use futures_util::FutureExt;
+use futures_util::future::select_ok;
+use redis::Pipeline;
+use rsvp_core::Result;
+use rsvp_core::url::Host;
+use tokio::sync::Mutex as AsyncMutex;
+use tokio::time::Instant;
+
+use crate::config::{DEFAULT_PORT, RedisConfig};
+use crate::wire::call::Call;
+use crate::wire::failure::Failure;
+use crate::wire::node::Node;
+use crate::wire::slot::SlotRange;
+use crate::wire::topology::{Topology, parse_slots};
+
+/// The most nodes that are asked at once for the topology.
+const ASKED: usize = 6;
+
+/// The known nodes, and the owners of the slots among them.
+#[derive(Debug)]
+pub(crate) struct Discovery {
+    config: Arc<RedisConfig>,
+    topology: RwLock<Arc<Topology<Node>>>,
+    /// Every known node with its connections, by address.
+    nodes: Mutex<HashMap<String, Arc<Node>>>,
+    /// The moment of the last refresh. The lock is held during a refresh (single flight).
+    refreshed: AsyncMutex<Option<Instant>>,
+    /// The number of refreshes, by which the nodes to ask rotate.
+    turn: AtomicUsize,
+}
+
+impl Discovery {
+    pub(crate) fn new(config: Arc<RedisConfig>, topology: Topology<Node>) -> Self {
+        Self {
+            config,
+            topology: RwLock::new(Arc::new(topology)),
+            nodes: Mutex::default(),
+            refreshed: AsyncMutex::new(None),
+            turn: AtomicUsize::new(0),
+        }
+    }
+
+    /// The owners of the slots as of the last refresh.
+    pub(crate) fn topology(&self) -> Arc<Topology<Node>> {
+        Arc::clone(&self.topology.read().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// Asks several nodes for the owners of the slots and takes the first reply. `excluded` nodes
+    /// are asked only if there are no others.
+    ///
+    /// A caller who arrives during a refresh, or accepts a topology of `max_age`, shares the result
+    /// of the last refresh.
+    pub(crate) async fn refresh_topology(
+        &self,
+        call: Call,
+        max_age: Duration,
+        excluded: &[Arc<Node>],
+    ) -> Result<()> {
+        let refresh = call.within(self.refresh(call, max_age, excluded)).await;
+        refresh
+            .and_then(|refreshed| refreshed)
+            .map_err(|failure| failure.into_error(call.operation))
+    }
+
+    async fn refresh(
+        &self,
+        call: Call,
+        max_age: Duration,
+        excluded: &[Arc<Node>],
+    ) -> Result<(), Failure> {
+        // One refresh at a time; those that waited for it share its result.
+        let wanted = Instant::now();
+        let mut refreshed = self.refreshed.lock().await;
+        if refreshed.is_some_and(|at| at >= wanted || at.elapsed() < max_age) {
+            return Ok(());
+        }
+        let began = Instant::now();
+        let asking = self.candidates(excluded).into_iter().map(|node| ask(call, node).boxed());
+        let reply = select_ok(asking).await;
+        // Also if no node replied: those that wait would only find out the same, one by one.
+        *refreshed = Some(began);
+        let (ranges, _) = reply?;
+        // Known nodes keep their connections, and those that left are dropped.
+        let topology = Topology::of(&ranges, |host| self.node_at(host));
+        self.forget_all_but(&topology);
+        *self.topology.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(topology);
+        Ok(())
+    }
+
+    /// The nodes to ask: some known and some configured ones, others each time, so that a refresh
+    /// does not depend on a few.
+    fn candidates(&self, excluded: &[Arc<Node>]) -> Vec<Arc<Node>> {
+        let topology = self.topology();
+        let turn = self.turn.fetch_add(1, Ordering::Relaxed);
+        let known = rotated(&topology.nodes, turn).take(ASKED / 2).cloned();
+        let configured = rotated(&self.config.hosts, turn).filter_map(|host| self.node_at(host));
+        let mut candidates: Vec<Arc<Node>> = Vec::new();
+        for node in known.chain(configured) {
+            if candidates.len() < ASKED && !candidates.iter().any(|own| Arc::ptr_eq(own, &node)) {
+                candidates.push(node);
+            }
+        }
+        let is_excluded = |node: &Arc<Node>| excluded.iter().any(|one| Arc::ptr_eq(one, node));
+        if candidates.iter().any(|node| !is_excluded(node)) {
+            candidates.retain(|node| !is_excluded(node));
+        }
+        candidates
+    }
+
+    /// The node at an address, with its connections. A new one is remembered.
+    pub(crate) fn node_at(&self, host: &Host) -> Option<Arc<Node>> {
+        let host = host.clone().with_default_port(DEFAULT_PORT);
+        let mut nodes = self.nodes.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(node) = nodes.get(&host.to_string()) {
+            return Some(Arc::clone(node));
+        }
+        let node = Arc::new(Node::new(&self.config, vec![host]).ok()?);
+        nodes.insert(node.address.clone(), Arc::clone(&node));
+        Some(node)
+    }
+
+    /// Forgets every node, and with them their connections.
+    pub(crate) fn clear(&self) {
+        *self.topology.write().unwrap_or_else(PoisonError::into_inner) =
+            Arc::new(Topology::empty());
+        self.nodes.lock().unwrap_or_else(PoisonError::into_inner).clear();
+    }
+
+    /// Forgets nodes that are neither in the topology nor configured. Configured ones are asked
+    /// again.
+    fn forget_all_but(&self, topology: &Topology<Node>) {
+        let hosts = self.config.hosts.iter().cloned();
+        let configured: Vec<_> =
+            hosts.map(|host| host.with_default_port(DEFAULT_PORT).to_string()).collect();
+        let mut nodes = self.nodes.lock().unwrap_or_else(PoisonError::into_inner);
+        nodes.retain(|address, node| {
+            configured.contains(address)
+                || topology.nodes.iter().any(|kept| Arc::ptr_eq(kept, node))
+        });
+    }
+}
+
+/// All items, beginning with another one each turn.
+fn rotated<T>(all: &[T], turn: usize) -> impl Iterator<Item = &T> {
+    all.iter().cycle().skip(turn % all.len().max(1)).take(all.len())
+}
+
+/// Asks one node for the owners of the slots.
+async fn ask(call: Call, node: Arc<Node>) -> Result<Vec<SlotRange<Host>>, Failure> {
+    let connection = node.connection(call).await?;
+    let mut pipeline = Pipeline::new();
+    pipeline.cmd("CLUSTER").arg("SLOTS");
+    let patience = call.patience(node.config.response_timeout, false)?;
+    let replies = connection.send(pipeline, patience).await?;
+    let name = node.address.rsplit_once(':').map_or("", |(name, _)| name);
+    let ranges = replies.values.first().and_then(|reply| parse_slots(reply, name));
+    ranges.filter(|ranges| !ranges.is_empty()).ok_or(Failure::NoOwner)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn every_node_is_asked_in_turn() {
+        let url = "redis+cluster://c0,c1,c2,c3,c4,c5,n0";
+        let config = Arc::new(RedisConfig::from_url(url).unwrap());
+        let node = |host: &Host| Node::new(&config, vec![host.clone()]).ok().map(Arc::new);
+        let host = |number| Host { name: format!("n{number}"), port: Some(DEFAULT_PORT) };
+        let range = |slot| SlotRange { first: slot, last: slot, owner: host(slot) };
+        let ranges: Vec<_> = (0..10).map(range).collect();
+        let discovery = Discovery::new(Arc::clone(&config), Topology::of(&ranges, node));
+        let mut asked = std::collections::BTreeSet::new();
+        for _ in 0..10 {
+            let candidates = discovery.candidates(&[]);
+            assert_eq!(candidates.len(), ASKED);
+            asked.extend(candidates.iter().map(|node| node.address.clone()));
+        }
+        assert_eq!(asked.len(), 16, "{asked:?}");
+    }
+}

@@ -1,0 +1,113 @@
+//! One pipeline on one connection: the fences that are due, the requests, and `WAIT` behind them.
+
+use std::time::Duration;
+
+use redis::{Pipeline, Value, cmd};
+use tokio::time::sleep_until;
+
+use crate::config::RedisConfig;
+use crate::wire::call::Call;
+use crate::wire::connection::{Connection, Replies};
+use crate::wire::failure::Failure;
+use crate::wire::fence::{Fences, Kills};
+use crate::wire::request::{Answer, Request};
+
+/// The replies to a pipeline, by request.
+pub(crate) struct Exchanged {
+    pub(crate) answers: Vec<Result<Answer, Failure>>,
+    /// Whether the server was found to be no primary any more.
+    pub(crate) demoted: bool,
+}
+
+/// Sends requests on a connection and reads their replies.
+pub(crate) async fn exchange(
+    connection: &Connection,
+    fences: &Fences,
+    config: &RedisConfig,
+    call: Call,
+    requests: &[Request],
+    asking: bool,
+) -> Result<Exchanged, Failure> {
+    let writes = requests.iter().any(|request| request.writes);
+    let waits = writes && config.wait_replicas > 0;
+    // Step 1: a write goes behind everything that was given up, and waits for what cannot be
+    // stopped.
+    if writes {
+        hold(fences, connection, call).await?;
+    }
+    let kills = if writes { fences.due(connection) } else { Kills::default() };
+    // Step 2: one pipeline of the fences, all requests, and `WAIT`.
+    let extra = if waits { config.wait_timeout } else { Duration::ZERO };
+    let patience = call.patience(config.response_timeout + extra, writes)?;
+    let count: usize = requests.iter().map(|request| request.replies(asking)).sum();
+    let mut pipeline = Pipeline::with_capacity(kills.len() + count + 1);
+    kills.commands().for_each(|kill| {
+        pipeline.add_command(kill);
+    });
+    for request in requests {
+        request.append_to(&mut pipeline, asking);
+    }
+    if waits {
+        // The server gives up no later than the call does.
+        let limit = config.wait_timeout.min(patience.time).as_millis().max(1) as u64;
+        pipeline.add_command(cmd("WAIT").arg(config.wait_replicas).arg(limit).to_owned());
+    }
+    let Replies { mut values, demoted } = connection.send(pipeline, patience).await?;
+    // Step 3: the fences, then each request, take their replies in order.
+    let mut rest = values.split_off(kills.len().min(values.len())).into_iter();
+    if kills.len() > 0 {
+        fences.replied(connection.peer.server, &kills, &values);
+    }
+    let mut answers: Vec<_> = requests
+        .iter()
+        .map(|request| {
+            let replies = rest.by_ref().take(request.replies(asking)).collect();
+            let answer = request.answer(replies, connection.peer.server);
+            if_primary(request, answer, demoted.as_ref())
+        })
+        .collect();
+    // Step 4: without enough replicas no request is acknowledged.
+    if waits && let Some(failure) = wait_failure(rest.next(), config.wait_replicas) {
+        for answer in answers.iter_mut().filter(|answer| answer.is_ok()) {
+            *answer = Err(failure.clone());
+        }
+    }
+    Ok(Exchanged { answers, demoted: demoted.as_ref().is_some_and(Failure::evicts) })
+}
+
+/// Waits until no write of the server is left that may come late and that nobody can stop.
+async fn hold(fences: &Fences, connection: &Connection, call: Call) -> Result<(), Failure> {
+    while let Some(until) = fences.held_until(connection.peer.server) {
+        if call.end_of(until.remaining()) < until.instant() {
+            return Err(Failure::Unsettled);
+        }
+        sleep_until(until.instant()).await;
+    }
+    Ok(())
+}
+
+/// The answer, unless the server was found to be demoted.
+fn if_primary(
+    request: &Request,
+    answer: Result<Answer, Failure>,
+    demoted: Option<&Failure>,
+) -> Result<Answer, Failure> {
+    match demoted {
+        Some(failure) if !request.writes => Err(failure.clone()),
+        // The write may have been applied while the server was the primary, and then it must not
+        // be sent again, since its outcome would differ. But the new primary may not have it.
+        Some(Failure::ReadOnly(error)) => answer.and(Err(Failure::Demoted(error.clone()))),
+        _ => answer,
+    }
+}
+
+/// The failure that a reply to `WAIT` means, if it means one.
+fn wait_failure(reply: Option<Value>, replicas: u32) -> Option<Failure> {
+    match reply {
+        Some(Value::Int(have)) if have >= i64::from(replicas) => None,
+        Some(Value::Int(have)) => Some(Failure::NotReplicated(have)),
+        // Without the right to `WAIT`.
+        Some(Value::ServerError(error)) => Some(Failure::PartlyApplied(error.into())),
+        _ => Some(Failure::Malformed("unexpected reply to WAIT")),
+    }
+}

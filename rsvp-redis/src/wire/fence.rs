@@ -1,0 +1,138 @@
+//! Fences: connections that were given up while writes on them had no reply.
+//!
+//! The server may still hold commands of such a connection and execute them at any moment. `CLIENT
+//! KILL` on another connection to the same process discards them: once it has replied, each has been
+//! executed or never will be. A connection to another process needs no fence, since a process that
+//! was restarted has lost its clients, and a primary that was replaced loses what it executes now.
+
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use redis::{Cmd, Value, cmd};
+use rsvp_core::Deadline;
+use tokio::sync::{Mutex as AsyncMutex, MutexGuard as AsyncMutexGuard};
+
+use crate::wire::connection::Connection;
+use crate::wire::handshake::Peer;
+
+/// The connections to one node that were given up and are not fenced yet.
+#[derive(Debug, Default)]
+pub(crate) struct Fences {
+    given_up: Mutex<Vec<GivenUp>>,
+    /// Whether there are any, which most writes find out without the lock.
+    any: AtomicBool,
+    /// Held by the caller that fences (single flight).
+    turn: AsyncMutex<()>,
+}
+
+#[derive(Debug)]
+struct GivenUp {
+    peer: Peer,
+    /// Whether the user may not kill it: then only time settles its writes.
+    refused: bool,
+    until: Deadline,
+    fenced: Arc<AtomicBool>,
+}
+
+/// The clients of a server to kill before another write, in the order of their commands.
+#[derive(Debug, Default)]
+pub(crate) struct Kills(Vec<u64>);
+
+impl Fences {
+    /// Remembers a connection. Its writes are settled at `until` at the latest, unless the server
+    /// stands still for longer.
+    pub(crate) fn add(&self, connection: &Connection, until: Deadline) {
+        let mut given_up = self.lock();
+        if is_set(connection.fenced()) {
+            return;
+        }
+        let (peer, fenced) = (connection.peer, Arc::clone(connection.fenced()));
+        match given_up.iter_mut().find(|one| one.peer == peer && Arc::ptr_eq(&one.fenced, &fenced))
+        {
+            Some(known) => known.until = known.until.max(until),
+            None => given_up.push(GivenUp { peer, refused: peer.id.is_none(), until, fenced }),
+        }
+        self.any.store(true, Ordering::Release);
+    }
+
+    /// The clients that must be killed before another write on a connection. Not the connection
+    /// itself, which executes in order whatever it has been sent.
+    pub(crate) fn due(&self, connection: &Connection) -> Kills {
+        if !self.any.load(Ordering::Acquire) {
+            return Kills::default();
+        }
+        let mut given_up = self.lock();
+        // The process that they belonged to has been replaced.
+        self.settle(&mut given_up, |one| one.peer.server != connection.peer.server);
+        let others = given_up.iter().filter(|one| !one.refused && one.peer != connection.peer);
+        Kills(others.filter_map(|one| one.peer.id).collect())
+    }
+
+    /// Takes the replies to `kills`, which a server has sent.
+    pub(crate) fn replied(&self, server: u64, kills: &Kills, replies: &[Value]) {
+        let mut given_up = self.lock();
+        for (id, reply) in kills.0.iter().zip(replies) {
+            let killed = Peer { server, id: Some(*id) };
+            match reply {
+                // Also if there was no such client any more.
+                Value::Int(_) => self.settle(&mut given_up, |one| one.peer == killed),
+                _ => given_up.iter_mut().filter(|one| one.peer == killed).for_each(|one| {
+                    one.refused = true;
+                }),
+            }
+        }
+    }
+
+    /// Until when a write must wait for others that nobody can stop.
+    pub(crate) fn held_until(&self, server: u64) -> Option<Deadline> {
+        if !self.any.load(Ordering::Acquire) {
+            return None;
+        }
+        let mut given_up = self.lock();
+        self.settle(&mut given_up, |one| one.refused && one.until.has_passed());
+        let held = given_up.iter().filter(|one| one.refused && one.peer.server == server);
+        held.map(|one| one.until).max()
+    }
+
+    /// Whether only time can settle the writes of a connection.
+    pub(crate) fn is_refused(&self, connection: &Connection) -> bool {
+        let given_up = self.lock();
+        given_up.iter().any(|one| one.refused && Arc::ptr_eq(&one.fenced, connection.fenced()))
+    }
+
+    /// Waits for the turn to fence.
+    pub(crate) async fn turn(&self) -> AsyncMutexGuard<'_, ()> {
+        self.turn.lock().await
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Vec<GivenUp>> {
+        self.given_up.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn settle(&self, given_up: &mut Vec<GivenUp>, settled: impl Fn(&GivenUp) -> bool) {
+        given_up.retain(|one| {
+            let settled = settled(one);
+            if settled {
+                one.fenced.store(true, Ordering::Release);
+            }
+            !settled
+        });
+        self.any.store(!given_up.is_empty(), Ordering::Release);
+    }
+}
+
+impl Kills {
+    /// The number of replies that the commands cause.
+    pub(crate) fn len(&self) -> usize {
+        self.0.len()
+    }
+
+    pub(crate) fn commands(&self) -> impl Iterator<Item = Cmd> {
+        self.0.iter().map(|id| cmd("CLIENT").arg("KILL").arg("ID").arg(*id).to_owned())
+    }
+}
+
+/// Whether a connection has been fenced.
+pub(crate) fn is_set(fenced: &AtomicBool) -> bool {
+    fenced.load(Ordering::Acquire)
+}

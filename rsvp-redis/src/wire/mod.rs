@@ -1,0 +1,20 @@
+//! The servers: connections, the owners of the slots, and how a request reaches its owner.
+
+pub(crate) mod call;
+pub(crate) mod client;
+pub(crate) mod compare;
+pub(crate) mod connection;
+pub(crate) mod discovery;
+pub(crate) mod exchange;
+pub(crate) mod failure;
+pub(crate) mod fence;
+pub(crate) mod handshake;
+pub(crate) mod node;
+pub(crate) mod redirect;
+pub(crate) mod request;
+pub(crate) mod route;
+pub(crate) mod settle;
+pub(crate) mod slot;
+#[cfg(feature = "tls")]
+pub(crate) mod tls;
+pub(crate) mod topology;

@@ -1,0 +1,222 @@
+//! One node: its connections, and sending requests over them.
+
+use std::fmt;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use deadpool::Runtime;
+use deadpool::managed::{
+    Manager, Metrics, Object, Pool, PoolError, RecycleError, RecycleResult, Timeouts,
+};
+use futures_util::FutureExt;
+use futures_util::future::{BoxFuture, Shared};
+use rsvp_core::url::Host;
+use tokio::time::Instant;
+
+use crate::config::RedisConfig;
+use crate::wire::call::Call;
+use crate::wire::connection::{Connection, Connector};
+use crate::wire::exchange::{Exchanged, exchange};
+use crate::wire::failure::{ConnectError, Failure};
+use crate::wire::fence::Fences;
+use crate::wire::request::{Answer, Request};
+
+/// Connections to one node for single callers. More callers queue.
+const EXCLUSIVE_CONNECTIONS: usize = 8;
+
+/// A connection, or the attempt at one that all its callers wait for.
+type Attempt = Shared<BoxFuture<'static, Result<Connection, Arc<ConnectError>>>>;
+
+/// A server, or the primary among several.
+pub(crate) struct Node {
+    /// Its `host:port` in a cluster, otherwise all configured hosts.
+    pub(crate) address: String,
+    connector: Arc<Connector>,
+    shared: Vec<Mutex<Option<Attempt>>>,
+    next: AtomicUsize,
+    exclusive: Pool<ExclusiveConnections>,
+    pub(super) fences: Fences,
+    pub(super) config: Arc<RedisConfig>,
+}
+
+impl Node {
+    pub(crate) fn new(config: &Arc<RedisConfig>, hosts: Vec<Host>) -> Result<Self, ConnectError> {
+        let address = hosts.iter().map(ToString::to_string).collect::<Vec<_>>().join(",");
+        let connector = Arc::new(Connector::new(Arc::clone(config), hosts));
+        let timeouts =
+            Timeouts { wait: Some(config.response_timeout), create: None, recycle: None };
+        let exclusive = Pool::builder(ExclusiveConnections(Arc::clone(&connector)))
+            .max_size(EXCLUSIVE_CONNECTIONS)
+            .timeouts(timeouts)
+            .runtime(Runtime::Tokio1)
+            .build()
+            .map_err(|_| ConnectError::OtherMode("the connection pool cannot be built"))?;
+        let shared = (0..config.connections).map(|_| Mutex::default()).collect();
+        let (next, config) = (AtomicUsize::new(0), Arc::clone(config));
+        let fences = Fences::default();
+        Ok(Self { address, connector, shared, next, exclusive, fences, config })
+    }
+
+    /// One of the shared connections, in turn. It is made if there is none. Concurrent callers
+    /// wait for the same attempt, which the connect timeout of each host bounds.
+    pub(crate) async fn connection(&self, call: Call) -> Result<Connection, Failure> {
+        let turn = self.next.fetch_add(1, Ordering::Relaxed);
+        let attempt = self.attempt_at(turn % self.shared.len().max(1)).ok_or(Failure::NoOwner)?;
+        call.within(attempt).await?.map_err(Failure::NotConnected)
+    }
+
+    /// The shared connection at a place, or the attempt at it.
+    fn attempt_at(&self, place: usize) -> Option<Attempt> {
+        let mut shared = self.shared.get(place)?.lock().unwrap_or_else(PoisonError::into_inner);
+        Some(match shared.as_ref().filter(|attempt| is_usable(attempt)) {
+            Some(attempt) => attempt.clone(),
+            None => shared.insert(self.attempt()).clone(),
+        })
+    }
+
+    /// The connection that takes the place of one that was closed. It is a new one if that place is
+    /// among the shared ones, since the fault may be of a path that all old ones share.
+    pub(super) async fn replacement(
+        &self,
+        closed: &Connection,
+    ) -> Result<Connection, Arc<ConnectError>> {
+        let is_here = |place: &Mutex<Option<Attempt>>| {
+            let attempt = place.lock().unwrap_or_else(PoisonError::into_inner);
+            let connection = attempt.as_ref().and_then(|attempt| attempt.peek()?.as_ref().ok());
+            connection.is_some_and(|connection| connection.peer == closed.peer)
+        };
+        let place = self.shared.iter().position(is_here).unwrap_or(0);
+        match self.attempt_at(place) {
+            Some(attempt) => attempt.await,
+            None => Err(Arc::new(ConnectError::ReadOnly)),
+        }
+    }
+
+    /// Connects on a task of its own, so that a caller who goes away does not stop the attempt.
+    fn attempt(&self) -> Attempt {
+        let connector = Arc::clone(&self.connector);
+        let connecting = async move { connector.connect().await.map_err(Arc::new) };
+        let attempt = connecting.boxed().shared();
+        tokio::spawn(attempt.clone());
+        attempt
+    }
+
+    /// A connection that no other call uses, for a write that waits for replicas or watches a key.
+    /// Waits for one at most for the response timeout.
+    pub(crate) async fn exclusive(
+        &self,
+        call: Call,
+    ) -> Result<Object<ExclusiveConnections>, Failure> {
+        call.within(self.exclusive.get()).await?.map_err(|error| match error {
+            PoolError::Backend(error) => Failure::NotConnected(Arc::new(error)),
+            _ => Failure::Busy,
+        })
+    }
+
+    /// Closes the connections that existed when a request was `sent` that failed. They lead to a
+    /// server that is dead or no longer the primary, unlike those that were made since.
+    fn evict(&self, sent: Instant) {
+        for slot in &self.shared {
+            let slot = slot.lock().unwrap_or_else(PoisonError::into_inner);
+            if let Some(Ok(connection)) = slot.as_ref().and_then(Shared::peek)
+                && connection.born <= sent
+            {
+                connection.close();
+            }
+        }
+        self.exclusive.retain(|connection, _| connection.born > sent);
+    }
+
+    /// Sends requests in one pipeline. Writes that wait for replicas go on a connection of their
+    /// own, which `WAIT` covers and blocks.
+    ///
+    /// When a write fails, its effect is settled, or the failure says until when it is pending.
+    pub(crate) async fn send(
+        &self,
+        call: Call,
+        requests: &[Request],
+        asking: bool,
+    ) -> Vec<Result<Answer, Failure>> {
+        let waits = self.config.wait_replicas > 0 && requests.iter().any(|request| request.writes);
+        let answers = if waits {
+            match self.exclusive(call).await {
+                Ok(connection) => self.send_on(&connection, call, requests, asking).await,
+                Err(failure) => Err(failure),
+            }
+        } else {
+            match self.connection(call).await {
+                Ok(connection) => self.send_on(&connection, call, requests, asking).await,
+                Err(failure) => Err(failure),
+            }
+        };
+        answers.unwrap_or_else(|failure| requests.iter().map(|_| Err(failure.clone())).collect())
+    }
+
+    /// Sends requests in one pipeline on one connection, as [`send`](Self::send) does.
+    pub(crate) async fn send_on(
+        &self,
+        connection: &Connection,
+        call: Call,
+        requests: &[Request],
+        asking: bool,
+    ) -> Result<Vec<Result<Answer, Failure>>, Failure> {
+        let began = Instant::now();
+        let fences = &self.fences;
+        let sent = exchange(connection, fences, &self.config, call, requests, asking).await;
+        let evicts = match &sent {
+            Ok(Exchanged { answers, demoted }) => {
+                *demoted || answers.iter().any(|answer| answer.as_ref().is_err_and(Failure::evicts))
+            }
+            Err(failure) => failure.evicts(),
+        };
+        if evicts {
+            self.evict(began);
+        }
+        match sent {
+            Ok(Exchanged { answers, .. }) => Ok(answers),
+            Err(failure) if requests.iter().any(|request| request.writes) => {
+                Err(self.settle(connection, call, failure).await)
+            }
+            Err(failure) => Err(failure),
+        }
+    }
+}
+
+/// Whether callers may wait for the attempt. One that is under way is as good as one that worked.
+fn is_usable(attempt: &Attempt) -> bool {
+    match attempt.peek() {
+        None => true,
+        Some(Ok(connection)) => !connection.is_closed(),
+        Some(Err(_)) => false,
+    }
+}
+
+impl fmt::Debug for Node {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Node").field(&self.address).finish()
+    }
+}
+
+/// Makes the connections for single callers.
+#[derive(Debug)]
+pub(crate) struct ExclusiveConnections(Arc<Connector>);
+
+impl Manager for ExclusiveConnections {
+    type Type = Connection;
+    type Error = ConnectError;
+
+    async fn create(&self) -> Result<Connection, ConnectError> {
+        self.0.connect().await
+    }
+
+    async fn recycle(
+        &self,
+        connection: &mut Connection,
+        _: &Metrics,
+    ) -> RecycleResult<ConnectError> {
+        match connection.is_closed() {
+            true => Err(RecycleError::message("it is closed")),
+            false => Ok(()),
+        }
+    }
+}

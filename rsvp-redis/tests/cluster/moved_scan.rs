@@ -1,0 +1,49 @@
+//! A scan goes on while slots move.
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use crate::support::mover::{Move, Told};
+use crate::support::{event, event_key, open, user};
+use rsvp_core::{PageLimit, PageRequest, Rsvp, RsvpStore, Write};
+use rsvp_testkit::servers::RedisCluster;
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_scan_shows_everything_when_a_slot_moves_between_two_of_its_pages() {
+    let cluster = RedisCluster::start().await;
+    let store = open(&cluster.url()).await;
+    let pairs: BTreeSet<Rsvp> = (0..300).map(|n| Rsvp::new(user(n), event(n % 60))).collect();
+    let write = |pair: &Rsvp| Write::rsvp(pair.user.clone(), pair.event.clone());
+    store.write_batch(&pairs.iter().map(write).collect::<Vec<_>>()).await.unwrap();
+    for told in [Told::AllPrimaries, Told::GiverAndTaker].repeat(3) {
+        // The nodes are scanned in the order of their slots. This key is in slot 0.
+        let first = cluster.primary_of("{06S}").await;
+        let limit = PageLimit::new(10).unwrap();
+        let mut request = PageRequest { limit, ..PageRequest::default() };
+        let (mut seen, mut pages, mut moved) = (BTreeSet::new(), 0, false);
+        loop {
+            let page = store.scan_page(&request).await.unwrap();
+            pages += 1;
+            seen.extend(page.items.iter().cloned());
+            let Some(next) = page.next else { break };
+            request.cursor = Some(next);
+            let Some(Rsvp { event, .. }) = page.items.last() else { continue };
+            let at_work = cluster.primary_of(&event_key(event)).await.port();
+            if !moved && at_work != first.port() {
+                // From a node that is not at work yet to one that is done.
+                let mut left = pairs.difference(&seen).map(|pair| event_key(&pair.event));
+                while let (Some(key), false) = (left.next(), moved) {
+                    let own = cluster.primary_of(&key).await.port();
+                    if ![at_work, first.port()].contains(&own) {
+                        Move::begin(&cluster, &key, first).await.finish(told, Duration::ZERO).await;
+                        moved = true;
+                    }
+                }
+            }
+        }
+        println!("{told:?}: {pages} pages");
+        assert!(moved, "no slot was moved while the scan was at work");
+        let missed: Vec<_> = pairs.difference(&seen).collect();
+        assert!(missed.is_empty(), "{missed:?}");
+    }
+}

@@ -1,0 +1,16 @@
+//! The Redis store keeps the contract, on one server and in a cluster, whatever the ids.
+
+#![allow(
+    clippy::panic,
+    clippy::unwrap_used,
+    clippy::print_stdout,
+    reason = "tests fail by panicking and print"
+)]
+
+mod support;
+
+mod conformance {
+    mod cluster;
+    mod hostile_ids;
+    mod standalone;
+}

@@ -1,0 +1,81 @@
+//! A pair of servers: the store uses the one that is the primary, also after a failover.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::support::{assert_repairable, both, event, open, random, user};
+use rsvp_core::{Consistency, Effect, Error, Rsvp, RsvpStore, RsvpStoreExt};
+use rsvp_testkit::ledger::{Writers, lost};
+use rsvp_testkit::servers::ReplicatedRedis;
+use tokio::time::{Instant, sleep};
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_store_with_both_hosts_goes_on_after_switchovers_and_failovers() {
+    let mut random = random();
+    let pair = ReplicatedRedis::start().await;
+    let store = open(&both(&pair)).await;
+    // Writes to the old primary after the promotion are lost with it.
+    let writers = Writers::start_forgiving(Arc::new(store.clone()), 12, &mut random);
+    for round in 1..=6 {
+        writers.acknowledge(50).await;
+        writers.longest_gap();
+        let how = if round % 2 == 1 { "switch" } else { "fail" };
+        match how {
+            "switch" => pair.switch_over().await,
+            _ => pair.fail_over().await,
+        }
+        writers.acknowledge(50).await;
+        println!("{how}over {round}: {:?} without any", writers.longest_gap());
+        store.ready().await.unwrap();
+    }
+    let acknowledged = writers.acknowledged();
+    let ledger = writers.stop().await;
+    let (lost, known) = (lost(&store, &ledger).await, ledger.known());
+    println!("{acknowledged} writes acknowledged, {lost} of {known} known pairs lost");
+    assert_repairable(&store, &ledger).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_store_that_only_reads_leaves_a_demoted_primary() {
+    let pair = ReplicatedRedis::start().await;
+    let reader = open(&both(&pair)).await;
+    for round in 0..4 {
+        let (user, event) = (user(round), event("e"));
+        assert!(!reader.has_rsvped(&user, &event).await.unwrap());
+        pair.switch_over().await;
+        // Let nothing come to it by replication.
+        pair.replica().command(&["REPLICAOF", "127.0.0.1", "1"]).await;
+        open(&pair.primary().url()).await.rsvp(&user, &event).await.unwrap();
+        let written = Instant::now();
+        while !reader.has_rsvped(&user, &event).await.unwrap() {
+            assert!(written.elapsed() < Duration::from_millis(600), "it is stale for too long");
+            sleep(Duration::from_millis(1)).await;
+        }
+        println!("stale for {:?}", written.elapsed());
+        pair.rebuild_replica().await;
+    }
+}
+
+#[tokio::test]
+async fn ready_fails_while_the_only_known_server_is_a_replica() {
+    let pair = ReplicatedRedis::start().await;
+    let store = open(&pair.primary().url()).await;
+    for _ in 0..3 {
+        store.ready().await.unwrap();
+        store.rsvp(&user(1), &event(1)).await.unwrap();
+        pair.switch_over().await;
+        for _ in 0..3 {
+            let error = store.ready().await.unwrap_err();
+            assert!(matches!(error, Error::Unavailable { .. }), "{error:?}");
+            assert_eq!(error.effect(), Effect::NotApplied);
+            let error = store.rsvp(&user(2), &event(1)).await.unwrap_err();
+            assert!(matches!(error, Error::Unavailable { .. }), "{error:?}");
+            assert_eq!(error.effect(), Effect::NotApplied);
+        }
+        pair.switch_over().await;
+        store.ready().await.unwrap();
+        let held = [user(1), user(2)].map(|user| Rsvp::new(user, event(1)));
+        let held = store.has_rsvped_batch(&held, &Consistency::Strong).await.unwrap();
+        assert_eq!(held, [true, false]);
+    }
+}

@@ -1,0 +1,150 @@
+//! At run time a user needs the rights that the crate's documentation lists, and nothing else.
+
+use std::error::Error as _;
+
+use crate::support::{event, open, user};
+use rsvp_core::{Effect, RsvpStore, RsvpStoreExt, Write};
+use rsvp_redis::{Durability, RedisStore};
+use rsvp_testkit::servers::{Persistence, RedisCluster, RedisServer};
+use tokio::sync::OnceCell;
+
+/// As documented, for the prefix `rsvp`; keys of other tests begin with `rsvp` too.
+const RIGHTS: &[&str] = &[
+    "+@read",
+    "+@write",
+    "+@transaction",
+    "+@connection",
+    "-@dangerous",
+    "+info",
+    "+role",
+    "+wait",
+];
+const IN_A_CLUSTER: &[&str] = &["+cluster|slots", "+asking"];
+const TO_SEE_WHAT_IS_KEPT: &[&str] = &["+config|get"];
+
+#[test]
+fn the_documented_rights_are_those_tested() {
+    let documentation = include_str!("../../src/lib.rs").replace("\n//! ", " ");
+    for rights in [RIGHTS, IN_A_CLUSTER, TO_SEE_WHAT_IS_KEPT] {
+        let rights = format!("`{}`", rights.join(" "));
+        assert!(documentation.contains(&rights), "{rights}");
+    }
+}
+
+/// The arguments of `ACL SETUSER` for a user with the password `secret`.
+fn user_with<'a>(name: &'a str, rights: &[&[&'a str]]) -> Vec<&'a str> {
+    let user = ["ACL", "SETUSER", name, "reset", "on", ">secret", "~rsvp*"];
+    [&user, rights.concat().as_slice()].concat()
+}
+
+async fn standalone() -> String {
+    static SERVER: OnceCell<RedisServer> = OnceCell::const_new();
+    let server = SERVER
+        .get_or_init(async || {
+            let server = RedisServer::start().await;
+            server.command(&user_with("app", &[RIGHTS])).await;
+            server
+        })
+        .await;
+    format!(
+        "redis://app:secret@127.0.0.1:{}?prefix=rsvp{}",
+        server.port(),
+        crate::support::prefix()
+    )
+}
+
+/// Rights are each node's own.
+async fn cluster() -> String {
+    static MADE: OnceCell<()> = OnceCell::const_new();
+    let cluster = RedisCluster::shared().await;
+    MADE.get_or_init(async || {
+        for primary in cluster.primaries().await {
+            for node in [primary, cluster.replica_of(primary).await] {
+                node.command(&user_with("app", &[RIGHTS, IN_A_CLUSTER])).await;
+            }
+        }
+    })
+    .await;
+    let url = cluster.url().replace("://", "://app:secret@");
+    format!("{url}?prefix=rsvp{}&event_spread=2", crate::support::prefix())
+}
+
+mod on_one_server {
+    use super::{open, standalone};
+
+    rsvp_testkit::conformance!(open(&standalone().await).await);
+}
+
+mod in_a_cluster {
+    use super::{cluster, open};
+
+    rsvp_testkit::conformance!(open(&cluster().await).await);
+}
+
+async fn assert_all_is_allowed(store: &RedisStore) {
+    let writes: Vec<_> = (0..5).map(|n| Write::rsvp(user(n), event(n % 2))).collect();
+    store.write_batch(&writes).await.unwrap();
+    assert_eq!(store.rsvp_count(&event(0)).await.unwrap().value, 3);
+    store.ready().await.unwrap();
+    let report = store.repair().await.unwrap();
+    assert_eq!((report.missing, report.left_over, report.checked), (0, 0, 10), "{report:?}");
+    assert_eq!(store.remove_event(&event(0)).await.unwrap().removed, 3);
+    assert_eq!(store.remove_user(&user(1)).await.unwrap().removed, 1);
+    assert!(store.has_rsvped(&user(3), &event(1)).await.unwrap());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_user_may_repair_and_wait_for_replicas() {
+    let pair = RedisServer::builder().start_replicated().await;
+    pair.primary().command(&user_with("app", &[RIGHTS])).await;
+    let replicated = format!("redis://app:secret@127.0.0.1:{}?", pair.primary().port());
+    for url in [replicated, format!("{}&", cluster().await), format!("{}&", standalone().await)] {
+        assert_all_is_allowed(&open(url.trim_end_matches(['?', '&'])).await).await;
+    }
+    let replicated =
+        format!("redis://app:secret@127.0.0.1:{}?prefix=rsvp-2&", pair.primary().port());
+    for url in [replicated, format!("{}&", cluster().await)] {
+        assert_all_is_allowed(&open(&format!("{url}wait_replicas=1&wait_timeout=50s")).await).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn without_the_right_to_ask_it_is_not_known_what_a_server_keeps() {
+    for (persistence, hidden, told) in [
+        (Persistence::Always, Durability::EverySecond, Durability::Always),
+        (Persistence::None, Durability::Unknown, Durability::Nothing),
+    ] {
+        let server = RedisServer::builder().persistence(persistence).start().await;
+        server.command(&user_with("app", &[RIGHTS])).await;
+        let url = format!("redis://app:secret@127.0.0.1:{}", server.port());
+        assert_eq!(open(&url).await.durability(), hidden);
+        server.command(&user_with("app", &[RIGHTS, TO_SEE_WHAT_IS_KEPT])).await;
+        assert_eq!(open(&url).await.durability(), told);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_right_that_is_missing_is_no_reason_to_try_again() {
+    let server = RedisServer::start().await;
+    server.command(&user_with("app", &[RIGHTS])).await;
+    let store = open(&format!("redis://app:secret@127.0.0.1:{}", server.port())).await;
+    let pair = (user(1), event(1));
+    for missing in ["-sadd", "-hset", "-exec", "-multi"] {
+        server.command(&user_with("app", &[RIGHTS, &[missing]])).await;
+        let error = store.rsvp(&pair.0, &pair.1).await.unwrap_err();
+        // A transaction that is discarded as a whole may be so for many a reason.
+        assert_eq!(error.is_retryable(), missing == "-exec", "{missing}: {error:?}");
+        let source = error.source().unwrap().source().unwrap().to_string();
+        assert!(source.contains("no permissions"), "{missing}: {source}");
+        // Commands that are no transaction are done one by one.
+        let expected = if missing == "-multi" { Effect::Unknown } else { Effect::NotApplied };
+        assert_eq!(error.effect(), expected, "{missing}: {error:?}");
+        let held = store.has_rsvped(&pair.0, &pair.1).await.unwrap();
+        assert!(!held || expected == Effect::Unknown, "{missing}");
+    }
+    for missing in ["-info", "-setnx", "-get"] {
+        server.command(&user_with("app", &[RIGHTS, &[missing]])).await;
+        let error = RedisStore::open(store.config().clone()).await.unwrap_err();
+        assert!(!error.is_retryable(), "{missing}: {error:?}");
+    }
+}

@@ -1,5 +1,6 @@
 //! Every layer keeps the contract over the memory store, with a peer: another layer on the
-//! same data, as another process would have it.
+//! same data, as another process would have it. The suite stops the memory store, makes it refuse
+//! entries, and closes one of the two layers.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -13,9 +14,8 @@ use rsvp_memory::MemoryStore;
 use rsvp_testkit::Subject;
 
 /// Two layers around one memory store.
-fn layered<W: RsvpStore + 'static>(wrap: impl Fn(Arc<MemoryStore>) -> W) -> Subject {
-    let store = Arc::new(MemoryStore::new());
-    Subject::from(wrap(store.clone())).with_peer(wrap(store))
+fn layered<W: RsvpStore + 'static>(wrap: impl Fn(Arc<dyn RsvpStore>) -> W) -> Subject {
+    Subject::layered(MemoryStore::new(), wrap)
 }
 
 /// The suite itself, over two handles of one memory store.
@@ -62,27 +62,27 @@ mod count_cached_narrowly {
     rsvp_testkit::conformance!(super::layered(|store| store.with_count_cache(narrow()).unwrap()));
 }
 
-/// Four shards, and each event on so many of them, with a peer on the same.
-fn sharded(spread: usize) -> Subject {
-    let shards = [(); 4].map(|()| Arc::new(MemoryStore::new()));
-    let store = || {
-        let shards =
-            (1..).zip(&shards).map(|(n, store)| Shard::new(&format!("s{n}"), store.clone()));
-        ShardedStore::new(shards, spread).unwrap()
-    };
-    Subject::from(store()).with_peer(store())
+/// Shards of memory, with those of a peer on the same data.
+fn sharded<W: RsvpStore + 'static>(wrap: impl Fn(Vec<Arc<dyn RsvpStore>>) -> W) -> Subject {
+    Subject::layered_over([(); 4].map(|()| MemoryStore::new()), wrap)
+}
+
+/// Four shards, and each event on so many of them.
+fn spread(stores: Vec<Arc<dyn RsvpStore>>, spread: usize) -> ShardedStore<Arc<dyn RsvpStore>> {
+    let shards = (1..).zip(stores).map(|(n, store)| Shard::new(&format!("s{n}"), store));
+    ShardedStore::new(shards, spread).unwrap()
 }
 
 mod sharded_whole {
-    rsvp_testkit::conformance!(super::sharded(1));
+    rsvp_testkit::conformance!(super::sharded(|stores| super::spread(stores, 1)));
 }
 
 mod sharded_over_three {
-    rsvp_testkit::conformance!(super::sharded(3));
+    rsvp_testkit::conformance!(super::sharded(|stores| super::spread(stores, 3)));
 }
 
 mod sharded_over_all {
-    rsvp_testkit::conformance!(super::sharded(usize::MAX));
+    rsvp_testkit::conformance!(super::sharded(|stores| super::spread(stores, usize::MAX)));
 }
 
 mod retried {
@@ -124,11 +124,8 @@ mod observed {
 mod stacked {
     use super::*;
 
-    fn stack(shards: &[Arc<MemoryStore>]) -> impl RsvpStore + use<> {
-        let shards =
-            (1..).zip(shards).map(|(n, store)| Shard::new(&format!("s{n}"), store.clone()));
-        ShardedStore::new(shards, 2)
-            .unwrap()
+    fn stack(shards: Vec<Arc<dyn RsvpStore>>) -> impl RsvpStore + use<> {
+        spread(shards, 2)
             .with_retry(RetryConfig::default())
             .unwrap()
             .with_coalescing(CoalesceConfig::default())
@@ -137,12 +134,7 @@ mod stacked {
             .unwrap()
     }
 
-    fn subject() -> Subject {
-        let shards = [(); 4].map(|()| Arc::new(MemoryStore::new()));
-        Subject::from(stack(&shards)).with_peer(stack(&shards))
-    }
-
-    rsvp_testkit::conformance!(subject());
+    rsvp_testkit::conformance!(super::sharded(stack));
 }
 
 mod of_a_third_party {
@@ -156,7 +148,7 @@ mod of_a_third_party {
 mod queried {
     use super::*;
 
-    fn stack(store: Arc<MemoryStore>) -> Arc<dyn RsvpStore> {
+    fn stack(store: Arc<dyn RsvpStore>) -> Arc<dyn RsvpStore> {
         let query = "observe=all&timeout=60s&retry=60s&limit=1000&limit_queue=100000\
                      &coalesce=true&count_cache=5s&deadline=60s";
         Layers::from_query(query).unwrap().around(store).unwrap()

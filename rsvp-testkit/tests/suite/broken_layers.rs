@@ -213,7 +213,7 @@ fn a_cache_without_a_peer_is_not_found_out() {
 /// A layer that retries, over an engine half of whose writes take effect after they have failed.
 fn retrying<S: RsvpStore + 'static>(layer: fn(FaultStore<Arc<dyn RsvpStore>>) -> S) -> Subject {
     Subject::layered(MemoryStore::new(), |store| {
-        let longest_pending = Duration::from_millis(20);
+        let longest_pending = Duration::from_millis(120);
         let faults = Faults { late: 0.5, longest_pending, ..Faults::default() };
         layer(FaultStore::new(store, rsvp_testkit::seed()).with_writes(faults))
     })

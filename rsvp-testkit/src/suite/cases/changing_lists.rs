@@ -3,13 +3,10 @@
 use std::collections::BTreeSet;
 use std::fmt::Debug;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 
-use futures_util::TryStreamExt;
 use rand::Rng;
-use rsvp_core::{
-    Action, EventId, Page, PageRequest, Result, Rsvp, RsvpStore, RsvpStoreExt, UserId, Write,
-};
+use rsvp_core::{Action, EventId, Page, PageRequest, Result, Rsvp, RsvpStore, UserId, Write};
+use tokio::sync::watch;
 use tokio::task::{JoinSet, yield_now};
 
 use super::lists::limit;
@@ -58,7 +55,7 @@ fn rsvp(rsvp: Rsvp) -> Write {
 }
 
 pub(crate) async fn attendees_who_stay_are_listed_while_others_come_and_go(trial: &Trial) {
-    for round in 0..4_u32 {
+    for round in 0..8_u32 {
         let fair = event(format!("fair {round}"));
         let of = |n| Rsvp::new(user(n), fair.clone());
         let page = async |page| trial.store.attendees_page(&fair, &page).await;
@@ -69,7 +66,7 @@ pub(crate) async fn attendees_who_stay_are_listed_while_others_come_and_go(trial
 }
 
 pub(crate) async fn events_that_stay_are_listed_while_others_come_and_go(trial: &Trial) {
-    for round in 0..4_u32 {
+    for round in 0..8_u32 {
         let ann = user(format!("ann {round}"));
         let of = |n| Rsvp::new(ann.clone(), event(n));
         let page = async |page| trial.store.events_of_page(&ann, &page).await;
@@ -155,24 +152,42 @@ pub(crate) async fn rsvps_that_stay_are_scanned_while_the_store_grows_and_shrink
     assert_listed_while_growing(trial, held, |n| of("visitor", n, 400), page, Rsvp::clone).await;
 }
 
-/// Writes until `stop`: pairs of its own come and go.
+/// Writes until nobody listens: pairs of its own come and go.
 async fn come_and_go(
     store: Arc<dyn RsvpStore>,
     (ann, fair): (UserId, EventId),
     name: usize,
-    stop: Arc<AtomicBool>,
+    written: watch::Sender<u32>,
 ) {
     for n in 0_u32.. {
-        if stop.load(Ordering::SeqCst) {
-            return;
-        }
         let id = format!("passes by {name} {}", n % 20);
         let pairs = [Rsvp::new(user(&id), fair.clone()), Rsvp::new(ann.clone(), event(&id))];
         let action = if n % 40 < 20 { Action::Rsvp } else { Action::Cancel };
         outcomes_of(&store, &pairs.map(|pair| Write::new(action, pair))).await;
+        if written.is_closed() {
+            return;
+        }
+        written.send_modify(|written| *written += 1);
         // A store that never waits would keep the thread to itself.
         yield_now().await;
     }
+}
+
+/// Reads a listing in small pages, with a write between any two of them.
+async fn listed_among_writers<T: Ord>(
+    written: &mut watch::Receiver<u32>,
+    mut page: impl AsyncFnMut(PageRequest) -> Result<Page<T>>,
+) -> BTreeSet<T> {
+    let (mut listed, mut request) = (BTreeSet::new(), limit(7));
+    for step in 0.. {
+        assert!(step < 1000, "a listing that does not end");
+        let Page { items, next, .. } = page(request.clone()).await.unwrap();
+        listed.extend(items);
+        let Some(cursor) = next else { break };
+        request.cursor = Some(cursor);
+        written.changed().await.expect("writers at work");
+    }
+    listed
 }
 
 pub(crate) async fn what_stays_is_listed_among_concurrent_writers(trial: &Trial) {
@@ -184,21 +199,28 @@ pub(crate) async fn what_stays_is_listed_among_concurrent_writers(trial: &Trial)
     stays.extend(concerts.iter().map(|concert| Rsvp::new(ann.clone(), concert.clone())));
     outcomes_of(&trial.store, &stays.iter().cloned().map(rsvp).collect::<Vec<_>>()).await;
 
-    let (stop, mut writers) = (Arc::<AtomicBool>::default(), JoinSet::new());
+    let ((written, mut writes), mut writers) = (watch::channel(0), JoinSet::new());
     for name in 0..3 {
         let subject = (ann.clone(), fair.clone());
-        writers.spawn(come_and_go(trial.either(name), subject, name, stop.clone()));
+        writers.spawn(come_and_go(trial.either(name), subject, name, written.clone()));
     }
-    for round in 0..8 {
+    for round in 0..4 {
         let store = trial.either(round);
-        let attendees: BTreeSet<_> =
-            store.attendees_with(&fair, limit(7)).try_collect().await.unwrap();
+        let attendees = listed_among_writers(&mut writes, async |request| {
+            store.attendees_page(&fair, &request).await
+        });
+        let attendees = attendees.await;
         assert!(guests.is_subset(&attendees), "{:?}", guests.difference(&attendees));
-        let events: BTreeSet<_> = store.events_of_with(&ann, limit(7)).try_collect().await.unwrap();
+        let events = listed_among_writers(&mut writes, async |request| {
+            store.events_of_page(&ann, &request).await
+        });
+        let events = events.await;
         assert!(concerts.is_subset(&events), "{:?}", concerts.difference(&events));
-        let all: BTreeSet<_> = store.scan_with(limit(11)).try_collect().await.unwrap();
+        let all =
+            listed_among_writers(&mut writes, async |request| store.scan_page(&request).await);
+        let all = all.await;
         assert!(stays.iter().all(|pair| all.contains(pair)), "a scan misses what stays");
     }
-    stop.store(true, Ordering::SeqCst);
+    drop(writes);
     writers.join_all().await;
 }

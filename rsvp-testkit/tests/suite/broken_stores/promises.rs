@@ -91,7 +91,10 @@ pub(super) const SENTENCES: Sentences<Fault> = &[
 struct Broken {
     fault: Fault,
     store: Arc<dyn RsvpStore>,
-    writes: AtomicU64,
+    /// The writes to the engine.
+    writes: Arc<AtomicU64>,
+    /// Their number when the latest listing began.
+    first_page: AtomicU64,
     /// What a failed step has removed.
     owed: AtomicU64,
     removed: Mutex<HashSet<String>>,
@@ -99,11 +102,13 @@ struct Broken {
 }
 
 pub(super) fn subject(fault: Fault) -> Subject {
+    let writes = Arc::<AtomicU64>::default();
     Subject::layered(SortedStore::default(), |store| {
         Stubbed(Broken {
             fault,
             store,
-            writes: AtomicU64::new(0),
+            writes: writes.clone(),
+            first_page: AtomicU64::new(0),
             owed: AtomicU64::new(0),
             removed: Mutex::default(),
             closed: AtomicBool::new(false),
@@ -174,14 +179,19 @@ impl Broken {
         request
     }
 
-    fn page<T>(&self, writes_before: u64, request: &PageRequest, mut page: Page<T>) -> Page<T> {
+    fn page<T>(&self, request: &PageRequest, mut page: Page<T>) -> Page<T> {
         let is_behind = request.cursor.is_some();
         let is_session = matches!(request.options.consistency, Consistency::Session(_));
         if self.is(Fault::PagesBehindTheFirstAreStale) && is_behind && is_session {
             page.items.clear();
         }
-        let written = self.writes.load(Ordering::SeqCst) != writes_before;
-        if self.is(Fault::AListingEndsWhenSomebodyWrites) && written {
+        let writes = self.writes.load(Ordering::SeqCst);
+        if !is_behind {
+            self.first_page.store(writes, Ordering::SeqCst);
+        }
+        if self.is(Fault::AListingEndsWhenSomebodyWrites)
+            && self.first_page.load(Ordering::SeqCst) != writes
+        {
             page.next = None;
         }
         page
@@ -255,13 +265,9 @@ impl Stub for Broken {
     }
 
     async fn attendees_page(&self, event: &EventId, request: &PageRequest) -> Result<Page<UserId>> {
-        let writes = self.writes.load(Ordering::SeqCst);
-        if self.is(Fault::AListingEndsWhenSomebodyWrites) {
-            tokio::task::yield_now().await;
-        }
         let adopted = self.adopt(b'u', event.as_str(), request);
         let page = self.store.attendees_page(event, &adopted).await?;
-        Ok(self.page(writes, request, page))
+        Ok(self.page(request, page))
     }
 
     async fn events_of_page(&self, user: &UserId, request: &PageRequest) -> Result<Page<EventId>> {

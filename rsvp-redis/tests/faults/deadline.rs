@@ -50,7 +50,8 @@ async fn a_write_that_a_paused_server_holds_back_never_comes() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_write_to_a_stopped_server_is_pending_and_settled_before_the_next_one() {
     let server = RedisServer::start().await;
-    let store = store(server.port(), "response_timeout=500ms&connect_timeout=500ms").await;
+    let parameters = "connections=1&response_timeout=500ms&connect_timeout=500ms";
+    let store = store(server.port(), parameters).await;
     for _ in 0..10 {
         store.cancel(&user(1), &event(1)).await.unwrap();
         server.pause().await;

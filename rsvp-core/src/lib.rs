@@ -16,13 +16,13 @@
 //!
 //! ```
 //! use std::sync::Arc;
-//! use rsvp_core::{EventId, ReadOptions, Result, RsvpStore, RsvpStoreExt, UserId};
+//! use rsvp_core::{Consistency, EventId, Result, RsvpStore, RsvpStoreExt, UserId};
 //!
 //! /// Shows a user their own RSVP at once, through whatever replicas the store reads from.
 //! async fn rsvp_and_show(store: Arc<dyn RsvpStore>) -> Result<bool> {
 //!     let (user, event) = (UserId::from(1_u64), EventId::new("101a")?);
 //!     let receipt = store.rsvp(&user, &event).await?;
-//!     let session = ReadOptions::session(receipt.token);
+//!     let session = Consistency::Session(receipt.token);
 //!     store.has_rsvped_with(&user, &event, session).await
 //! }
 //! ```

@@ -170,6 +170,11 @@ impl RsvpStore for RedisStore {
         Ok(())
     }
 
+    /// Twice the response timeout: for so long a system may try to deliver commands that were sent.
+    fn settling_time(&self) -> std::time::Duration {
+        self.config().user_timeout()
+    }
+
     fn maintenance(&self) -> Option<&dyn Maintenance> {
         Some(self)
     }

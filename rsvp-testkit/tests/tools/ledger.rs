@@ -53,7 +53,7 @@ impl Engine {
 
     /// Writes to events of even numbers hold, and the others fail.
     async fn refuse_some(&self, writes: &[Write], options: &WriteOptions) -> Result<BatchReceipt> {
-        let holds = |write: &Write| write.rsvp.event.as_str().as_bytes()[0] % 2 == 0;
+        let holds = |write: &Write| write.rsvp.event.as_str().as_bytes()[0].is_multiple_of(2);
         let held: Vec<Write> = writes.iter().filter(|write| holds(write)).cloned().collect();
         let receipt = self.store.write_batch(&held, options).await?;
         let mut answers = receipt.results.into_iter();

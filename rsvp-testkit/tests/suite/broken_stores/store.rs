@@ -310,7 +310,7 @@ impl Stub for BrokenStore {
         }
         if self.is(Fault::RemovalsCountWhatTheyListed) {
             let listed = self.store.attendees_page(event, &PageRequest::default()).await?.items;
-            tokio::time::sleep(Duration::from_millis(20)).await;
+            tokio::time::sleep(Duration::from_millis(50)).await;
             let mut step = self.store.remove_event_step(event, limit, options).await?;
             step.removed = listed.len() as u64;
             return Ok(step);

@@ -324,6 +324,11 @@ impl RsvpStore for PostgresStore {
         Ok(())
     }
 
+    /// The statement timeout and a second: by then no statement of a call is still under way.
+    fn settling_time(&self) -> Duration {
+        self.inner.config.statement_timeout + Duration::from_secs(1)
+    }
+
     fn maintenance(&self) -> Option<&dyn Maintenance> {
         Some(&self.inner.auditor)
     }

@@ -126,6 +126,10 @@ impl<H: Hook> RsvpStore for Hooked<H> {
         self.store().close().await
     }
 
+    fn settling_time(&self) -> std::time::Duration {
+        std::time::Duration::from_secs(2)
+    }
+
     fn maintenance(&self) -> Option<&dyn Maintenance> {
         self.0.maintenance()
     }

@@ -2,11 +2,12 @@
 //! `Send`. These are checked by compiling; the store behind them answers nothing.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use rsvp_core::{
-    BatchReceipt, Consistency, Count, Error, EventId, Label, LabelName, Maintenance, Operation,
-    Page, PageLimit, PageRequest, ReadOptions, RemovalStep, Result, Rsvp, RsvpStore, RsvpStoreExt,
-    UserId, Write, WriteOptions, async_trait,
+    BatchReceipt, Consistency, Count, Deadline, Error, EventId, Label, LabelName, Maintenance,
+    Operation, Outcome, Page, PageLimit, PageRequest, ReadOptions, RemovalStep, Result, Rsvp,
+    RsvpStore, RsvpStoreExt, SessionToken, UserId, Write, WriteOptions, Written, async_trait,
 };
 
 /// Answers every batch with nothing, whatever its length.
@@ -137,4 +138,50 @@ async fn a_store_that_answers_too_little_is_an_error_and_no_panic() {
         assert!(matches!(error, Error::Corrupt { .. }), "{error}");
         assert_eq!(error.operation(), Some(operation));
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_deadline_is_lowered_and_never_raised() {
+    let (soon, later) = ([1, 9].map(Duration::from_secs)).map(Deadline::after).into();
+    for (first, second) in [(soon, later), (later, soon)] {
+        let write = WriteOptions::default().with_deadline(first).with_deadline(second);
+        let read = ReadOptions::eventual().with_deadline(first).with_deadline(second);
+        assert_eq!((write.deadline, read.deadline), (Some(soon), Some(soon)));
+        assert_eq!(Deadline::latest(Some(first), Some(second)), Some(later));
+    }
+    assert_eq!(WriteOptions::default().with_timeout(Duration::from_secs(1)).deadline, Some(soon));
+    assert_eq!(Deadline::latest(Some(later), None), None, "a missing one is the latest");
+    assert_eq!(Deadline::earliest(None, Some(later)), Some(later));
+    assert!(!Deadline::after(Duration::MAX).has_passed());
+    tokio::time::advance(Duration::from_secs(1)).await;
+    assert!(soon.has_passed() && soon.remaining().is_zero() && !later.has_passed());
+}
+
+#[test]
+fn labels_and_their_names_are_checked() {
+    for name in ["", "a b", "é", &"x".repeat(65)] {
+        let error = LabelName::new(name).unwrap_err();
+        assert!(matches!(error, Error::InvalidInput { field: "label", .. }), "{error}");
+    }
+    for value in [String::new(), "a\nb".to_owned(), "x".repeat(Label::MAX_BYTES + 1)] {
+        let error = Label::new(value).unwrap_err();
+        assert!(matches!(error, Error::InvalidInput { field: "label", .. }), "{error}");
+    }
+    assert_eq!(LabelName::new("shard.eu-1_a").unwrap().as_str(), "shard.eu-1_a");
+    let longest = "é".repeat(Label::MAX_BYTES / 2);
+    assert_eq!(longest.parse::<Label>().unwrap().to_string(), longest);
+}
+
+#[test]
+fn the_outcomes_of_a_batch_are_all_or_the_first_error() {
+    let (applied, unchanged) = (Outcome::Applied, Outcome::Unchanged);
+    let receipt = BatchReceipt::acknowledged([applied, unchanged], SessionToken::new());
+    assert_eq!(receipt.outcomes().unwrap(), [applied, unchanged]);
+    let results = vec![
+        Ok(Written::new(applied)),
+        Err(Error::overloaded(Operation::Write)),
+        Err(Error::corrupt(Operation::Write, "a hole")),
+    ];
+    let error = BatchReceipt::new(results, SessionToken::new()).outcomes().unwrap_err();
+    assert!(matches!(error, Error::Overloaded { .. }), "{error}");
 }

@@ -14,7 +14,7 @@ use tokio::time::{Instant, sleep};
 
 use crate::coalesce::{Coalesced, coalesced, narrow, settle, spawn_write};
 use crate::probe::{Probe, Reaction};
-use crate::{event, user, write_all};
+use crate::{ends, event, user, write_all};
 
 /// How long a caller waits for a batch that ends with its deadline.
 const GRACE: Duration = Duration::from_millis(250);
@@ -56,7 +56,7 @@ async fn a_queued_call_whose_deadline_has_passed_is_not_sent() {
     let (store, probe, writing, reading) = busy().await;
     let began = Instant::now();
     let (write, read) = (rsvp(&store, 1, Some(ms(50))), ask(&store, 1, Some(ms(50))));
-    let errors = [write.await.unwrap().unwrap_err(), read.await.unwrap().unwrap_err()];
+    let errors = [ends(write).await.unwrap().unwrap_err(), ends(read).await.unwrap().unwrap_err()];
     assert_eq!(began.elapsed(), ms(50));
     for error in errors {
         assert!(matches!(error, Error::TimedOut { after, .. } if after == ms(50)), "{error}");
@@ -97,7 +97,7 @@ async fn a_caller_who_gives_up_in_flight_is_told_until_when_its_write_may_come()
     writing.await.unwrap().unwrap();
     reading.await.unwrap().unwrap();
 
-    let error = impatient.0.await.unwrap().unwrap_err();
+    let error = ends(impatient.0).await.unwrap().unwrap_err();
     assert_eq!(began.elapsed(), ms(100));
     assert!(matches!(error, Error::TimedOut { after, .. } if after == ms(100)), "{error}");
     let over = began + ms(5000);
@@ -121,7 +121,7 @@ async fn a_caller_whose_batch_ends_with_its_deadline_is_told_what_it_has_come_to
     probe.shut_until_the_deadline();
     let (write, read) = (rsvp(&store, 1, Some(ms(100))), ask(&store, 1, Some(ms(100))));
     let began = Instant::now();
-    let error = write.await.unwrap().unwrap_err();
+    let error = ends(write).await.unwrap().unwrap_err();
     assert_eq!((error.effect(), began.elapsed()), (Effect::Unknown, ms(100)), "{error}");
     read.await.unwrap().unwrap_err();
     assert_eq!(began.elapsed(), ms(100));
@@ -130,7 +130,7 @@ async fn a_caller_whose_batch_ends_with_its_deadline_is_told_what_it_has_come_to
     let (store, probe) = coalesced(CoalesceConfig::default());
     probe.shut();
     let began = Instant::now();
-    let error = rsvp(&store, 1, Some(ms(100))).await.unwrap().unwrap_err();
+    let error = ends(rsvp(&store, 1, Some(ms(100)))).await.unwrap().unwrap_err();
     assert!(!error.effect().is_settled(), "{error}");
     assert_eq!(began.elapsed(), ms(100) + GRACE);
 }
@@ -237,18 +237,20 @@ async fn a_store_that_drains_refuses_every_call_and_ends_what_is_queued() {
     let (name, label) = (LabelName::new("shard").unwrap(), "eu1".parse().unwrap());
     let (read, write) = (ReadOptions::strong(), WriteOptions::default());
     for refused in [
-        store.rsvp(&ann, &fair).await.map(drop),
-        write_all(&store, &[2_u64, 3].map(|n| Write::rsvp(user(n), event(n)))).await.map(drop),
-        store.has_rsvped(&ann, &fair).await.map(drop),
-        store.rsvp_count(&fair).await.map(drop),
-        store.attendees_page(&fair, &page).await.map(drop),
-        store.events_of_page(&ann, &page).await.map(drop),
-        store.scan_page(&page).await.map(drop),
-        store.remove_event(&fair).await.map(drop),
-        store.remove_user(&ann).await.map(drop),
-        store.label(&name, &read).await.map(drop),
-        store.replace_label(&name, None, &label, &write).await.map(drop),
-        store.ready().await,
+        ends(store.rsvp(&ann, &fair)).await.map(drop),
+        ends(write_all(&store, &[2_u64, 3].map(|n| Write::rsvp(user(n), event(n)))))
+            .await
+            .map(drop),
+        ends(store.has_rsvped(&ann, &fair)).await.map(drop),
+        ends(store.rsvp_count(&fair)).await.map(drop),
+        ends(store.attendees_page(&fair, &page)).await.map(drop),
+        ends(store.events_of_page(&ann, &page)).await.map(drop),
+        ends(store.scan_page(&page)).await.map(drop),
+        ends(store.remove_event(&fair)).await.map(drop),
+        ends(store.remove_user(&ann)).await.map(drop),
+        ends(store.label(&name, &read)).await.map(drop),
+        ends(store.replace_label(&name, None, &label, &write)).await.map(drop),
+        ends(store.ready()).await,
     ] {
         let error = refused.unwrap_err();
         assert!(matches!(error, Error::Closed { .. }), "{error}");

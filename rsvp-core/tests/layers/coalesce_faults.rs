@@ -19,7 +19,7 @@ use tokio::time::timeout;
 
 use crate::coalesce::{coalesced, narrow, settle, spawn_write};
 use crate::probe::{Probe, Reaction};
-use crate::{counts, event, present, user, write_all};
+use crate::{counts, ends, event, present, user, write_all};
 
 fn lost() -> Error {
     Error::unavailable(Operation::Write, Effect::Unknown, None)
@@ -235,10 +235,10 @@ fn a_runtime_that_ends_before_it_begins_a_batch_leaves_no_lane_behind() {
     assert_eq!((refused.effect(), refused.is_retryable()), (Effect::NotApplied, true));
     drop(shut_down);
     let runtime = Runtime::new().unwrap();
-    let receipt = runtime.block_on(timeout_after_a_minute(store.rsvp(&ann, &fair))).unwrap();
+    let receipt = runtime.block_on(ends(store.rsvp(&ann, &fair))).unwrap();
     assert_eq!(receipt.outcome, Outcome::Applied);
-    assert!(runtime.block_on(timeout_after_a_minute(store.has_rsvped(&ann, &fair))).unwrap());
-    runtime.block_on(timeout_after_a_minute(store.close())).unwrap();
+    assert!(runtime.block_on(ends(store.has_rsvped(&ann, &fair))).unwrap());
+    runtime.block_on(ends(store.close())).unwrap();
 }
 
 #[test]
@@ -258,7 +258,7 @@ fn whoever_has_no_runtime_is_served_by_those_who_have() {
     assert!(second.as_mut().now_or_never().is_none(), "it waits for its batch");
     probe.let_through(2);
     runtime.block_on(first).unwrap().unwrap();
-    runtime.block_on(timeout_after_a_minute(store.close())).unwrap();
+    runtime.block_on(ends(store.close())).unwrap();
     let outcomes = second.now_or_never().expect("all is done").unwrap();
     assert_eq!(outcomes, [Outcome::Applied]);
 }
@@ -291,7 +291,7 @@ fn the_end_of_one_runtime_leaves_the_questions_to_the_other() {
     ending.shutdown_timeout(Duration::from_secs(60));
     assert_eq!(store.pending(), 2, "what the ended one asked is forgotten");
     probe.open();
-    lasting.block_on(timeout_after_a_minute(async {
+    lasting.block_on(ends(async {
         assert!(!first.await.unwrap().unwrap());
         assert!(!queued.await.unwrap().unwrap());
         store.close().await.unwrap();
@@ -313,13 +313,8 @@ fn a_batch_over_lanes_on_a_runtime_that_has_ended_is_refused() {
     assert!(asked.expect("at once").is_err());
     assert_eq!(store.pending(), 0);
     drop(shut_down);
-    let outcomes =
-        Runtime::new().unwrap().block_on(timeout_after_a_minute(write_all(&store, &writes)));
+    let outcomes = Runtime::new().unwrap().block_on(ends(write_all(&store, &writes)));
     assert_eq!(outcomes.unwrap(), [Outcome::Applied; 100]);
-}
-
-async fn timeout_after_a_minute<T>(call: impl Future<Output = T>) -> T {
-    timeout(Duration::from_secs(60), call).await.expect("every call ends")
 }
 
 /// One writer's pairs are its own, so it knows what every acknowledged write must answer and

@@ -1,5 +1,6 @@
 //! Every layer keeps the contract over the memory store, with a peer: another layer on the
-//! same data, as another process would have it.
+//! same data, as another process would have it. The suite stops the memory store, makes it refuse
+//! entries, and closes one of the two layers.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -12,7 +13,7 @@ use rsvp_core::layers::{
 use rsvp_memory::MemoryStore;
 use rsvp_testkit::Subject;
 
-/// Two layers around one memory store, which can be stopped and refuses an entry.
+/// Two layers around one memory store.
 fn layered<W: RsvpStore + 'static>(wrap: impl Fn(Arc<dyn RsvpStore>) -> W) -> Subject {
     Subject::layered(MemoryStore::new(), wrap)
 }
@@ -61,30 +62,27 @@ mod count_cached_narrowly {
     rsvp_testkit::conformance!(super::layered(|store| store.with_count_cache(narrow()).unwrap()));
 }
 
-/// Four memory stores.
-fn memories() -> [MemoryStore; 4] {
-    [(); 4].map(|()| MemoryStore::new())
+/// Shards of memory, with those of a peer on the same data.
+fn sharded<W: RsvpStore + 'static>(wrap: impl Fn(Vec<Arc<dyn RsvpStore>>) -> W) -> Subject {
+    Subject::layered_over([(); 4].map(|()| MemoryStore::new()), wrap)
 }
 
-fn shards(stores: Vec<Arc<dyn RsvpStore>>) -> impl Iterator<Item = Shard<Arc<dyn RsvpStore>>> {
-    (1..).zip(stores).map(|(n, store)| Shard::new(&format!("s{n}"), store))
-}
-
-/// Four shards, and each event on so many of them, with a peer on the same.
-fn sharded(spread: usize) -> Subject {
-    Subject::layered_over(memories(), |stores| ShardedStore::new(shards(stores), spread).unwrap())
+/// Four shards, and each event on so many of them.
+fn spread(stores: Vec<Arc<dyn RsvpStore>>, spread: usize) -> ShardedStore<Arc<dyn RsvpStore>> {
+    let shards = (1..).zip(stores).map(|(n, store)| Shard::new(&format!("s{n}"), store));
+    ShardedStore::new(shards, spread).unwrap()
 }
 
 mod sharded_whole {
-    rsvp_testkit::conformance!(super::sharded(1));
+    rsvp_testkit::conformance!(super::sharded(|stores| super::spread(stores, 1)));
 }
 
 mod sharded_over_three {
-    rsvp_testkit::conformance!(super::sharded(3));
+    rsvp_testkit::conformance!(super::sharded(|stores| super::spread(stores, 3)));
 }
 
 mod sharded_over_all {
-    rsvp_testkit::conformance!(super::sharded(usize::MAX));
+    rsvp_testkit::conformance!(super::sharded(|stores| super::spread(stores, usize::MAX)));
 }
 
 mod retried {
@@ -126,9 +124,8 @@ mod observed {
 mod stacked {
     use super::*;
 
-    fn stack(stores: Vec<Arc<dyn RsvpStore>>) -> impl RsvpStore + use<> {
-        ShardedStore::new(shards(stores), 2)
-            .unwrap()
+    fn stack(shards: Vec<Arc<dyn RsvpStore>>) -> impl RsvpStore + use<> {
+        spread(shards, 2)
             .with_retry(RetryConfig::default())
             .unwrap()
             .with_coalescing(CoalesceConfig::default())
@@ -137,7 +134,7 @@ mod stacked {
             .unwrap()
     }
 
-    rsvp_testkit::conformance!(Subject::layered_over(memories(), stack));
+    rsvp_testkit::conformance!(super::sharded(stack));
 }
 
 mod of_a_third_party {

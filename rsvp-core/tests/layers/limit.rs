@@ -11,7 +11,7 @@ use rsvp_core::layers::{LayerExt, LimitConfig, LimitStore};
 use rsvp_core::{Effect, Error, RsvpStore, RsvpStoreExt, WriteOptions};
 
 use crate::probe::Probe;
-use crate::{event, user};
+use crate::{ends, event, user};
 
 fn limited(concurrency: usize, queue: usize) -> (Arc<LimitStore<Arc<Probe>>>, Arc<Probe>) {
     let probe = Probe::new();
@@ -118,7 +118,7 @@ async fn a_call_whose_deadline_passes_in_the_queue_is_refused_and_leaves_its_pla
     let queued = spawn(2, WriteOptions::default().with_timeout(patience));
     settle().await;
     assert!(matches!(store.ready().await.unwrap_err(), Error::Overloaded { .. }), "it is full");
-    let error = queued.await.unwrap().unwrap_err();
+    let error = ends(queued).await.unwrap().unwrap_err();
     assert_eq!(began.elapsed(), patience);
     assert!(matches!(error, Error::TimedOut { after, .. } if after == patience), "{error}");
     assert_eq!(error.effect(), Effect::NotApplied);

@@ -60,3 +60,8 @@ async fn counts(
 ) -> Result<Vec<Count>> {
     store.rsvp_count_batch(events, &options.into()).await?.into_iter().collect()
 }
+
+/// The answer of a call that ends within a minute.
+async fn ends<T>(call: impl Future<Output = T>) -> T {
+    tokio::time::timeout(std::time::Duration::from_secs(60), call).await.expect("every call ends")
+}

@@ -103,6 +103,31 @@ fn failures_are_counted_by_kind_and_dropped_calls_as_such() {
 }
 
 #[test]
+fn of_an_answered_batch_the_failed_entries_are_counted_by_kind() {
+    let metrics = recorded(|| {
+        let probe = Probe::new();
+        let store = probe.clone().with_observer("tickets").unwrap();
+        let operation = Operation::Write;
+        probe.react([Reaction::FailEntries(vec![
+            (0, Error::overloaded(operation)),
+            (2, Error::corrupt(operation, "a hole")),
+            (3, Error::overloaded(operation)),
+        ])]);
+        let writes: Vec<_> = (0..5_u32).map(|n| Write::rsvp(user(n), event(n))).collect();
+        let write = WriteOptions::default();
+        store.write_batch(&writes, &write).now_or_never().unwrap().unwrap();
+    });
+    let of = |name: &str, result: &str| {
+        let found = metrics.iter().find(|(key, _)| key.contains(name) && key.contains(result));
+        found.map(|(_, value)| *value)
+    };
+    let failures = "rsvp_store_entry_failures_total";
+    assert_eq!(of(failures, "result = overloaded"), Some(2.0), "{metrics:#?}");
+    assert_eq!(of(failures, "result = corrupt"), Some(1.0), "{metrics:#?}");
+    assert_eq!(of("rsvp_store_calls_total", "result = ok"), Some(1.0), "it was answered");
+}
+
+#[test]
 fn no_id_ever_is_a_label() {
     let metrics = recorded(|| {
         let store = Probe::new().with_observer("tickets").unwrap();

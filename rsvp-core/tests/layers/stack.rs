@@ -9,7 +9,7 @@ use tokio::time::{Instant, advance};
 
 use crate::breaker::Breaker;
 use crate::probe::{Probe, Reaction};
-use crate::{event, user};
+use crate::{ends, event, user};
 
 fn layered(query: &str) -> (Arc<dyn RsvpStore>, Arc<Probe>) {
     let probe = Probe::new();
@@ -45,9 +45,9 @@ async fn a_deadline_in_a_query_bounds_all_attempts_and_every_queue() {
     for call in 0..3 {
         let began = Instant::now();
         let error = match call {
-            0 => store.rsvp(&ann, &fair).await.unwrap_err(),
-            1 => store.has_rsvped(&ann, &fair).await.unwrap_err(),
-            _ => store.rsvp_count(&fair).await.unwrap_err(),
+            0 => ends(store.rsvp(&ann, &fair)).await.unwrap_err(),
+            1 => ends(store.has_rsvped(&ann, &fair)).await.unwrap_err(),
+            _ => ends(store.rsvp_count(&fair)).await.unwrap_err(),
         };
         assert_eq!(began.elapsed(), ms(1500), "{error}");
         assert!(error.effect().is_settled(), "the store inside has kept the deadline: {error}");

@@ -52,8 +52,8 @@ impl CountCacheConfig {
     }
 
     /// Answers counts of up to this age, within 1 ms to 1 h, while the store fails with retryable
-    /// errors, also where the caller's bound is shorter. Their [`Count::age`](crate::Count::age)
-    /// tells. Defaults to off.
+    /// errors or does not answer by the caller's deadline, also where the caller's bound is shorter.
+    /// Their [`Count::age`](crate::Count::age) tells. Defaults to off.
     ///
     /// The name is that of the same directive of HTTP (RFC 5861).
     #[must_use]

@@ -13,6 +13,7 @@ use tokio::time::{Instant, advance};
 
 use crate::count_cache::control::Point;
 use crate::count_cache::{bounded, cache, event, ms, number, settle, user};
+use crate::ends;
 use crate::probe::Probe;
 
 /// How long a caller waits for its own read that ends with its deadline.
@@ -59,7 +60,7 @@ async fn a_deadline_bounds_the_wait_while_counts_from_memory_are_answered() {
             probe.shut_until_the_deadline()
         }
         let (began, options) = (Instant::now(), within(100));
-        let results = cache.rsvp_count_batch(&events, &options).await.unwrap();
+        let results = ends(cache.rsvp_count_batch(&events, &options)).await.unwrap();
         assert_eq!(began.elapsed(), ms(longest));
         assert_eq!(results[1].as_ref().unwrap().value, 1);
         for at in [0, 2] {
@@ -77,7 +78,7 @@ async fn nobody_waits_for_the_read_of_another_beyond_a_deadline() {
     let patient = ask(&cache, &fair, bounded(5000));
     settle().await;
     let (began, impatient) = (Instant::now(), ask(&cache, &fair, within(100)));
-    let error = impatient.await.unwrap().unwrap_err();
+    let error = ends(impatient).await.unwrap().unwrap_err();
     assert_eq!((began.elapsed(), waited(&error)), (ms(100), ms(100)));
     inner.reads.release();
     assert_eq!(patient.await.unwrap().unwrap().value, 0);
@@ -98,7 +99,7 @@ async fn a_callers_deadline_fails_nobody_who_waits_for_its_read() {
         let impatient = ask(&cache, &fair, within(100));
         settle().await;
         let patient: Vec<_> = (0..10).map(|_| ask(&cache, &fair, bounded(5000))).collect();
-        impatient.await.unwrap().unwrap_err();
+        ends(impatient).await.unwrap().unwrap_err();
         settle().await;
         assert_eq!(probe.batches(), [1, 1], "one of the others reads");
         probe.open();
@@ -123,7 +124,7 @@ async fn at_a_deadline_an_old_count_is_served_where_it_may_be() {
             probe.shut_until_the_deadline()
         }
         let began = Instant::now();
-        let count = cache.rsvp_count_with(&fair, within(200)).await.unwrap();
+        let count = ends(cache.rsvp_count_with(&fair, within(200))).await.unwrap();
         assert_eq!(count.value, 1);
         assert!(count.age >= ms(500) && began.elapsed() <= ms(200 + GRACE), "{count:?}");
     }
@@ -153,7 +154,7 @@ async fn a_write_waits_for_no_read_beyond_its_deadline() {
     let reading = ask(&cache, &fair, bounded(5000));
     settle().await;
     let (began, options) = (Instant::now(), WriteOptions::default().with_timeout(ms(50)));
-    cache.rsvp_with(&user("ann"), &fair, options).await.unwrap_err();
+    ends(cache.rsvp_with(&user("ann"), &fair, options)).await.unwrap_err();
     assert_eq!(began.elapsed(), ms(50));
     inner.reads.release();
     assert_eq!(reading.await.unwrap().unwrap().value, 0);

@@ -23,7 +23,7 @@
 //!     let (user, event) = (UserId::from(1_u64), EventId::new("101a")?);
 //!     let receipt = store.rsvp(&user, &event).await?;
 //!     let session = Consistency::Session(receipt.token);
-//!     store.has_rsvped_with(&user, &event, &session).await
+//!     store.has_rsvped_with(&user, &event, session).await
 //! }
 //! ```
 

@@ -81,6 +81,10 @@ impl RsvpStore for Silent {
         Ok(())
     }
 
+    fn settling_time(&self) -> std::time::Duration {
+        std::time::Duration::from_secs(2)
+    }
+
     fn maintenance(&self) -> Option<&dyn Maintenance> {
         None
     }

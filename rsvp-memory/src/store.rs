@@ -142,6 +142,10 @@ impl RsvpStore for MemoryStore {
     }
 
     /// Nothing is derived that could differ: both directions of a pair change together.
+    fn settling_time(&self) -> std::time::Duration {
+        std::time::Duration::ZERO
+    }
+
     fn maintenance(&self) -> Option<&dyn Maintenance> {
         None
     }

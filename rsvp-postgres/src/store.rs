@@ -52,7 +52,7 @@ use crate::wire::work::Work;
 /// # Time
 ///
 /// Every call is bounded by the timeouts of its [`PostgresConfig`], and by its deadline. It runs on a
-/// task of its own, so a write whose caller goes away is still finished. The last quarter of a
+/// task of its own, so a write whose caller goes away is still finished. The last third of a
 /// call's time, and at most a second, is kept for stopping it:
 ///
 /// 1. The server is asked to cancel the statement, on a connection beside the pool. Its answer is
@@ -291,6 +291,11 @@ impl RsvpStore for PostgresStore {
         let Inner { primary, replicas, auditor, .. } = &*self.inner;
         join3(primary.close(), replicas.close(), auditor.close()).await;
         Ok(())
+    }
+
+    /// The statement timeout and a second: by then no statement of a call is still under way.
+    fn settling_time(&self) -> Duration {
+        self.inner.config.statement_timeout + Duration::from_secs(1)
     }
 
     fn maintenance(&self) -> Option<&dyn Maintenance> {

@@ -18,6 +18,7 @@
 //! |---|---|---|
 //! | `rsvp:e:{PART:EVENT}` | set | the users of a part of an event: **the truth** |
 //! | `rsvp:u:{USER}` | hash | the events of a user, as fields with empty values: the user index |
+//! | `rsvp:l:{NAME}` | string | a label of the store |
 //! | `rsvp:layout` | string | the version of this layout, and the `event_spread` |
 //!
 //! `rsvp` is the configured prefix. `PART` is 0 unless `event_spread` is more than 1. The part of a
@@ -40,15 +41,43 @@
 //! Then the user index is synced: it is written, and compared with the set until both agree. The
 //! index may differ from the truth
 //!
-//! - after a process that died between the two, or a call that failed with unknown effect and was
-//!   not repeated;
-//! - after a failover that lost acknowledged writes of one side;
-//! - after a network that delivered a command of a failed call when its repetition was over.
+//! - after a process that died between the two, or a write that failed, could not be synced by its
+//!   deadline and was not repeated;
+//! - after a failover that lost acknowledged writes of one side.
 //!
-//! [`RedisStore::audit`] counts the differences, and [`RedisStore::repair`] mends them. Until then a
-//! removal may miss an RSVP that the user index lacks, or an entry that its event's set lacks.
-//! Where a removal must be complete, as when a user asks for deletion, repair first if any of these
-//! has happened.
+//! The store's [`Maintenance`](rsvp_core::Maintenance) finds the differences and mends them. Until
+//! then a removal may miss an RSVP that the user index lacks, or an entry that its event's set
+//! lacks. Where a removal must be complete, as when a user asks for deletion, repair first if any of
+//! these has happened.
+//!
+//! # Failed writes
+//!
+//! Each write of a batch has its own result. If a node fails, exactly the writes fail whose event or
+//! whose user it owns. A write whose event was changed and whose user's list was not fails with
+//! [`Effect::Unknown`](rsvp_core::Effect::Unknown): its RSVP holds or is cancelled as asked, and a
+//! repetition completes the list. An entry that the server refuses, as when its key holds another
+//! type, fails alone.
+//!
+//! When a write fails, its effect is settled. A server that runs may still hold a command without a
+//! reply, so the store closes that connection and fences it: it sends `CLIENT KILL ID` on another
+//! connection to the same process and waits for the reply. After it the command has been executed
+//! or never will be. A deadline covers the fence. If the server cannot be reached by then, the
+//! effect is [pending](rsvp_core::Effect::Pending), and the next write to that server goes behind
+//! the fence, on whatever connection.
+//!
+//! - The time that a pending error tells is the time until which the network may still deliver the
+//!   command: the response timeout after a lost connection, twice that after a silent one (on Linux,
+//!   by the TCP user timeout). A server process that stands still for longer, as one that was
+//!   stopped by a signal, has received the command and may execute it when it goes on. No write of
+//!   this store can come before it then, but that of another process can.
+//! - A primary that was replaced may execute the command when it comes back, and loses its effect
+//!   when it becomes a replica. The promoted replica never sees it. A server that was restarted has
+//!   lost it.
+//! - Without the right to `CLIENT KILL`, only time settles the effect. It is pending for as long as
+//!   above, and other writes to the same server wait until then.
+//!
+//! A write that ends at its deadline closes a connection that other calls share. Those that have no
+//! reply yet fail with it and may be repeated. A read that ends at its deadline disturbs nobody.
 //!
 //! # Durability
 //!
@@ -88,10 +117,11 @@
 //! # The server
 //!
 //! Redis 6.2 or later, tested with 7.0. A user of an access control list needs
-//! `+@read +@write +@transaction +@connection -@dangerous +info +role +wait`, in a cluster
-//! `+cluster|slots +asking`, and the keys `~rsvp:*`. With `+config|get`, `open` can read the
-//! server's durability settings. The order matters: `-@dangerous` takes `FLUSHALL` and its like
-//! away. Managed services that hide `CONFIG` are fine.
+//! `+@read +@write +@transaction +@connection -@dangerous +info +role +wait +client|id +client|kill`,
+//! in a cluster `+cluster|slots +asking`, and the keys `~rsvp:*`. With `+config|get`, `open` can read
+//! the server's durability settings. The order matters: `-@dangerous` takes `FLUSHALL` and its like
+//! away. Managed services that hide `CONFIG` are fine, and those that hide `CLIENT KILL` work as
+//! described above.
 //!
 //! With the feature `tls` the store uses the default provider of `rustls` of the process. If there
 //! is none when it first connects, it installs `ring`. A host that prefers another provider

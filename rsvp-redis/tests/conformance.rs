@@ -11,6 +11,7 @@ mod support;
 
 mod conformance {
     mod cluster;
+    mod cursors;
     mod hostile_ids;
     mod standalone;
 }

@@ -13,10 +13,12 @@ mod faults {
     mod crash;
     mod cross_talk;
     mod cut;
+    mod deadline;
     mod demoted_writes;
     mod demotion;
     mod failover;
     mod hang;
+    mod late;
     mod lists_over_faults;
     mod outage;
     mod silence;

@@ -1,4 +1,5 @@
-//! Operations: durability, audit and repair, and waiting for replicas.
+//! Operations: durability, labels, audit and repair, waiting for replicas, closing, and batches of
+//! any size and content.
 
 #![allow(
     clippy::panic,
@@ -10,7 +11,11 @@
 mod support;
 
 mod operations {
+    mod big_batches;
+    mod close;
     mod durability;
+    mod labels;
+    mod refused_entries;
     mod repair;
     mod wait_replicas;
 }

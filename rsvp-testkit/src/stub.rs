@@ -118,6 +118,10 @@ pub trait Stub: fmt::Debug + Send + Sync {
         self.inner().close().await
     }
 
+    fn settling_time(&self) -> std::time::Duration {
+        std::time::Duration::from_secs(2)
+    }
+
     fn maintenance(&self) -> Option<&dyn Maintenance> {
         self.inner().maintenance()
     }
@@ -206,6 +210,10 @@ impl<T: Stub> RsvpStore for Stubbed<T> {
 
     async fn close(&self) -> Result<()> {
         self.0.close().await
+    }
+
+    fn settling_time(&self) -> std::time::Duration {
+        std::time::Duration::from_secs(2)
     }
 
     fn maintenance(&self) -> Option<&dyn Maintenance> {

@@ -40,8 +40,8 @@ use crate::{Result, RsvpStore};
 ///    pair, and calls refused for overload would come back at once.
 /// 4. [`ShardedStore`](super::ShardedStore) stands around shards of which each has all of the
 ///    above, and coalescing too. Then a shard that is down or slow fails or delays its own batches
-///    only. With coalescing or retries around all shards, every batch that has an entry for the
-///    shard fails, and entries that other shards have applied are repeated and answer `Unchanged`.
+///    only. With coalescing or retries around all shards, a batch waits for the slowest shard and
+///    for its retries.
 /// 5. [`with_limit`](Self::with_limit) stands around a store without a bound of its own. Coalescing
 ///    has one.
 /// 6. [`with_coalescing`](Self::with_coalescing) inside of `with_count_cache` lets an answer from

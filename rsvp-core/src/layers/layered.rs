@@ -2,6 +2,7 @@
 
 use std::borrow::Cow;
 use std::fmt::Debug;
+use std::time::Duration;
 
 use async_trait::async_trait;
 
@@ -30,7 +31,7 @@ use crate::{
 /// impl Layer for ReadOnly {
 ///     async fn call<C: Call, S: RsvpStore>(&self, call: C, store: &S) -> Result<C::Answer> {
 ///         if call.operation().is_write() {
-///             return Err(Error::overloaded(call.operation()));
+///             return Err(Error::closed(call.operation()));
 ///         }
 ///         call.run(store).await
 ///     }
@@ -54,6 +55,16 @@ pub trait Layer: Debug + Send + Sync {
         call: C,
         store: &S,
     ) -> impl Future<Output = Result<C::Answer>> + Send;
+
+    /// Closes the layer and the store inside. Defaults to closing the store. A layer with a queue
+    /// finishes the queued calls first.
+    ///
+    /// # Errors
+    ///
+    /// That of the store.
+    fn close<S: RsvpStore>(&self, store: &S) -> impl Future<Output = Result<()>> + Send {
+        store.close()
+    }
 }
 
 /// A store with a [`Layer`] around it.
@@ -167,7 +178,11 @@ impl<L: Layer, S: RsvpStore> RsvpStore for Layered<L, S> {
     }
 
     async fn close(&self) -> Result<()> {
-        self.store.close().await
+        self.layer.close(&self.store).await
+    }
+
+    fn settling_time(&self) -> Duration {
+        self.store.settling_time()
     }
 
     fn maintenance(&self) -> Option<&dyn Maintenance> {

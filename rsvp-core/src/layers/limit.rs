@@ -1,5 +1,7 @@
 //! A bound on what goes on at once.
 
+use std::sync::atomic::{AtomicBool, Ordering};
+
 use tokio::sync::Semaphore;
 use tokio::time::{Instant, timeout_at};
 
@@ -59,6 +61,8 @@ pub struct Limit {
     running: Semaphore,
     /// Places of those calls and of the calls that wait.
     admitted: Semaphore,
+    concurrency: u32,
+    closed: AtomicBool,
 }
 
 impl<S> Layered<Limit, S> {
@@ -72,13 +76,18 @@ impl<S> Layered<Limit, S> {
         config.check()?;
         let running = Semaphore::new(config.concurrency);
         let admitted = Semaphore::new(config.concurrency + config.queue());
-        Ok(Self::around(store, Limit { running, admitted }))
+        let concurrency = u32::try_from(config.concurrency).unwrap_or(u32::MAX);
+        let closed = AtomicBool::new(false);
+        Ok(Self::around(store, Limit { running, admitted, concurrency, closed }))
     }
 }
 
 impl Layer for Limit {
     async fn call<C: Call, S: RsvpStore>(&self, call: C, store: &S) -> Result<C::Answer> {
         let operation = call.operation();
+        if self.closed.load(Ordering::Acquire) {
+            return Err(Error::closed(operation));
+        }
         let admitted = self.admitted.try_acquire().map_err(|_| Error::overloaded(operation))?;
         if operation == Operation::Ready {
             drop(admitted);
@@ -98,5 +107,12 @@ impl Layer for Limit {
         // The semaphore is never closed.
         let _running = place.map_err(|_| Error::overloaded(operation))?;
         call.run(store).await
+    }
+
+    async fn close<S: RsvpStore>(&self, store: &S) -> Result<()> {
+        // The calls that wait have their turn before this one has all places.
+        self.closed.store(true, Ordering::Release);
+        let _all = self.running.acquire_many(self.concurrency).await;
+        store.close().await
     }
 }

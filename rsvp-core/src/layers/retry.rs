@@ -175,7 +175,18 @@ impl Layer for Retry {
                 .filter(|(_, one)| self.may_retry(operation, one) && settles(&one.error))
                 .map(|(at, _)| at)
                 .collect();
-            let settled = retried.iter().filter_map(|at| failed.get(*at)?.error.retry_at()).max();
+            // Entries that are pending hold up no others: those are retried first, and answers that
+            // are there do not wait for them.
+            let pending = |at: &usize| failed.get(*at).and_then(|one| one.error.retry_at());
+            let (waiting, ready): (Vec<usize>, Vec<usize>) =
+                retried.into_iter().partition(|at| pending(at).is_some());
+            let answers_wait = answer.is_some() && failed.len() < call.entries();
+            let retried = match (ready.is_empty(), answers_wait) {
+                (false, _) => ready,
+                (true, true) => break,
+                (true, false) => waiting,
+            };
+            let settled = retried.iter().filter_map(pending).max();
             let pause = settled.map_or(pause, |settled| pause.max(settled.remaining()));
             if retried.is_empty() || pause >= deadline.remaining() || !self.take() {
                 break;

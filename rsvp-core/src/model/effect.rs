@@ -1,6 +1,7 @@
 //! The effect of a failed call.
 
 use std::fmt;
+use std::time::Duration;
 
 use crate::{Deadline, Operation};
 
@@ -76,9 +77,27 @@ impl fmt::Display for Advice {
                 "it may have taken effect, and repeating it will not help"
             }
             (true, Effect::Pending(until), _) => {
-                let left = until.remaining();
-                return write!(f, "it may still take effect within {left:?}, repeat it after that");
+                // In whole milliseconds, rounded up.
+                let left = until.remaining().as_millis() + 1;
+                return write!(f, "it may still take effect within {left}ms, repeat it after that");
             }
         })
+    }
+}
+
+/// The message of a call without an answer in time.
+pub(super) struct Late(pub(super) Operation, pub(super) Duration, pub(super) Effect);
+
+impl fmt::Display for Late {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self(operation, after, effect) = *self;
+        if after.is_zero() && effect == Effect::NotApplied {
+            return write!(
+                f,
+                "{operation} was not sent, its deadline had passed: repeat it with a later deadline"
+            );
+        }
+        let advice = Advice(operation, effect, true);
+        write!(f, "{operation} got no answer within {after:?}: {advice}")
     }
 }

@@ -6,7 +6,7 @@ use std::ops::Deref;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::effect::{Advice, Effect};
+use super::effect::{Advice, Effect, Late};
 use crate::{Deadline, Operation};
 
 /// The result of every fallible call of this library.
@@ -42,7 +42,7 @@ impl fmt::Debug for Source {
 
 /// Why a call failed.
 ///
-/// Two questions are answered in code: [`effect`](Self::effect) tells whether the call took
+/// Three questions are answered in code: [`effect`](Self::effect) tells whether the call took
 /// effect, [`is_retryable`](Self::is_retryable) whether repeating it can succeed, and
 /// [`retry_at`](Self::retry_at) from when on. `Display` says
 /// what was being done and what to try; the driver's own error, or that of a part of the store, is the
@@ -71,7 +71,7 @@ pub enum Error {
     },
 
     /// No answer came in time.
-    #[error("{operation} got no answer within {after:?}: {}", Advice(*operation, *effect, true))]
+    #[error("{}", Late(*operation, *after, *effect))]
     #[non_exhaustive]
     TimedOut {
         /// The operation that was waited for.
@@ -248,6 +248,9 @@ impl Error {
                 let source = source.unwrap_or_else(|| Self::overloaded(operation).into());
                 Self::unavailable(operation, effect, Some(source))
             }
+            Self::Closed { operation } if operation.is_write() => {
+                Self::backend(operation, effect, false, Self::closed(operation))
+            }
             error @ (Self::Overloaded { .. }
             | Self::InvalidInput { .. }
             | Self::Closed { .. }
@@ -255,7 +258,7 @@ impl Error {
         }
     }
 
-    /// Whether repeating the call as it is can succeed.
+    /// Whether repeating the call as it is can succeed, with a later deadline if it had one.
     pub fn is_retryable(&self) -> bool {
         match self {
             Self::InvalidInput { .. } | Self::Closed { .. } | Self::Corrupt { .. } => false,
@@ -308,6 +311,7 @@ mod tests {
         let write = Operation::Write;
         for part in [
             Error::overloaded(write),
+            Error::closed(write),
             Error::timed_out(write, Duration::ZERO, Effect::NotApplied),
             Error::unavailable(write, Effect::NotApplied, Some(Driver.into())),
             Error::backend(write, Effect::NotApplied, true, Driver),

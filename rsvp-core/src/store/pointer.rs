@@ -1,6 +1,7 @@
 //! A pointer to a store is a store.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use futures_util::future::BoxFuture;
 
@@ -173,6 +174,10 @@ macro_rules! pointer {
                 's: 'f,
             {
                 (**self).close()
+            }
+
+            fn settling_time(&self) -> Duration {
+                (**self).settling_time()
             }
 
             fn maintenance(&self) -> Option<&dyn Maintenance> {

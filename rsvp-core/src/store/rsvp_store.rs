@@ -1,6 +1,7 @@
 //! The trait that a backend implements.
 
 use std::fmt::Debug;
+use std::time::Duration;
 
 use async_trait::async_trait;
 
@@ -20,7 +21,7 @@ use crate::{
 /// following holds for every method, and `rsvp-testkit` checks it for any store in one line.
 ///
 /// - **Batches are the primitive.** A call costs a number of round trips that does not depend on
-///   the number of its entries, up to 10,000, and grows in bounded pieces beyond. It may have none.
+///   the number of its entries, up to 10,000, and grows in bounded pieces beyond. A batch without entries is answered as well.
 ///   Answers come in the order of the entries, repeats included.
 /// - **Every entry has its own answer.** A shard, a node or an entry that fails takes nobody else
 ///   down. The outer error is for the whole call: nothing of it was answered. Writes of one pair in
@@ -32,16 +33,17 @@ use crate::{
 ///   took effect.
 /// - **Deadlines are kept.** A call whose [deadline](crate::ReadOptions::deadline) has passed is not
 ///   begun, and a call returns by its deadline or soon after.
-/// - **Dropping a future is safe.** The write may or may not take effect, until its deadline.
-///   Nothing leaks, and no answer reaches another caller.
+/// - **Dropping a future is safe.** The write may or may not take effect, until its deadline, or
+///   that of the batch which a layer has made it part of. Nothing leaks, and no answer reaches
+///   another caller.
 /// - **Reads are as fresh as asked**, or fresher: see [`Consistency`](crate::Consistency).
 /// - **Cursors belong to one listing of one subject.** Any other use is refused.
 /// - Every wait is bounded, by the backend or by a layer around it that says so.
 ///
 /// # Implementing it
 ///
-/// Only [`maintenance`](Self::maintenance) has a default, so a layer that forgets to forward a call
-/// does not compile. Map the driver's errors by code, never by message. A layer that treats all
+/// Only [`maintenance`](Self::maintenance) and [`settling_time`](Self::settling_time) have defaults,
+/// so a layer that forgets to forward a call does not compile. Map the driver's errors by code, never by message. A layer that treats all
 /// calls alike implements [`Layer`](crate::layers::Layer) instead.
 #[async_trait]
 pub trait RsvpStore: Debug + Send + Sync {
@@ -198,12 +200,20 @@ pub trait RsvpStore: Debug + Send + Sync {
     async fn ready(&self) -> Result<()>;
 
     /// Closes the store: calls from now on fail as [`Error::Closed`](crate::Error::Closed), queued
-    /// calls are finished, and connections are closed. Closing twice is fine.
+    /// calls are finished, and connections are closed. Closing twice is fine. It takes as long as the
+    /// calls under way, which their deadlines and the store's timeouts bound.
     ///
     /// # Errors
     ///
     /// That of the engine, if it does not let go of its connections.
     async fn close(&self) -> Result<()>;
+
+    /// The longest time after the deadline of a write for which its effect may stay
+    /// [pending](crate::Effect::Pending). Defaults to 10 s. A layer whose callers give up before the
+    /// store does tells them to wait for so long.
+    fn settling_time(&self) -> Duration {
+        Duration::from_secs(10)
+    }
 
     /// The maintenance of a store that derives data and can find it to differ. Defaults to `None`,
     /// for a store that has nothing to audit.

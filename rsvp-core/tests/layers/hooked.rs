@@ -33,6 +33,10 @@ pub(crate) trait Hook: Debug + Send + Sync {
         call
     }
 
+    fn settling_time(&self) -> std::time::Duration {
+        std::time::Duration::from_secs(2)
+    }
+
     fn maintenance(&self) -> Option<&dyn Maintenance> {
         self.store().maintenance()
     }
@@ -124,6 +128,10 @@ impl<H: Hook> RsvpStore for Hooked<H> {
 
     async fn close(&self) -> Result<()> {
         self.store().close().await
+    }
+
+    fn settling_time(&self) -> std::time::Duration {
+        std::time::Duration::from_secs(2)
     }
 
     fn maintenance(&self) -> Option<&dyn Maintenance> {

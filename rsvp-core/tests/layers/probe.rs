@@ -308,6 +308,10 @@ impl RsvpStore for Probe {
         self.store.close().await
     }
 
+    fn settling_time(&self) -> std::time::Duration {
+        std::time::Duration::from_secs(2)
+    }
+
     fn maintenance(&self) -> Option<&dyn Maintenance> {
         self.store.maintenance()
     }

@@ -129,3 +129,134 @@ where
     }
     answered
 }
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+    use std::sync::Mutex;
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
+    use rsvp_core::Operation;
+
+    use super::*;
+    use crate::sql::Statements;
+    use crate::wire::connection::Connection;
+    use crate::wire::failure::{WorkError, failure};
+
+    /// Entries that are numbers.
+    #[derive(Clone, Debug)]
+    struct Numbers(Range<usize>);
+
+    impl Work for Numbers {
+        type Answer = ();
+
+        fn operation(&self) -> Operation {
+            Operation::Write
+        }
+
+        async fn run(&self, _: &mut Connection, _: &Statements) -> Result<(), WorkError> {
+            Ok(())
+        }
+    }
+
+    impl Batch for Numbers {
+        fn len(&self) -> usize {
+            self.0.len()
+        }
+
+        fn split_at(&self, at: usize) -> (Self, Self) {
+            let (first, second) = split(&self.0, at);
+            (Self(first), Self(second))
+        }
+    }
+
+    /// The driver's error for a statement that the server refuses with this SQLSTATE.
+    fn refused(code: &'static str) -> Error {
+        #[derive(Debug, thiserror::Error)]
+        #[error("refused")]
+        struct Refused(&'static str);
+
+        impl sqlx::error::DatabaseError for Refused {
+            fn message(&self) -> &str {
+                "refused"
+            }
+            fn code(&self) -> Option<std::borrow::Cow<'_, str>> {
+                Some(self.0.into())
+            }
+            fn as_error(&self) -> &(dyn std::error::Error + Send + Sync + 'static) {
+                self
+            }
+            fn as_error_mut(&mut self) -> &mut (dyn std::error::Error + Send + Sync + 'static) {
+                self
+            }
+            fn into_error(self: Box<Self>) -> Box<dyn std::error::Error + Send + Sync + 'static> {
+                self
+            }
+            fn kind(&self) -> sqlx::error::ErrorKind {
+                sqlx::error::ErrorKind::Other
+            }
+        }
+
+        let error = sqlx::Error::Database(Box::new(Refused(code)));
+        failure(Operation::Write, error.into(), std::time::Duration::ZERO).error
+    }
+
+    /// Runs all numbers below `entries` on a server that refuses the `culprits`. Returns the numbers
+    /// that failed, and how many statements there were.
+    async fn failed(entries: usize, culprits: &[usize], code: &'static str) -> (Vec<usize>, usize) {
+        let statements = AtomicUsize::new(0);
+        let answered = run_all(Numbers(0..entries).bounded(), async |part: Numbers| {
+            statements.fetch_add(1, Ordering::Relaxed);
+            match culprits.iter().any(|culprit| part.0.contains(culprit)) {
+                true => Err(refused(code)),
+                false => Ok(()),
+            }
+        })
+        .await;
+        let results = answered.into_iter().flat_map(|part| {
+            let entries = part.entries;
+            part.results(|()| (0..entries).map(|_| Ok(())).collect())
+        });
+        let results: Vec<_> = results.collect();
+        assert_eq!(results.len(), entries, "each entry has a result");
+        let failed = (0..).zip(results).filter(|(_, result)| result.is_err());
+        (failed.map(|(entry, _)| entry).collect(), statements.into_inner())
+    }
+
+    #[tokio::test]
+    async fn a_statement_is_divided_until_the_culprit_is_alone() {
+        for culprits in [vec![0], vec![4095], vec![4096], vec![5, 6, 700, 8000]] {
+            let (failed, statements) = failed(10_000, &culprits, "22P05").await;
+            assert_eq!(failed, culprits);
+            assert!(statements <= 3 + culprits.len() * 2 * 12, "{statements}");
+        }
+    }
+
+    #[tokio::test]
+    async fn the_statements_are_bounded_however_many_are_refused() {
+        let culprits: Vec<_> = (0..LARGEST).step_by(7).collect();
+        let (failed, statements) = failed(LARGEST, &culprits, "23514").await;
+        assert!(statements <= 2 * DIVISIONS + 1, "{statements}");
+        let failed: BTreeSet<_> = failed.into_iter().collect();
+        assert!(culprits.iter().all(|culprit| failed.contains(culprit)));
+    }
+
+    #[tokio::test]
+    async fn a_statement_that_fails_for_another_reason_is_not_divided() {
+        let (failed, statements) = failed(LARGEST, &[7], "40001").await;
+        assert_eq!((failed.len(), statements), (LARGEST, 1));
+    }
+
+    #[tokio::test]
+    async fn nothing_more_is_tried_on_a_store_that_is_unavailable() {
+        let tried = Mutex::new(0);
+        let answered = run_all(Numbers(0..100 * LARGEST).bounded(), async |_: Numbers| {
+            *tried.lock().unwrap() += 1;
+            Err::<(), _>(Error::unavailable(Operation::Write, Effect::NotApplied, None))
+        })
+        .await;
+        assert_eq!(answered.len(), 100);
+        assert!(answered.iter().all(|part| part.answer.is_err()));
+        assert!(*tried.lock().unwrap() <= AT_ONCE);
+    }
+}

@@ -30,6 +30,8 @@ pub(super) struct Control {
     connector: Connector,
     /// The connection, once one was needed.
     kept: Mutex<Option<Connection>>,
+    /// Held by the task that opens the connection ahead of its need.
+    preparing: Arc<Mutex<()>>,
     unsettled: Unsettled,
     gate: Gate,
 }
@@ -43,12 +45,30 @@ enum Request<'a> {
 
 impl Control {
     pub(super) fn new(connector: Connector, gate: Gate) -> Arc<Self> {
-        let (kept, unsettled) = Default::default();
-        Arc::new(Self { connector, kept, unsettled, gate })
+        let (kept, preparing, unsettled) = Default::default();
+        Arc::new(Self { connector, kept, preparing, unsettled, gate })
     }
 
-    /// Asks the process of `connection` to cancel its statement. Tells whether it has certainly been
-    /// asked, or will certainly not be asked later.
+    /// Opens the connection beside the calls, if there is none, because one of them takes long and
+    /// opening it later would take a part of the time for stopping the call.
+    pub(super) fn prepare(self: &Arc<Self>) {
+        let missing = self.kept.try_lock().is_ok_and(|kept| kept.is_none());
+        let Ok(preparing) = self.preparing.clone().try_lock_owned() else { return };
+        if missing && !self.gate.is_closed() {
+            let control = self.clone();
+            tokio::spawn(async move {
+                let connected = control.connector.connect().await;
+                let mut kept = control.kept.lock().await;
+                if !control.gate.is_closed() {
+                    *kept = kept.take().or(connected.ok());
+                }
+                drop(preparing);
+            });
+        }
+    }
+
+    /// Asks a process to cancel its statement. Tells whether it was certainly asked, so that it
+    /// will not be asked later, when it runs the statement of another call.
     pub(super) async fn cancel(&self, backend: Backend, log: LogId, by: Instant) -> bool {
         match self.ask(Request::Cancel(backend), by).await {
             Some((server, _)) => server == log,

@@ -198,7 +198,11 @@ impl Pool {
         let (backend, log) = (connection.backend, connection.log);
         let (answer, asked) = {
             let mut running = pin!(work.run(connection, &self.sql));
-            // 1. Most calls are answered long before.
+            // 1. Most calls are answered soon.
+            if let Ok(answer) = timeout_at(schedule.slow_at, &mut running).await {
+                return Some(answer);
+            }
+            self.control.prepare();
             if let Ok(answer) = timeout_at(schedule.cancel_at, &mut running).await {
                 return Some(answer);
             }

@@ -10,11 +10,13 @@ use tokio::time::Instant;
 pub(super) const GRACE: Duration = Duration::from_secs(1);
 
 /// When to give up on a call, step by step. A call has the statement timeout and the grace, or
-/// until its deadline if that is earlier. The last quarter of its time, and at most the grace, is
-/// kept for stopping it.
+/// until its deadline if that is earlier. The last third of its time, and at most the grace, is kept
+/// for stopping it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Schedule {
     began: Instant,
+    /// The call takes long, and may have to be stopped.
+    pub(super) slow_at: Instant,
     /// The server is asked to cancel, and no statement of the call may begin any more.
     pub(super) cancel_at: Instant,
     /// The server has not answered, and the connection is closed.
@@ -30,10 +32,12 @@ impl Schedule {
         let began = Instant::now();
         let longest = began + statement_timeout + GRACE;
         let end = deadline.map_or(longest, |deadline| longest.min(deadline.instant()));
-        let stopping = (end.saturating_duration_since(began) / 4).min(GRACE);
+        let stopping = (end.saturating_duration_since(began) / 3).min(GRACE);
+        let cancel_at = end - stopping;
         Self {
             began,
-            cancel_at: end - stopping,
+            slow_at: began + cancel_at.saturating_duration_since(began) / 2,
+            cancel_at,
             give_up_at: end - stopping / 2,
             end,
             statement_timeout,
@@ -62,14 +66,15 @@ mod tests {
     use super::*;
 
     #[tokio::test(start_paused = true)]
-    async fn a_quarter_of_a_short_call_is_for_stopping_it() {
+    async fn a_third_of_a_short_call_is_for_stopping_it() {
         let ms = Duration::from_millis;
-        let (now, soon) = (Instant::now(), Some(Deadline::after(ms(400))));
+        let (now, soon) = (Instant::now(), Some(Deadline::after(ms(300))));
         let schedule = Schedule::new(soon, ms(5000));
-        assert_eq!(schedule.cancel_at, now + ms(300));
-        assert_eq!(schedule.give_up_at, now + ms(350));
-        assert_eq!(schedule.end, now + ms(400));
-        assert_eq!(schedule.over().instant(), now + ms(300 + 5000 + 1000));
+        assert_eq!(schedule.slow_at, now + ms(100));
+        assert_eq!(schedule.cancel_at, now + ms(200));
+        assert_eq!(schedule.give_up_at, now + ms(250));
+        assert_eq!(schedule.end, now + ms(300));
+        assert_eq!(schedule.over().instant(), now + ms(200 + 5000 + 1000));
     }
 
     #[tokio::test(start_paused = true)]

@@ -103,8 +103,8 @@ impl RedisConfig {
     /// Sets the number of connections to each primary that all calls share, within 1 to 64.
     /// Defaults to 2.
     ///
-    /// Writes that wait for replicas have connections of their own beside them, up to 8 to each
-    /// primary.
+    /// Writes that wait for replicas and replacements of labels have connections of their own beside
+    /// them, up to 8 to each primary.
     #[must_use]
     pub fn with_connections(self, connections: usize) -> Self {
         Self { connections, ..self }
@@ -128,8 +128,9 @@ impl RedisConfig {
 
     /// Sets the time limit of one reply, within 1 ms to 1 h. Defaults to 2 s.
     ///
-    /// A connection without a reply in time is closed, and the effect of the call is unknown. A
-    /// call may take a few round trips.
+    /// A connection without a reply in time is closed, and its writes are settled: see the
+    /// [crate's documentation](crate). That takes up to the connect timeout more, and at most 1 s. A
+    /// call may take a few round trips. The deadline of a call shortens the wait.
     #[must_use]
     pub fn with_response_timeout(self, timeout: Duration) -> Self {
         Self { response_timeout: timeout, ..self }

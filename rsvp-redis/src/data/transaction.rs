@@ -1,6 +1,6 @@
 //! The transactions that change events, and on a single server the user index with them.
 
-use std::collections::HashSet;
+use std::collections::BTreeSet;
 
 use redis::{Cmd, Value};
 use rsvp_core::{Action, Write};
@@ -13,57 +13,65 @@ use crate::wire::call::Call;
 use crate::wire::failure::Failure;
 use crate::wire::request::{Answer, Dispatch, Request};
 
-/// Changes the sets of the events. Returns for each write whether it changed anything.
+/// What became of writes to the sets of the events.
+pub(crate) struct Changed {
+    /// For each write, whether it changed anything.
+    pub(crate) results: Vec<Result<bool, Failure>>,
+    /// The writes whose transactions left the user index to be synced.
+    pub(crate) without_index: Vec<usize>,
+}
+
+/// Changes the sets of the events.
 ///
 /// In a cluster each part of an event has a transaction of its own. On a single server a
 /// transaction changes many events and the user index, so that they never differ.
 ///
 /// An entry that the server refuses fails alone. Within a transaction its command fails and the
 /// others take effect. If its content makes the server refuse the whole transaction, every entry of
-/// that is sent once more, alone.
+/// that is sent once more, alone and without a transaction: a server that is short of memory takes
+/// no transaction, and takes a cancel.
 pub(crate) async fn change(
     servers: &impl Dispatch,
     keys: &Keys,
     call: Call,
     writes: &[Write],
-) -> Vec<Result<bool, Failure>> {
+) -> Changed {
     let numbered: Vec<(usize, &Write)> = writes.iter().enumerate().collect();
-    let mut changed = vec![Err(Failure::Malformed("no reply to a write")); writes.len()];
+    let mut results = vec![Err(Failure::Malformed("no reply to a write")); writes.len()];
     // Step 1: as few transactions as possible.
     let transactions = if servers.is_cluster() {
-        let groups = Group::all(keys, numbered.iter().copied()).into_iter();
-        groups.map(|group| Transaction { groups: vec![group], indexes: Vec::new() }).collect()
+        Transaction::of_events(keys, numbered.iter().copied())
     } else {
         let chunks = numbered.chunks(MAX_TRANSACTION);
         chunks.map(|chunk| Transaction::with_index(keys, chunk)).collect()
     };
-    let refused = run(servers, call, transactions, &mut changed).await;
-    let mut rejected = refused.alone;
+    let refused = run(servers, call, transactions, &mut results).await;
     // Step 2: entries that share a transaction with the culprit, and the culprit.
-    let alone = numbered.iter().filter(|(number, _)| refused.together.contains(number));
-    let alone = alone.map(|one| match servers.is_cluster() {
-        true => Transaction { groups: Group::all(keys, [*one].into_iter()), indexes: Vec::new() },
-        false => Transaction::with_index(keys, &[*one]),
-    });
-    let alone: Vec<_> = alone.collect();
+    let together = numbered.iter().filter(|(number, _)| refused.together.contains(number));
+    let alone: Vec<_> =
+        together.flat_map(|one| Transaction::of_events(keys, [*one].into_iter())).collect();
     if !alone.is_empty() {
-        rejected.extend(run(servers, call, alone, &mut changed).await.alone);
+        run(servers, call, alone, &mut results).await;
     }
     // Step 3: on a single server the index has followed entries that their events refused.
-    if !servers.is_cluster() && !rejected.is_empty() {
-        let pairs = rejected.iter().filter_map(|number| writes.get(*number));
+    if !servers.is_cluster() && !refused.alone.is_empty() {
+        let pairs = refused.alone.iter().filter_map(|number| writes.get(*number));
         let cancels = pairs.map(|write| Write::new(Action::Cancel, write.rsvp.clone())).collect();
         // They have an error already. A repair mends what fails here.
         sync(servers, keys, call, cancels).await;
     }
-    changed
+    let without_index = match servers.is_cluster() {
+        true => (0..writes.len()).collect(),
+        false => refused.together.into_iter().collect(),
+    };
+    Changed { results, without_index }
 }
 
 /// The writes that transactions did not do for a reason that may be their content.
 #[derive(Default)]
 struct Refused {
     /// Those of transactions of several writes that were refused as a whole.
-    together: HashSet<usize>,
+    together: BTreeSet<usize>,
     /// Those that were refused while the rest of their transaction took effect.
     alone: Vec<usize>,
 }
@@ -100,6 +108,13 @@ struct Transaction<'a> {
 }
 
 impl<'a> Transaction<'a> {
+    /// One for each part of an event, at least.
+    fn of_events(keys: &Keys, writes: impl Iterator<Item = (usize, &'a Write)>) -> Vec<Self> {
+        let groups = Group::all(keys, writes).into_iter();
+        groups.map(|group| Self { groups: vec![group], indexes: Vec::new() }).collect()
+    }
+
+    /// One for everything, with the user index.
     fn with_index(keys: &Keys, writes: &[(usize, &'a Write)]) -> Self {
         let groups = Group::all(keys, writes.iter().copied());
         Self { groups, indexes: commands(keys, writes.iter().copied()) }

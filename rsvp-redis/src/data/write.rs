@@ -4,7 +4,7 @@ use rsvp_core::backend::{FoldedBatch, combine};
 use rsvp_core::{Effect, Error, Result, Write};
 
 use crate::data::keys::Keys;
-use crate::data::transaction::change;
+use crate::data::transaction::{Changed, change};
 use crate::data::user_index::{IndexCommand, commands, sync};
 use crate::data::{MAX_PIECE, set};
 use crate::wire::call::Call;
@@ -24,38 +24,36 @@ pub(crate) async fn apply(
 ) -> Vec<Result<bool>> {
     let mut results = Vec::with_capacity(writes.len());
     for piece in writes.chunks(MAX_PIECE) {
-        let changed = change(servers, keys, call, piece).await;
-        let unsynced = match servers.is_cluster() {
-            true => sync_changed(servers, keys, call, piece, &changed).await,
-            false => vec![None; piece.len()],
-        };
+        let Changed { results: changed, without_index } = change(servers, keys, call, piece).await;
+        let mut unsynced = vec![None; piece.len()];
+        let failures = sync_changed(servers, keys, call, piece, &changed, without_index).await;
+        failures.into_iter().for_each(|(place, failure)| set(&mut unsynced, place, failure));
         let result = |(changed, unsynced)| result_of(call, changed, unsynced);
         results.extend(changed.into_iter().zip(unsynced).map(result));
     }
     results
 }
 
-/// Makes the user index follow the writes that have changed their events, and those that may have.
-/// Whether or not a failed call is repeated, the index is right when it is over.
+/// Makes the user index follow those of the writes at `places` that have changed their events, and
+/// those that may have. Whether or not a failed call is repeated, the index is right when it is
+/// over.
 async fn sync_changed(
     servers: &impl Dispatch,
     keys: &Keys,
     call: Call,
     writes: &[Write],
     changed: &[Result<bool, Failure>],
-) -> Vec<Option<Failure>> {
-    let may_have_changed = |changed: &Result<bool, Failure>| match changed {
-        Ok(_) => true,
-        Err(failure) => failure.effect() == Effect::Unknown,
-    };
-    let places: Vec<usize> =
-        (0..).zip(changed).filter(|(_, one)| may_have_changed(one)).map(|(at, _)| at).collect();
-    let due = places.iter().filter_map(|place| writes.get(*place).cloned()).collect();
-    let mut failures = vec![None; writes.len()];
-    for (place, failure) in places.into_iter().zip(sync(servers, keys, call, due).await) {
-        set(&mut failures, place, failure);
+    mut places: Vec<usize>,
+) -> Vec<(usize, Option<Failure>)> {
+    places.retain(|place| match changed.get(*place) {
+        Some(Err(failure)) => failure.effect() == Effect::Unknown,
+        _ => true,
+    });
+    let due: Vec<Write> = places.iter().filter_map(|place| writes.get(*place).cloned()).collect();
+    if due.is_empty() {
+        return Vec::new();
     }
-    failures
+    places.into_iter().zip(sync(servers, keys, call, due).await).collect()
 }
 
 /// The result of a write, by what became of its event and of its user's list.

@@ -7,7 +7,7 @@ use rsvp_core::{
     WriteOptions, async_trait,
 };
 
-use super::RedisStore;
+use super::{RedisStore, before_any_write};
 use crate::data::cursor::tag;
 use crate::data::keys::Kind;
 use crate::data::scan_all::{KeyspaceScan, Progress};
@@ -94,7 +94,8 @@ impl RsvpStore for RedisStore {
         run_to_end(call.operation, async move {
             let _permit = permit;
             let (client, keys) = (store.client(), store.keys());
-            let found = remove::find_of_event(client, keys, call, &event, limit.get()).await?;
+            let found = remove::find_of_event(client, keys, call, &event, limit.get()).await;
+            let found = found.map_err(before_any_write)?;
             let changed = write::cancel_attendees(client, keys, call, &found.cancels).await?;
             Ok(found.step(&changed))
         })
@@ -113,7 +114,8 @@ impl RsvpStore for RedisStore {
         run_to_end(call.operation, async move {
             let _permit = permit;
             let (client, keys) = (store.client(), store.keys());
-            let found = remove::find_of_user(client, keys, call, &user, limit.get()).await?;
+            let found = remove::find_of_user(client, keys, call, &user, limit.get()).await;
+            let found = found.map_err(before_any_write)?;
             let changed = write::cancel_events(client, keys, call, &found.cancels).await?;
             Ok(found.step(&changed))
         })
@@ -168,6 +170,11 @@ impl RsvpStore for RedisStore {
         self.inner.gate.close().await;
         self.client().close();
         Ok(())
+    }
+
+    /// Twice the response timeout: for so long a system may try to deliver commands that were sent.
+    fn settling_time(&self) -> std::time::Duration {
+        self.config().user_timeout()
     }
 
     fn maintenance(&self) -> Option<&dyn Maintenance> {

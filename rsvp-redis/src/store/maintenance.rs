@@ -5,7 +5,7 @@ use rsvp_core::{
     AuditStep, Cursor, Finding, FindingKind, Maintenance, Operation, Result, Write, async_trait,
 };
 
-use super::RedisStore;
+use super::{RedisStore, before_any_write};
 use crate::admin::audit::{self, Pass};
 use crate::admin::repair;
 use crate::data::user_index;
@@ -31,7 +31,8 @@ impl Maintenance for RedisStore {
         let (store, cursor) = (self.clone(), cursor.cloned());
         run_to_end(call.operation, async move {
             let _permit = permit;
-            let (step, corrections) = store.compare(call, cursor.as_ref()).await?;
+            let (step, corrections) =
+                store.compare(call, cursor.as_ref()).await.map_err(before_any_write)?;
             let failures = user_index::sync(store.client(), store.keys(), call, corrections).await;
             let errors = failures.into_iter().flatten();
             let errors = errors.map(|failure| failure.into_error(call.operation));

@@ -7,7 +7,7 @@ mod maintenance;
 use std::fmt;
 use std::sync::Arc;
 
-use rsvp_core::Result;
+use rsvp_core::{Effect, Error, Result};
 
 use self::gate::{Gate, Permit};
 use crate::admin::durability::{self, Durability};
@@ -24,11 +24,14 @@ use crate::wire::client::ClusterClient;
 /// are the sizes of the sets that are the truth.
 ///
 /// A batch costs one round trip on a single server, and three in a cluster (the events, the users,
-/// and a second look at the events), however long it is. Membership and counts cost one. All calls
-/// share a few connections. Dropping a call leaves a write to finish.
+/// and a second look at the events), up to 10,000 entries. Membership and counts cost one. More
+/// entries follow in pieces of 10,000, one after another. All calls share a few connections.
+/// Dropping a call leaves a write to finish, within its deadline.
 ///
-/// Every wait is bounded by the timeouts of its [`RedisConfig`]. Cloning is cheap and shares the
-/// connections.
+/// Every wait is bounded by the deadline of the call and by the timeouts of its [`RedisConfig`]. A
+/// write that fails is settled, or says until when it is pending: see the
+/// [crate's documentation](crate). Cloning is cheap and shares the connections. Closing a store
+/// closes its clones.
 #[derive(Clone)]
 pub struct RedisStore {
     inner: Arc<Inner>,
@@ -86,6 +89,11 @@ impl RedisStore {
     fn admit(&self, call: Call) -> Result<Permit> {
         self.inner.gate.admit(call)
     }
+}
+
+/// The error of a read that a write begins with.
+fn before_any_write(error: Error) -> Error {
+    error.with_effect(Effect::NotApplied)
 }
 
 impl fmt::Debug for RedisStore {

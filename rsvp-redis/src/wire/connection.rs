@@ -18,6 +18,7 @@ use tokio::time::Instant;
 use crate::config::{DEFAULT_PORT, RedisConfig};
 use crate::wire::call::Patience;
 use crate::wire::failure::{ConnectError, Failure, loss, refusal};
+use crate::wire::fence::Fences;
 use crate::wire::handshake::{self, Peer, is_primary};
 
 /// How long a server's word that it is the primary is trusted.
@@ -125,11 +126,13 @@ impl fmt::Debug for Connection {
 pub(crate) struct Connector {
     config: Arc<RedisConfig>,
     hosts: HostRotation<Host>,
+    /// The connections to the same hosts that were given up.
+    fences: Arc<Fences>,
 }
 
 impl Connector {
-    pub(crate) fn new(config: Arc<RedisConfig>, hosts: Vec<Host>) -> Self {
-        Self { config, hosts: HostRotation::new(hosts) }
+    pub(crate) fn new(config: Arc<RedisConfig>, hosts: Vec<Host>, fences: Arc<Fences>) -> Self {
+        Self { config, hosts: HostRotation::new(hosts), fences }
     }
 
     /// Tries the hosts in turn, each for the connect timeout.
@@ -166,7 +169,7 @@ impl Connector {
         let driver = client.get_multiplexed_async_connection_with_config(&options).await;
         let mut driver = driver.map_err(handshake::error)?;
         let born = Instant::now();
-        let peer = handshake::introduce(&mut driver, self.config.cluster).await?;
+        let peer = handshake::introduce(&mut driver, self.config.cluster, &self.fences).await?;
         let primary_at = (!self.config.cluster).then(|| Arc::new(Mutex::new(born)));
         Ok(Connection { driver, peer, born, closed, fenced: Arc::default(), primary_at })
     }

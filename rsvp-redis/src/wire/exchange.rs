@@ -33,9 +33,10 @@ pub(crate) async fn exchange(
     // Step 1: a write goes behind everything that was given up, and waits for what cannot be
     // stopped.
     if writes {
+        fences.replaced_by(connection.peer.server);
         hold(fences, connection, call).await?;
     }
-    let kills = if writes { fences.due(connection) } else { Kills::default() };
+    let kills = if writes { fences.due(connection.peer) } else { Kills::default() };
     // Step 2: one pipeline of the fences, all requests, and `WAIT`.
     let extra = if waits { config.wait_timeout } else { Duration::ZERO };
     let patience = call.patience(config.response_timeout + extra, writes)?;

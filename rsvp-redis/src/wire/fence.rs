@@ -8,7 +8,7 @@
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use redis::{Cmd, Value, cmd};
+use redis::{Cmd, Pipeline, Value, cmd};
 use rsvp_core::Deadline;
 use tokio::sync::{Mutex as AsyncMutex, MutexGuard as AsyncMutexGuard};
 
@@ -55,17 +55,23 @@ impl Fences {
         self.any.store(true, Ordering::Release);
     }
 
-    /// The clients that must be killed before another write on a connection. Not the connection
-    /// itself, which executes in order whatever it has been sent.
-    pub(crate) fn due(&self, connection: &Connection) -> Kills {
+    /// The clients that must be killed before another write on a connection to `peer`. Not the
+    /// connection itself, which executes in order whatever it has been sent.
+    pub(crate) fn due(&self, peer: Peer) -> Kills {
         if !self.any.load(Ordering::Acquire) {
             return Kills::default();
         }
-        let mut given_up = self.lock();
-        // The process that they belonged to has been replaced.
-        self.settle(&mut given_up, |one| one.peer.server != connection.peer.server);
-        let others = given_up.iter().filter(|one| !one.refused && one.peer != connection.peer);
-        Kills(others.filter_map(|one| one.peer.id).collect())
+        let given_up = self.lock();
+        let is_due =
+            |one: &&GivenUp| !one.refused && one.peer.server == peer.server && one.peer != peer;
+        Kills(given_up.iter().filter(is_due).filter_map(|one| one.peer.id).collect())
+    }
+
+    /// Settles the connections to other processes, when `server` has been found to be the primary.
+    pub(crate) fn replaced_by(&self, server: u64) {
+        if self.any.load(Ordering::Acquire) {
+            self.settle(&mut self.lock(), |one| one.peer.server != server);
+        }
     }
 
     /// Takes the replies to `kills`, which a server has sent.
@@ -125,6 +131,15 @@ impl Kills {
     /// The number of replies that the commands cause.
     pub(crate) fn len(&self) -> usize {
         self.0.len()
+    }
+
+    /// A pipeline of nothing else.
+    pub(crate) fn pipeline(&self) -> Pipeline {
+        let mut pipeline = Pipeline::with_capacity(self.len());
+        self.commands().for_each(|kill| {
+            pipeline.add_command(kill);
+        });
+        pipeline
     }
 
     pub(crate) fn commands(&self) -> impl Iterator<Item = Cmd> {

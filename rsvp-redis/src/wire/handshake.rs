@@ -4,6 +4,7 @@ use redis::aio::MultiplexedConnection;
 use redis::{ErrorKind, Pipeline, RedisError, RedisResult, ServerErrorKind, Value};
 
 use crate::wire::failure::ConnectError;
+use crate::wire::fence::Fences;
 
 const CLUSTER: &str = "the server is a node of a cluster, whose URL begins with redis+cluster://";
 const NO_CLUSTER: &str = "the server is not a node of a cluster; its URL begins with redis://";
@@ -17,10 +18,12 @@ pub(crate) struct Peer {
     pub(crate) id: Option<u64>,
 }
 
-/// Checks the server's mode and role, and learns who the two ends are.
+/// Checks the server's mode and role, and learns who the two ends are. Fences connections that were
+/// given up, also on a server that is no primary any more.
 pub(crate) async fn introduce(
     driver: &mut MultiplexedConnection,
     cluster: bool,
+    fences: &Fences,
 ) -> Result<Peer, ConnectError> {
     // Step 1: everything is asked for in one round trip.
     let mut pipeline = Pipeline::new();
@@ -47,17 +50,24 @@ pub(crate) async fn introduce(
         Some(Value::Int(id)) => u64::try_from(id).ok(),
         _ => None,
     };
-    // Step 4: a single server must be a primary.
+    // 160 bits as hexadecimal digits, of which the first 64 identify it well enough.
+    let run_id = field("run_id").and_then(|id| id.get(..16));
+    let server = run_id.and_then(|id| u64::from_str_radix(id, 16).ok());
+    let peer = Peer { server: server.ok_or(ConnectError::Anonymous)?, id };
+    // Step 4: before anything else, what was given up is fenced.
+    let kills = fences.due(peer);
+    if kills.len() > 0 {
+        let killed = driver.send_packed_commands(&kills.pipeline(), 0, kills.len()).await;
+        fences.replied(peer.server, &kills, &killed.map_err(error)?);
+    }
+    // Step 5: a single server must be a primary.
     if !cluster {
         match checked(replies.next())? {
             Value::Array(role) if is_primary(&role) => {}
             _ => return Err(ConnectError::ReadOnly),
         }
     }
-    // 160 bits as hexadecimal digits, of which the first 64 identify it well enough.
-    let run_id = field("run_id").and_then(|id| id.get(..16));
-    let server = run_id.and_then(|id| u64::from_str_radix(id, 16).ok());
-    Ok(Peer { server: server.ok_or(ConnectError::Anonymous)?, id })
+    Ok(peer)
 }
 
 fn checked(reply: Option<Value>) -> Result<Value, ConnectError> {

@@ -35,14 +35,15 @@ pub(crate) struct Node {
     shared: Vec<Mutex<Option<Attempt>>>,
     next: AtomicUsize,
     exclusive: Pool<ExclusiveConnections>,
-    pub(super) fences: Fences,
+    pub(super) fences: Arc<Fences>,
     pub(super) config: Arc<RedisConfig>,
 }
 
 impl Node {
     pub(crate) fn new(config: &Arc<RedisConfig>, hosts: Vec<Host>) -> Result<Self, ConnectError> {
         let address = hosts.iter().map(ToString::to_string).collect::<Vec<_>>().join(",");
-        let connector = Arc::new(Connector::new(Arc::clone(config), hosts));
+        let fences = Arc::new(Fences::default());
+        let connector = Arc::new(Connector::new(Arc::clone(config), hosts, Arc::clone(&fences)));
         let timeouts =
             Timeouts { wait: Some(config.response_timeout), create: None, recycle: None };
         let exclusive = Pool::builder(ExclusiveConnections(Arc::clone(&connector)))
@@ -53,7 +54,6 @@ impl Node {
             .map_err(|_| ConnectError::OtherMode("the connection pool cannot be built"))?;
         let shared = (0..config.connections).map(|_| Mutex::default()).collect();
         let (next, config) = (AtomicUsize::new(0), Arc::clone(config));
-        let fences = Fences::default();
         Ok(Self { address, connector, shared, next, exclusive, fences, config })
     }
 

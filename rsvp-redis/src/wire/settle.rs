@@ -66,23 +66,21 @@ impl Node {
                 return true;
             }
             if let Ok(other) = self.replacement(connection).await {
+                // A new connection has fenced it already, and one to another process need not.
+                self.fences.replaced_by(other.peer.server);
+                let kills = self.fences.due(other.peer);
                 let patience = Patience { time: self.config.response_timeout, of_call: true };
-                let kills = self.fences.due(&other);
-                let mut pipeline = redis::Pipeline::with_capacity(kills.len());
-                kills.commands().for_each(|kill| {
-                    pipeline.add_command(kill);
-                });
                 if kills.len() > 0
-                    && let Ok(replies) = other.send(pipeline, patience).await
+                    && let Ok(replies) = other.send(kills.pipeline(), patience).await
                 {
                     self.fences.replied(other.peer.server, &kills, &replies.values);
                 }
-                if is_set(connection.fenced()) {
-                    return true;
-                }
-                if self.fences.is_refused(connection) {
-                    return false;
-                }
+            }
+            if is_set(connection.fenced()) {
+                return true;
+            }
+            if self.fences.is_refused(connection) {
+                return false;
             }
             sleep(pause).await;
             pause = (2 * pause).min(LONGEST_PAUSE);

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use crate::support::mover::{Move, Told};
-use crate::support::{event, event_key, open, user};
+use crate::support::{event, event_key, open, user, write};
 use rsvp_core::{PageLimit, PageRequest, Rsvp, RsvpStore, Write};
 use rsvp_testkit::servers::RedisCluster;
 
@@ -13,13 +13,13 @@ async fn a_scan_shows_everything_when_a_slot_moves_between_two_of_its_pages() {
     let cluster = RedisCluster::start().await;
     let store = open(&cluster.url()).await;
     let pairs: BTreeSet<Rsvp> = (0..300).map(|n| Rsvp::new(user(n), event(n % 60))).collect();
-    let write = |pair: &Rsvp| Write::rsvp(pair.user.clone(), pair.event.clone());
-    store.write_batch(&pairs.iter().map(write).collect::<Vec<_>>()).await.unwrap();
+    let rsvp = |pair: &Rsvp| Write::rsvp(pair.user.clone(), pair.event.clone());
+    write(&store, &pairs.iter().map(rsvp).collect::<Vec<_>>()).await.unwrap();
     for told in [Told::AllPrimaries, Told::GiverAndTaker].repeat(3) {
         // The nodes are scanned in the order of their slots. This key is in slot 0.
         let first = cluster.primary_of("{06S}").await;
         let limit = PageLimit::new(10).unwrap();
-        let mut request = PageRequest { limit, ..PageRequest::default() };
+        let mut request = PageRequest::default().with_limit(limit);
         let (mut seen, mut pages, mut moved) = (BTreeSet::new(), 0, false);
         loop {
             let page = store.scan_page(&request).await.unwrap();

@@ -6,9 +6,9 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use crate::support::mover::{Move, Told, another};
-use crate::support::{LIMIT, event, event_key, open, random, user, user_key};
+use crate::support::{LIMIT, counts, event, event_key, open, random, user, user_key, write};
 use rand::Rng;
-use rsvp_core::{Consistency, Effect, Outcome, PageRequest, RsvpStore, RsvpStoreExt, Write};
+use rsvp_core::{Effect, Outcome, PageRequest, RsvpStore, RsvpStoreExt, Write};
 use rsvp_redis::RedisStore;
 use rsvp_testkit::ledger::{Writers, check};
 use rsvp_testkit::servers::RedisCluster;
@@ -20,16 +20,16 @@ async fn watch(store: RedisStore, stop: Arc<AtomicBool>) -> (u64, u64, Duration)
     let (mut calls, mut failed, mut longest) = (0, 0, Duration::ZERO);
     let mut known = true;
     while !stop.load(Ordering::SeqCst) {
-        for write in [Write::rsvp, Write::cancel] {
-            let (write, first) = (write(user.clone(), event.clone()), Instant::now());
+        for change in [Write::rsvp, Write::cancel] {
+            let (change, first) = (change(user.clone(), event.clone()), Instant::now());
             loop {
                 let began = Instant::now();
-                let answer = store.write_batch(std::slice::from_ref(&write)).await;
+                let answer = write(&store, std::slice::from_ref(&change)).await;
                 longest = longest.max(began.elapsed());
                 calls += 1;
                 match answer {
-                    Ok(receipt) => {
-                        assert!(!known || receipt.outcomes == [Outcome::Applied], "{write:?}");
+                    Ok(outcomes) => {
+                        assert!(!known || outcomes == [Outcome::Applied], "{change:?}");
                         known = true;
                         break;
                     }
@@ -115,10 +115,7 @@ async fn while_a_slot_is_half_way_no_call_fails() {
         assert_eq!(store.rsvp(&bob, event).await.unwrap().outcome, Outcome::Applied);
     }
     let both = [stays.clone(), goes.clone()];
-    let count = async || -> Vec<u64> {
-        let counts = store.rsvp_counts(&both, &Consistency::Strong).await.unwrap();
-        counts.iter().map(|count| count.value).collect()
-    };
+    let count = async || counts(&store, &both).await.unwrap();
     assert_eq!(count().await, [2, 2]);
     let request = PageRequest::default();
     for event in &both {
@@ -129,8 +126,8 @@ async fn while_a_slot_is_half_way_no_call_fails() {
     let out = both
         .iter()
         .flat_map(|event| [&alice, &bob].map(|user| Write::cancel(user.clone(), event.clone())));
-    let receipt = store.write_batch(&out.collect::<Vec<_>>()).await.unwrap();
-    assert_eq!(receipt.outcomes, [Outcome::Applied; 4]);
+    let outcomes = write(&store, &out.collect::<Vec<_>>()).await.unwrap();
+    assert_eq!(outcomes, [Outcome::Applied; 4]);
     assert_eq!(count().await, [0, 0]);
     assert_eq!(store.rsvp(&alice, &stays).await.unwrap().outcome, Outcome::Applied);
     assert_eq!(count().await, [1, 0]);

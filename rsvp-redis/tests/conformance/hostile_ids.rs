@@ -3,11 +3,11 @@
 use std::collections::BTreeSet;
 
 use crate::support::raw::Raw;
-use crate::support::{event, open, prefix, user};
+use crate::support::{event, open, prefix, repair, user, write};
 use crc::{CRC_16_XMODEM, Crc};
 use futures_util::TryStreamExt;
 use redis::cmd;
-use rsvp_core::{PageLimit, PageRequest, Rsvp, RsvpStore, RsvpStoreExt, Write};
+use rsvp_core::{Outcome, PageLimit, PageRequest, Rsvp, RsvpStore, RsvpStoreExt, Write};
 use rsvp_redis::RedisStore;
 use rsvp_testkit::hostile_ids;
 use rsvp_testkit::servers::RedisCluster;
@@ -86,7 +86,7 @@ impl Hostile {
     }
 
     async fn assert_listed(&self, pairs: &BTreeSet<(String, String)>, limit: PageLimit) {
-        let request = PageRequest { limit, ..PageRequest::default() };
+        let request = PageRequest::default().with_limit(limit);
         let scan = self.store.scan_with(request.clone());
         let scanned: BTreeSet<_> = scan.map_ok(names).try_collect().await.unwrap();
         assert_eq!(scanned, *pairs);
@@ -124,7 +124,7 @@ async fn every_key_is_where_it_should_be(spread: u16) {
         pairs.insert(("101a".to_owned(), id.clone()));
     }
     let rsvps = pairs.iter().map(|(name, id)| Write::rsvp(user(id), event(name)));
-    hostile.store.write_batch(&rsvps.collect::<Vec<_>>()).await.unwrap();
+    write(&hostile.store, &rsvps.collect::<Vec<_>>()).await.unwrap();
     for (event, user) in &pairs {
         hostile.assert_stored(event, user).await;
     }
@@ -132,7 +132,7 @@ async fn every_key_is_where_it_should_be(spread: u16) {
     for limit in [PageLimit::new(7).unwrap(), PageLimit::default()] {
         hostile.assert_listed(&pairs, limit).await;
     }
-    assert_eq!(hostile.store.repair().await.unwrap().missing, 0);
+    assert_eq!(repair(&hostile.store).await.findings, []);
 
     // One in three goes with its event, one in three with its user, the others one by one.
     let (mut of_events, mut of_users) = (ids.iter().step_by(3), ids.iter().skip(1).step_by(3));
@@ -146,8 +146,8 @@ async fn every_key_is_where_it_should_be(spread: u16) {
     }
     hostile.assert_only(&pairs).await;
     let cancels = pairs.iter().map(|(name, id)| Write::cancel(user(id), event(name)));
-    let receipt = hostile.store.write_batch(&cancels.collect::<Vec<_>>()).await.unwrap();
-    assert!(receipt.outcomes.iter().all(|outcome| outcome.is_applied()));
+    let outcomes = write(&hostile.store, &cancels.collect::<Vec<_>>()).await.unwrap();
+    assert!(outcomes.into_iter().all(Outcome::is_applied));
     hostile.store.ready().await.unwrap();
     hostile.assert_only(&BTreeSet::new()).await;
 }

@@ -5,13 +5,13 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::time::Duration;
 
-use crate::support::{event, eventually, open, random, user};
+use crate::support::{counts, event, eventually, held, open, random, user, write};
 use futures_util::{FutureExt, TryStreamExt};
 use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
 use rsvp_core::{
-    Consistency, Error, Outcome, PageLimit, PageRequest, Result, Rsvp, RsvpStore, RsvpStoreExt,
-    Write,
+    Error, Outcome, PageLimit, PageRequest, Result, Rsvp, RsvpStore, RsvpStoreExt, Write,
+    WriteOptions,
 };
 use rsvp_redis::RedisStore;
 use rsvp_testkit::servers::{Proxy, RedisServer};
@@ -24,29 +24,29 @@ const IN_FLIGHT: usize = 200;
 const CONNECTIONS: usize = 2;
 /// Events that nobody changes: `quiet-N` has the users 0, 2, 4, … below 2N.
 const QUIET: u64 = 20;
-const STRONG: Consistency = Consistency::Strong;
 
 /// Any call of the trait, on pairs that nobody relies on.
 async fn noise(store: &RedisStore, rng: &mut StdRng) -> Result<()> {
     let noisy = |n: u32| user(format!("noisy-{n}"));
     let (user, event) = (noisy(rng.random_range(0..50)), event(rng.random_range(0..5)));
+    let options = WriteOptions::default();
     match rng.random_range(0..10) {
         0 => store.rsvp(&user, &event).await.map(drop),
         1 => store.cancel(&user, &event).await.map(drop),
         2 => {
-            let write = |n: u32| match n.is_multiple_of(2) {
+            let change = |n: u32| match n.is_multiple_of(2) {
                 true => Write::rsvp(noisy(n), event.clone()),
                 false => Write::cancel(noisy(n), event.clone()),
             };
-            let batch: Vec<_> = (0..8).map(write).collect();
-            store.write_batch(&batch).await.map(drop)
+            let batch: Vec<_> = (0..8).map(change).collect();
+            write(store, &batch).await.map(drop)
         }
-        3 => store.has_rsvped_batch(&[Rsvp::new(user, event)], &STRONG).await.map(drop),
-        4 => store.rsvp_counts(&[event], &STRONG).await.map(drop),
+        3 => held(store, &[Rsvp::new(user, event)]).await.map(drop),
+        4 => counts(store, &[event]).await.map(drop),
         5 => store.attendees_page(&event, &PageRequest::default()).await.map(drop),
         6 => store.scan_page(&PageRequest::default()).await.map(drop),
-        7 => store.remove_user_step(&user, PageLimit::MIN).await.map(drop),
-        8 => store.remove_event_step(&event, PageLimit::MIN).await.map(drop),
+        7 => store.remove_user_step(&user, PageLimit::MIN, &options).await.map(drop),
+        8 => store.remove_event_step(&event, PageLimit::MIN, &options).await.map(drop),
         _ => store.ready().await,
     }
 }
@@ -61,13 +61,12 @@ async fn assert_own_answer(store: &RedisStore, rng: &mut StdRng) -> Result<()> {
         0 => {
             let pair = |name: &u64| Rsvp::new(user(name), quiet.clone());
             let pairs: Vec<_> = users.iter().map(pair).collect();
-            let answers = store.has_rsvped_batch(&pairs, &STRONG).await?;
+            let answers = held(store, &pairs).await?;
             assert_eq!(answers, users.iter().map(is_in).collect::<Vec<_>>(), "{users:?}");
         }
         1 => {
             let other = event(format!("quiet-{}", QUIET + 1 - size));
-            let counts = store.rsvp_counts(&[quiet, other], &STRONG).await?;
-            let counts: Vec<u64> = counts.iter().map(|count| count.value).collect();
+            let counts = counts(store, &[quiet, other]).await?;
             assert_eq!(counts, [size, QUIET + 1 - size]);
         }
         2 => {
@@ -80,13 +79,12 @@ async fn assert_own_answer(store: &RedisStore, rng: &mut StdRng) -> Result<()> {
             assert_eq!(listed, expected, "events of the last of {size}");
         }
         _ => {
-            let write = |name: &u64| match is_in(name) {
+            let change = |name: &u64| match is_in(name) {
                 true => Write::rsvp(user(name), quiet.clone()),
                 false => Write::cancel(user(name), quiet.clone()),
             };
-            let batch: Vec<_> = users.iter().map(write).collect();
-            let receipt = store.write_batch(&batch).await?;
-            assert_eq!(receipt.outcomes, [Outcome::Unchanged; 8]);
+            let batch: Vec<_> = users.iter().map(change).collect();
+            assert_eq!(write(store, &batch).await?, [Outcome::Unchanged; 8]);
         }
     }
     Ok(())
@@ -162,7 +160,7 @@ async fn dropped_calls_and_cut_connections_leak_nothing_and_confuse_nobody() {
     for size in 1..=QUIET {
         let quiet = event(format!("quiet-{size}"));
         let batch: Vec<_> = (0..size).map(|n| Write::rsvp(user(2 * n), quiet.clone())).collect();
-        store.write_batch(&batch).await.unwrap();
+        write(&store, &batch).await.unwrap();
     }
     proxy.set_delay(Duration::from_millis(1));
 

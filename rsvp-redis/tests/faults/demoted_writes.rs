@@ -3,10 +3,10 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::support::{LIMIT, both, event, eventually, open, random, user};
+use crate::support::{LIMIT, both, event, eventually, open, random, user, write};
 use futures_util::future::join_all;
 use rand::Rng;
-use rsvp_core::{Effect, Outcome, RsvpStore, Write};
+use rsvp_core::{Effect, Outcome, Write};
 use rsvp_redis::RedisStore;
 use rsvp_testkit::ledger::{Writers, check};
 use rsvp_testkit::servers::{RedisServer, ReplicatedRedis};
@@ -35,11 +35,11 @@ async fn a_coordinated_failover_loses_nothing_and_confuses_no_outcome() {
 }
 
 /// The outcomes of a batch; none if its effect is unknown.
-async fn write(store: &RedisStore, batch: &[Write]) -> Option<Vec<Outcome>> {
+async fn outcomes(store: &RedisStore, batch: &[Write]) -> Option<Vec<Outcome>> {
     let began = Instant::now();
     loop {
-        match store.write_batch(batch).await {
-            Ok(receipt) => return Some(receipt.outcomes),
+        match write(store, batch).await {
+            Ok(outcomes) => return Some(outcomes),
             Err(error) if error.effect() == Effect::Unknown => return None,
             Err(error) => assert!(error.is_retryable() && began.elapsed() < LIMIT, "{error:?}"),
         }
@@ -65,7 +65,7 @@ async fn a_batch_that_a_demotion_cuts_in_two_is_not_repeated_as_a_whole() {
         // So that each connection asks for the role again.
         sleep(Duration::from_millis(110)).await;
         let began = Instant::now();
-        let writing = join_all(batches.iter().map(|batch| write(&store, batch)));
+        let writing = join_all(batches.iter().map(|batch| outcomes(&store, batch)));
         if round == 0 {
             writing.await;
             undisturbed = began.elapsed();

@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use crate::support::{event, eventually, open, user};
+use crate::support::{event, eventually, open, user, write};
 use futures_util::FutureExt;
 use redis::Client;
 use rsvp_core::{Effect, RsvpStore, RsvpStoreExt, Write};
@@ -65,7 +65,7 @@ async fn a_long_batch_may_have_been_applied_in_part() {
         let batch: Vec<_> = (0..10_000).map(rsvp).collect();
         let writing = tokio::spawn({
             let store = store.clone();
-            async move { store.write_batch(&batch).await }
+            async move { write(&store, &batch).await }
         });
         let size = redis::cmd("SCARD").arg(format!("rsvp:e:{{0:{name}}}")).to_owned();
         let mut seen = 0_u64;

@@ -3,8 +3,8 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::support::{assert_repairable, both, event, open, random, user};
-use rsvp_core::{Consistency, Effect, Error, Rsvp, RsvpStore, RsvpStoreExt};
+use crate::support::{assert_repairable, both, event, held, open, random, user};
+use rsvp_core::{Effect, Error, Rsvp, RsvpStore, RsvpStoreExt};
 use rsvp_testkit::ledger::{Writers, lost};
 use rsvp_testkit::servers::ReplicatedRedis;
 use tokio::time::{Instant, sleep};
@@ -74,8 +74,7 @@ async fn ready_fails_while_the_only_known_server_is_a_replica() {
         }
         pair.switch_over().await;
         store.ready().await.unwrap();
-        let held = [user(1), user(2)].map(|user| Rsvp::new(user, event(1)));
-        let held = store.has_rsvped_batch(&held, &Consistency::Strong).await.unwrap();
-        assert_eq!(held, [true, false]);
+        let pairs = [user(1), user(2)].map(|user| Rsvp::new(user, event(1)));
+        assert_eq!(held(&store, &pairs).await.unwrap(), [true, false]);
     }
 }

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use crate::support::{both, event, eventually, open, user};
+use crate::support::{both, event, eventually, open, user, write};
 use rsvp_core::{Page, PageLimit, PageRequest, Result, Rsvp, RsvpStore, UserId, Write};
 use rsvp_redis::RedisStore;
 use rsvp_testkit::servers::ReplicatedRedis;
@@ -14,7 +14,7 @@ async fn read<T: Ord>(
     mut page: impl AsyncFnMut(&PageRequest) -> Result<Page<T>>,
     mut happens: impl AsyncFnMut(),
 ) -> (BTreeSet<T>, usize) {
-    let mut request = PageRequest { limit: PageLimit::new(100).unwrap(), ..PageRequest::default() };
+    let mut request = PageRequest::default().with_limit(PageLimit::new(100).unwrap());
     let (mut seen, mut pages) = (BTreeSet::new(), 0);
     loop {
         if [4, 9].contains(&pages) {
@@ -40,7 +40,7 @@ async fn a_list_and_a_scan_show_what_stays_over_restarts_and_promotions() {
     let store = open(&both(&pair)).await;
     let users: BTreeSet<UserId> = (0..USERS).map(user).collect();
     let rsvp = |user: &UserId| Write::rsvp(user.clone(), event(1));
-    store.write_batch(&users.iter().map(rsvp).collect::<Vec<_>>()).await.unwrap();
+    write(&store, &users.iter().map(rsvp).collect::<Vec<_>>()).await.unwrap();
     let pairs: BTreeSet<Rsvp> =
         users.iter().map(|user| Rsvp::new(user.clone(), event(1))).collect();
     pair.wait_caught_up().await;

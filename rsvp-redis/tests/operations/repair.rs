@@ -4,11 +4,12 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use crate::support::raw::Raw;
-use crate::support::{event, open, prefix, random, user};
+use crate::support::{differences, event, open, prefix, random, repair, user, write};
 use futures_util::TryStreamExt;
 use redis::cmd;
 use rsvp_core::{
-    Cursor, Error, PageLimit, PageRequest, Rsvp, RsvpStore, RsvpStoreExt, UserId, Write,
+    Cursor, Error, EventId, Finding, Maintenance, PageLimit, PageRequest, Rsvp, RsvpStore,
+    RsvpStoreExt, UserId, Write,
 };
 use rsvp_redis::RedisStore;
 use rsvp_testkit::ledger::{Writers, check, lost};
@@ -50,7 +51,7 @@ impl Damaged {
         };
         let is_in = |n: &u64| (n / EVENTS + n % EVENTS).is_multiple_of(2);
         let rsvps = (0..USERS * EVENTS).filter(is_in).map(quiet);
-        store.write_batch(&rsvps.collect::<Vec<_>>()).await.unwrap();
+        write(&store, &rsvps.collect::<Vec<_>>()).await.unwrap();
         let mut damaged = Self { raw, store, prefix, missing: 0, left_over: 0, exact: false };
         for n in (0..USERS).step_by(2) {
             let key = damaged.key(format!("quiet-{n}"));
@@ -105,8 +106,8 @@ impl Damaged {
         let [truth, of_users] = self.both_sides().await;
         let differing: Vec<_> = truth.symmetric_difference(&of_users).collect();
         assert!(differing.is_empty(), "{differing:?}");
-        let report = self.store.repair().await.unwrap();
-        assert_eq!((report.missing, report.left_over), (0, 0), "{report:?}");
+        let report = repair(&self.store).await;
+        assert_eq!(report.findings, []);
         assert_eq!(report.checked, 2 * truth.len() as u64);
     }
 }
@@ -116,16 +117,15 @@ async fn it_is_repaired_among_writers(damaged: Damaged) {
     let Damaged { store, missing, left_over, exact, .. } = &damaged;
     let writers = Writers::start(Arc::new(store.clone()), 4, &mut random);
     writers.acknowledge(100).await;
-    let report = store.repair().await.unwrap();
-    println!("{missing} missing, {left_over} left over: {report:?}");
-    assert!(report.missing >= *missing && report.left_over >= *left_over, "{report:?}");
-    assert!(!exact || (report.missing, report.left_over) == (*missing, *left_over), "{report:?}");
+    let found = differences(&repair(store).await.findings);
+    println!("{missing} missing, {left_over} left over: {found:?}");
+    assert!(found.0 >= *missing && found.1 >= *left_over, "{found:?}");
+    assert!(!exact || found == (*missing, *left_over), "{found:?}");
     for round in 0..10 {
         writers.acknowledge(20).await;
-        let report = store.repair().await.unwrap();
-        println!("round {round}: {report:?}");
-        let repaired = report.missing + report.left_over;
-        assert!(!exact || repaired == 0, "nothing has differed: {report:?}");
+        println!("round {round}");
+        let report = repair(store).await;
+        assert!(!exact || report.findings.is_empty(), "nothing has differed: {report:?}");
     }
     let ledger = writers.stop().await;
     assert_eq!(lost(store, &ledger).await, 0);
@@ -149,16 +149,25 @@ async fn in_a_cluster_the_user_index_is_repaired_among_writers() {
     it_is_repaired_among_writers(Damaged::cluster().await).await;
 }
 
+/// The pairs that only one side has.
+fn differing([truth, of_users]: &[BTreeSet<Rsvp>; 2]) -> BTreeSet<(EventId, Option<UserId>)> {
+    let pairs = truth.symmetric_difference(of_users).cloned();
+    pairs.map(|pair| (pair.event, Some(pair.user))).collect()
+}
+
 /// Steps until there is no next one; the differences that they have repaired.
 async fn steps(damaged: &Damaged, limit: usize) -> (u64, u64) {
+    let config = damaged.store.config().clone();
+    let store = config.with_audit_step(PageLimit::new(limit).unwrap());
+    let store = RedisStore::open(store).await.unwrap();
     let entries = damaged.both_sides().await.iter().map(BTreeSet::len).sum::<usize>();
     let (mut cursor, mut steps, mut missing, mut left_over) = (None, 0, 0, 0);
     loop {
-        let limit = PageLimit::new(limit).unwrap();
-        let step = damaged.store.repair_step(cursor.as_ref(), limit).await.unwrap();
-        assert!(step.checked <= limit.get() as u64, "{step:?}");
-        assert!(step.missing + step.left_over <= step.checked, "{step:?}");
-        (missing, left_over) = (missing + step.missing, left_over + step.left_over);
+        let step = store.repair_step(cursor.as_ref()).await.unwrap();
+        assert!(step.checked <= limit as u64, "{step:?}");
+        assert!(step.findings.len() as u64 <= step.checked, "{step:?}");
+        let found = differences(&step.findings);
+        (missing, left_over) = (missing + found.0, left_over + found.1);
         steps += 1;
         assert!(steps <= 3 * entries + 100, "{steps} steps over {entries} entries");
         cursor = step.next;
@@ -174,13 +183,17 @@ async fn an_audit_counts_the_same_differences_and_changes_nothing() {
     for damaged in [Damaged::standalone().await, Damaged::cluster().await] {
         let before = damaged.both_sides().await;
         let audited = damaged.store.audit().await.unwrap();
-        assert_eq!((audited.missing, audited.left_over), (damaged.missing, damaged.left_over));
+        let expected = (damaged.missing, damaged.left_over);
+        assert_eq!(differences(&audited.findings), expected);
         assert_eq!(damaged.both_sides().await, before);
-        // A repair also checks the entries that it has added before.
         let repaired = damaged.store.repair().await.unwrap();
-        assert_eq!((repaired.missing, repaired.left_over), (audited.missing, audited.left_over));
-        let audited = damaged.store.audit().await.unwrap();
-        assert_eq!((audited.missing, audited.left_over), (0, 0));
+        let pairs = |findings: &[Finding]| -> BTreeSet<_> {
+            let pair = |one: &Finding| (one.event.clone(), one.user.clone());
+            findings.iter().map(pair).collect()
+        };
+        assert_eq!(pairs(&repaired.findings), pairs(&audited.findings));
+        assert_eq!(pairs(&audited.findings), differing(&before));
+        assert_eq!(damaged.store.audit().await.unwrap().findings, []);
         damaged.assert_agreed().await;
     }
 }
@@ -207,8 +220,10 @@ async fn larger_steps_find_the_same() {
 #[tokio::test(flavor = "multi_thread")]
 async fn cursors_of_others_are_refused() {
     let Damaged { store, .. } = Damaged::standalone().await;
-    let request = PageRequest { limit: PageLimit::MIN, ..PageRequest::default() };
-    let own = store.repair_step(None, PageLimit::MIN).await.unwrap().next.unwrap();
+    let config = store.config().clone().with_audit_step(PageLimit::MIN);
+    let store = RedisStore::open(config).await.unwrap();
+    let request = PageRequest::default().with_limit(PageLimit::MIN);
+    let own = store.repair_step(None).await.unwrap().next.unwrap();
     let scan = store.scan_page(&request).await.unwrap().next.unwrap();
     let attendees = store.attendees_page(&event("quiet-0"), &request).await.unwrap().next.unwrap();
     let events_of = store.events_of_page(&user("quiet-1"), &request).await.unwrap().next.unwrap();
@@ -216,11 +231,11 @@ async fn cursors_of_others_are_refused() {
     let shorter = Cursor::new(&own.as_bytes()[..own.as_bytes().len() - 1]);
     let others = [scan, attendees, events_of, longer, shorter, Cursor::new("t"), Cursor::new("")];
     for cursor in others {
-        let error = store.repair_step(Some(&cursor), PageLimit::MIN).await.unwrap_err();
+        let error = store.repair_step(Some(&cursor)).await.unwrap_err();
         let refused = matches!(error, Error::InvalidInput { field: "cursor", .. });
         assert!(refused, "{cursor:?}: {error:?}");
     }
-    let request = PageRequest { cursor: Some(own), ..PageRequest::default() };
+    let request = PageRequest::default().with_cursor(own);
     let error = store.scan_page(&request).await.unwrap_err();
     assert!(matches!(error, Error::InvalidInput { field: "cursor", .. }), "{error:?}");
 }

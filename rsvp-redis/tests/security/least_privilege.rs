@@ -1,9 +1,12 @@
 //! At run time a user needs the rights that the crate's documentation lists, and nothing else.
 
 use std::error::Error as _;
+use std::time::Duration;
 
-use crate::support::{event, open, user};
-use rsvp_core::{Effect, RsvpStore, RsvpStoreExt, Write};
+use crate::support::{event, open, repair, user, write};
+use rsvp_core::{
+    Effect, Label, LabelName, ReadOptions, RsvpStore, RsvpStoreExt, Write, WriteOptions,
+};
 use rsvp_redis::{Durability, RedisStore};
 use rsvp_testkit::servers::{Persistence, RedisCluster, RedisServer};
 use tokio::sync::OnceCell;
@@ -18,6 +21,8 @@ const RIGHTS: &[&str] = &[
     "+info",
     "+role",
     "+wait",
+    "+client|id",
+    "+client|kill",
 ];
 const IN_A_CLUSTER: &[&str] = &["+cluster|slots", "+asking"];
 const TO_SEE_WHAT_IS_KEPT: &[&str] = &["+config|get"];
@@ -83,14 +88,18 @@ mod in_a_cluster {
 
 async fn assert_all_is_allowed(store: &RedisStore) {
     let writes: Vec<_> = (0..5).map(|n| Write::rsvp(user(n), event(n % 2))).collect();
-    store.write_batch(&writes).await.unwrap();
+    write(store, &writes).await.unwrap();
     assert_eq!(store.rsvp_count(&event(0)).await.unwrap().value, 3);
     store.ready().await.unwrap();
-    let report = store.repair().await.unwrap();
-    assert_eq!((report.missing, report.left_over, report.checked), (0, 0, 10), "{report:?}");
+    let report = repair(store).await;
+    assert_eq!((report.findings.len(), report.checked), (0, 10), "{report:?}");
     assert_eq!(store.remove_event(&event(0)).await.unwrap().removed, 3);
     assert_eq!(store.remove_user(&user(1)).await.unwrap().removed, 1);
     assert!(store.has_rsvped(&user(3), &event(1)).await.unwrap());
+    let (name, label) = (LabelName::new("shard").unwrap(), Label::new("1").unwrap());
+    let options = WriteOptions::default();
+    assert_eq!(store.replace_label(&name, None, &label, &options).await.unwrap(), None);
+    assert_eq!(store.label(&name, &ReadOptions::strong()).await.unwrap(), Some(label));
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -106,6 +115,19 @@ async fn the_user_may_repair_and_wait_for_replicas() {
     for url in [replicated, format!("{}&", cluster().await)] {
         assert_all_is_allowed(&open(&format!("{url}wait_replicas=1&wait_timeout=50s")).await).await;
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_user_may_fence_a_write_that_was_given_up() {
+    let server = RedisServer::start().await;
+    server.command(&user_with("app", &[RIGHTS])).await;
+    let store = open(&format!("redis://app:secret@127.0.0.1:{}", server.port())).await;
+    server.command(&["CLIENT", "PAUSE", "20000", "WRITE"]).await;
+    let options = WriteOptions::default().with_timeout(Duration::from_millis(300));
+    let error = store.rsvp_with(&user(1), &event(1), options).await.unwrap_err();
+    assert_eq!(error.effect(), Effect::Unknown, "it is decided: {error:?}");
+    server.command(&["CLIENT", "UNPAUSE"]).await;
+    assert!(!store.has_rsvped(&user(1), &event(1)).await.unwrap());
 }
 
 #[tokio::test(flavor = "multi_thread")]

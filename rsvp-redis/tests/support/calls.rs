@@ -4,17 +4,19 @@ use std::time::Duration;
 
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
-use rsvp_core::{Consistency, Effect, Error, Operation, PageLimit, Result, Rsvp, RsvpStore, Write};
+use rsvp_core::{
+    Effect, Error, LabelName, Maintenance, Operation, PageLimit, ReadOptions, Result, Rsvp,
+    RsvpStore, Write, WriteOptions,
+};
 use rsvp_redis::RedisStore;
 
-use crate::support::{event, open, user};
+use crate::support::{counts, event, held, open, user, write};
 
 pub(crate) const HALF_A_SECOND: Duration = Duration::from_millis(500);
 pub(crate) const IMPATIENT: &str = "connect_timeout=500ms&response_timeout=500ms";
 /// The delay that a busy machine may add.
 pub(crate) const SLACK: Duration = Duration::from_secs(2);
 pub(crate) const CONNECTIONS: usize = 2;
-const STRONG: &Consistency = &Consistency::Strong;
 
 pub(crate) async fn store(port: u16, parameters: &str) -> RedisStore {
     open(&format!("redis://127.0.0.1:{port}?{parameters}")).await
@@ -27,15 +29,9 @@ pub(crate) fn calls(store: &RedisStore) -> Vec<Call<'_>> {
     let writes = [Write::rsvp(user(1), event(1)), Write::cancel(user(2), event(1))];
     let pairs = [Rsvp::new(user(1), event(1))];
     vec![
-        (Operation::Write, async move { store.write_batch(&writes).await.map(drop) }.boxed()),
-        (
-            Operation::HasRsvped,
-            async move { store.has_rsvped_batch(&pairs, STRONG).await.map(drop) }.boxed(),
-        ),
-        (
-            Operation::RsvpCounts,
-            async { store.rsvp_counts(&[event(1)], STRONG).await.map(drop) }.boxed(),
-        ),
+        (Operation::Write, async move { write(store, &writes).await.map(drop) }.boxed()),
+        (Operation::HasRsvped, async move { held(store, &pairs).await.map(drop) }.boxed()),
+        (Operation::RsvpCount, async { counts(store, &[event(1)]).await.map(drop) }.boxed()),
         (
             Operation::Attendees,
             async { store.attendees_page(&event(1), &Default::default()).await.map(drop) }.boxed(),
@@ -47,16 +43,29 @@ pub(crate) fn calls(store: &RedisStore) -> Vec<Call<'_>> {
         (Operation::Scan, async { store.scan_page(&Default::default()).await.map(drop) }.boxed()),
         (
             Operation::RemoveEvent,
-            async { store.remove_event_step(&event(9), PageLimit::MIN).await.map(drop) }.boxed(),
+            async {
+                let options = WriteOptions::default();
+                store.remove_event_step(&event(9), PageLimit::MIN, &options).await.map(drop)
+            }
+            .boxed(),
         ),
         (
             Operation::RemoveUser,
-            async { store.remove_user_step(&user(9), PageLimit::MIN).await.map(drop) }.boxed(),
+            async {
+                let options = WriteOptions::default();
+                store.remove_user_step(&user(9), PageLimit::MIN, &options).await.map(drop)
+            }
+            .boxed(),
         ),
         (
-            Operation::Repair,
-            async { store.repair_step(None, PageLimit::MIN).await.map(drop) }.boxed(),
+            Operation::Label,
+            async {
+                let name = LabelName::new("shard")?;
+                store.label(&name, &ReadOptions::strong()).await.map(drop)
+            }
+            .boxed(),
         ),
+        (Operation::Repair, async { store.repair_step(None).await.map(drop) }.boxed()),
         (Operation::Ready, async { store.ready().await }.boxed()),
     ]
 }

@@ -14,7 +14,11 @@ use std::time::Duration;
 use futures_util::TryStreamExt;
 use rand::SeedableRng;
 use rand::rngs::StdRng;
-use rsvp_core::{EventId, Rsvp, RsvpStoreExt, UserId, Write};
+use rsvp_core::backend::combine;
+use rsvp_core::{
+    Audit, EventId, Finding, FindingKind, Maintenance, Outcome, ReadOptions, Result, Rsvp,
+    RsvpStore, RsvpStoreExt, UserId, Write, WriteOptions,
+};
 use rsvp_redis::{RedisConfig, RedisStore};
 use rsvp_testkit::Model;
 use rsvp_testkit::ledger::Ledger;
@@ -53,6 +57,42 @@ pub(crate) fn event(name: impl std::fmt::Display) -> EventId {
     EventId::new(name.to_string()).unwrap()
 }
 
+/// The outcomes of a batch, if every write was acknowledged, and otherwise the error of the whole.
+pub(crate) async fn write(store: &RedisStore, batch: &[Write]) -> Result<Vec<Outcome>> {
+    let receipt = store.write_batch(batch, &WriteOptions::default()).await?;
+    assert_eq!(receipt.results.len(), batch.len(), "one result for each write");
+    Ok(combine(receipt.results)?.into_iter().map(|written| written.outcome).collect())
+}
+
+/// Whether each pair exists, if all can be read.
+pub(crate) async fn held(store: &RedisStore, pairs: &[Rsvp]) -> Result<Vec<bool>> {
+    let held = store.has_rsvped_batch(pairs, &ReadOptions::strong()).await?;
+    assert_eq!(held.len(), pairs.len(), "one answer for each pair");
+    combine(held)
+}
+
+/// The count of each event, if all can be read.
+pub(crate) async fn counts(store: &RedisStore, events: &[EventId]) -> Result<Vec<u64>> {
+    let counts = store.rsvp_count_batch(events, &ReadOptions::strong()).await?;
+    assert_eq!(counts.len(), events.len(), "one count for each event");
+    Ok(combine(counts)?.into_iter().map(|count| count.value).collect())
+}
+
+/// How many of the findings are RSVPs that their user's list misses, and how many are entries
+/// without an RSVP.
+pub(crate) fn differences(findings: &[Finding]) -> (u64, u64) {
+    let missing = findings.iter().filter(|finding| finding.kind == FindingKind::Missing).count();
+    (missing as u64, (findings.len() - missing) as u64)
+}
+
+/// Repairs everything and tells what it found.
+pub(crate) async fn repair(store: &RedisStore) -> Audit {
+    let repaired = store.repair().await.unwrap();
+    let (missing, left_over) = differences(&repaired.findings);
+    println!("{} checked, {missing} missing, {left_over} left over", repaired.checked);
+    repaired
+}
+
 /// Asks again and again until `probe` answers yes.
 pub(crate) async fn eventually(what: &str, mut probe: impl AsyncFnMut() -> bool) {
     let asking = async {
@@ -81,8 +121,7 @@ pub(crate) fn user_key(user: &UserId) -> String {
 /// Repairs the differences that a failover has left. Then both directions and all counts must
 /// agree.
 pub(crate) async fn assert_repairable(store: &RedisStore, ledger: &Ledger) {
-    let repaired = store.repair().await.unwrap();
-    println!("{repaired:?}");
+    repair(store).await;
     let mut model = Model::new();
     for (pair, _) in ledger.iter() {
         model.write(&Write::cancel(pair.user.clone(), pair.event.clone()));
@@ -92,6 +131,5 @@ pub(crate) async fn assert_repairable(store: &RedisStore, ledger: &Ledger) {
         model.write(&Write::rsvp(user, event));
     }
     model.assert_held_by(store).await;
-    let again = store.repair().await.unwrap();
-    assert_eq!((again.missing, again.left_over), (0, 0), "nothing is left to repair");
+    assert_eq!(repair(store).await.findings, [], "nothing is left to repair");
 }

@@ -181,6 +181,10 @@ impl<S: RsvpStore + 'static> RsvpStore for FaultStore<S> {
         self.store.close().await
     }
 
+    fn settling_time(&self) -> std::time::Duration {
+        std::time::Duration::from_secs(2)
+    }
+
     fn maintenance(&self) -> Option<&dyn Maintenance> {
         self.store.maintenance()
     }

@@ -126,6 +126,10 @@ impl RsvpStore for Connection {
         Ok(())
     }
 
+    fn settling_time(&self) -> std::time::Duration {
+        std::time::Duration::from_secs(2)
+    }
+
     fn maintenance(&self) -> Option<&dyn Maintenance> {
         self.engine.0.maintenance()
     }

@@ -145,6 +145,7 @@ impl<S: RsvpStore + 'static, B: Batch> Lane<S, B> {
         let (reply, answer) = oneshot::channel();
         let patience = deadline.map(Patience::new);
         let own = patience.clone();
+        let settling = self.store.settling_time();
         match (queue.drivers < self.limits.width).then(|| runtime(B::OPERATION)) {
             Some(Err(error)) => {
                 queue.pending -= entries.len();
@@ -162,7 +163,7 @@ impl<S: RsvpStore + 'static, B: Batch> Lane<S, B> {
             None => queue.calls.push_back(Call { entries, freshness, patience, reply }),
         }
         async move {
-            let lost = |_| Err(lost(B::OPERATION));
+            let lost = |_| Err(lost(B::OPERATION, settling));
             let Some(patience) = own else { return answer.await.unwrap_or_else(lost) };
             let began = Instant::now();
             let mut answer = answer;
@@ -175,7 +176,7 @@ impl<S: RsvpStore + 'static, B: Batch> Lane<S, B> {
             {
                 return answer.unwrap_or_else(lost);
             }
-            Err(patience.give_up(B::OPERATION, began.elapsed()))
+            Err(patience.give_up(B::OPERATION, began.elapsed(), settling))
         }
     }
 
@@ -375,8 +376,10 @@ enum Failure {
     NoRuntime,
 }
 
-fn lost(operation: Operation) -> Error {
-    Error::unavailable(operation, Effect::Unknown, Some(Failure::Lost.into()))
+/// A batch that was dropped in flight may take effect until its deadline.
+fn lost(operation: Operation, settling: Duration) -> Error {
+    let effect = Effect::Pending(Deadline::after(LONGEST_BATCH + settling));
+    Error::unavailable(operation, effect, Some(Failure::Lost.into()))
 }
 
 fn stopped(operation: Operation) -> Error {

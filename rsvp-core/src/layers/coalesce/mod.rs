@@ -7,6 +7,7 @@ mod patience;
 
 use std::fmt;
 use std::sync::Arc;
+use std::time::Duration;
 
 use async_trait::async_trait;
 use futures_util::future::join_all;
@@ -16,7 +17,7 @@ use xxhash_rust::xxh3::xxh3_64;
 use self::batch::{Counts, Memberships, Writes};
 pub use self::config::CoalesceConfig;
 use self::lane::{Batch, Lane, Limits};
-use crate::backend::{Part, fail_all, partition, reorder};
+use crate::backend::{Part, fail_all, partition, reorder, run_to_end};
 use crate::{
     BatchReceipt, Consistency, Count, Error, EventId, Label, LabelName, Maintenance, Operation,
     Page, PageLimit, PageRequest, ReadOptions, RemovalStep, Result, Rsvp, RsvpStore, SessionToken,
@@ -63,6 +64,12 @@ const KINDS: usize = 4;
 /// - Batches run on tasks of the Tokio runtime of the caller that found the lane idle. Without a
 ///   runtime that caller is refused; when the runtime shuts down, its queued calls are answered with
 ///   an error. A runtime of one thread must be kept running for as long as others wait.
+///
+/// - **Removals are not queued.** A step of a removal overtakes queued writes of the same event or
+///   user, which take effect after it.
+/// - **A lane waits for its batch.** An event that is blocked, by a lock that somebody else holds for
+///   example, delays the other events of its lane until the deadline of the batch.
+/// - **A dropped write keeps the deadline of its batch**, which may be later than its own.
 ///
 /// A write goes to at most [`lanes`](CoalesceConfig::with_lanes) batches, whatever its length.
 pub struct CoalescedStore<S> {
@@ -121,16 +128,6 @@ impl<S: RsvpStore + 'static> CoalescedStore<S> {
         writes.chain(memberships).chain(counts).sum()
     }
 
-    /// Refuses calls from now on as [`Error::Closed`], and waits until every queued call has been
-    /// answered. Dropping this future stops the waiting and not the closing.
-    async fn drain(&self) {
-        self.writes.iter().for_each(|lane| lane.close());
-        self.memberships.iter().for_each(|lane| lane.close());
-        self.counts.iter().for_each(|lane| lane.close());
-        self.tasks.close();
-        self.tasks.wait().await;
-    }
-
     fn refuse_if_closed(&self, operation: Operation) -> Result<()> {
         if self.tasks.is_closed() { Err(Error::closed(operation)) } else { Ok(()) }
     }
@@ -186,17 +183,24 @@ impl<S: RsvpStore + 'static> RsvpStore for CoalescedStore<S> {
         // Found out before a part is queued.
         lane::runtime(Operation::Write)?;
         let parts = partition(writes.iter().cloned(), |write| self.lane_of(&write.rsvp.event));
-        // Room in every lane before the first is used: refused is refused as a whole.
-        let mut reserved = Vec::with_capacity(parts.len());
-        for (part, lane) in
-            parts.iter().filter_map(|part| Some((part, self.writes.get(part.target)?)))
-        {
-            reserved.push(lane.reserve(part.entries.len())?);
-        }
-        let calls = parts.into_iter().zip(reserved).map(|(part, place)| {
+        // Room in every lane before the first is used. A full lane refuses its own entries only.
+        let rooms: Vec<_> = parts
+            .iter()
+            .map(|part| match self.writes.get(part.target) {
+                Some(lane) => lane.reserve(part.entries.len()),
+                None => Err(Error::overloaded(Operation::Write)),
+            })
+            .collect();
+        let calls = parts.into_iter().zip(rooms).map(|(part, room)| {
             let Part { entries, places, .. } = part;
-            let answer = place.call(entries, (), options.deadline);
-            async move { (places, answer.await) }
+            let answer = room.map(|room| room.call(entries, (), options.deadline));
+            async move {
+                let answer = match answer {
+                    Ok(answer) => answer.await,
+                    Err(refused) => Err(refused),
+                };
+                (places, answer)
+            }
         });
         // All are queued before the first answer is awaited.
         let calls: Vec<_> = calls.collect();
@@ -297,8 +301,26 @@ impl<S: RsvpStore + 'static> RsvpStore for CoalescedStore<S> {
     }
 
     async fn close(&self) -> Result<()> {
-        self.drain().await;
-        self.store.close().await
+        // 1. Nothing is queued from now on.
+        self.writes.iter().for_each(|lane| lane.close());
+        self.memberships.iter().for_each(|lane| lane.close());
+        self.counts.iter().for_each(|lane| lane.close());
+        self.tasks.close();
+        // 2. The queued calls are finished, then the store inside is closed, also when the caller
+        //    does not wait for it.
+        let (tasks, store) = (self.tasks.clone(), self.store.clone());
+        let close = async move {
+            tasks.wait().await;
+            store.close().await
+        };
+        match lane::runtime(Operation::Close) {
+            Ok(_) => run_to_end(Operation::Close, close).await,
+            Err(_) => close.await,
+        }
+    }
+
+    fn settling_time(&self) -> Duration {
+        self.store.settling_time()
     }
 
     fn maintenance(&self) -> Option<&dyn Maintenance> {

@@ -8,9 +8,6 @@ use tokio::time::Instant;
 use crate::layers::timeout::GRACE;
 use crate::{Deadline, Effect, Error, Operation};
 
-/// How much longer than the deadline of its batch a write may be pending.
-const SETTLING: Duration = Duration::from_secs(2);
-
 /// The deadline of a call, and how far the call has got.
 #[derive(Clone)]
 pub(super) struct Patience {
@@ -53,10 +50,16 @@ impl Patience {
     }
 
     /// The error of a caller that gives up at its deadline.
-    pub(super) fn give_up(&self, operation: Operation, waited: Duration) -> Error {
+    /// `settling` is how much longer than the deadline of its batch a write may be pending.
+    pub(super) fn give_up(
+        &self,
+        operation: Operation,
+        waited: Duration,
+        settling: Duration,
+    ) -> Error {
         let mut progress = self.progress.lock().unwrap_or_else(PoisonError::into_inner);
         let effect = match *progress {
-            Progress::Sent(batch) => Effect::Pending(Deadline::at(batch.instant() + SETTLING)),
+            Progress::Sent(batch) => Effect::Pending(Deadline::at(batch.instant() + settling)),
             Progress::Queued | Progress::GivenUp => Effect::NotApplied,
         };
         if effect == Effect::NotApplied {

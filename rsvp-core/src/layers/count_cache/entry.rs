@@ -58,6 +58,8 @@ struct State {
     changed: Tick,
     /// When a write of the event was last acknowledged.
     acknowledged: Tick,
+    /// Until when a write that has failed may still take effect.
+    pending_until: Option<Instant>,
     /// Why the last read failed, if it did, and when.
     failure: Option<(Tick, Instant, Error)>,
 }
@@ -161,7 +163,9 @@ impl Entry {
     /// Records a count that the store returned to a read between two ticks.
     pub(super) fn record_read(&self, count: Count, read_at: Instant, began: Tick, ended: Tick) {
         let mut state = self.state();
+        let pending = state.pending_until.is_some_and(|until| read_at < until);
         let validity = match (state.changed < began, state.acknowledged < began) {
+            (true, _) if pending => Validity::Ambiguous,
             (true, _) => Validity::Exact,
             (false, true) => Validity::Ambiguous,
             (false, false) => Validity::Stale,
@@ -177,6 +181,12 @@ impl Entry {
         let mut state = self.state();
         state.failure = Some((tick, Instant::now(), error.clone()));
         state.known.filter(|_| error.is_retryable()).and_then(|known| stale(known, request))
+    }
+
+    /// A write has failed, and may still take effect until this moment.
+    pub(super) fn pend(&self, until: Instant) {
+        let mut state = self.state();
+        state.pending_until = state.pending_until.max(Some(until));
     }
 
     /// A write that began at the tick `began` is over at `ended`.

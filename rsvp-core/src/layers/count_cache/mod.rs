@@ -254,8 +254,7 @@ impl<S: RsvpStore> RsvpStore for CountCache<S> {
         let written = writing.done(self.store.write_batch(writes, options)).await;
         match &written {
             Ok(receipt) => writing.answered(writes, &receipt.results),
-            Err(error) if error.effect() == Effect::NotApplied => writing.not_applied(),
-            Err(_) => {}
+            Err(error) => writing.failed(error),
         }
         written
     }
@@ -325,8 +324,7 @@ impl<S: RsvpStore> RsvpStore for CountCache<S> {
         let step = writing.done(self.store.remove_event_step(event, limit, options)).await;
         match &step {
             Ok(_) => writing.removed(),
-            Err(error) if error.effect() == Effect::NotApplied => writing.not_applied(),
-            Err(_) => {}
+            Err(error) => writing.failed(error),
         }
         step
     }
@@ -366,6 +364,10 @@ impl<S: RsvpStore> RsvpStore for CountCache<S> {
     async fn close(&self) -> Result<()> {
         self.closed.store(true, Ordering::Release);
         self.store.close().await
+    }
+
+    fn settling_time(&self) -> Duration {
+        self.store.settling_time()
     }
 
     fn maintenance(&self) -> Option<&dyn Maintenance> {

@@ -12,7 +12,7 @@ use tokio::sync::OwnedRwLockReadGuard;
 use tokio::time::{Instant, timeout, timeout_at};
 
 use super::entry::{Change, Entry, Tick};
-use crate::{Action, Deadline, Effect, EventId, Result, Write, Written};
+use crate::{Action, Deadline, Effect, Error, EventId, Result, Write, Written};
 
 /// The counts of the events that are asked for.
 pub(super) struct Table {
@@ -68,7 +68,7 @@ impl Table {
                 Err(_) => fences.extend(timeout_at(fenced_by, fence.read_owned()).await),
             }
         }
-        Writing { table: self, began: self.tick(), changes, fences }
+        Writing { table: self, began: self.tick(), changes, pending: Vec::new(), fences }
     }
 }
 
@@ -105,6 +105,8 @@ pub(super) struct Writing<'a> {
     table: &'a Table,
     began: Tick,
     changes: BTreeMap<EventId, Change>,
+    /// The events of writes that may still take effect, and until when.
+    pending: Vec<(EventId, Instant)>,
     fences: Vec<OwnedRwLockReadGuard<()>>,
 }
 
@@ -124,6 +126,7 @@ impl Writing<'_> {
             tallies.entry(&rsvp.event).or_default().add(*action, result);
         }
         for (event, tally) in tallies {
+            self.pending.extend(tally.pending.map(|until| (event.clone(), until)));
             match tally.change() {
                 Some(change) => drop(self.changes.insert(event.clone(), change)),
                 None => drop(self.changes.remove(event)),
@@ -137,9 +140,16 @@ impl Writing<'_> {
         self.changes.values_mut().for_each(|change| *change = Change::Uncounted);
     }
 
-    /// Nothing has happened.
-    pub(super) fn not_applied(mut self) {
-        self.changes.clear();
+    /// Records that the whole call has failed.
+    pub(super) fn failed(mut self, error: &Error) {
+        match error.effect() {
+            Effect::NotApplied => self.changes.clear(),
+            Effect::Pending(until) => {
+                let events = self.changes.keys().cloned();
+                self.pending = events.map(|event| (event, until.instant())).collect();
+            }
+            Effect::Unknown => {}
+        }
     }
 }
 
@@ -153,6 +163,8 @@ struct Tally {
     repeated: bool,
     /// A write failed, and its effect is not known.
     unknown: bool,
+    /// A write failed, and may still take effect until this moment.
+    pending: Option<Instant>,
 }
 
 impl Tally {
@@ -166,7 +178,10 @@ impl Tally {
                     self.sum += if action == Action::Rsvp { 1 } else { -1 };
                 }
             }
-            Err(error) => self.unknown |= error.effect() != Effect::NotApplied,
+            Err(error) => {
+                self.unknown |= error.effect() != Effect::NotApplied;
+                self.pending = self.pending.max(error.retry_at().map(Deadline::instant));
+            }
         }
     }
 
@@ -187,6 +202,11 @@ impl Tally {
 impl Drop for Writing<'_> {
     fn drop(&mut self) {
         let ended = self.table.tick();
+        for (event, until) in &self.pending {
+            if let Some(entry) = self.table.entries.get(event) {
+                entry.pend(*until);
+            }
+        }
         for (event, change) in &self.changes {
             // Not the entry of the beginning: it may have been made, or made anew, meanwhile.
             if let Some(entry) = self.table.entries.get(event) {

@@ -13,14 +13,14 @@ impl<S: RsvpStore> ShardedStore<S> {
     /// One shard after another, until the page is full.
     pub(super) async fn list<'a, T>(
         &'a self,
-        (operation, subject): (Operation, &str),
+        (operation, subject): (Operation, String),
         shards: Vec<&'a Shard<S>>,
         request: &PageRequest,
         ask: impl Fn(&'a S, PageRequest) -> Asked<'a, T>,
     ) -> Result<Page<T>> {
         let mut items = Vec::new();
         let mut limit = request.limit;
-        let mut rest = rest(operation, subject, shards, request)?.into_iter();
+        let mut rest = rest(operation, &subject, shards, request)?.into_iter();
         while let Some((shard, request)) = rest.next() {
             let request = PageRequest { limit, ..request };
             let page = ask(&shard.store, request).await;
@@ -30,14 +30,14 @@ impl<S: RsvpStore> ShardedStore<S> {
             if page.next.is_some() {
                 return Ok(Page {
                     items,
-                    next: Some(cursor(operation, subject, shard, page.next)),
+                    next: Some(cursor(operation, &subject, shard, page.next)),
                 });
             }
             match less(limit, listed) {
                 Some(left) => limit = left,
                 None => {
                     let next =
-                        rest.next().map(|(shard, _)| cursor(operation, subject, shard, None));
+                        rest.next().map(|(shard, _)| cursor(operation, &subject, shard, None));
                     return Ok(Page { items, next });
                 }
             }
@@ -48,12 +48,12 @@ impl<S: RsvpStore> ShardedStore<S> {
     /// All shards at once, for lists that are short: the pages that fit, in order.
     pub(super) async fn list_at_once<'a, T>(
         &'a self,
-        (operation, subject): (Operation, &str),
+        (operation, subject): (Operation, String),
         shards: Vec<&'a Shard<S>>,
         request: &PageRequest,
         ask: impl Fn(&'a S, PageRequest) -> Asked<'a, T>,
     ) -> Result<Page<T>> {
-        let rest = rest(operation, subject, shards, request)?;
+        let rest = rest(operation, &subject, shards, request)?;
         let asked: Vec<_> =
             rest.iter().map(|(shard, request)| ask(&shard.store, request.clone())).collect();
         let mut items = Vec::new();
@@ -62,14 +62,14 @@ impl<S: RsvpStore> ShardedStore<S> {
             if !items.is_empty() && items.len() + page.items.len() > request.limit.get() {
                 return Ok(Page {
                     items,
-                    next: Some(cursor(operation, subject, shard, asked.cursor)),
+                    next: Some(cursor(operation, &subject, shard, asked.cursor)),
                 });
             }
             items.extend(page.items);
             if page.next.is_some() {
                 return Ok(Page {
                     items,
-                    next: Some(cursor(operation, subject, shard, page.next)),
+                    next: Some(cursor(operation, &subject, shard, page.next)),
                 });
             }
         }

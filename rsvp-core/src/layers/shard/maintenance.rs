@@ -13,7 +13,8 @@ impl<S: RsvpStore> ShardedStore<S> {
         operation: Operation,
         cursor: Option<&Cursor>,
     ) -> Result<Option<(&Shard<S>, Option<Cursor>)>> {
-        let ShardCursor { shard: first, inner } = ShardCursor::parse(operation, "", cursor)?;
+        let ShardCursor { shard: first, inner } =
+            ShardCursor::parse(operation, &self.listing(operation, "").1, cursor)?;
         let shard = self.shards.iter().find(|shard| shard.hash >= first);
         if cursor.is_some() && shard.is_none_or(|shard| shard.hash != first) {
             return Err(Cursor::refused());
@@ -26,7 +27,9 @@ impl<S: RsvpStore> ShardedStore<S> {
         let here = step.next.map(|inner| (shard.hash, Some(inner)));
         let following = || self.shards.iter().find(|next| next.hash > shard.hash);
         let next = here.or_else(|| following().map(|next| (next.hash, None)));
-        let next = next.map(|(shard, inner)| ShardCursor { shard, inner }.print(operation, ""));
+        let next = next.map(|(shard, inner)| {
+            ShardCursor { shard, inner }.print(operation, &self.listing(operation, "").1)
+        });
         AuditStep { next, ..step }
     }
 }

@@ -9,6 +9,7 @@ mod placement;
 use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
+use std::time::Duration;
 
 use async_trait::async_trait;
 use futures_util::future::{BoxFuture, join_all};
@@ -17,9 +18,9 @@ pub use self::error::ShardError;
 pub use self::placement::Placement;
 use crate::backend::{Part, check_answer_count, combine, fail_all, partition, reorder};
 use crate::{
-    BatchReceipt, Count, Error, EventId, Label, LabelName, Maintenance, Operation, Page, PageLimit,
-    PageRequest, ReadOptions, RemovalStep, Result, Rsvp, RsvpStore, SessionToken, UserId, Write,
-    WriteOptions,
+    BatchReceipt, Count, Effect, Error, EventId, Label, LabelName, Maintenance, Operation, Page,
+    PageLimit, PageRequest, ReadOptions, RemovalStep, Result, Rsvp, RsvpStore, SessionToken,
+    UserId, Write, WriteOptions,
 };
 
 /// One store of a [`ShardedStore`], with its name and weight.
@@ -187,6 +188,11 @@ impl<S: RsvpStore> ShardedStore<S> {
         Ok((reorder(operation, answered)?, metadata.into_iter().flatten().collect()))
     }
 
+    /// A listing of a subject over these shards: its cursors are those of this placement.
+    fn listing(&self, operation: Operation, subject: &str) -> (Operation, String) {
+        (operation, format!("{:x} {subject}", self.placement.fingerprint()))
+    }
+
     /// The shard that keeps the labels of all shards as one: the first in the order of hashes.
     fn shard_of_labels(&self, operation: Operation) -> Result<&Shard<S>> {
         self.shards.first().ok_or_else(|| Error::corrupt(operation, "there are no shards"))
@@ -205,9 +211,15 @@ impl<S: RsvpStore> ShardedStore<S> {
             let Some(limit) = left else { return Ok(all) };
             let step = match step(&shard.store, limit).await {
                 Ok(step) => step,
-                // What is gone is told; the next step will meet the error again.
-                Err(_) if all.removed > 0 => return Ok(all),
-                Err(error) => return Err(error.in_shard(shard.name.clone())),
+                // The RSVPs that are gone are told. The next step will meet the error again.
+                Err(error) if all.removed > 0 && error.effect() == Effect::NotApplied => {
+                    return Ok(all);
+                }
+                Err(error) => {
+                    let before = if all.removed > 0 { Effect::Unknown } else { Effect::NotApplied };
+                    let effect = error.effect().and(before);
+                    return Err(error.in_shard(shard.name.clone()).with_effect(effect));
+                }
             };
             all.removed = all.removed.saturating_add(step.removed);
             all.token.merge(&step.token);
@@ -298,7 +310,7 @@ impl<S: RsvpStore> RsvpStore for ShardedStore<S> {
 
     async fn attendees_page(&self, event: &EventId, request: &PageRequest) -> Result<Page<UserId>> {
         let list = self.list(
-            (Operation::Attendees, event.as_str()),
+            self.listing(Operation::Attendees, event.as_str()),
             self.shards_of(event),
             request,
             |store, page| {
@@ -311,17 +323,21 @@ impl<S: RsvpStore> RsvpStore for ShardedStore<S> {
 
     async fn events_of_page(&self, user: &UserId, request: &PageRequest) -> Result<Page<EventId>> {
         let all = self.shards.iter().collect();
-        let list =
-            self.list_at_once((Operation::EventsOf, user.as_str()), all, request, |store, page| {
+        let list = self.list_at_once(
+            self.listing(Operation::EventsOf, user.as_str()),
+            all,
+            request,
+            |store, page| {
                 let user = user.clone();
                 Box::pin(async move { store.events_of_page(&user, &page).await })
-            });
+            },
+        );
         list.await
     }
 
     async fn scan_page(&self, request: &PageRequest) -> Result<Page<Rsvp>> {
         let all = self.shards.iter().collect();
-        let list = self.list((Operation::Scan, ""), all, request, |store, page| {
+        let list = self.list(self.listing(Operation::Scan, ""), all, request, |store, page| {
             Box::pin(async move { store.scan_page(&page).await })
         });
         list.await
@@ -383,6 +399,11 @@ impl<S: RsvpStore> RsvpStore for ShardedStore<S> {
             shard.store.close().await.map_err(|error| error.in_shard(shard.name.clone()))
         });
         combine(join_all(close).await).map(drop)
+    }
+
+    fn settling_time(&self) -> Duration {
+        let times = self.shards.iter().map(|shard| shard.store.settling_time());
+        times.max().unwrap_or_default()
     }
 
     fn maintenance(&self) -> Option<&dyn Maintenance> {

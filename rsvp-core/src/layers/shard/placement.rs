@@ -126,6 +126,19 @@ impl Placement {
         Ok(Self { shards, spread })
     }
 
+    /// A fingerprint of the placement: XXH3 of 64 bits over the spread, and the hash and the weight
+    /// of each shard in the order of the hashes, each as 8 bytes in little-endian order.
+    #[must_use]
+    pub fn fingerprint(&self) -> u64 {
+        let mut hasher = Xxh3Default::new();
+        hasher.update(&(self.spread as u64).to_le_bytes());
+        for Candidate { hash, weight, .. } in &self.shards {
+            hasher.update(&hash.to_le_bytes());
+            hasher.update(&weight.to_le_bytes());
+        }
+        hasher.digest()
+    }
+
     /// The number of shards that an event lives on, as it was given.
     pub fn spread(&self) -> usize {
         self.spread

@@ -134,7 +134,7 @@ impl Discovery {
     }
 
     /// Forgets nodes that are neither in the topology nor configured. Configured ones are asked
-    /// again.
+    /// again, and those with connections to fence may come back.
     fn forget_all_but(&self, topology: &Topology<Node>) {
         let hosts = self.config.hosts.iter().cloned();
         let configured: Vec<_> =
@@ -143,6 +143,7 @@ impl Discovery {
         nodes.retain(|address, node| {
             configured.contains(address)
                 || topology.nodes.iter().any(|kept| Arc::ptr_eq(kept, node))
+                || !node.fences.is_empty()
         });
     }
 }

@@ -49,8 +49,12 @@ pub(crate) async fn exchange(
         request.append_to(&mut pipeline, asking);
     }
     if waits {
-        // The server gives up no later than the call does.
-        let limit = config.wait_timeout.min(patience.time).as_millis().max(1) as u64;
+        // The server gives up before the call does, so that its reply arrives in time.
+        let limit = match patience.of_call {
+            true => config.wait_timeout.min(patience.time * 3 / 4),
+            false => config.wait_timeout,
+        };
+        let limit = limit.as_millis().max(1) as u64;
         pipeline.add_command(cmd("WAIT").arg(config.wait_replicas).arg(limit).to_owned());
     }
     let Replies { mut values, demoted } = connection.send(pipeline, patience).await?;

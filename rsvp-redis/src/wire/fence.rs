@@ -106,6 +106,11 @@ impl Fences {
         given_up.iter().any(|one| one.refused && Arc::ptr_eq(&one.fenced, connection.fenced()))
     }
 
+    /// Whether there is nothing to fence.
+    pub(crate) fn is_empty(&self) -> bool {
+        !self.any.load(Ordering::Acquire)
+    }
+
     /// Waits for the turn to fence.
     pub(crate) async fn turn(&self) -> AsyncMutexGuard<'_, ()> {
         self.turn.lock().await

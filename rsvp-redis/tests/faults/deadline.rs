@@ -97,6 +97,7 @@ async fn the_deadline_of_one_call_ends_no_other() {
     }
     server.resume().await;
     assert!(patient.await.unwrap().unwrap());
+    assert!(store.has_rsvped(&user, &event).await.unwrap());
     // One is that of the pause, and one that of this question.
     assert_eq!(taken(connections().await) - before, 2, "connections taken meanwhile");
     server.command(&["CLIENT", "UNPAUSE"]).await;

@@ -148,8 +148,13 @@ impl Pool {
         // 2. The answer of the server is final. A failure of the connection concerns all to the same
         //    server. If there is no answer, only this one is closed, and the others are tested
         //    before they are used.
-        let answer = self.answer(&mut connection, &work, &schedule).await;
+        let (answer, canceled) = self.answer(&mut connection, &work, &schedule).await;
         let (error, closes) = match answer {
+            // A commit that waits for a synchronous standby and is canceled succeeds, with a warning
+            // that the driver does not pass on: the standby may lack the change.
+            Some(Ok(_)) if canceled && commits(operation) => {
+                (Error::timed_out(operation, schedule.elapsed(), Effect::Unknown), false)
+            }
             Some(Ok(answer)) => {
                 connection.in_use = false;
                 return Ok(answer);
@@ -188,23 +193,24 @@ impl Pool {
         Err(error.with_effect(effect))
     }
 
-    /// The answer of the server; nothing if it gives none in time.
+    /// The answer of the server; nothing if it gives none in time. Tells as well whether the server
+    /// was asked to cancel.
     async fn answer<W: Work>(
         &self,
         connection: &mut Connection,
         work: &W,
         schedule: &Schedule,
-    ) -> Option<Result<W::Answer, WorkError>> {
+    ) -> (Option<Result<W::Answer, WorkError>>, bool) {
         let (backend, log) = (connection.backend, connection.log);
         let (answer, asked) = {
             let mut running = pin!(work.run(connection, &self.sql));
             // 1. Most calls are answered soon.
             if let Ok(answer) = timeout_at(schedule.slow_at, &mut running).await {
-                return Some(answer);
+                return (Some(answer), false);
             }
             self.control.prepare();
             if let Ok(answer) = timeout_at(schedule.cancel_at, &mut running).await {
-                return Some(answer);
+                return (Some(answer), false);
             }
             // 2. The server is asked to cancel. Then it answers that it did, or that it was done.
             let canceling = self.control.cancel(backend, log, schedule.give_up_at);
@@ -213,7 +219,7 @@ impl Pool {
         };
         // 3. A request that may still arrive would cancel the statement of another call.
         connection.stale |= !asked;
-        answer.ok()
+        (answer.ok(), true)
     }
 
     /// Gives up all connections, which are as dead as one that has failed, or as read-only: the idle
@@ -255,6 +261,11 @@ impl Pool {
         let status = self.pool.status();
         (status.size, status.available)
     }
+}
+
+/// Whether the success of a call means that the server has committed something.
+fn commits(operation: Operation) -> bool {
+    operation.is_write() || operation == Operation::Ready
 }
 
 impl fmt::Debug for Pool {

@@ -9,4 +9,5 @@ mod deadline;
 mod failover;
 mod late;
 mod silence;
+mod standby;
 mod support;

@@ -24,6 +24,15 @@ pub(crate) struct Alive {
     pub(crate) changing: bool,
 }
 
+/// The answer of a server that was asked to stop something.
+#[derive(Debug)]
+pub(super) enum Reply {
+    /// It did, and these processes were still there before that.
+    Alive(Vec<Alive>),
+    /// It does not let this role do so.
+    Refused,
+}
+
 impl Backend {
     /// Asks the process to cancel the statement that it runs. One that runs none ignores it.
     pub(super) async fn cancel(self, pg: &mut PgConnection) -> sqlx::Result<()> {

@@ -8,9 +8,10 @@ use tokio::sync::Mutex;
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, sleep, timeout, timeout_at};
 
-use super::backend::{Alive, Backend};
+use super::backend::{Backend, Reply};
 use super::connection::Connection;
 use super::connector::Connector;
+use super::failure::is_refusal;
 use super::footprint::Footprint;
 use super::gate::Gate;
 use super::lsn::LogId;
@@ -80,9 +81,12 @@ impl Control {
     /// in the background. Tells the effect of the attempt.
     pub(super) async fn settle(self: &Arc<Self>, mut attempt: Attempt, by: Instant) -> Effect {
         let backends = [attempt.backend];
-        while let Some((log, alive)) = self.ask(Request::End(&backends), by).await {
-            if attempt.hear(log, &alive) {
+        while let Some((log, reply)) = self.ask(Request::End(&backends), by).await {
+            if attempt.hear(log, &reply) {
                 return Effect::Unknown;
+            }
+            if matches!(reply, Reply::Refused) {
+                break;
             }
             sleep(FIRST_PAUSE).await;
         }
@@ -102,29 +106,29 @@ impl Control {
     }
 
     /// Makes a request, and returns the log of the server and the answer, if there is one until `by`.
-    async fn ask(&self, request: Request<'_>, by: Instant) -> Option<(LogId, Vec<Alive>)> {
+    async fn ask(&self, request: Request<'_>, by: Instant) -> Option<(LogId, Reply)> {
         let mut kept = timeout_at(by, self.kept.lock()).await.ok()?;
         // 1. On the connection that was kept, which may be as silent as the one that it is to stop:
         //    it gets half of the time. A connection whose answer is missing is closed.
         if let Some(mut connection) = kept.take() {
             let now = Instant::now();
             let half = now + by.saturating_duration_since(now) / 2;
-            if let Ok(Ok(alive)) = timeout_at(half, put(request, &mut connection)).await {
+            if let Ok(Some(reply)) = timeout_at(half, put(request, &mut connection)).await {
                 let log = connection.log;
                 *kept = Some(connection);
-                return Some((log, alive));
+                return Some((log, reply));
             }
         }
         // 2. On a new one.
         let answered = async {
             let mut connection = self.connector.connect().await.ok()?;
-            let alive = put(request, &mut connection).await.ok()?;
-            Some((connection, alive))
+            let reply = put(request, &mut connection).await?;
+            Some((connection, reply))
         };
-        let (connection, alive) = timeout_at(by, answered).await.ok()??;
+        let (connection, reply) = timeout_at(by, answered).await.ok()??;
         let log = connection.log;
         *kept = Some(connection);
-        Some((log, alive))
+        Some((log, reply))
     }
 
     /// Starts the task that settles attempts in the background. It ends with the store.
@@ -146,25 +150,30 @@ impl Control {
                 Some(connection) => connection,
                 None => self.connector.connect().await.ok()?,
             };
-            let alive = put(Request::End(&backends), &mut connection).await.ok()?;
-            Some((connection, alive))
+            let reply = put(Request::End(&backends), &mut connection).await?;
+            Some((connection, reply))
         };
         let longest = self.connector.longest_connect() + ANSWER;
-        let Ok(Some((connection, alive))) = timeout(longest, answered).await else {
+        let Ok(Some((connection, reply))) = timeout(longest, answered).await else {
             return Some(false);
         };
         // 3. Those that are settled are forgotten.
-        self.unsettled.hear(connection.log, &backends, &alive);
+        self.unsettled.hear(connection.log, &backends, &reply);
         *own = Some(connection);
         Some(true)
     }
 }
 
-/// Makes a request on a connection. Only a request to end processes has an answer.
-async fn put(request: Request<'_>, connection: &mut Connection) -> sqlx::Result<Vec<Alive>> {
-    match request {
+/// Makes a request on a connection. Nothing if it has no reply that counts.
+async fn put(request: Request<'_>, connection: &mut Connection) -> Option<Reply> {
+    let alive = match request {
         Request::Cancel(backend) => backend.cancel(&mut connection.pg).await.map(|()| Vec::new()),
         Request::End(backends) => Backend::end_all(backends, &mut connection.pg).await,
+    };
+    match alive {
+        Ok(alive) => Some(Reply::Alive(alive)),
+        Err(error) if is_refusal(&error) => Some(Reply::Refused),
+        Err(_) => None,
     }
 }
 

@@ -97,6 +97,13 @@ fn ends_the_connection(error: &dyn DatabaseError) -> bool {
     matches!(severity, Some(PgSeverity::Fatal | PgSeverity::Panic))
 }
 
+/// Whether the server refuses a statement for good, as one that this role may not run.
+pub(crate) fn is_refusal(error: &sqlx::Error) -> bool {
+    let sqlx::Error::Database(error) = error else { return false };
+    let permanent = error.code().is_some_and(|code| matches!(kind_of(&code), Kind::Permanent));
+    permanent && !ends_the_connection(&**error)
+}
+
 /// The failure of a statement that was, or may have been, sent. `longest` is the time that it had.
 pub(crate) fn failure(operation: Operation, error: WorkError, longest: Duration) -> Failure {
     use sqlx::Error as E;

@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use rsvp_core::Deadline;
 use tokio::task::JoinHandle;
 
-use super::backend::{Alive, Backend};
+use super::backend::{Backend, Reply};
 use super::footprint::Footprint;
 use super::lsn::LogId;
 
@@ -26,6 +26,8 @@ pub(super) struct Attempt {
     pub(super) over: Deadline,
     /// The process was told to end.
     told: bool,
+    /// The server has refused to tell it.
+    refused: bool,
     /// The process was in the middle of a change when it was last looked at.
     changing: bool,
 }
@@ -33,14 +35,21 @@ pub(super) struct Attempt {
 impl Attempt {
     pub(super) fn new(backend: Backend, log: LogId, footprint: Footprint, over: Deadline) -> Self {
         let footprint = Arc::new(footprint);
-        Self { backend, log, footprint, over, told: false, changing: false }
+        Self { backend, log, footprint, over, told: false, refused: false, changing: false }
     }
 
     /// Takes the answer of the server that writes `log` after it was asked to end the process.
     /// Tells whether the attempt is settled.
-    pub(super) fn hear(&mut self, log: LogId, alive: &[Alive]) -> bool {
+    pub(super) fn hear(&mut self, log: LogId, reply: &Reply) -> bool {
+        if log != self.log {
+            return true;
+        }
+        let Reply::Alive(alive) = reply else {
+            self.refused = true;
+            return false;
+        };
         let alive = alive.iter().find(|alive| alive.backend == self.backend);
-        let Some(alive) = alive.filter(|_| log == self.log) else { return true };
+        let Some(alive) = alive else { return true };
         // It was looked at before it was told in the same query, so only an earlier query counts.
         let settled = self.told && !alive.changing;
         self.told = true;
@@ -48,9 +57,10 @@ impl Attempt {
         settled
     }
 
-    /// Whether it has been over for so long that nothing can come of it.
+    /// Whether it has been over for so long that nothing can come of it. Time alone does not tell:
+    /// a process of a server that nobody has reached since may be in the middle of its commit.
     fn is_over(&self) -> bool {
-        self.over.has_passed() && !self.changing
+        self.over.has_passed() && (self.told || self.refused) && !self.changing
     }
 }
 
@@ -100,9 +110,9 @@ impl Unsettled {
 
     /// Takes the answer of a server that was asked to end the processes `asked`, and forgets the
     /// attempts that are settled.
-    pub(super) fn hear(&self, log: LogId, asked: &[Backend], alive: &[Alive]) {
+    pub(super) fn hear(&self, log: LogId, asked: &[Backend], reply: &Reply) {
         let settled =
-            |attempt: &mut Attempt| asked.contains(&attempt.backend) && attempt.hear(log, alive);
+            |attempt: &mut Attempt| asked.contains(&attempt.backend) && attempt.hear(log, reply);
         self.locked().attempts.retain_mut(|attempt| !settled(attempt));
     }
 
@@ -124,6 +134,7 @@ mod tests {
     use std::time::Duration;
 
     use super::*;
+    use crate::wire::backend::Alive;
 
     const BACKEND: Backend = Backend { pid: 7, started: 1 };
 
@@ -132,16 +143,20 @@ mod tests {
         Attempt::new(BACKEND, LogId::from_token(1), Footprint::default(), over)
     }
 
-    fn alive(changing: bool) -> [Alive; 1] {
-        [Alive { backend: BACKEND, changing }]
+    fn alive(changing: bool) -> Reply {
+        Reply::Alive(vec![Alive { backend: BACKEND, changing }])
+    }
+
+    fn gone() -> Reply {
+        Reply::Alive(Vec::new())
     }
 
     #[test]
     fn an_attempt_is_settled_when_its_process_is_gone_or_the_primary_is_another() {
         let log = LogId::from_token(1);
-        assert!(attempt().hear(log, &[]));
-        let others = [Alive { backend: Backend { pid: 7, started: 2 }, changing: true }];
-        assert!(attempt().hear(log, &others), "the process id was used again");
+        assert!(attempt().hear(log, &gone()));
+        let other = Alive { backend: Backend { pid: 7, started: 2 }, changing: true };
+        assert!(attempt().hear(log, &Reply::Alive(vec![other])), "the process id was used again");
         assert!(attempt().hear(LogId::from_token(2), &alive(true)));
     }
 
@@ -163,12 +178,14 @@ mod tests {
         unsettled.hear(LogId::from_token(1), &[BACKEND], &alive(true));
         tokio::time::advance(Duration::from_secs(7)).await;
         assert_eq!(unsettled.backends(), Some(vec![BACKEND]), "it may be in its commit");
-        let attempt = attempt();
-        let other = Backend { pid: 8, started: 1 };
-        unsettled.add(Attempt { backend: other, ..attempt }, fencer);
+        let other = Attempt { backend: Backend { pid: 8, started: 1 }, ..attempt() };
+        unsettled.add(other.clone(), fencer);
         tokio::time::advance(Duration::from_secs(7)).await;
+        let both = Some(vec![BACKEND, other.backend]);
+        assert_eq!(unsettled.backends(), both, "no server has been asked about the other one");
+        unsettled.hear(LogId::from_token(1), &[other.backend], &Reply::Refused);
         assert_eq!(unsettled.backends(), Some(vec![BACKEND]), "the other one is over");
-        unsettled.hear(LogId::from_token(1), &[BACKEND], &[]);
+        unsettled.hear(LogId::from_token(1), &[BACKEND], &gone());
         assert_eq!(unsettled.backends(), None);
     }
 }

@@ -7,6 +7,7 @@ use tokio::time::Instant;
 
 use super::backend::Backend;
 use super::clock::ServerClock;
+use super::failure::is_answer;
 use super::lsn::{LogId, Lsn, Watermark};
 
 /// The server's clock, in microseconds since 1970.
@@ -86,8 +87,7 @@ impl Connection {
     {
         self.unanswered = true;
         let answer = query.fetch_one(&mut self.pg).await;
-        // An error of the server is an answer. Others leave the effect open.
-        self.unanswered = !matches!(answer, Ok(_) | Err(sqlx::Error::Database(_)));
+        self.unanswered = !is_answer(&answer);
         answer
     }
 

@@ -104,6 +104,19 @@ pub(crate) fn is_refusal(error: &sqlx::Error) -> bool {
     permanent && !ends_the_connection(&**error)
 }
 
+/// Whether the server's answer to a statement is final. An error with which a connection ends is
+/// not: a pooler makes one up when it has lost the server, which may go on with the statement.
+pub(crate) fn is_answer<T>(answer: &sqlx::Result<T>) -> bool {
+    match answer {
+        Ok(_) => true,
+        Err(sqlx::Error::Database(error)) => {
+            let lost = error.code().is_some_and(|code| matches!(kind_of(&code), Kind::Lost));
+            !lost && !ends_the_connection(&**error)
+        }
+        Err(_) => false,
+    }
+}
+
 /// The failure of a statement that was, or may have been, sent. `longest` is the time that it had.
 pub(crate) fn failure(operation: Operation, error: WorkError, longest: Duration) -> Failure {
     use sqlx::Error as E;

@@ -67,8 +67,8 @@ use crate::wire::work::Work;
 /// A write carries the time of the server until which it may begin, so that a process which was
 /// stopped does nothing when it reads the write late. A connection reads the server's clock when it
 /// is opened, and once a minute. A clock that somebody sets back afterwards lets a late write begin
-/// later by so much, and one that is set forward refuses writes that are in time, until it is read
-/// again.
+/// later by so much, until it is read again. A clock that is set forward is read again when it
+/// refuses a write that is in time.
 ///
 /// # Replicas
 ///

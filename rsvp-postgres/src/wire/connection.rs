@@ -77,6 +77,11 @@ impl Connection {
         self.clock.at(self.begin_by)
     }
 
+    /// Whether statements of the present call may still begin.
+    pub(crate) fn may_begin(&self) -> bool {
+        Instant::now() < self.begin_by
+    }
+
     /// Runs a statement that changes something, and answers with one row.
     pub(crate) async fn change<'q, R>(
         &mut self,

@@ -160,6 +160,10 @@ impl Pool {
                 return Ok(answer);
             }
             Some(Err(error)) => {
+                if matches!(error, WorkError::TooLate) {
+                    // The clock of the server may have been set, for all connections.
+                    self.pool.manager().suspect();
+                }
                 let failure = failure(operation, error, schedule.elapsed());
                 if failure.evicts {
                     self.give_up_all();
@@ -203,7 +207,7 @@ impl Pool {
     ) -> (Option<Result<W::Answer, WorkError>>, bool) {
         let (backend, log) = (connection.backend, connection.log);
         let (answer, asked) = {
-            let mut running = pin!(work.run(connection, &self.sql));
+            let mut running = pin!(run_in_time(work, connection, &self.sql));
             // 1. Most calls are answered soon.
             if let Ok(answer) = timeout_at(schedule.slow_at, &mut running).await {
                 return (Some(answer), false);
@@ -260,6 +264,22 @@ impl Pool {
     pub(crate) fn connections(&self) -> (usize, usize) {
         let status = self.pool.status();
         (status.size, status.available)
+    }
+}
+
+/// Runs a work. If the server finds it too late although it is in time here, the server's clock was
+/// set since it was read: it is read again, and the work, which has done nothing, is run again.
+async fn run_in_time<W: Work>(
+    work: &W,
+    connection: &mut Connection,
+    sql: &Statements,
+) -> Result<W::Answer, WorkError> {
+    match work.run(connection, sql).await {
+        Err(WorkError::TooLate) if !connection.applied && connection.may_begin() => {
+            connection.read_clock().await?;
+            work.run(connection, sql).await
+        }
+        answer => answer,
     }
 }
 

@@ -4,6 +4,7 @@
 #![allow(clippy::print_stdout, reason = "seeds and measured times are printed")]
 
 mod cancellation;
+mod clock;
 mod crash;
 mod deadline;
 mod failover;

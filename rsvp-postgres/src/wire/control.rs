@@ -44,6 +44,16 @@ enum Request<'a> {
     End(&'a [Backend]),
 }
 
+/// The answer of a server to a request.
+#[derive(Debug)]
+struct Answer {
+    /// The log of the server.
+    log: LogId,
+    reply: Reply,
+    /// No other request was made that has no answer, and may still arrive.
+    only_request: bool,
+}
+
 impl Control {
     pub(super) fn new(connector: Connector, gate: Gate) -> Arc<Self> {
         let (kept, preparing, unsettled) = Default::default();
@@ -72,7 +82,7 @@ impl Control {
     /// will not be asked later, when it runs the statement of another call.
     pub(super) async fn cancel(&self, backend: Backend, log: LogId, by: Instant) -> bool {
         match self.ask(Request::Cancel(backend), by).await {
-            Some((server, _)) => server == log,
+            Some(Answer { log: server, only_request, .. }) => server == log && only_request,
             None => false,
         }
     }
@@ -81,7 +91,7 @@ impl Control {
     /// in the background. Tells the effect of the attempt.
     pub(super) async fn settle(self: &Arc<Self>, mut attempt: Attempt, by: Instant) -> Effect {
         let backends = [attempt.backend];
-        while let Some((log, reply)) = self.ask(Request::End(&backends), by).await {
+        while let Some(Answer { log, reply, .. }) = self.ask(Request::End(&backends), by).await {
             if attempt.hear(log, &reply) {
                 return Effect::Unknown;
             }
@@ -105,18 +115,19 @@ impl Control {
         self.kept.lock().await.take()
     }
 
-    /// Makes a request, and returns the log of the server and the answer, if there is one until `by`.
-    async fn ask(&self, request: Request<'_>, by: Instant) -> Option<(LogId, Reply)> {
+    /// Makes a request, and returns the answer, if there is one until `by`.
+    async fn ask(&self, request: Request<'_>, by: Instant) -> Option<Answer> {
         let mut kept = timeout_at(by, self.kept.lock()).await.ok()?;
         // 1. On the connection that was kept, which may be as silent as the one that it is to stop:
         //    it gets half of the time. A connection whose answer is missing is closed.
+        let only_request = kept.is_none();
         if let Some(mut connection) = kept.take() {
             let now = Instant::now();
             let half = now + by.saturating_duration_since(now) / 2;
             if let Ok(Some(reply)) = timeout_at(half, put(request, &mut connection)).await {
                 let log = connection.log;
                 *kept = Some(connection);
-                return Some((log, reply));
+                return Some(Answer { log, reply, only_request: true });
             }
         }
         // 2. On a new one.
@@ -128,7 +139,7 @@ impl Control {
         let (connection, reply) = timeout_at(by, answered).await.ok()??;
         let log = connection.log;
         *kept = Some(connection);
-        Some((log, reply))
+        Some(Answer { log, reply, only_request })
     }
 
     /// Starts the task that settles attempts in the background. It ends with the store.

@@ -28,6 +28,7 @@ use crate::sql::Statements;
 use crate::wire::commit::Commit;
 use crate::wire::connector::Connector;
 use crate::wire::failure::unsettled;
+use crate::wire::gate::Entered;
 use crate::wire::pool::Pool;
 use crate::wire::replicas::Replicas;
 use crate::wire::work::Work;
@@ -126,29 +127,42 @@ impl PostgresStore {
     /// Reads from a server that is as fresh as `options` ask: a replica if one is, otherwise the
     /// primary. With the answer comes its greatest possible age.
     async fn read<W: Work>(&self, work: W, options: &ReadOptions) -> Result<(W::Answer, Duration)> {
+        let call = self.inner.primary.enter(work.operation(), options.deadline)?;
+        self.read_within(&call, work, options).await
+    }
+
+    /// Reads, as [`read`](Self::read), for a call that may read more.
+    async fn read_within<W: Work>(
+        &self,
+        call: &Entered,
+        work: W,
+        options: &ReadOptions,
+    ) -> Result<(W::Answer, Duration)> {
         let Inner { primary, replicas, .. } = &*self.inner;
         if let Some(read) = replicas.read(primary, &work, options).await {
             return Ok(read);
         }
-        Ok((primary.run(work, options.deadline).await?, Duration::ZERO))
+        Ok((primary.run_within(call, work, options.deadline).await?, Duration::ZERO))
     }
 
     /// Changes something on the primary. With the answer comes the token of the change.
-    async fn write<W: Work>(
+    async fn write_within<W: Work>(
         &self,
+        call: &Entered,
         work: W,
         options: &WriteOptions,
     ) -> Result<(W::Answer, SessionToken)> {
         let asks_lsn = !self.inner.replicas.is_empty();
-        self.inner.primary.run(Commit { work, asks_lsn }, options.deadline).await
+        self.inner.primary.run_within(call, Commit { work, asks_lsn }, options.deadline).await
     }
 
-    /// Changes something, as [`write`](Self::write), unless it meets a change that is not settled.
+    /// Changes something, as [`write_within`](Self::write_within), unless it meets a change that is not settled.
     async fn write_settled<W: Work>(
         &self,
         work: W,
         options: &WriteOptions,
     ) -> Result<(W::Answer, SessionToken)> {
+        let call = self.inner.primary.enter(work.operation(), options.deadline)?;
         let earlier = self.inner.primary.unsettled();
         // Most often there is none, and nothing is to be compared.
         if !earlier.is_empty() {
@@ -157,7 +171,7 @@ impl PostgresStore {
                 return Err(unsettled(work.operation()));
             }
         }
-        self.write(work, options).await
+        self.write_within(&call, work, options).await
     }
 
     async fn list<L: Listing>(
@@ -194,7 +208,7 @@ impl fmt::Debug for PostgresStore {
 #[deny(clippy::missing_trait_methods)]
 impl RsvpStore for PostgresStore {
     async fn write_batch(&self, writes: &[Write], options: &WriteOptions) -> Result<BatchReceipt> {
-        self.inner.primary.check(Operation::Write, options.deadline)?;
+        let call = self.inner.primary.enter(Operation::Write, options.deadline)?;
         // 1. One write for each pair, without those that meet a change that is not settled.
         let batch = Arc::new(FoldedBatch::new(writes));
         let earlier = self.inner.primary.unsettled();
@@ -202,7 +216,8 @@ impl RsvpStore for PostgresStore {
         // 2. All statements, each with an answer of its own.
         let parts = Writes::divide_all(&batch, may_write, self.inner.config.pool_size);
         let places = parts.iter().flat_map(Writes::places).copied().collect();
-        let answered = run_all(parts.into_iter(), |part| self.write(part, options)).await;
+        let answered =
+            run_all(parts.into_iter(), |part| self.write_within(&call, part, options)).await;
         // 3. The results of all writes.
         Ok(receipt(&batch, places, answered, &unsettled(Operation::Write)))
     }
@@ -212,9 +227,9 @@ impl RsvpStore for PostgresStore {
         pairs: &[Rsvp],
         options: &ReadOptions,
     ) -> Result<Vec<Result<bool>>> {
-        self.inner.primary.check(Operation::HasRsvped, options.deadline)?;
+        let call = self.inner.primary.enter(Operation::HasRsvped, options.deadline)?;
         let parts = Membership::new(pairs).bounded();
-        let answered = run_all(parts, |part| self.read(part, options)).await;
+        let answered = run_all(parts, |part| self.read_within(&call, part, options)).await;
         let results = answered
             .into_iter()
             .flat_map(|part| part.results(|(answers, _)| answers.into_iter().map(Ok).collect()));
@@ -226,9 +241,9 @@ impl RsvpStore for PostgresStore {
         events: &[EventId],
         options: &ReadOptions,
     ) -> Result<Vec<Result<Count>>> {
-        self.inner.primary.check(Operation::RsvpCount, options.deadline)?;
+        let call = self.inner.primary.enter(Operation::RsvpCount, options.deadline)?;
         let parts = Counts::new(events).bounded();
-        let answered = run_all(parts, |part| self.read(part, options)).await;
+        let answered = run_all(parts, |part| self.read_within(&call, part, options)).await;
         let results = answered.into_iter().flat_map(|part| {
             part.results(|(counts, age)| counts.into_iter().map(|count| aged(count, age)).collect())
         });

@@ -76,38 +76,52 @@ impl Pool {
         Ok(Self { pool, control, gate, sql: sql.clone(), limits })
     }
 
-    /// Refuses a call whose deadline has passed, and every call once the pool is closed.
+    /// Lets a call in that runs several works by [`run_within`](Self::run_within). Refuses one whose
+    /// deadline has passed, and every call once the pool is closed.
     ///
     /// # Errors
     ///
     /// [`Error::Closed`] or [`Error::TimedOut`].
-    pub(crate) fn check(&self, operation: Operation, deadline: Option<Deadline>) -> Result<()> {
-        self.gate.enter(operation)?;
+    pub(crate) fn enter(
+        &self,
+        operation: Operation,
+        deadline: Option<Deadline>,
+    ) -> Result<Entered> {
+        let entered = self.gate.enter(operation)?;
         if deadline.is_some_and(Deadline::has_passed) {
             return Err(Error::too_late(operation));
         }
-        Ok(())
+        Ok(entered)
     }
 
-    /// Runs `work` on a connection, until its deadline and for at most the statement timeout and a
-    /// second.
-    ///
-    /// It runs on a task of its own: a caller that goes away leaves it to finish, so no
-    /// connection is ever returned in the middle of an answer. A connection that fails or falls
-    /// silent is closed and its place becomes free. When it returns, the work is settled, or its
-    /// error says that it is pending.
+    /// Runs `work`, the only one of its call, as [`run_within`](Self::run_within).
     pub(crate) async fn run<W: Work>(
         &self,
         work: W,
         deadline: Option<Deadline>,
     ) -> Result<W::Answer> {
+        self.run_within(&self.gate.enter(work.operation())?, work, deadline).await
+    }
+
+    /// Runs `work` of a call that was let in on a connection, until its deadline and for at most the
+    /// statement timeout and a second.
+    ///
+    /// It runs on a task of its own: a caller that goes away leaves it to finish, so no
+    /// connection is ever returned in the middle of an answer. A connection that fails or falls
+    /// silent is closed and its place becomes free. When it returns, the work is settled, or its
+    /// error says that it is pending.
+    pub(crate) async fn run_within<W: Work>(
+        &self,
+        call: &Entered,
+        work: W,
+        deadline: Option<Deadline>,
+    ) -> Result<W::Answer> {
         let operation = work.operation();
-        let entered = self.gate.enter(operation)?;
         if self.pool.status().waiting >= MAX_WAITING {
             return Err(Error::overloaded(operation));
         }
         let connection = self.acquire(operation, deadline).await?;
-        run_to_end(operation, self.clone().run_on(entered, connection, work, deadline)).await
+        run_to_end(operation, self.clone().run_on(call.clone(), connection, work, deadline)).await
     }
 
     /// A connection within the acquire timeout, and the time that it takes to test one and to

@@ -8,7 +8,7 @@ use tokio::time::Instant;
 use super::backend::Backend;
 use super::clock::ServerClock;
 use super::failure::is_answer;
-use super::lsn::{LogId, Lsn, Watermark};
+use super::lsn::{LogId, Lsn, Timeline, Watermark};
 
 /// The server's clock, in microseconds since 1970.
 const CLOCK: &str = include_str!("../sql/clock.sql");
@@ -20,6 +20,8 @@ pub(crate) struct Connection {
     pub(crate) pg: PgConnection,
     /// The log that this server writes or replays.
     pub(crate) log: LogId,
+    /// The timeline of this log.
+    pub(super) timeline: Timeline,
     /// The server's process.
     pub(crate) backend: Backend,
     /// The server's clock.
@@ -43,11 +45,17 @@ pub(crate) struct Connection {
 }
 
 impl Connection {
-    /// A connection that has not been used yet, of a server that writes or replays `log`.
-    pub(crate) fn new(pg: PgConnection, log: LogId, backend: Backend, clock: ServerClock) -> Self {
+    /// A connection that has not been used yet, of a server on `timeline`.
+    pub(crate) fn new(
+        pg: PgConnection,
+        timeline: Timeline,
+        backend: Backend,
+        clock: ServerClock,
+    ) -> Self {
         Self {
             pg,
-            log,
+            log: timeline.log(),
+            timeline,
             backend,
             clock,
             replayed: None,

@@ -15,7 +15,7 @@ use super::backend::Backend;
 use super::clock::ServerClock;
 use super::connection::Connection;
 use super::failure::ConnectError;
-use super::lsn::LogId;
+use super::lsn::{LogId, Timeline};
 use super::options::options;
 use crate::config::PostgresConfig;
 
@@ -141,8 +141,9 @@ impl Connector {
         if read_only && self.role == Role::Primary {
             return Err(ConnectError::ReadOnly);
         }
-        let log = LogId::new(system.cast_unsigned(), timeline.cast_unsigned());
-        Ok(Connection::new(pg, log, Backend { pid, started }, clock))
+        let (system, number) = (system.cast_unsigned(), timeline.cast_unsigned());
+        let timeline = Timeline { system, number };
+        Ok(Connection::new(pg, timeline, Backend { pid, started }, clock))
     }
 }
 

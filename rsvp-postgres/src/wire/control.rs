@@ -14,7 +14,7 @@ use super::connector::Connector;
 use super::failure::is_refusal;
 use super::footprint::Footprint;
 use super::gate::Gate;
-use super::lsn::LogId;
+use super::lsn::Timeline;
 use super::unsettled::{Attempt, Unsettled};
 
 /// The pause after which a process that was told to end is looked at again; in the background it
@@ -47,8 +47,8 @@ enum Request<'a> {
 /// The answer of a server to a request.
 #[derive(Debug)]
 struct Answer {
-    /// The log of the server.
-    log: LogId,
+    /// The timeline of the server.
+    timeline: Timeline,
     reply: Reply,
     /// No other request was made that has no answer, and may still arrive.
     only_request: bool,
@@ -80,9 +80,9 @@ impl Control {
 
     /// Asks a process to cancel its statement. Tells whether it was certainly asked, so that it
     /// will not be asked later, when it runs the statement of another call.
-    pub(super) async fn cancel(&self, backend: Backend, log: LogId, by: Instant) -> bool {
-        match self.ask(Request::Cancel(backend), by).await {
-            Some(Answer { log: server, only_request, .. }) => server == log && only_request,
+    pub(super) async fn cancel(&self, backend: Backend, timeline: Timeline, by: Instant) -> bool {
+        match self.ask(Request::Cancel(backend), timeline, by).await {
+            Some(answer) => answer.timeline == timeline && answer.only_request,
             None => false,
         }
     }
@@ -91,8 +91,11 @@ impl Control {
     /// in the background. Tells the effect of the attempt.
     pub(super) async fn settle(self: &Arc<Self>, mut attempt: Attempt, by: Instant) -> Effect {
         let backends = [attempt.backend];
-        while let Some(Answer { log, reply, .. }) = self.ask(Request::End(&backends), by).await {
-            if attempt.hear(log, &reply) {
+        let asked = attempt.timeline;
+        while let Some(Answer { timeline, reply, .. }) =
+            self.ask(Request::End(&backends), asked, by).await
+        {
+            if attempt.hear(timeline, &reply) {
                 return Effect::Unknown;
             }
             if matches!(reply, Reply::Refused) {
@@ -110,13 +113,21 @@ impl Control {
         self.unsettled.footprints(|| self.start_fencer())
     }
 
+    /// Closes the connection, unless a request that will learn its state is using it.
+    pub(super) fn give_up(&self) {
+        if let Ok(mut kept) = self.kept.try_lock() {
+            *kept = None;
+        }
+    }
+
     /// Gives away the connection, if there is one.
     pub(super) async fn release(&self) -> Option<Connection> {
         self.kept.lock().await.take()
     }
 
-    /// Makes a request, and returns the answer, if there is one until `by`.
-    async fn ask(&self, request: Request<'_>, by: Instant) -> Option<Answer> {
+    /// Makes a request about a process on a server of the timeline `of`, and returns the answer, if
+    /// there is one until `by`.
+    async fn ask(&self, request: Request<'_>, of: Timeline, by: Instant) -> Option<Answer> {
         let mut kept = timeout_at(by, self.kept.lock()).await.ok()?;
         // 1. On the connection that was kept, which may be as silent as the one that it is to stop:
         //    it gets half of the time. A connection whose answer is missing is closed.
@@ -125,9 +136,9 @@ impl Control {
             let now = Instant::now();
             let half = now + by.saturating_duration_since(now) / 2;
             if let Ok(Some(reply)) = timeout_at(half, put(request, &mut connection)).await {
-                let log = connection.log;
-                *kept = Some(connection);
-                return Some(Answer { log, reply, only_request: true });
+                let timeline = connection.timeline;
+                *kept = Some(connection).filter(|_| is_current(timeline, of));
+                return Some(Answer { timeline, reply, only_request: true });
             }
         }
         // 2. On a new one.
@@ -137,9 +148,9 @@ impl Control {
             Some((connection, reply))
         };
         let (connection, reply) = timeout_at(by, answered).await.ok()??;
-        let log = connection.log;
-        *kept = Some(connection);
-        Some(Answer { log, reply, only_request })
+        let timeline = connection.timeline;
+        *kept = Some(connection).filter(|_| is_current(timeline, of));
+        Some(Answer { timeline, reply, only_request })
     }
 
     /// Starts the task that settles attempts in the background. It ends with the store.
@@ -169,10 +180,16 @@ impl Control {
             return Some(false);
         };
         // 3. Those that are settled are forgotten.
-        self.unsettled.hear(connection.log, &backends, &reply);
-        *own = Some(connection);
+        let right = self.unsettled.hear(connection.timeline, &backends, &reply);
+        *own = Some(connection).filter(|_| right);
         Some(true)
     }
+}
+
+/// Whether a server on `timeline` is still the one to ask about a process of the timeline `of`. One
+/// that is not may have been given up as the primary, and the next request goes to a new connection.
+fn is_current(timeline: Timeline, of: Timeline) -> bool {
+    timeline == of || timeline.succeeds(of)
 }
 
 /// Makes a request on a connection. Nothing if it has no reply that counts.

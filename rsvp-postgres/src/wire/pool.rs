@@ -192,14 +192,14 @@ impl Pool {
 
         // 3. A statement that changes something and has no answer is stopped before the caller
         //    hears of it.
-        let Connection { applied, unanswered, backend, log, .. } = *connection;
+        let Connection { applied, unanswered, backend, timeline, .. } = *connection;
         if closes {
             drop(Object::take(connection));
         } else {
             connection.in_use = false;
         }
         let effect = if closes && unanswered {
-            let attempt = Attempt::new(backend, log, work.footprint(), schedule.over());
+            let attempt = Attempt::new(backend, timeline, work.footprint(), schedule.over());
             self.control.settle(attempt, schedule.fence_until()).await
         } else if applied {
             // Rolling back the last statement leaves the ones before it.
@@ -219,7 +219,7 @@ impl Pool {
         work: &W,
         schedule: &Schedule,
     ) -> (Option<Result<W::Answer, WorkError>>, bool) {
-        let (backend, log) = (connection.backend, connection.log);
+        let (backend, timeline) = (connection.backend, connection.timeline);
         let (answer, asked) = {
             let mut running = pin!(run_in_time(work, connection, &self.sql));
             // 1. Most calls are answered soon.
@@ -231,7 +231,7 @@ impl Pool {
                 return (Some(answer), false);
             }
             // 2. The server is asked to cancel. Then it answers that it did, or that it was done.
-            let canceling = self.control.cancel(backend, log, schedule.give_up_at);
+            let canceling = self.control.cancel(backend, timeline, schedule.give_up_at);
             let answer = timeout_at(schedule.give_up_at, running);
             join(answer, canceling).await
         };
@@ -244,6 +244,7 @@ impl Pool {
     /// ones now, the others when their calls are done.
     fn give_up_all(&self) {
         self.pool.manager().next_generation();
+        self.control.give_up();
         self.pool.retain(|_, _| false);
     }
 

@@ -7,42 +7,49 @@ use tokio::task::JoinHandle;
 
 use super::backend::{Backend, Reply};
 use super::footprint::Footprint;
-use super::lsn::LogId;
+use super::lsn::Timeline;
 
 /// An attempt to change something that got no answer.
 ///
 /// It is settled when its process is gone. It is settled as well when the process was told to end
 /// and then is not in the middle of a change: a process that has been told, or goes on after it was
-/// stopped, ends before it can change anything. It is settled, too, when another server has become
-/// the primary, which cannot receive the change any more.
+/// stopped, ends before it can change anything. It is settled, too, when a server that was promoted
+/// later has become the primary, which cannot receive the change any more.
 #[derive(Clone, Debug)]
 pub(super) struct Attempt {
     pub(super) backend: Backend,
-    /// The log of the server.
-    pub(super) log: LogId,
+    /// The timeline of the server.
+    pub(super) timeline: Timeline,
     pub(super) footprint: Arc<Footprint>,
     /// The moment at which it is over even if nobody stops it, if it is not in the middle of a
     /// change.
     pub(super) over: Deadline,
     /// The process was told to end.
     told: bool,
-    /// The server has refused to tell it.
+    /// A server has refused to tell it, or has another system, where it is not known.
     refused: bool,
     /// The process was in the middle of a change when it was last looked at.
     changing: bool,
 }
 
 impl Attempt {
-    pub(super) fn new(backend: Backend, log: LogId, footprint: Footprint, over: Deadline) -> Self {
+    pub(super) fn new(
+        backend: Backend,
+        timeline: Timeline,
+        footprint: Footprint,
+        over: Deadline,
+    ) -> Self {
         let footprint = Arc::new(footprint);
-        Self { backend, log, footprint, over, told: false, refused: false, changing: false }
+        Self { backend, timeline, footprint, over, told: false, refused: false, changing: false }
     }
 
-    /// Takes the answer of the server that writes `log` after it was asked to end the process.
+    /// Takes the answer of the server on `timeline` after it was asked to end the process.
     /// Tells whether the attempt is settled.
-    pub(super) fn hear(&mut self, log: LogId, reply: &Reply) -> bool {
-        if log != self.log {
-            return true;
+    pub(super) fn hear(&mut self, timeline: Timeline, reply: &Reply) -> bool {
+        if timeline != self.timeline {
+            // An older primary knows nothing of it, and may be one that was given up.
+            self.refused |= timeline.system != self.timeline.system;
+            return timeline.succeeds(self.timeline);
         }
         let Reply::Alive(alive) = reply else {
             self.refused = true;
@@ -109,11 +116,16 @@ impl Unsettled {
     }
 
     /// Takes the answer of a server that was asked to end the processes `asked`, and forgets the
-    /// attempts that are settled.
-    pub(super) fn hear(&self, log: LogId, asked: &[Backend], reply: &Reply) {
-        let settled =
-            |attempt: &mut Attempt| asked.contains(&attempt.backend) && attempt.hear(log, reply);
+    /// attempts that are settled. Tells whether the server was the right one to ask about all of
+    /// them.
+    pub(super) fn hear(&self, timeline: Timeline, asked: &[Backend], reply: &Reply) -> bool {
+        let mut right = true;
+        let mut settled = |attempt: &mut Attempt| {
+            right &= timeline == attempt.timeline || timeline.succeeds(attempt.timeline);
+            asked.contains(&attempt.backend) && attempt.hear(timeline, reply)
+        };
         self.locked().attempts.retain_mut(|attempt| !settled(attempt));
+        right
     }
 
     fn locked(&self) -> MutexGuard<'_, State> {
@@ -138,9 +150,11 @@ mod tests {
 
     const BACKEND: Backend = Backend { pid: 7, started: 1 };
 
+    const HERE: Timeline = Timeline { system: 1, number: 3 };
+
     fn attempt() -> Attempt {
         let over = Deadline::after(Duration::from_secs(6));
-        Attempt::new(BACKEND, LogId::from_token(1), Footprint::default(), over)
+        Attempt::new(BACKEND, HERE, Footprint::default(), over)
     }
 
     fn alive(changing: bool) -> Reply {
@@ -153,20 +167,29 @@ mod tests {
 
     #[test]
     fn an_attempt_is_settled_when_its_process_is_gone_or_the_primary_is_another() {
-        let log = LogId::from_token(1);
-        assert!(attempt().hear(log, &gone()));
+        assert!(attempt().hear(HERE, &gone()));
         let other = Alive { backend: Backend { pid: 7, started: 2 }, changing: true };
-        assert!(attempt().hear(log, &Reply::Alive(vec![other])), "the process id was used again");
-        assert!(attempt().hear(LogId::from_token(2), &alive(true)));
+        assert!(attempt().hear(HERE, &Reply::Alive(vec![other])), "the process id was used again");
+        let later = Timeline { number: 4, ..HERE };
+        assert!(attempt().hear(later, &alive(true)));
+    }
+
+    #[test]
+    fn an_older_primary_or_another_system_does_not_settle_it() {
+        let mut attempt = attempt();
+        for elsewhere in [Timeline { number: 2, ..HERE }, Timeline { system: 2, number: 9 }] {
+            assert!(!attempt.hear(elsewhere, &gone()), "{elsewhere:?}");
+            assert!(!attempt.hear(elsewhere, &Reply::Refused), "{elsewhere:?}");
+        }
+        assert!(attempt.hear(HERE, &gone()));
     }
 
     #[test]
     fn a_process_that_was_told_to_end_settles_it_unless_it_is_changing_something() {
-        let log = LogId::from_token(1);
         let mut attempt = attempt();
-        assert!(!attempt.hear(log, &alive(false)), "it was looked at before it was told");
-        assert!(!attempt.hear(log, &alive(true)));
-        assert!(attempt.hear(log, &alive(false)));
+        assert!(!attempt.hear(HERE, &alive(false)), "it was looked at before it was told");
+        assert!(!attempt.hear(HERE, &alive(true)));
+        assert!(attempt.hear(HERE, &alive(false)));
     }
 
     #[tokio::test(start_paused = true)]
@@ -175,7 +198,7 @@ mod tests {
         let fencer = || tokio::spawn(std::future::pending());
         unsettled.add(attempt(), fencer);
         assert_eq!(unsettled.footprints(fencer).len(), 1);
-        unsettled.hear(LogId::from_token(1), &[BACKEND], &alive(true));
+        unsettled.hear(HERE, &[BACKEND], &alive(true));
         tokio::time::advance(Duration::from_secs(7)).await;
         assert_eq!(unsettled.backends(), Some(vec![BACKEND]), "it may be in its commit");
         let other = Attempt { backend: Backend { pid: 8, started: 1 }, ..attempt() };
@@ -183,9 +206,9 @@ mod tests {
         tokio::time::advance(Duration::from_secs(7)).await;
         let both = Some(vec![BACKEND, other.backend]);
         assert_eq!(unsettled.backends(), both, "no server has been asked about the other one");
-        unsettled.hear(LogId::from_token(1), &[other.backend], &Reply::Refused);
+        unsettled.hear(HERE, &[other.backend], &Reply::Refused);
         assert_eq!(unsettled.backends(), Some(vec![BACKEND]), "the other one is over");
-        unsettled.hear(LogId::from_token(1), &[BACKEND], &gone());
+        unsettled.hear(HERE, &[BACKEND], &gone());
         assert_eq!(unsettled.backends(), None);
     }
 }

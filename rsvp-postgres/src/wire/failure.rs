@@ -81,14 +81,15 @@ fn kind_of(code: &str) -> Kind {
     }
 }
 
-/// Whether the server has refused a statement for what is in it, so that a part of it may succeed.
-pub(crate) fn is_of_content(error: &Error) -> bool {
-    let Error::Backend { source, .. } = error else { return false };
+/// The SQLSTATE with which the server has refused a statement for what is in it, so that a part of
+/// it may succeed.
+pub(crate) fn content_code(error: &Error) -> Option<String> {
+    let Error::Backend { source, .. } = error else { return None };
     let code = match source.downcast_ref::<sqlx::Error>() {
         Some(sqlx::Error::Database(database)) => database.code(),
         _ => None,
     };
-    code.is_some_and(|code| matches!(kind_of(&code), Kind::Content))
+    code.filter(|code| matches!(kind_of(code), Kind::Content)).map(|code| code.into_owned())
 }
 
 /// A server that panics or ends the connection may do so while it commits, whatever the code is.

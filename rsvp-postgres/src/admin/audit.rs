@@ -62,7 +62,10 @@ impl Auditor {
                 // Counts that were repaired stay so when a later one fails.
                 let repair = RepairCount { event: event.clone() };
                 let repaired = self.pool.run_within(&call, repair, None).await;
-                repaired.map_err(|error| error.with_effect(Effect::Unknown))?;
+                repaired.map_err(|error| {
+                    let effect = error.effect().and(Effect::Unknown);
+                    error.with_effect(effect)
+                })?;
             }
             let kind = FindingKind::Count { held: held.unsigned_abs(), counted };
             findings.push(Finding::new(kind, event, None));

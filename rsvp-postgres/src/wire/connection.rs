@@ -104,6 +104,18 @@ impl Connection {
         answer
     }
 
+    /// Notes that a transaction that changes something begins, whose effect is open until
+    /// [`end_transaction`](Self::end_transaction).
+    pub(crate) fn begin_transaction(&mut self) {
+        self.unanswered = true;
+    }
+
+    /// Takes the answer to the transaction that was begun: that of its commit, or the first error.
+    pub(crate) fn end_transaction<T>(&mut self, answer: sqlx::Result<T>) -> sqlx::Result<T> {
+        self.unanswered = !is_answer(&answer);
+        answer
+    }
+
     /// Asks how far the server has written or replayed its log.
     pub(crate) async fn watermark(&mut self) -> sqlx::Result<Watermark> {
         Ok(Watermark { log: self.log, lsn: Lsn::current(&mut self.pg).await? })

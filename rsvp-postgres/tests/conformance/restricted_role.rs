@@ -1,6 +1,6 @@
 //! At run time a role needs SELECT, INSERT, UPDATE and DELETE on the tables, and nothing else.
 
-use rsvp_core::{RsvpStore, RsvpStoreExt};
+use rsvp_core::{Label, LabelName, ReadOptions, RsvpStore, RsvpStoreExt, WriteOptions};
 use rsvp_postgres::{PostgresConfig, PostgresStore, migrate};
 use rsvp_testkit::servers::PostgresServer;
 use tokio::sync::OnceCell;
@@ -51,6 +51,21 @@ async fn the_role_may_audit_and_repair() {
 async fn the_role_may_ask_for_a_migration_that_has_been_done() {
     let (config, _) = granted().await;
     migrate(&config).await.unwrap();
+}
+
+/// The role was granted its rights before there were labels.
+#[tokio::test]
+async fn the_role_may_use_tables_that_came_later() {
+    let (config, url) = granted().await;
+    let server = PostgresServer::shared().await;
+    let back = "DROP TABLE rsvp.labels; DELETE FROM rsvp.migrations WHERE version = 2";
+    server.execute_in(&url, back).await;
+    migrate(&PostgresConfig::from_url(&url).unwrap()).await.unwrap();
+    let store = PostgresStore::open(config).await.unwrap();
+    let (name, label) = (LabelName::new("shard").unwrap(), Label::new("a").unwrap());
+    store.replace_label(&name, None, &label, &WriteOptions::default()).await.unwrap();
+    let read = store.label(&name, &ReadOptions::strong()).await.unwrap();
+    assert_eq!(read, Some(label));
 }
 
 #[tokio::test]

@@ -135,7 +135,8 @@ impl Connector {
     /// Opens a connection to `host` and asks the host for its role, its log and its clock.
     async fn connect_to(&self, host: &PgConnectOptions) -> Result<Connection, ConnectError> {
         let mut pg = host.connect().await?;
-        let row: (bool, i64, i64, i32, i64, i64) = sqlx::query_as(HOST).fetch_one(&mut pg).await?;
+        let row: (bool, i64, i64, i32, Option<i64>, i64) =
+            sqlx::query_as(HOST).fetch_one(&mut pg).await?;
         let (read_only, system, timeline, pid, started, clock) = row;
         let clock = ServerClock::just_read(clock);
         if read_only && self.role == Role::Primary {

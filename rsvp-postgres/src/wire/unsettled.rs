@@ -59,7 +59,8 @@ impl Attempt {
         let Some(alive) = alive else { return true };
         // It was looked at before it was told in the same query, so only an earlier query counts.
         let settled = self.told && !alive.changing;
-        self.told = true;
+        self.told |= alive.told;
+        self.refused |= !alive.told;
         self.changing = alive.changing;
         settled
     }
@@ -148,7 +149,7 @@ mod tests {
     use super::*;
     use crate::wire::backend::Alive;
 
-    const BACKEND: Backend = Backend { pid: 7, started: 1 };
+    const BACKEND: Backend = Backend { pid: 7, started: Some(1) };
 
     const HERE: Timeline = Timeline { system: 1, number: 3 };
 
@@ -158,7 +159,7 @@ mod tests {
     }
 
     fn alive(changing: bool) -> Reply {
-        Reply::Alive(vec![Alive { backend: BACKEND, changing }])
+        Reply::Alive(vec![Alive { backend: BACKEND, changing, told: true }])
     }
 
     fn gone() -> Reply {
@@ -168,7 +169,8 @@ mod tests {
     #[test]
     fn an_attempt_is_settled_when_its_process_is_gone_or_the_primary_is_another() {
         assert!(attempt().hear(HERE, &gone()));
-        let other = Alive { backend: Backend { pid: 7, started: 2 }, changing: true };
+        let other =
+            Alive { backend: Backend { pid: 7, started: Some(2) }, changing: true, told: true };
         assert!(attempt().hear(HERE, &Reply::Alive(vec![other])), "the process id was used again");
         let later = Timeline { number: 4, ..HERE };
         assert!(attempt().hear(later, &alive(true)));
@@ -201,7 +203,7 @@ mod tests {
         unsettled.hear(HERE, &[BACKEND], &alive(true));
         tokio::time::advance(Duration::from_secs(7)).await;
         assert_eq!(unsettled.backends(), Some(vec![BACKEND]), "it may be in its commit");
-        let other = Attempt { backend: Backend { pid: 8, started: 1 }, ..attempt() };
+        let other = Attempt { backend: Backend { pid: 8, started: Some(1) }, ..attempt() };
         unsettled.add(other.clone(), fencer);
         tokio::time::advance(Duration::from_secs(7)).await;
         let both = Some(vec![BACKEND, other.backend]);

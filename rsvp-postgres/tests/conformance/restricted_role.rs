@@ -68,6 +68,23 @@ async fn the_role_may_use_tables_that_came_later() {
     assert_eq!(read, Some(label));
 }
 
+/// The session's role is another one, from which the server hides its own process.
+#[tokio::test]
+async fn a_role_that_stands_for_another_may_use_the_store() {
+    let (_, url) = granted().await;
+    let server = PostgresServer::shared().await;
+    let database = url.rsplit('/').next().unwrap();
+    let stand_in = format!(
+        "CREATE ROLE stand_in LOGIN NOINHERIT IN ROLE app;
+        ALTER ROLE stand_in IN DATABASE \"{database}\" SET role = app"
+    );
+    server.execute_in(&url, &stand_in).await;
+    let url = format!("postgres://stand_in@127.0.0.1:{}/{database}", server.port());
+    let store = PostgresStore::open(PostgresConfig::from_url(&url).unwrap()).await.unwrap();
+    store.rsvp(&1.into(), &2.into()).await.unwrap();
+    assert_eq!(store.rsvp_count(&2.into()).await.unwrap().value, 1);
+}
+
 #[tokio::test]
 async fn the_role_may_not_migrate_and_is_told_so() {
     let server = PostgresServer::shared().await;

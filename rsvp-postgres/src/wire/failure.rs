@@ -183,6 +183,8 @@ pub(crate) enum ConnectError {
     TimedOut(Duration),
     #[error("none of the hosts accepts writes")]
     ReadOnly,
+    #[error("the session lacks its statement_timeout: a pooler must pass startup options on")]
+    SettingsIgnored,
     #[error("could not connect")]
     Failed(#[from] sqlx::Error),
 }
@@ -216,7 +218,7 @@ impl ConnectError {
                 // Class 28: invalid authorization. 3D000: no such database.
                 database.code().is_some_and(|code| code.starts_with("28") || code == "3D000")
             }
-            Self::Failed(sqlx::Error::Configuration(_)) => true,
+            Self::Failed(sqlx::Error::Configuration(_)) | Self::SettingsIgnored => true,
             _ => false,
         }
     }

@@ -20,7 +20,8 @@
 //! DELETE on the tables.
 //!
 //! The store owns its connections, which are long-lived. A pooler between the store and the server
-//! must pool sessions, because settings are made when a session begins.
+//! must pool sessions and pass startup options on, because settings are made when a session begins.
+//! A session without its statement timeout is refused.
 
 mod admin;
 mod config;

@@ -33,7 +33,7 @@ pub(crate) async fn exchange(
     // Step 1: a write goes behind everything that was given up, and waits for what cannot be
     // stopped.
     if writes {
-        fences.replaced_by(connection.peer.server);
+        fences.replaced_by(connection.peer.server, connection.born);
         hold(fences, connection, call).await?;
     }
     let kills = if writes { fences.due(connection.peer) } else { Kills::default() };

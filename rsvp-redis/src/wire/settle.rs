@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use rsvp_core::Deadline;
-use tokio::time::{sleep, timeout_at};
+use tokio::time::{Instant, sleep, timeout_at};
 
 use crate::wire::call::{Call, Patience};
 use crate::wire::connection::Connection;
@@ -30,9 +30,11 @@ impl Node {
             return failure;
         }
         // Step 1: nobody else uses the connection, and the next write to the server fences it.
+        // The moment is taken first, since a new connection may take its place at once.
+        let now = Instant::now();
         connection.close();
         let until = Deadline::after(self.travel_time(&failure));
-        self.fences.add(connection, until);
+        self.fences.add(connection, now, until);
         // Step 2: fence it now, as long as there is time.
         let end = call.end_of(FENCE_TIMEOUT.min(self.config.connect_timeout));
         let fenced = timeout_at(end, self.fence(connection)).await;
@@ -67,7 +69,7 @@ impl Node {
             }
             if let Ok(other) = self.replacement(connection).await {
                 // A new connection has fenced it already, and one to another process need not.
-                self.fences.replaced_by(other.peer.server);
+                self.fences.replaced_by(other.peer.server, other.born);
                 let kills = self.fences.due(other.peer);
                 let patience = Patience { time: self.config.response_timeout, of_call: true };
                 if kills.len() > 0

@@ -158,3 +158,24 @@ async fn without_the_right_to_fence_the_next_write_waits() {
     assert!(until.has_passed(), "it was acknowledged {:?} too early", until.remaining());
     assert_not_there(&store).await;
 }
+
+/// The server stands still until the write was given up, so that it has not refused a fence yet.
+#[tokio::test(flavor = "multi_thread")]
+async fn without_the_right_to_fence_the_next_write_waits_before_a_fence_is_refused() {
+    let server = RedisServer::start().await;
+    let user_of_app = ["ACL", "SETUSER", "app", "reset", "on", ">secret", "~*"];
+    server.command(&[user_of_app.as_slice(), &["+@all", "-client|kill"]].concat()).await;
+    let url = format!("redis://app:secret@127.0.0.1:{}?response_timeout=500ms", server.port());
+    let store = crate::support::open(&url).await;
+    for _ in 0..4 {
+        // Every connection is there.
+        store.cancel(&user(1), &event(1)).await.unwrap();
+    }
+    server.pause().await;
+    let error = rsvp_in_vain(&store).await;
+    let until = error.retry_at().unwrap_or_else(|| panic!("nobody can tell: {error:?}"));
+    server.resume().await;
+    store.cancel(&user(1), &event(1)).await.unwrap();
+    assert!(until.has_passed(), "it was acknowledged {:?} too early", until.remaining());
+    assert_not_there(&store).await;
+}

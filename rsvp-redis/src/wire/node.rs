@@ -166,6 +166,7 @@ impl Node {
             Ok(Exchanged { answers, demoted }) => {
                 *demoted || answers.iter().any(|answer| answer.as_ref().is_err_and(Failure::evicts))
             }
+            Err(Failure::Lost(_)) if connection.is_given_up() => false,
             Err(failure) => failure.evicts(),
         };
         if evicts {

@@ -79,10 +79,14 @@ impl Node {
                 self.fences.replaced_by(other.peer.server, other.born);
                 let kills = self.fences.due(other.peer);
                 let patience = Patience { time: self.config.response_timeout, of_call: true };
-                if kills.len() > 0
-                    && let Ok(replies) = other.send(kills.pipeline(), patience).await
-                {
-                    self.fences.replied(other.peer.server, &kills, &replies.values);
+                if kills.len() > 0 {
+                    match other.send(kills.pipeline(), patience).await {
+                        Ok(replies) => {
+                            self.fences.replied(other.peer.server, &kills, &replies.values);
+                        }
+                        // The next attempt takes a path of its own.
+                        Err(_) => other.close(),
+                    }
                 }
             }
             if is_set(connection.fenced()) {

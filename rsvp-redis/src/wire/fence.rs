@@ -119,6 +119,11 @@ impl Fences {
         given_up.iter().any(|one| one.refused && Arc::ptr_eq(&one.fenced, connection.fenced()))
     }
 
+    /// Whether everything that was given up has been settled.
+    pub(crate) fn are_settled(&self) -> bool {
+        !self.any.load(Ordering::Acquire)
+    }
+
     /// Waits for the turn to fence.
     pub(crate) async fn turn(&self) -> AsyncMutexGuard<'_, ()> {
         self.turn.lock().await

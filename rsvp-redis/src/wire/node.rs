@@ -40,9 +40,13 @@ pub(crate) struct Node {
 }
 
 impl Node {
-    pub(crate) fn new(config: &Arc<RedisConfig>, hosts: Vec<Host>) -> Result<Self, ConnectError> {
+    /// A node without connections. `fences` are those of the same hosts.
+    pub(crate) fn new(
+        config: &Arc<RedisConfig>,
+        hosts: Vec<Host>,
+        fences: Arc<Fences>,
+    ) -> Result<Self, ConnectError> {
         let address = hosts.iter().map(ToString::to_string).collect::<Vec<_>>().join(",");
-        let fences = Arc::new(Fences::default());
         let connector = Arc::new(Connector::new(Arc::clone(config), hosts, Arc::clone(&fences)));
         let timeouts =
             Timeouts { wait: Some(config.response_timeout), create: None, recycle: None };

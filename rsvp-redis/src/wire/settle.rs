@@ -147,7 +147,7 @@ mod tests {
     async fn node(server: &RedisServer) -> Node {
         let config = RedisConfig::from_url(&format!("{}?response_timeout=20s", server.url()));
         let config = Arc::new(config.unwrap());
-        Node::new(&config, config.hosts.clone()).unwrap()
+        Node::new(&config, config.hosts.clone(), Arc::default()).unwrap()
     }
 
     /// A write that is given up at its deadline.

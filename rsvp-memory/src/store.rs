@@ -1,6 +1,7 @@
 //! The table as a store.
 
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
 use rsvp_core::{
     BatchReceipt, Count, Deadline, Error, EventId, Label, LabelName, Maintenance, Operation, Page,
@@ -141,11 +142,12 @@ impl RsvpStore for MemoryStore {
         Ok(())
     }
 
-    /// Nothing is derived that could differ: both directions of a pair change together.
-    fn settling_time(&self) -> std::time::Duration {
-        std::time::Duration::ZERO
+    /// No write is ever under way when its call has returned or was dropped.
+    fn settling_time(&self) -> Duration {
+        Duration::ZERO
     }
 
+    /// Nothing is derived that could differ: both directions of a pair change together.
     fn maintenance(&self) -> Option<&dyn Maintenance> {
         None
     }

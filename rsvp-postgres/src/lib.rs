@@ -19,9 +19,10 @@
 //! [`schema_sql`] gives the SQL that does. At run time a role needs only SELECT, INSERT, UPDATE and
 //! DELETE on the tables.
 //!
-//! The store owns its connections, which are long-lived. Beside the pool it opens one connection
-//! that cancels statements and ends processes of its own role, when a call takes long. A pooler between the store and the server
-//! must pool sessions, because settings are made when a session begins.
+//! The store owns its connections, which are long-lived. A pooler between the store and the server
+//! must pool sessions and pass startup options on, because settings are made when a session begins.
+//! A session without its statement timeout is refused. Beside the pool the store opens a connection
+//! that cancels statements and ends processes of its own role, once a call takes long.
 
 mod admin;
 mod config;

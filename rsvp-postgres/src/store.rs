@@ -28,6 +28,7 @@ use crate::sql::Statements;
 use crate::wire::commit::Commit;
 use crate::wire::connector::Connector;
 use crate::wire::failure::unsettled;
+use crate::wire::gate::Entered;
 use crate::wire::pool::Pool;
 use crate::wire::replicas::Replicas;
 use crate::wire::work::Work;
@@ -67,14 +68,16 @@ use crate::wire::work::Work;
 /// A write carries the time of the server until which it may begin, so that a process which was
 /// stopped does nothing when it reads the write late. A connection reads the server's clock when it
 /// is opened, and once a minute. A clock that somebody sets back afterwards lets a late write begin
-/// later by so much, and one that is set forward refuses writes that are in time, until it is read
-/// again.
+/// later by so much, until it is read again. A clock that is set forward is read again when it
+/// refuses a write that is in time.
 ///
 /// # Replicas
 ///
-/// [`Consistency::Strong`] stays on the primary. [`Consistency::Session`] goes to a replica that
-/// has replayed the log up to the token's LSN, [`Consistency::Bounded`] to one that is known to be
-/// within the bound, [`Consistency::Eventual`] to any. All go to the primary if no replica will do.
+/// [`Strong`](rsvp_core::Consistency::Strong) reads stay on the primary. A
+/// [`Session`](rsvp_core::Consistency::Session) read goes to a replica that has replayed the log up
+/// to the token's LSN, a [`Bounded`](rsvp_core::Consistency::Bounded) read to one that is known to be
+/// within the bound, an [`Eventual`](rsvp_core::Consistency::Eventual) read to any. All go to the
+/// primary if no replica will do.
 /// To know the lag of the replicas, the store asks the primary for its LSN, a few times a second at
 /// most and only while there are bounded reads.
 #[derive(Clone)]
@@ -126,31 +129,44 @@ impl PostgresStore {
     /// Reads from a server that is as fresh as `options` ask: a replica if one is, otherwise the
     /// primary. With the answer comes its greatest possible age.
     async fn read<W: Work>(&self, work: W, options: &ReadOptions) -> Result<(W::Answer, Duration)> {
+        let call = self.inner.primary.enter(work.operation(), options.deadline)?;
+        self.read_within(&call, work, options).await
+    }
+
+    /// Reads, as [`read`](Self::read), for a call that may read more.
+    async fn read_within<W: Work>(
+        &self,
+        call: &Entered,
+        work: W,
+        options: &ReadOptions,
+    ) -> Result<(W::Answer, Duration)> {
         let Inner { primary, replicas, .. } = &*self.inner;
         if let Some(read) = replicas.read(primary, &work, options).await {
             return Ok(read);
         }
-        Ok((primary.run(work, options.deadline).await?, Duration::ZERO))
+        Ok((primary.run_within(call, work, options.deadline).await?, Duration::ZERO))
     }
 
     /// Changes something on the primary. With the answer comes the token of the change.
-    async fn write<W: Work>(
+    async fn write_within<W: Work>(
         &self,
+        call: &Entered,
         work: W,
         options: &WriteOptions,
     ) -> Result<(W::Answer, SessionToken)> {
         let asks_lsn = !self.inner.replicas.is_empty();
-        self.inner.primary.run(Commit { work, asks_lsn }, options.deadline).await
+        self.inner.primary.run_within(call, Commit { work, asks_lsn }, options.deadline).await
     }
 
-    /// Changes something, as [`write`](Self::write), unless it meets a change that is not settled,
-    /// and is not soon.
+    /// Changes something, as [`write_within`](Self::write_within), unless it meets a change that is
+    /// not settled, and is not soon.
     async fn write_settled<W: Work>(
         &self,
         work: W,
         options: &WriteOptions,
     ) -> Result<(W::Answer, SessionToken)> {
         let primary = &self.inner.primary;
+        let call = primary.enter(work.operation(), options.deadline)?;
         // Most often there is none, and nothing is to be compared.
         if !primary.unsettled().is_empty() {
             let footprint = work.footprint();
@@ -159,20 +175,22 @@ impl PostgresStore {
                 return Err(unsettled(work.operation()));
             }
         }
-        self.write(work, options).await
+        self.write_within(&call, work, options).await
     }
 
     /// Writes those final writes of a batch that `may_write` lets through, each statement with an
     /// answer of its own.
     async fn write_all(
         &self,
+        call: &Entered,
         batch: &Arc<FoldedBatch>,
         may_write: impl Fn(&Write) -> bool,
         options: &WriteOptions,
     ) -> Sent {
         let parts = Writes::divide_all(batch, may_write, self.inner.config.pool_size);
         let places: Vec<usize> = parts.iter().flat_map(Writes::places).copied().collect();
-        let answered = run_all(parts.into_iter(), |part| self.write(part, options)).await;
+        let answered =
+            run_all(parts.into_iter(), |part| self.write_within(call, part, options)).await;
         (places, answered)
     }
 
@@ -210,7 +228,7 @@ impl fmt::Debug for PostgresStore {
 #[deny(clippy::missing_trait_methods)]
 impl RsvpStore for PostgresStore {
     async fn write_batch(&self, writes: &[Write], options: &WriteOptions) -> Result<BatchReceipt> {
-        self.inner.primary.check(Operation::Write, options.deadline)?;
+        let call = self.inner.primary.enter(Operation::Write, options.deadline)?;
         // 1. One write for each pair. Those that meet a change that is not settled wait for it, for a
         //    short time, while the others are written.
         let batch = Arc::new(FoldedBatch::new(writes));
@@ -222,7 +240,7 @@ impl RsvpStore for PostgresStore {
             |earlier| waiting.iter().any(|write| earlier.meets_write(write)),
             options.deadline,
         );
-        let first = self.write_all(&batch, |write| !meets(write), options);
+        let first = self.write_all(&call, &batch, |write| !meets(write), options);
         let ((mut places, mut answered), ()) = join(first, settling).await;
         // 2. Those whose way is free by then. The others are refused.
         if !waiting.is_empty() {
@@ -230,7 +248,7 @@ impl RsvpStore for PostgresStore {
             let free = |write: &Write| {
                 meets(write) && !earlier.iter().any(|earlier| earlier.meets_write(write))
             };
-            let second = self.write_all(&batch, free, options).await;
+            let second = self.write_all(&call, &batch, free, options).await;
             places.extend(second.0);
             answered.extend(second.1);
         }
@@ -243,9 +261,9 @@ impl RsvpStore for PostgresStore {
         pairs: &[Rsvp],
         options: &ReadOptions,
     ) -> Result<Vec<Result<bool>>> {
-        self.inner.primary.check(Operation::HasRsvped, options.deadline)?;
+        let call = self.inner.primary.enter(Operation::HasRsvped, options.deadline)?;
         let parts = Membership::new(pairs).bounded();
-        let answered = run_all(parts, |part| self.read(part, options)).await;
+        let answered = run_all(parts, |part| self.read_within(&call, part, options)).await;
         let results = answered
             .into_iter()
             .flat_map(|part| part.results(|(answers, _)| answers.into_iter().map(Ok).collect()));
@@ -257,9 +275,9 @@ impl RsvpStore for PostgresStore {
         events: &[EventId],
         options: &ReadOptions,
     ) -> Result<Vec<Result<Count>>> {
-        self.inner.primary.check(Operation::RsvpCount, options.deadline)?;
+        let call = self.inner.primary.enter(Operation::RsvpCount, options.deadline)?;
         let parts = Counts::new(events).bounded();
-        let answered = run_all(parts, |part| self.read(part, options)).await;
+        let answered = run_all(parts, |part| self.read_within(&call, part, options)).await;
         let results = answered.into_iter().flat_map(|part| {
             part.results(|(counts, age)| counts.into_iter().map(|count| aged(count, age)).collect())
         });

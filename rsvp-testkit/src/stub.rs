@@ -1,6 +1,7 @@
 //! Stores that differ from another in single calls.
 
 use std::fmt;
+use std::time::Duration;
 
 use rsvp_core::{
     BatchReceipt, Count, EventId, Label, LabelName, Maintenance, Page, PageLimit, PageRequest,
@@ -118,8 +119,8 @@ pub trait Stub: fmt::Debug + Send + Sync {
         self.inner().close().await
     }
 
-    fn settling_time(&self) -> std::time::Duration {
-        std::time::Duration::from_secs(2)
+    fn settling_time(&self) -> Duration {
+        self.inner().settling_time()
     }
 
     fn maintenance(&self) -> Option<&dyn Maintenance> {
@@ -212,8 +213,8 @@ impl<T: Stub> RsvpStore for Stubbed<T> {
         self.0.close().await
     }
 
-    fn settling_time(&self) -> std::time::Duration {
-        std::time::Duration::from_secs(2)
+    fn settling_time(&self) -> Duration {
+        self.0.settling_time()
     }
 
     fn maintenance(&self) -> Option<&dyn Maintenance> {

@@ -78,7 +78,7 @@ impl fmt::Display for Advice {
             }
             (true, Effect::Pending(until), _) => {
                 // In whole milliseconds, rounded up.
-                let left = until.remaining().as_millis() + 1;
+                let left = until.remaining().as_nanos().div_ceil(1_000_000);
                 return write!(f, "it may still take effect within {left}ms, repeat it after that");
             }
         })

@@ -330,8 +330,8 @@ mod tests {
         assert_eq!(whole.effect(), Effect::NotApplied);
     }
 
-    #[test]
-    fn a_pending_effect_says_how_long_and_outweighs_the_others() {
+    #[tokio::test(start_paused = true)]
+    async fn a_pending_effect_says_how_long_and_outweighs_the_others() {
         let pending = Effect::Pending(Deadline::after(Duration::from_secs(2)));
         assert!(!pending.is_settled() && Effect::Unknown.is_settled());
         assert_eq!(Effect::Unknown.and(pending), pending);
@@ -339,7 +339,7 @@ mod tests {
         let error = Error::unavailable(Operation::Write, pending, None);
         assert_eq!(error.retry_at().map(Effect::Pending), Some(pending));
         let shown = error.to_string();
-        assert!(shown.contains("it may still take effect within 1.99"), "{shown}");
+        assert!(shown.contains("it may still take effect within 2000ms"), "{shown}");
     }
 
     #[test]

@@ -8,7 +8,7 @@ use futures_util::future::join_all;
 use rsvp_core::layers::{CoalesceConfig, CoalescedStore, LayerExt};
 use rsvp_core::{
     Consistency, Effect, Error, EventId, Operation, Outcome, Result, RsvpStore, RsvpStoreExt,
-    SessionToken, Write,
+    SessionToken, Write, WriteOptions,
 };
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, sleep};
@@ -176,26 +176,36 @@ async fn a_store_that_would_refuse_every_write_is_not_ready() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_batch_of_a_full_lane_and_another_is_refused_as_a_whole() {
+async fn of_a_batch_a_full_lane_refuses_its_own_entries_alone() {
     let [first, second] = events_of_two_lanes().await;
     let (store, probe) = coalesced(narrow().with_lanes(2).with_max_pending(5));
     probe.shut();
     let calls: Vec<_> =
         (0..5_u32).map(|n| spawn_write(&store, Write::rsvp(user(n), first.clone()))).collect();
     settle().await;
-    for events in [[&first, &second], [&second, &first]] {
-        let both = events.map(|event| Write::rsvp(user(7_u64), event.clone()));
-        let refused = write_all(&store, &both).now_or_never().expect("at once").unwrap_err();
-        assert_eq!(refused.effect(), Effect::NotApplied, "{refused}");
-    }
-    assert_eq!(store.pending(), 5, "the other lane's room is given back");
-    let other = spawn_write(&store, Write::rsvp(user(8_u64), second.clone()));
+    let batches: Vec<_> = [[&first, &second], [&second, &first]]
+        .into_iter()
+        .zip(7_u64..)
+        .map(|(events, n)| {
+            let store = store.clone();
+            let both = events.map(|event| Write::rsvp(user(n), event.clone()));
+            tokio::spawn(async move { store.write_batch(&both, &WriteOptions::default()).await })
+        })
+        .collect();
     settle().await;
+    assert_eq!(store.pending(), 7, "each has room in the other lane alone");
     probe.open();
-    for call in calls.into_iter().chain([other]) {
+    for call in calls {
         call.await.unwrap().unwrap();
     }
-    assert!(!probe.store.table().has_rsvped(&user(7_u64), &second), "nothing of it is applied");
+    for (at, batch) in batches.into_iter().enumerate() {
+        let results = batch.await.unwrap().unwrap().results;
+        let refused = results[at].as_ref().unwrap_err();
+        assert!(matches!(refused, Error::Overloaded { .. }), "{refused}");
+        assert!(results[1 - at].as_ref().unwrap().outcome.is_applied(), "{results:?}");
+    }
+    let table = probe.store.table();
+    assert_eq!((table.rsvp_count(&first), table.rsvp_count(&second)), (5, 2));
     assert_eq!(store.pending(), 0);
 }
 

@@ -3,7 +3,6 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use futures_util::FutureExt;
 use rsvp_core::layers::{CoalesceConfig, LayerExt, RetryConfig};
 use rsvp_core::{
     Deadline, Effect, Error, EventId, LabelName, Operation, Outcome, PageRequest, ReadOptions,
@@ -260,6 +259,6 @@ async fn a_store_that_drains_refuses_every_call_and_ends_what_is_queued() {
     writing.await.unwrap().unwrap();
     reading.await.unwrap().unwrap();
     assert_eq!(queued.await.unwrap().unwrap(), [Outcome::Applied]);
-    store.close().now_or_never().expect("twice is fine").unwrap();
+    ends(store.close()).await.expect("twice is fine");
     assert!(matches!(probe.ready().await, Err(Error::Closed { .. })), "so is the store inside");
 }

@@ -114,12 +114,24 @@ async fn a_pending_effect_is_not_repeated_before_it_is_settled() {
     assert!((700..=702).contains(&began.elapsed().as_millis()), "{:?}", began.elapsed());
     assert!(receipt.repeated, "an effect that was pending may have come");
 
-    probe.react([Reaction::FailEntries(each([0], &pending(ms(700))))]);
+    probe.react([Reaction::FailEntries(each(0..3, &pending(ms(700))))]);
     let began = Instant::now();
     for result in written(&store, &rsvps(3)).await {
         result.unwrap();
     }
     assert!((700..=702).contains(&began.elapsed().as_millis()), "{:?}", began.elapsed());
+}
+
+/// The pending ones are left to the caller.
+#[tokio::test(start_paused = true)]
+async fn answers_that_are_there_do_not_wait_for_pending_entries() {
+    let (store, probe) = retried(RetryConfig::default());
+    probe.react([Reaction::FailEntries(each([1], &pending(ms(700))))]);
+    let began = Instant::now();
+    let results = written(&store, &rsvps(3)).await;
+    assert_eq!((began.elapsed(), probe.asked().len()), (ms(0), 1));
+    assert!(results[0].is_ok() && results[2].is_ok(), "{results:?}");
+    assert_eq!(results[1].as_ref().unwrap_err().retry_at().unwrap().instant(), began + ms(700));
 }
 
 #[tokio::test(start_paused = true)]

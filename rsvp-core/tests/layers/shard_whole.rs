@@ -118,10 +118,6 @@ impl Hook for Derived {
         call.await
     }
 
-    fn settling_time(&self) -> std::time::Duration {
-        std::time::Duration::from_secs(2)
-    }
-
     fn maintenance(&self) -> Option<&dyn Maintenance> {
         Some(self)
     }

@@ -49,8 +49,9 @@ impl Auditor {
     /// operation is a repair.
     async fn step(&self, operation: Operation, cursor: Option<&Cursor>) -> Result<AuditStep> {
         // 1. The next events in order.
-        let rows =
-            self.pool.run(NextEvents { operation, after: last_event(cursor)? }, None).await?;
+        let call = self.pool.enter(operation, None)?;
+        let next = NextEvents { operation, after: last_event(cursor)? };
+        let rows = self.pool.run_within(&call, next, None).await?;
         let (checked, last) = (rows.len(), rows.last().map(|(event, ..)| event.clone()));
         let mut findings = Vec::new();
         // 2. Those that differ.
@@ -59,8 +60,12 @@ impl Auditor {
             let event = stored_id(operation, EventId::new(event))?;
             if operation == Operation::Repair {
                 // Counts that were repaired stay so when a later one fails.
-                let repaired = self.pool.run(RepairCount { event: event.clone() }, None).await;
-                repaired.map_err(|error| error.with_effect(Effect::Unknown))?;
+                let repair = RepairCount { event: event.clone() };
+                let repaired = self.pool.run_within(&call, repair, None).await;
+                repaired.map_err(|error| {
+                    let effect = error.effect().and(Effect::Unknown);
+                    error.with_effect(effect)
+                })?;
             }
             let kind = FindingKind::Count { held: held.unsigned_abs(), counted };
             findings.push(Finding::new(kind, event, None));

@@ -2,6 +2,7 @@
 
 use rsvp_core::{EventId, Operation};
 use sqlx::Connection as _;
+use sqlx::postgres::PgConnection;
 
 use crate::sql::Statements;
 use crate::wire::connection::Connection;
@@ -24,12 +25,20 @@ impl Work for RepairCount {
     /// Two repairs at once would both add the missing number, so they take turns. The lock is taken
     /// in a statement of its own, before the statement whose snapshot decides.
     async fn run(&self, connection: &mut Connection, sql: &Statements) -> Result<(), WorkError> {
-        let mut transaction = connection.pg.begin().await?;
+        connection.begin_transaction();
+        let answer = self.repair(&mut connection.pg, sql).await;
+        Ok(connection.end_transaction(answer)?)
+    }
+}
+
+impl RepairCount {
+    async fn repair(&self, pg: &mut PgConnection, sql: &Statements) -> sqlx::Result<()> {
+        let mut transaction = pg.begin().await?;
         sqlx::query("SELECT pg_advisory_xact_lock(hashtextextended('rsvp repair of ' || $1, 0))")
             .bind(self.event.as_str())
             .execute(&mut *transaction)
             .await?;
         sqlx::query(&sql.repair).bind(self.event.as_str()).execute(&mut *transaction).await?;
-        Ok(transaction.commit().await?)
+        transaction.commit().await
     }
 }

@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use rsvp_core::{Error, Operation, Result};
+use sqlx::postgres::PgConnection;
 use sqlx::{AssertSqlSafe, Connection as _, raw_sql};
 
 use crate::config::{PostgresConfig, SchemaName};
@@ -92,9 +93,17 @@ impl Work for Migrate {
     }
 
     async fn run(&self, connection: &mut Connection, sql: &Statements) -> Result<(), WorkError> {
+        connection.begin_transaction();
+        let answer = self.migrate(&mut connection.pg, sql).await;
+        Ok(connection.end_transaction(answer)?)
+    }
+}
+
+impl Migrate {
+    async fn migrate(&self, pg: &mut PgConnection, sql: &Statements) -> sqlx::Result<()> {
         let schema = &self.schema;
         let with_schema = |sql| AssertSqlSafe(with_schema(sql, schema));
-        let mut transaction = connection.pg.begin().await?;
+        let mut transaction = pg.begin().await?;
         // 1. Instances take turns.
         sqlx::query(
             "SELECT pg_advisory_xact_lock(hashtextextended('rsvp migrations of ' || $1, 0))",
@@ -117,7 +126,7 @@ impl Work for Migrate {
             raw_sql(with_schema(migration)).execute(&mut *transaction).await?;
             sqlx::query(with_schema(RECORD)).bind(number).execute(&mut *transaction).await?;
         }
-        Ok(transaction.commit().await?)
+        transaction.commit().await
     }
 }
 

@@ -132,6 +132,9 @@ impl PostgresConfig {
 
     /// The most connections to the primary, and to each replica, within 1 to 1,000. Defaults to
     /// 10.
+    ///
+    /// Stopping calls that take too long needs up to two more connections to each server. The name
+    /// of these ends with `control`. A server's limit for the role must leave room for them.
     #[must_use]
     pub fn with_pool_size(self, size: usize) -> Self {
         Self { pool_size: size, ..self }

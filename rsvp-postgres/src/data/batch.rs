@@ -5,9 +5,9 @@ use std::sync::OnceLock;
 
 use futures_util::{StreamExt, stream};
 use rsvp_core::backend::fail_all;
-use rsvp_core::{Effect, Error, Result};
+use rsvp_core::{Effect, Error, Operation, Result};
 
-use crate::wire::failure::is_of_content;
+use crate::wire::failure::content_code;
 use crate::wire::work::Work;
 
 /// The most entries of one statement. A larger one would take a noticeable part of the statement
@@ -18,8 +18,12 @@ pub(crate) const LARGEST: usize = 4096;
 pub(crate) const AT_ONCE: usize = 4;
 
 /// The most times that one statement is divided. It is enough to find ten culprits among
-/// [`LARGEST`] entries, wherever they are. Then what is left shares a failure.
+/// [`LARGEST`] entries, wherever they are. What is left then is not applied, and may be repeated.
 const DIVISIONS: usize = 128;
+
+/// A statement is not divided any more when so many entries alone were refused alike and nothing was
+/// accepted: most likely everything is refused.
+const ALIKE: usize = 16;
 
 /// A work that answers for each of its entries, and can be divided.
 pub(crate) trait Batch: Work {
@@ -100,7 +104,8 @@ where
     B: Batch,
     F: Future<Output = Result<A>>,
 {
-    let (mut waiting, mut answered, mut divisions) = (vec![part], Vec::new(), 0);
+    let (mut waiting, mut answered) = (vec![part], Vec::new());
+    let mut search = Search::default();
     while let Some(part) = waiting.pop() {
         let entries = part.len();
         // 1. Nothing is tried on a store that is known to be unavailable.
@@ -108,10 +113,16 @@ where
             Some(error) => Err(error.clone()),
             None => run(part.clone()).await,
         };
+        search.note(entries, &answer);
         match answer {
             // 2. The halves of a part that was refused, the first one next.
-            Err(error) if is_of_content(&error) && entries > 1 && divisions < DIVISIONS => {
-                divisions += 1;
+            Err(error) if entries > 1 && content_code(&error).is_some() => {
+                if search.is_over() {
+                    let answer = Err(undivided(error));
+                    answered.push(Answered { entries, answer });
+                    continue;
+                }
+                search.divisions += 1;
                 let (first, second) = part.split_at(entries / 2);
                 waiting.extend([second, first]);
             }
@@ -130,13 +141,52 @@ where
     answered
 }
 
+/// The search for the culprits of one statement.
+#[derive(Debug, Default)]
+struct Search {
+    divisions: usize,
+    /// The SQLSTATE of the entries alone that were refused, and their number, while nothing else was
+    /// answered.
+    alike: Option<(String, usize)>,
+    /// Something was accepted, or refused differently.
+    varied: bool,
+}
+
+impl Search {
+    /// Takes the answer to a part of `entries` entries.
+    fn note<A>(&mut self, entries: usize, answer: &Result<A>) {
+        let code = answer.as_ref().err().and_then(content_code);
+        match (code, &mut self.alike) {
+            (Some(_), _) if entries > 1 => {}
+            (Some(code), None) => self.alike = Some((code, 1)),
+            (Some(code), Some((first, number))) if *first == code => *number += 1,
+            _ => self.varied = true,
+        }
+    }
+
+    /// Whether a part that is refused is not divided any more.
+    fn is_over(&self) -> bool {
+        let alike = self.alike.as_ref().is_some_and(|(_, number)| *number >= ALIKE);
+        self.divisions >= DIVISIONS || (alike && !self.varied)
+    }
+}
+
+/// Entries that shared a refused statement, most of which may be innocent.
+#[derive(Debug, thiserror::Error)]
+#[error("too many entries of the batch were refused to find all of them")]
+struct Undivided(#[source] Error);
+
+/// The failure of entries of which some would be refused alone, and others not.
+fn undivided(refusal: Error) -> Error {
+    let operation = refusal.operation().unwrap_or(Operation::Write);
+    Error::backend(operation, Effect::NotApplied, true, Undivided(refusal))
+}
+
 #[cfg(test)]
 mod tests {
     use std::collections::BTreeSet;
     use std::sync::Mutex;
     use std::sync::atomic::{AtomicUsize, Ordering};
-
-    use rsvp_core::Operation;
 
     use super::*;
     use crate::sql::Statements;
@@ -204,6 +254,17 @@ mod tests {
     /// Runs all numbers below `entries` on a server that refuses the `culprits`. Returns the numbers
     /// that failed, and how many statements there were.
     async fn failed(entries: usize, culprits: &[usize], code: &'static str) -> (Vec<usize>, usize) {
+        let (results, statements) = results(entries, culprits, code).await;
+        let failed = (0..).zip(results).filter(|(_, result)| result.is_err());
+        (failed.map(|(entry, _)| entry).collect(), statements)
+    }
+
+    /// As [`failed`], with the results of all numbers.
+    async fn results(
+        entries: usize,
+        culprits: &[usize],
+        code: &'static str,
+    ) -> (Vec<Result<()>>, usize) {
         let statements = AtomicUsize::new(0);
         let answered = run_all(Numbers(0..entries).bounded(), async |part: Numbers| {
             statements.fetch_add(1, Ordering::Relaxed);
@@ -219,8 +280,7 @@ mod tests {
         });
         let results: Vec<_> = results.collect();
         assert_eq!(results.len(), entries, "each entry has a result");
-        let failed = (0..).zip(results).filter(|(_, result)| result.is_err());
-        (failed.map(|(entry, _)| entry).collect(), statements.into_inner())
+        (results, statements.into_inner())
     }
 
     #[tokio::test]
@@ -239,6 +299,28 @@ mod tests {
         assert!(statements <= 2 * DIVISIONS + 1, "{statements}");
         let failed: BTreeSet<_> = failed.into_iter().collect();
         assert!(culprits.iter().all(|culprit| failed.contains(culprit)));
+    }
+
+    #[tokio::test]
+    async fn entries_that_were_not_found_guilty_may_be_repeated() {
+        let culprits: Vec<_> = (0..LARGEST).step_by(7).collect();
+        let (results, _) = results(LARGEST, &culprits, "23514").await;
+        for (entry, result) in results.into_iter().enumerate().filter(|(_, result)| result.is_err())
+        {
+            let error = result.unwrap_err();
+            assert_eq!(error.effect(), Effect::NotApplied);
+            assert!(culprits.contains(&entry) || error.is_retryable(), "{entry}: {error:?}");
+        }
+    }
+
+    #[tokio::test]
+    async fn the_search_ends_early_when_everything_is_refused() {
+        let all: Vec<_> = (0..LARGEST).collect();
+        let (results, statements) = results(LARGEST, &all, "P0001").await;
+        assert!(statements <= 64, "{statements}");
+        let (last, first) = (results.last().unwrap(), results.first().unwrap());
+        assert!(!first.as_ref().unwrap_err().is_retryable());
+        assert!(last.as_ref().unwrap_err().is_retryable());
     }
 
     #[tokio::test]

@@ -12,16 +12,27 @@ const END: &str = include_str!("../sql/end_backends.sql");
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) struct Backend {
     pub(crate) pid: i32,
-    /// The start of the process, in microseconds since 1970.
-    pub(crate) started: i64,
+    /// The start of the process, in microseconds since 1970, unless it is hidden from the role.
+    pub(crate) started: Option<i64>,
 }
 
-/// A process that is still there after it was told to end.
+/// A process that was still there when it was to be told to end.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Alive {
     pub(crate) backend: Backend,
     /// It is in the middle of a transaction that has changed something.
     pub(crate) changing: bool,
+    /// It was told to end. One whose start is hidden is not.
+    pub(crate) told: bool,
+}
+
+/// The answer of a server that was asked to stop something.
+#[derive(Debug)]
+pub(super) enum Reply {
+    /// It did, and these processes were still there before that.
+    Alive(Vec<Alive>),
+    /// It does not let this role do so.
+    Refused,
 }
 
 impl Backend {
@@ -36,11 +47,14 @@ impl Backend {
         backends: &[Self],
         pg: &mut PgConnection,
     ) -> sqlx::Result<Vec<Alive>> {
-        let (pids, starts): (Vec<i32>, Vec<i64>) =
+        let (pids, starts): (Vec<i32>, Vec<Option<i64>>) =
             backends.iter().map(|backend| (backend.pid, backend.started)).unzip();
         let query = sqlx::query_as(END).bind(pids).bind(starts);
-        let rows: Vec<(i32, i64, bool)> = query.fetch_all(pg).await?;
-        let alive = |(pid, started, changing)| Alive { backend: Self { pid, started }, changing };
+        let rows: Vec<(i32, Option<i64>, bool, bool)> = query.fetch_all(pg).await?;
+        let alive = |(pid, started, changing, told)| {
+            let backend = Self { pid, started };
+            Alive { backend, changing, told }
+        };
         Ok(rows.into_iter().map(alive).collect())
     }
 }

@@ -7,7 +7,8 @@ use tokio::time::Instant;
 
 use super::backend::Backend;
 use super::clock::ServerClock;
-use super::lsn::{LogId, Lsn, Watermark};
+use super::failure::is_answer;
+use super::lsn::{LogId, Lsn, Timeline, Watermark};
 
 /// The server's clock, in microseconds since 1970.
 const CLOCK: &str = include_str!("../sql/clock.sql");
@@ -19,6 +20,8 @@ pub(crate) struct Connection {
     pub(crate) pg: PgConnection,
     /// The log that this server writes or replays.
     pub(crate) log: LogId,
+    /// The timeline of this log.
+    pub(super) timeline: Timeline,
     /// The server's process.
     pub(crate) backend: Backend,
     /// The server's clock.
@@ -42,11 +45,17 @@ pub(crate) struct Connection {
 }
 
 impl Connection {
-    /// A connection that has not been used yet, of a server that writes or replays `log`.
-    pub(crate) fn new(pg: PgConnection, log: LogId, backend: Backend, clock: ServerClock) -> Self {
+    /// A connection that has not been used yet, of a server on `timeline`.
+    pub(crate) fn new(
+        pg: PgConnection,
+        timeline: Timeline,
+        backend: Backend,
+        clock: ServerClock,
+    ) -> Self {
         Self {
             pg,
-            log,
+            log: timeline.log(),
+            timeline,
             backend,
             clock,
             replayed: None,
@@ -76,6 +85,11 @@ impl Connection {
         self.clock.at(self.begin_by)
     }
 
+    /// Whether statements of the present call may still begin.
+    pub(crate) fn may_begin(&self) -> bool {
+        Instant::now() < self.begin_by
+    }
+
     /// Runs a statement that changes something, and answers with one row.
     pub(crate) async fn change<'q, R>(
         &mut self,
@@ -86,8 +100,19 @@ impl Connection {
     {
         self.unanswered = true;
         let answer = query.fetch_one(&mut self.pg).await;
-        // An error of the server is an answer. Others leave the effect open.
-        self.unanswered = !matches!(answer, Ok(_) | Err(sqlx::Error::Database(_)));
+        self.unanswered = !is_answer(&answer);
+        answer
+    }
+
+    /// Notes that a transaction that changes something begins, whose effect is open until
+    /// [`end_transaction`](Self::end_transaction).
+    pub(crate) fn begin_transaction(&mut self) {
+        self.unanswered = true;
+    }
+
+    /// Takes the answer to the transaction that was begun: that of its commit, or the first error.
+    pub(crate) fn end_transaction<T>(&mut self, answer: sqlx::Result<T>) -> sqlx::Result<T> {
+        self.unanswered = !is_answer(&answer);
         answer
     }
 

@@ -15,11 +15,12 @@ use super::backend::Backend;
 use super::clock::ServerClock;
 use super::connection::Connection;
 use super::failure::ConnectError;
-use super::lsn::LogId;
+use super::lsn::{LogId, Timeline};
 use super::options::options;
 use crate::config::PostgresConfig;
 
-/// Whether a host accepts writes, its log, the connection's process, and the clock.
+/// Whether a host accepts writes, its log, the connection's process, the clock, and the session's
+/// statement timeout.
 const HOST: &str = include_str!("../sql/host.sql");
 
 /// A connection that was idle for longer is tested before it is used.
@@ -48,6 +49,8 @@ pub(crate) struct Connector {
     /// Grows whenever a connection has fallen silent. The others are tested before they are used.
     suspicions: AtomicU64,
     role: Role,
+    /// The statement timeout that each session must have.
+    statement_timeout: Option<Duration>,
     connect_timeout: Duration,
 }
 
@@ -75,16 +78,22 @@ impl Connector {
         statement_timeout: Option<Duration>,
     ) -> Self {
         let hosts = hosts.iter().map(|host| options(config, host, statement_timeout)).collect();
-        Self::of_hosts(hosts, role, config.connect_timeout)
+        Self::of_hosts(hosts, role, statement_timeout, config.connect_timeout)
     }
 
-    fn of_hosts(hosts: Vec<PgConnectOptions>, role: Role, connect_timeout: Duration) -> Self {
+    fn of_hosts(
+        hosts: Vec<PgConnectOptions>,
+        role: Role,
+        statement_timeout: Option<Duration>,
+        connect_timeout: Duration,
+    ) -> Self {
         Self {
             hosts: HostRotation::new(hosts),
             log: AtomicU64::default(),
             generation: AtomicU64::default(),
             suspicions: AtomicU64::default(),
             role,
+            statement_timeout,
             connect_timeout,
         }
     }
@@ -96,7 +105,7 @@ impl Connector {
             host.clone().application_name(&format!("{name} control"))
         };
         let hosts = self.hosts.hosts().iter().map(named).collect();
-        Self::of_hosts(hosts, self.role, self.connect_timeout)
+        Self::of_hosts(hosts, self.role, self.statement_timeout, self.connect_timeout)
     }
 
     /// The log that the server of the last connection writes or replays.
@@ -135,14 +144,20 @@ impl Connector {
     /// Opens a connection to `host` and asks the host for its role, its log and its clock.
     async fn connect_to(&self, host: &PgConnectOptions) -> Result<Connection, ConnectError> {
         let mut pg = host.connect().await?;
-        let row: (bool, i64, i64, i32, i64, i64) = sqlx::query_as(HOST).fetch_one(&mut pg).await?;
-        let (read_only, system, timeline, pid, started, clock) = row;
+        let row: (bool, i64, i64, i32, Option<i64>, i64, i64) =
+            sqlx::query_as(HOST).fetch_one(&mut pg).await?;
+        let (read_only, system, timeline, pid, started, clock, timeout) = row;
         let clock = ServerClock::just_read(clock);
         if read_only && self.role == Role::Primary {
             return Err(ConnectError::ReadOnly);
         }
-        let log = LogId::new(system.cast_unsigned(), timeline.cast_unsigned());
-        Ok(Connection::new(pg, log, Backend { pid, started }, clock))
+        let expected = self.statement_timeout.map(|timeout| timeout.as_millis());
+        if expected.is_some_and(|expected| i128::try_from(expected) != Ok(timeout.into())) {
+            return Err(ConnectError::SettingsIgnored);
+        }
+        let (system, number) = (system.cast_unsigned(), timeline.cast_unsigned());
+        let timeline = Timeline { system, number };
+        Ok(Connection::new(pg, timeline, Backend { pid, started }, clock))
     }
 }
 

@@ -8,12 +8,13 @@ use tokio::sync::Mutex;
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, sleep, timeout, timeout_at};
 
-use super::backend::{Alive, Backend};
+use super::backend::{Backend, Reply};
 use super::connection::Connection;
 use super::connector::Connector;
+use super::failure::is_refusal;
 use super::footprint::Footprint;
 use super::gate::Gate;
-use super::lsn::LogId;
+use super::lsn::Timeline;
 use super::unsettled::{Attempt, Unsettled};
 
 /// The pause after which a process that was told to end is looked at again; in the background it
@@ -47,6 +48,16 @@ enum Request<'a> {
     End(&'a [Backend]),
 }
 
+/// The answer of a server to a request.
+#[derive(Debug)]
+struct Answer {
+    /// The timeline of the server.
+    timeline: Timeline,
+    reply: Reply,
+    /// No other request was made that has no answer, and may still arrive.
+    only_request: bool,
+}
+
 impl Control {
     pub(super) fn new(connector: Connector, gate: Gate) -> Arc<Self> {
         let (kept, preparing, unsettled) = Default::default();
@@ -73,9 +84,9 @@ impl Control {
 
     /// Asks a process to cancel its statement. Tells whether it was certainly asked, so that it
     /// will not be asked later, when it runs the statement of another call.
-    pub(super) async fn cancel(&self, backend: Backend, log: LogId, by: Instant) -> bool {
-        match self.ask(Request::Cancel(backend), by).await {
-            Some((server, _)) => server == log,
+    pub(super) async fn cancel(&self, backend: Backend, timeline: Timeline, by: Instant) -> bool {
+        match self.ask(Request::Cancel(backend), timeline, by).await {
+            Some(answer) => answer.timeline == timeline && answer.only_request,
             None => false,
         }
     }
@@ -84,9 +95,15 @@ impl Control {
     /// in the background. Tells the effect of the attempt.
     pub(super) async fn settle(self: &Arc<Self>, mut attempt: Attempt, by: Instant) -> Effect {
         let backends = [attempt.backend];
-        while let Some((log, alive)) = self.ask(Request::End(&backends), by).await {
-            if attempt.hear(log, &alive) {
+        let asked = attempt.timeline;
+        while let Some(Answer { timeline, reply, .. }) =
+            self.ask(Request::End(&backends), asked, by).await
+        {
+            if attempt.hear(timeline, &reply) {
                 return Effect::Unknown;
+            }
+            if matches!(reply, Reply::Refused) {
+                break;
             }
             sleep(FIRST_PAUSE).await;
         }
@@ -113,35 +130,44 @@ impl Control {
         self.unsettled.footprints(|| self.start_fencer())
     }
 
+    /// Closes the connection, unless a request that will learn its state is using it.
+    pub(super) fn give_up(&self) {
+        if let Ok(mut kept) = self.kept.try_lock() {
+            *kept = None;
+        }
+    }
+
     /// Gives away the connection, if there is one.
     pub(super) async fn release(&self) -> Option<Connection> {
         self.kept.lock().await.take()
     }
 
-    /// Makes a request, and returns the log of the server and the answer, if there is one until `by`.
-    async fn ask(&self, request: Request<'_>, by: Instant) -> Option<(LogId, Vec<Alive>)> {
+    /// Makes a request about a process on a server of the timeline `of`, and returns the answer, if
+    /// there is one until `by`.
+    async fn ask(&self, request: Request<'_>, of: Timeline, by: Instant) -> Option<Answer> {
         let mut kept = timeout_at(by, self.kept.lock()).await.ok()?;
         // 1. On the connection that was kept, which may be as silent as the one that it is to stop:
         //    it gets half of the time. A connection whose answer is missing is closed.
+        let only_request = kept.is_none();
         if let Some(mut connection) = kept.take() {
             let now = Instant::now();
             let half = now + by.saturating_duration_since(now) / 2;
-            if let Ok(Ok(alive)) = timeout_at(half, put(request, &mut connection)).await {
-                let log = connection.log;
-                *kept = Some(connection);
-                return Some((log, alive));
+            if let Ok(Some(reply)) = timeout_at(half, put(request, &mut connection)).await {
+                let timeline = connection.timeline;
+                *kept = Some(connection).filter(|_| is_current(timeline, of));
+                return Some(Answer { timeline, reply, only_request: true });
             }
         }
         // 2. On a new one.
         let answered = async {
             let mut connection = self.connector.connect().await.ok()?;
-            let alive = put(request, &mut connection).await.ok()?;
-            Some((connection, alive))
+            let reply = put(request, &mut connection).await?;
+            Some((connection, reply))
         };
-        let (connection, alive) = timeout_at(by, answered).await.ok()??;
-        let log = connection.log;
-        *kept = Some(connection);
-        Some((log, alive))
+        let (connection, reply) = timeout_at(by, answered).await.ok()??;
+        let timeline = connection.timeline;
+        *kept = Some(connection).filter(|_| is_current(timeline, of));
+        Some(Answer { timeline, reply, only_request })
     }
 
     /// Starts the task that settles attempts in the background. It ends with the store.
@@ -163,25 +189,36 @@ impl Control {
                 Some(connection) => connection,
                 None => self.connector.connect().await.ok()?,
             };
-            let alive = put(Request::End(&backends), &mut connection).await.ok()?;
-            Some((connection, alive))
+            let reply = put(Request::End(&backends), &mut connection).await?;
+            Some((connection, reply))
         };
         let longest = self.connector.longest_connect() + ANSWER;
-        let Ok(Some((connection, alive))) = timeout(longest, answered).await else {
+        let Ok(Some((connection, reply))) = timeout(longest, answered).await else {
             return Some(false);
         };
         // 3. Those that are settled are forgotten.
-        self.unsettled.hear(connection.log, &backends, &alive);
-        *own = Some(connection);
+        let right = self.unsettled.hear(connection.timeline, &backends, &reply);
+        *own = Some(connection).filter(|_| right);
         Some(true)
     }
 }
 
-/// Makes a request on a connection. Only a request to end processes has an answer.
-async fn put(request: Request<'_>, connection: &mut Connection) -> sqlx::Result<Vec<Alive>> {
-    match request {
+/// Whether a server on `timeline` is still the one to ask about a process of the timeline `of`. One
+/// that is not may have been given up as the primary, and the next request goes to a new connection.
+fn is_current(timeline: Timeline, of: Timeline) -> bool {
+    timeline == of || timeline.succeeds(of)
+}
+
+/// Makes a request on a connection. Nothing if it has no reply that counts.
+async fn put(request: Request<'_>, connection: &mut Connection) -> Option<Reply> {
+    let alive = match request {
         Request::Cancel(backend) => backend.cancel(&mut connection.pg).await.map(|()| Vec::new()),
         Request::End(backends) => Backend::end_all(backends, &mut connection.pg).await,
+    };
+    match alive {
+        Ok(alive) => Some(Reply::Alive(alive)),
+        Err(error) if is_refusal(&error) => Some(Reply::Refused),
+        Err(_) => None,
     }
 }
 

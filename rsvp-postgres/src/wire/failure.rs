@@ -81,20 +81,41 @@ fn kind_of(code: &str) -> Kind {
     }
 }
 
-/// Whether the server has refused a statement for what is in it, so that a part of it may succeed.
-pub(crate) fn is_of_content(error: &Error) -> bool {
-    let Error::Backend { source, .. } = error else { return false };
+/// The SQLSTATE with which the server has refused a statement for what is in it, so that a part of
+/// it may succeed.
+pub(crate) fn content_code(error: &Error) -> Option<String> {
+    let Error::Backend { source, .. } = error else { return None };
     let code = match source.downcast_ref::<sqlx::Error>() {
         Some(sqlx::Error::Database(database)) => database.code(),
         _ => None,
     };
-    code.is_some_and(|code| matches!(kind_of(&code), Kind::Content))
+    code.filter(|code| matches!(kind_of(code), Kind::Content)).map(|code| code.into_owned())
 }
 
 /// A server that panics or ends the connection may do so while it commits, whatever the code is.
 fn ends_the_connection(error: &dyn DatabaseError) -> bool {
     let severity = error.try_downcast_ref::<PgDatabaseError>().map(PgDatabaseError::severity);
     matches!(severity, Some(PgSeverity::Fatal | PgSeverity::Panic))
+}
+
+/// Whether the server refuses a statement for good, as one that this role may not run.
+pub(crate) fn is_refusal(error: &sqlx::Error) -> bool {
+    let sqlx::Error::Database(error) = error else { return false };
+    let permanent = error.code().is_some_and(|code| matches!(kind_of(&code), Kind::Permanent));
+    permanent && !ends_the_connection(&**error)
+}
+
+/// Whether the server's answer to a statement is final. An error with which a connection ends is
+/// not: a pooler makes one up when it has lost the server, which may go on with the statement.
+pub(crate) fn is_answer<T>(answer: &sqlx::Result<T>) -> bool {
+    match answer {
+        Ok(_) => true,
+        Err(sqlx::Error::Database(error)) => {
+            let lost = error.code().is_some_and(|code| matches!(kind_of(&code), Kind::Lost));
+            !lost && !ends_the_connection(&**error)
+        }
+        Err(_) => false,
+    }
 }
 
 /// The failure of a statement that was, or may have been, sent. `longest` is the time that it had.
@@ -162,6 +183,8 @@ pub(crate) enum ConnectError {
     TimedOut(Duration),
     #[error("none of the hosts accepts writes")]
     ReadOnly,
+    #[error("the session lacks its statement_timeout: a pooler must pass startup options on")]
+    SettingsIgnored,
     #[error("could not connect")]
     Failed(#[from] sqlx::Error),
 }
@@ -195,7 +218,7 @@ impl ConnectError {
                 // Class 28: invalid authorization. 3D000: no such database.
                 database.code().is_some_and(|code| code.starts_with("28") || code == "3D000")
             }
-            Self::Failed(sqlx::Error::Configuration(_)) => true,
+            Self::Failed(sqlx::Error::Configuration(_)) | Self::SettingsIgnored => true,
             _ => false,
         }
     }

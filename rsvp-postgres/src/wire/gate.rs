@@ -14,10 +14,10 @@ pub(super) struct Gate {
     calls: Arc<RwLock<()>>,
 }
 
-/// A call under way, until it is dropped.
-#[derive(Debug)]
-pub(super) struct Entered {
-    _call: OwnedRwLockReadGuard<()>,
+/// A call under way, until all clones are dropped.
+#[derive(Clone, Debug)]
+pub(crate) struct Entered {
+    _call: Arc<OwnedRwLockReadGuard<()>>,
 }
 
 impl Gate {
@@ -32,7 +32,7 @@ impl Gate {
         }
         // Another lock is held only by `close`.
         let entered = self.calls.clone().try_read_owned();
-        entered.map(|call| Entered { _call: call }).map_err(|_| Error::closed(operation))
+        entered.map(|call| Entered { _call: Arc::new(call) }).map_err(|_| Error::closed(operation))
     }
 
     pub(super) fn is_closed(&self) -> bool {

@@ -11,13 +11,6 @@ const CURRENT: &str = include_str!("../sql/lsn.sql");
 pub(crate) struct LogId(u64);
 
 impl LogId {
-    /// The log of a database cluster's system identifier, which standbys share with their primary,
-    /// on one timeline. After a promotion LSNs are used again for other writes, on another timeline.
-    pub(crate) fn new(system: u64, timeline: u64) -> Self {
-        // An odd factor, so that no two timelines of a cluster meet.
-        Self(system ^ timeline.wrapping_mul(0x9e37_79b9_7f4a_7c15))
-    }
-
     /// The log of an id in a session token.
     pub(crate) fn from_token(id: u64) -> Self {
         Self(id)
@@ -26,6 +19,28 @@ impl LogId {
     /// The id for a session token.
     pub(crate) fn to_token(self) -> u64 {
         self.0
+    }
+}
+
+/// The time of a database cluster between two promotions.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Timeline {
+    /// The cluster's system identifier, which standbys share with their primary.
+    pub(crate) system: u64,
+    /// Grows with each promotion.
+    pub(crate) number: u64,
+}
+
+impl Timeline {
+    /// Its log. After a promotion LSNs are used again for other writes, on another timeline.
+    pub(crate) fn log(self) -> LogId {
+        // An odd factor, so that no two timelines of a cluster meet.
+        LogId(self.system ^ self.number.wrapping_mul(0x9e37_79b9_7f4a_7c15))
+    }
+
+    /// Whether its primary was promoted after that of `other`, and has what was confirmed there.
+    pub(crate) fn succeeds(self, other: Self) -> bool {
+        self.system == other.system && self.number > other.number
     }
 }
 

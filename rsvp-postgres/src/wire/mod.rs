@@ -8,7 +8,7 @@ pub(crate) mod connector;
 mod control;
 pub(crate) mod failure;
 pub(crate) mod footprint;
-mod gate;
+pub(crate) mod gate;
 mod health;
 mod lag_tracker;
 pub(crate) mod lsn;

@@ -76,38 +76,52 @@ impl Pool {
         Ok(Self { pool, control, gate, sql: sql.clone(), limits })
     }
 
-    /// Refuses a call whose deadline has passed, and every call once the pool is closed.
+    /// Lets a call in that runs several works by [`run_within`](Self::run_within). Refuses one whose
+    /// deadline has passed, and every call once the pool is closed.
     ///
     /// # Errors
     ///
     /// [`Error::Closed`] or [`Error::TimedOut`].
-    pub(crate) fn check(&self, operation: Operation, deadline: Option<Deadline>) -> Result<()> {
-        self.gate.enter(operation)?;
+    pub(crate) fn enter(
+        &self,
+        operation: Operation,
+        deadline: Option<Deadline>,
+    ) -> Result<Entered> {
+        let entered = self.gate.enter(operation)?;
         if deadline.is_some_and(Deadline::has_passed) {
             return Err(Error::too_late(operation));
         }
-        Ok(())
+        Ok(entered)
     }
 
-    /// Runs `work` on a connection, until its deadline and for at most the statement timeout and a
-    /// second.
-    ///
-    /// It runs on a task of its own: a caller that goes away leaves it to finish, so no
-    /// connection is ever returned in the middle of an answer. A connection that fails or falls
-    /// silent is closed and its place becomes free. When it returns, the work is settled, or its
-    /// error says that it is pending.
+    /// Runs `work`, the only one of its call, as [`run_within`](Self::run_within).
     pub(crate) async fn run<W: Work>(
         &self,
         work: W,
         deadline: Option<Deadline>,
     ) -> Result<W::Answer> {
+        self.run_within(&self.gate.enter(work.operation())?, work, deadline).await
+    }
+
+    /// Runs `work` of a call that was let in on a connection, until its deadline and for at most the
+    /// statement timeout and a second.
+    ///
+    /// It runs on a task of its own: a caller that goes away leaves it to finish, so no
+    /// connection is ever returned in the middle of an answer. A connection that fails or falls
+    /// silent is closed and its place becomes free. When it returns, the work is settled, or its
+    /// error says that it is pending.
+    pub(crate) async fn run_within<W: Work>(
+        &self,
+        call: &Entered,
+        work: W,
+        deadline: Option<Deadline>,
+    ) -> Result<W::Answer> {
         let operation = work.operation();
-        let entered = self.gate.enter(operation)?;
         if self.pool.status().waiting >= MAX_WAITING {
             return Err(Error::overloaded(operation));
         }
         let connection = self.acquire(operation, deadline).await?;
-        run_to_end(operation, self.clone().run_on(entered, connection, work, deadline)).await
+        run_to_end(operation, self.clone().run_on(call.clone(), connection, work, deadline)).await
     }
 
     /// A connection within the acquire timeout, and the time that it takes to test one and to
@@ -148,13 +162,22 @@ impl Pool {
         // 2. The answer of the server is final. A failure of the connection concerns all to the same
         //    server. If there is no answer, only this one is closed, and the others are tested
         //    before they are used.
-        let answer = self.answer(&mut connection, &work, &schedule).await;
+        let (answer, canceled) = self.answer(&mut connection, &work, &schedule).await;
         let (error, closes) = match answer {
+            // A commit that waits for a synchronous standby and is canceled succeeds, with a warning
+            // that the driver does not pass on: the standby may lack the change.
+            Some(Ok(_)) if canceled && commits(operation) => {
+                (Error::timed_out(operation, schedule.elapsed(), Effect::Unknown), false)
+            }
             Some(Ok(answer)) => {
                 connection.in_use = false;
                 return Ok(answer);
             }
             Some(Err(error)) => {
+                if matches!(error, WorkError::TooLate) {
+                    // The clock of the server may have been set, for all connections.
+                    self.pool.manager().suspect();
+                }
                 let failure = failure(operation, error, schedule.elapsed());
                 if failure.evicts {
                     self.give_up_all();
@@ -169,14 +192,14 @@ impl Pool {
 
         // 3. A statement that changes something and has no answer is stopped before the caller
         //    hears of it.
-        let Connection { applied, unanswered, backend, log, .. } = *connection;
+        let Connection { applied, unanswered, backend, timeline, .. } = *connection;
         if closes {
             drop(Object::take(connection));
         } else {
             connection.in_use = false;
         }
         let effect = if closes && unanswered {
-            let attempt = Attempt::new(backend, log, work.footprint(), schedule.over());
+            let attempt = Attempt::new(backend, timeline, work.footprint(), schedule.over());
             self.control.settle(attempt, schedule.fence_until()).await
         } else if applied {
             // Rolling back the last statement leaves the ones before it.
@@ -188,38 +211,40 @@ impl Pool {
         Err(error.with_effect(effect))
     }
 
-    /// The answer of the server; nothing if it gives none in time.
+    /// The answer of the server; nothing if it gives none in time. Tells as well whether the server
+    /// was asked to cancel.
     async fn answer<W: Work>(
         &self,
         connection: &mut Connection,
         work: &W,
         schedule: &Schedule,
-    ) -> Option<Result<W::Answer, WorkError>> {
-        let (backend, log) = (connection.backend, connection.log);
+    ) -> (Option<Result<W::Answer, WorkError>>, bool) {
+        let (backend, timeline) = (connection.backend, connection.timeline);
         let (answer, asked) = {
-            let mut running = pin!(work.run(connection, &self.sql));
+            let mut running = pin!(run_in_time(work, connection, &self.sql));
             // 1. Most calls are answered soon.
             if let Ok(answer) = timeout_at(schedule.slow_at, &mut running).await {
-                return Some(answer);
+                return (Some(answer), false);
             }
             self.control.prepare();
             if let Ok(answer) = timeout_at(schedule.cancel_at, &mut running).await {
-                return Some(answer);
+                return (Some(answer), false);
             }
             // 2. The server is asked to cancel. Then it answers that it did, or that it was done.
-            let canceling = self.control.cancel(backend, log, schedule.give_up_at);
+            let canceling = self.control.cancel(backend, timeline, schedule.give_up_at);
             let answer = timeout_at(schedule.give_up_at, running);
             join(answer, canceling).await
         };
         // 3. A request that may still arrive would cancel the statement of another call.
         connection.stale |= !asked;
-        answer.ok()
+        (answer.ok(), true)
     }
 
     /// Gives up all connections, which are as dead as one that has failed, or as read-only: the idle
     /// ones now, the others when their calls are done.
     fn give_up_all(&self) {
         self.pool.manager().next_generation();
+        self.control.give_up();
         self.pool.retain(|_, _| false);
     }
 
@@ -264,6 +289,27 @@ impl Pool {
         let status = self.pool.status();
         (status.size, status.available)
     }
+}
+
+/// Runs a work. If the server finds it too late although it is in time here, the server's clock was
+/// set since it was read: it is read again, and the work, which has done nothing, is run again.
+async fn run_in_time<W: Work>(
+    work: &W,
+    connection: &mut Connection,
+    sql: &Statements,
+) -> Result<W::Answer, WorkError> {
+    match work.run(connection, sql).await {
+        Err(WorkError::TooLate) if !connection.applied && connection.may_begin() => {
+            connection.read_clock().await?;
+            work.run(connection, sql).await
+        }
+        answer => answer,
+    }
+}
+
+/// Whether the success of a call means that the server has committed something.
+fn commits(operation: Operation) -> bool {
+    operation.is_write() || operation == Operation::Ready
 }
 
 impl fmt::Debug for Pool {

@@ -5,52 +5,70 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use rsvp_core::Deadline;
 use tokio::task::JoinHandle;
 
-use super::backend::{Alive, Backend};
+use super::backend::{Backend, Reply};
 use super::footprint::Footprint;
-use super::lsn::LogId;
+use super::lsn::Timeline;
 
 /// An attempt to change something that got no answer.
 ///
 /// It is settled when its process is gone. It is settled as well when the process was told to end
 /// and then is not in the middle of a change: a process that has been told, or goes on after it was
-/// stopped, ends before it can change anything. It is settled, too, when another server has become
-/// the primary, which cannot receive the change any more.
+/// stopped, ends before it can change anything. It is settled, too, when a server that was promoted
+/// later has become the primary, which cannot receive the change any more.
 #[derive(Clone, Debug)]
 pub(super) struct Attempt {
     pub(super) backend: Backend,
-    /// The log of the server.
-    pub(super) log: LogId,
+    /// The timeline of the server.
+    pub(super) timeline: Timeline,
     pub(super) footprint: Arc<Footprint>,
     /// The moment at which it is over even if nobody stops it, if it is not in the middle of a
     /// change.
     pub(super) over: Deadline,
     /// The process was told to end.
     told: bool,
+    /// A server has refused to tell it, or has another system, where it is not known.
+    refused: bool,
     /// The process was in the middle of a change when it was last looked at.
     changing: bool,
 }
 
 impl Attempt {
-    pub(super) fn new(backend: Backend, log: LogId, footprint: Footprint, over: Deadline) -> Self {
+    pub(super) fn new(
+        backend: Backend,
+        timeline: Timeline,
+        footprint: Footprint,
+        over: Deadline,
+    ) -> Self {
         let footprint = Arc::new(footprint);
-        Self { backend, log, footprint, over, told: false, changing: false }
+        Self { backend, timeline, footprint, over, told: false, refused: false, changing: false }
     }
 
-    /// Takes the answer of the server that writes `log` after it was asked to end the process.
+    /// Takes the answer of the server on `timeline` after it was asked to end the process.
     /// Tells whether the attempt is settled.
-    pub(super) fn hear(&mut self, log: LogId, alive: &[Alive]) -> bool {
+    pub(super) fn hear(&mut self, timeline: Timeline, reply: &Reply) -> bool {
+        if timeline != self.timeline {
+            // An older primary knows nothing of it, and may be one that was given up.
+            self.refused |= timeline.system != self.timeline.system;
+            return timeline.succeeds(self.timeline);
+        }
+        let Reply::Alive(alive) = reply else {
+            self.refused = true;
+            return false;
+        };
         let alive = alive.iter().find(|alive| alive.backend == self.backend);
-        let Some(alive) = alive.filter(|_| log == self.log) else { return true };
+        let Some(alive) = alive else { return true };
         // It was looked at before it was told in the same query, so only an earlier query counts.
         let settled = self.told && !alive.changing;
-        self.told = true;
+        self.told |= alive.told;
+        self.refused |= !alive.told;
         self.changing = alive.changing;
         settled
     }
 
-    /// Whether it has been over for so long that nothing can come of it.
+    /// Whether it has been over for so long that nothing can come of it. Time alone does not tell:
+    /// a process of a server that nobody has reached since may be in the middle of its commit.
     fn is_over(&self) -> bool {
-        self.over.has_passed() && !self.changing
+        self.over.has_passed() && (self.told || self.refused) && !self.changing
     }
 }
 
@@ -99,11 +117,16 @@ impl Unsettled {
     }
 
     /// Takes the answer of a server that was asked to end the processes `asked`, and forgets the
-    /// attempts that are settled.
-    pub(super) fn hear(&self, log: LogId, asked: &[Backend], alive: &[Alive]) {
-        let settled =
-            |attempt: &mut Attempt| asked.contains(&attempt.backend) && attempt.hear(log, alive);
+    /// attempts that are settled. Tells whether the server was the right one to ask about all of
+    /// them.
+    pub(super) fn hear(&self, timeline: Timeline, asked: &[Backend], reply: &Reply) -> bool {
+        let mut right = true;
+        let mut settled = |attempt: &mut Attempt| {
+            right &= timeline == attempt.timeline || timeline.succeeds(attempt.timeline);
+            asked.contains(&attempt.backend) && attempt.hear(timeline, reply)
+        };
         self.locked().attempts.retain_mut(|attempt| !settled(attempt));
+        right
     }
 
     fn locked(&self) -> MutexGuard<'_, State> {
@@ -124,34 +147,51 @@ mod tests {
     use std::time::Duration;
 
     use super::*;
+    use crate::wire::backend::Alive;
 
-    const BACKEND: Backend = Backend { pid: 7, started: 1 };
+    const BACKEND: Backend = Backend { pid: 7, started: Some(1) };
+
+    const HERE: Timeline = Timeline { system: 1, number: 3 };
 
     fn attempt() -> Attempt {
         let over = Deadline::after(Duration::from_secs(6));
-        Attempt::new(BACKEND, LogId::from_token(1), Footprint::default(), over)
+        Attempt::new(BACKEND, HERE, Footprint::default(), over)
     }
 
-    fn alive(changing: bool) -> [Alive; 1] {
-        [Alive { backend: BACKEND, changing }]
+    fn alive(changing: bool) -> Reply {
+        Reply::Alive(vec![Alive { backend: BACKEND, changing, told: true }])
+    }
+
+    fn gone() -> Reply {
+        Reply::Alive(Vec::new())
     }
 
     #[test]
     fn an_attempt_is_settled_when_its_process_is_gone_or_the_primary_is_another() {
-        let log = LogId::from_token(1);
-        assert!(attempt().hear(log, &[]));
-        let others = [Alive { backend: Backend { pid: 7, started: 2 }, changing: true }];
-        assert!(attempt().hear(log, &others), "the process id was used again");
-        assert!(attempt().hear(LogId::from_token(2), &alive(true)));
+        assert!(attempt().hear(HERE, &gone()));
+        let other =
+            Alive { backend: Backend { pid: 7, started: Some(2) }, changing: true, told: true };
+        assert!(attempt().hear(HERE, &Reply::Alive(vec![other])), "the process id was used again");
+        let later = Timeline { number: 4, ..HERE };
+        assert!(attempt().hear(later, &alive(true)));
+    }
+
+    #[test]
+    fn an_older_primary_or_another_system_does_not_settle_it() {
+        let mut attempt = attempt();
+        for elsewhere in [Timeline { number: 2, ..HERE }, Timeline { system: 2, number: 9 }] {
+            assert!(!attempt.hear(elsewhere, &gone()), "{elsewhere:?}");
+            assert!(!attempt.hear(elsewhere, &Reply::Refused), "{elsewhere:?}");
+        }
+        assert!(attempt.hear(HERE, &gone()));
     }
 
     #[test]
     fn a_process_that_was_told_to_end_settles_it_unless_it_is_changing_something() {
-        let log = LogId::from_token(1);
         let mut attempt = attempt();
-        assert!(!attempt.hear(log, &alive(false)), "it was looked at before it was told");
-        assert!(!attempt.hear(log, &alive(true)));
-        assert!(attempt.hear(log, &alive(false)));
+        assert!(!attempt.hear(HERE, &alive(false)), "it was looked at before it was told");
+        assert!(!attempt.hear(HERE, &alive(true)));
+        assert!(attempt.hear(HERE, &alive(false)));
     }
 
     #[tokio::test(start_paused = true)]
@@ -160,15 +200,17 @@ mod tests {
         let fencer = || tokio::spawn(std::future::pending());
         unsettled.add(attempt(), fencer);
         assert_eq!(unsettled.footprints(fencer).len(), 1);
-        unsettled.hear(LogId::from_token(1), &[BACKEND], &alive(true));
+        unsettled.hear(HERE, &[BACKEND], &alive(true));
         tokio::time::advance(Duration::from_secs(7)).await;
         assert_eq!(unsettled.backends(), Some(vec![BACKEND]), "it may be in its commit");
-        let attempt = attempt();
-        let other = Backend { pid: 8, started: 1 };
-        unsettled.add(Attempt { backend: other, ..attempt }, fencer);
+        let other = Attempt { backend: Backend { pid: 8, started: Some(1) }, ..attempt() };
+        unsettled.add(other.clone(), fencer);
         tokio::time::advance(Duration::from_secs(7)).await;
+        let both = Some(vec![BACKEND, other.backend]);
+        assert_eq!(unsettled.backends(), both, "no server has been asked about the other one");
+        unsettled.hear(HERE, &[other.backend], &Reply::Refused);
         assert_eq!(unsettled.backends(), Some(vec![BACKEND]), "the other one is over");
-        unsettled.hear(LogId::from_token(1), &[BACKEND], &[]);
+        unsettled.hear(HERE, &[BACKEND], &gone());
         assert_eq!(unsettled.backends(), None);
     }
 }

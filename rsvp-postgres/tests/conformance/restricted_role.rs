@@ -1,6 +1,6 @@
 //! At run time a role needs SELECT, INSERT, UPDATE and DELETE on the tables, and nothing else.
 
-use rsvp_core::{RsvpStore, RsvpStoreExt};
+use rsvp_core::{Label, LabelName, ReadOptions, RsvpStore, RsvpStoreExt, WriteOptions};
 use rsvp_postgres::{PostgresConfig, PostgresStore, migrate};
 use rsvp_testkit::Subject;
 use rsvp_testkit::servers::PostgresServer;
@@ -56,6 +56,38 @@ async fn the_role_may_audit_and_repair() {
 async fn the_role_may_ask_for_a_migration_that_has_been_done() {
     let (config, _) = granted().await;
     migrate(&config).await.unwrap();
+}
+
+/// The role was granted its rights before there were labels.
+#[tokio::test]
+async fn the_role_may_use_tables_that_came_later() {
+    let (config, url) = granted().await;
+    let server = PostgresServer::shared().await;
+    let back = "DROP TABLE rsvp.labels; DELETE FROM rsvp.migrations WHERE version = 2";
+    server.execute_in(&url, back).await;
+    migrate(&PostgresConfig::from_url(&url).unwrap()).await.unwrap();
+    let store = PostgresStore::open(config).await.unwrap();
+    let (name, label) = (LabelName::new("shard").unwrap(), Label::new("a").unwrap());
+    store.replace_label(&name, None, &label, &WriteOptions::default()).await.unwrap();
+    let read = store.label(&name, &ReadOptions::strong()).await.unwrap();
+    assert_eq!(read, Some(label));
+}
+
+/// The session's role is another one, from which the server hides its own process.
+#[tokio::test]
+async fn a_role_that_stands_for_another_may_use_the_store() {
+    let (_, url) = granted().await;
+    let server = PostgresServer::shared().await;
+    let database = url.rsplit('/').next().unwrap();
+    let stand_in = format!(
+        "CREATE ROLE stand_in LOGIN NOINHERIT IN ROLE app;
+        ALTER ROLE stand_in IN DATABASE \"{database}\" SET role = app"
+    );
+    server.execute_in(&url, &stand_in).await;
+    let url = format!("postgres://stand_in@127.0.0.1:{}/{database}", server.port());
+    let store = PostgresStore::open(PostgresConfig::from_url(&url).unwrap()).await.unwrap();
+    store.rsvp(&1.into(), &2.into()).await.unwrap();
+    assert_eq!(store.rsvp_count(&2.into()).await.unwrap().value, 1);
 }
 
 #[tokio::test]

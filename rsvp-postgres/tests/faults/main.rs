@@ -4,9 +4,11 @@
 #![allow(clippy::print_stdout, reason = "seeds and measured times are printed")]
 
 mod cancellation;
+mod clock;
 mod crash;
 mod deadline;
 mod failover;
 mod late;
 mod silence;
+mod standby;
 mod support;

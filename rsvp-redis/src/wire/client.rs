@@ -53,7 +53,7 @@ impl ClusterClient {
         let topology = if config.cluster {
             Topology::empty()
         } else {
-            let node = Node::new(&config, config.hosts.clone());
+            let node = Node::new(&config, config.hosts.clone(), Arc::default());
             let node = node.map_err(|error| Arc::new(error).into_error(Operation::Open))?;
             Topology::single(node.address.clone(), Arc::new(node))
         };

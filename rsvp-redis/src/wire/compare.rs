@@ -76,7 +76,9 @@ impl Node {
             }
             // Step 2: set it, unless it has changed since.
             let set = Request::write(replacement.slot, vec![replacement.set(), replacement.get()]);
-            let mut answers = self.send_on(&connection, call, &[set], asking).await?;
+            // If nothing was sent it still watches, and must not go back to the others.
+            let answers = self.send_on(&connection, call, &[set], asking).await;
+            let mut answers = answers.inspect_err(|_| connection.close())?;
             match answers.pop().unwrap_or(Err(Failure::Malformed("no reply to EXEC"))) {
                 Err(Failure::Outrun) => {}
                 Ok(answer) => return answer.checked().map(|_| before),

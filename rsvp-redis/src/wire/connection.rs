@@ -36,6 +36,8 @@ pub(crate) struct Connection {
     /// The moment at which it was made.
     pub(crate) born: Instant,
     closed: Arc<AtomicBool>,
+    /// Whether the store has given it up, and may kill it.
+    given_up: Arc<AtomicBool>,
     /// Whether the server has been seen to do nothing more for it.
     fenced: Arc<AtomicBool>,
     /// The moment at which the server last said that it is a primary. `None` in a cluster, where
@@ -96,6 +98,17 @@ impl Connection {
     /// Keeps new calls off the connection. Calls that are under way may finish.
     pub(crate) fn close(&self) {
         self.closed.store(true, Ordering::Release);
+    }
+
+    /// Closes it because of writes without a reply. The store may kill it from now on.
+    pub(crate) fn give_up(&self) {
+        self.given_up.store(true, Ordering::Release);
+        self.close();
+    }
+
+    /// Whether its loss may be the doing of the store, and tells nothing about the server.
+    pub(crate) fn is_given_up(&self) -> bool {
+        self.given_up.load(Ordering::Acquire)
     }
 
     pub(crate) fn is_closed(&self) -> bool {
@@ -171,7 +184,8 @@ impl Connector {
         let born = Instant::now();
         let peer = handshake::introduce(&mut driver, self.config.cluster, &self.fences).await?;
         let primary_at = (!self.config.cluster).then(|| Arc::new(Mutex::new(born)));
-        Ok(Connection { driver, peer, born, closed, fenced: Arc::default(), primary_at })
+        let (given_up, fenced) = Default::default();
+        Ok(Connection { driver, peer, born, closed, given_up, fenced, primary_at })
     }
 }
 

@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, PoisonError, RwLock};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 use std::time::Duration;
 
 use futures_util::FutureExt;
@@ -16,6 +16,7 @@ use tokio::time::Instant;
 use crate::config::{DEFAULT_PORT, RedisConfig};
 use crate::wire::call::Call;
 use crate::wire::failure::Failure;
+use crate::wire::fence::Fences;
 use crate::wire::node::Node;
 use crate::wire::slot::SlotRange;
 use crate::wire::topology::{Topology, parse_slots};
@@ -28,12 +29,20 @@ const ASKED: usize = 6;
 pub(crate) struct Discovery {
     config: Arc<RedisConfig>,
     topology: RwLock<Arc<Topology<Node>>>,
-    /// Every known node with its connections, by address.
-    nodes: Mutex<HashMap<String, Arc<Node>>>,
+    known: Mutex<Known>,
     /// The moment of the last refresh. The lock is held during a refresh (single flight).
     refreshed: AsyncMutex<Option<Instant>>,
     /// The number of refreshes, by which the nodes to ask rotate.
     turn: AtomicUsize,
+}
+
+#[derive(Debug, Default)]
+struct Known {
+    /// Every known node with its connections, by address.
+    nodes: HashMap<String, Arc<Node>>,
+    /// The fences of every address. A node that leaves and comes back may still have commands to
+    /// execute that it was sent before.
+    fences: HashMap<String, Arc<Fences>>,
 }
 
 impl Discovery {
@@ -41,7 +50,7 @@ impl Discovery {
         Self {
             config,
             topology: RwLock::new(Arc::new(topology)),
-            nodes: Mutex::default(),
+            known: Mutex::default(),
             refreshed: AsyncMutex::new(None),
             turn: AtomicUsize::new(0),
         }
@@ -117,12 +126,14 @@ impl Discovery {
     /// The node at an address, with its connections. A new one is remembered.
     pub(crate) fn node_at(&self, host: &Host) -> Option<Arc<Node>> {
         let host = host.clone().with_default_port(DEFAULT_PORT);
-        let mut nodes = self.nodes.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(node) = nodes.get(&host.to_string()) {
+        let address = host.to_string();
+        let mut known = self.known();
+        if let Some(node) = known.nodes.get(&address) {
             return Some(Arc::clone(node));
         }
-        let node = Arc::new(Node::new(&self.config, vec![host]).ok()?);
-        nodes.insert(node.address.clone(), Arc::clone(&node));
+        let fences = Arc::clone(known.fences.entry(address).or_default());
+        let node = Arc::new(Node::new(&self.config, vec![host], fences).ok()?);
+        known.nodes.insert(node.address.clone(), Arc::clone(&node));
         Some(node)
     }
 
@@ -130,20 +141,27 @@ impl Discovery {
     pub(crate) fn clear(&self) {
         *self.topology.write().unwrap_or_else(PoisonError::into_inner) =
             Arc::new(Topology::empty());
-        self.nodes.lock().unwrap_or_else(PoisonError::into_inner).clear();
+        self.known().nodes.clear();
     }
 
     /// Forgets nodes that are neither in the topology nor configured. Configured ones are asked
-    /// again.
+    /// again, and those with connections to fence may come back.
     fn forget_all_but(&self, topology: &Topology<Node>) {
         let hosts = self.config.hosts.iter().cloned();
         let configured: Vec<_> =
             hosts.map(|host| host.with_default_port(DEFAULT_PORT).to_string()).collect();
-        let mut nodes = self.nodes.lock().unwrap_or_else(PoisonError::into_inner);
-        nodes.retain(|address, node| {
+        let mut known = self.known();
+        known.nodes.retain(|address, node| {
             configured.contains(address)
                 || topology.nodes.iter().any(|kept| Arc::ptr_eq(kept, node))
+                || !node.fences.are_settled()
         });
+        // Those that a call or a node still uses may have more to remember.
+        known.fences.retain(|_, fences| Arc::strong_count(fences) > 1 || !fences.are_settled());
+    }
+
+    fn known(&self) -> MutexGuard<'_, Known> {
+        self.known.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -172,7 +190,8 @@ mod tests {
     async fn every_node_is_asked_in_turn() {
         let url = "redis+cluster://c0,c1,c2,c3,c4,c5,n0";
         let config = Arc::new(RedisConfig::from_url(url).unwrap());
-        let node = |host: &Host| Node::new(&config, vec![host.clone()]).ok().map(Arc::new);
+        let node =
+            |host: &Host| Node::new(&config, vec![host.clone()], Arc::default()).ok().map(Arc::new);
         let host = |number| Host { name: format!("n{number}"), port: Some(DEFAULT_PORT) };
         let range = |slot| SlotRange { first: slot, last: slot, owner: host(slot) };
         let ranges: Vec<_> = (0..10).map(range).collect();
@@ -184,5 +203,20 @@ mod tests {
             asked.extend(candidates.iter().map(|node| node.address.clone()));
         }
         assert_eq!(asked.len(), 16, "{asked:?}");
+    }
+
+    #[tokio::test]
+    async fn a_node_that_comes_back_has_the_fences_that_it_had() {
+        let config = Arc::new(RedisConfig::from_url("redis+cluster://c0").unwrap());
+        let discovery = Discovery::new(config, Topology::empty());
+        let host = Host { name: "n0".to_owned(), port: Some(DEFAULT_PORT) };
+        let node = discovery.node_at(&host).unwrap();
+        discovery.forget_all_but(&Topology::empty());
+        let again = discovery.node_at(&host).unwrap();
+        assert!(!Arc::ptr_eq(&node, &again) && Arc::ptr_eq(&node.fences, &again.fences));
+        // Nothing is left of it once nothing of it is to be settled.
+        drop((node, again));
+        discovery.forget_all_but(&Topology::empty());
+        assert_eq!(discovery.known().fences.len(), 0);
     }
 }

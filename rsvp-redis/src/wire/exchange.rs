@@ -33,8 +33,8 @@ pub(crate) async fn exchange(
     // Step 1: a write goes behind everything that was given up, and waits for what cannot be
     // stopped.
     if writes {
-        fences.replaced_by(connection.peer.server);
-        hold(fences, connection, call).await?;
+        fences.replaced_by(connection.peer.server, connection.born);
+        hold(fences, connection, config, call).await?;
     }
     let kills = if writes { fences.due(connection.peer) } else { Kills::default() };
     // Step 2: one pipeline of the fences, all requests, and `WAIT`.
@@ -49,8 +49,12 @@ pub(crate) async fn exchange(
         request.append_to(&mut pipeline, asking);
     }
     if waits {
-        // The server gives up no later than the call does.
-        let limit = config.wait_timeout.min(patience.time).as_millis().max(1) as u64;
+        // The server gives up before the call does, so that its reply arrives in time.
+        let limit = match patience.of_call {
+            true => config.wait_timeout.min(patience.time * 3 / 4),
+            false => config.wait_timeout,
+        };
+        let limit = limit.as_millis().max(1) as u64;
         pipeline.add_command(cmd("WAIT").arg(config.wait_replicas).arg(limit).to_owned());
     }
     let Replies { mut values, demoted } = connection.send(pipeline, patience).await?;
@@ -76,10 +80,17 @@ pub(crate) async fn exchange(
     Ok(Exchanged { answers, demoted: demoted.as_ref().is_some_and(Failure::evicts) })
 }
 
-/// Waits until no write of the server is left that may come late and that nobody can stop.
-async fn hold(fences: &Fences, connection: &Connection, call: Call) -> Result<(), Failure> {
+/// Waits until no write of the server is left that may come late and that nobody can stop. Waits
+/// for those that are there, and not for one after another that is given up meanwhile.
+async fn hold(
+    fences: &Fences,
+    connection: &Connection,
+    config: &RedisConfig,
+    call: Call,
+) -> Result<(), Failure> {
+    let end = call.end_of(config.user_timeout());
     while let Some(until) = fences.held_until(connection.peer.server) {
-        if call.end_of(until.remaining()) < until.instant() {
+        if end < until.instant() {
             return Err(Failure::Unsettled);
         }
         sleep_until(until.instant()).await;

@@ -11,6 +11,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use redis::{Cmd, Pipeline, Value, cmd};
 use rsvp_core::Deadline;
 use tokio::sync::{Mutex as AsyncMutex, MutexGuard as AsyncMutexGuard};
+use tokio::time::Instant;
 
 use crate::wire::connection::Connection;
 use crate::wire::handshake::Peer;
@@ -30,6 +31,8 @@ struct GivenUp {
     peer: Peer,
     /// Whether the user may not kill it: then only time settles its writes.
     refused: bool,
+    /// The moment at which it was given up.
+    at: Instant,
     until: Deadline,
     fenced: Arc<AtomicBool>,
 }
@@ -39,18 +42,26 @@ struct GivenUp {
 pub(crate) struct Kills(Vec<u64>);
 
 impl Fences {
-    /// Remembers a connection. Its writes are settled at `until` at the latest, unless the server
-    /// stands still for longer.
-    pub(crate) fn add(&self, connection: &Connection, until: Deadline) {
+    /// Remembers a connection that was given up at a moment. Its writes are settled at `until` at
+    /// the latest, unless the server stands still for longer.
+    pub(crate) fn add(&self, connection: &Connection, at: Instant, until: Deadline) {
+        self.remember(connection.peer, connection.fenced(), at, until);
+    }
+
+    fn remember(&self, peer: Peer, fenced: &Arc<AtomicBool>, at: Instant, until: Deadline) {
         let mut given_up = self.lock();
-        if is_set(connection.fenced()) {
+        if is_set(fenced) {
             return;
         }
-        let (peer, fenced) = (connection.peer, Arc::clone(connection.fenced()));
-        match given_up.iter_mut().find(|one| one.peer == peer && Arc::ptr_eq(&one.fenced, &fenced))
-        {
-            Some(known) => known.until = known.until.max(until),
-            None => given_up.push(GivenUp { peer, refused: peer.id.is_none(), until, fenced }),
+        match given_up.iter_mut().find(|one| Arc::ptr_eq(&one.fenced, fenced)) {
+            Some(known) => {
+                known.at = known.at.max(at);
+                known.until = known.until.max(until);
+            }
+            None => {
+                let (refused, fenced) = (peer.id.is_none(), Arc::clone(fenced));
+                given_up.push(GivenUp { peer, refused, at, until, fenced });
+            }
         }
         self.any.store(true, Ordering::Release);
     }
@@ -67,10 +78,12 @@ impl Fences {
         Kills(given_up.iter().filter(is_due).filter_map(|one| one.peer.id).collect())
     }
 
-    /// Settles the connections to other processes, when `server` has been found to be the primary.
-    pub(crate) fn replaced_by(&self, server: u64) {
+    /// Settles the connections to other processes, when `server` has been found to be the primary
+    /// on a connection that was `born` after they were given up. An older connection tells nothing:
+    /// its server may have been demoted since, and theirs promoted.
+    pub(crate) fn replaced_by(&self, server: u64, born: Instant) {
         if self.any.load(Ordering::Acquire) {
-            self.settle(&mut self.lock(), |one| one.peer.server != server);
+            self.settle(&mut self.lock(), |one| one.peer.server != server && one.at < born);
         }
     }
 
@@ -104,6 +117,11 @@ impl Fences {
     pub(crate) fn is_refused(&self, connection: &Connection) -> bool {
         let given_up = self.lock();
         given_up.iter().any(|one| one.refused && Arc::ptr_eq(&one.fenced, connection.fenced()))
+    }
+
+    /// Whether everything that was given up has been settled.
+    pub(crate) fn are_settled(&self) -> bool {
+        !self.any.load(Ordering::Acquire)
     }
 
     /// Waits for the turn to fence.
@@ -150,4 +168,53 @@ impl Kills {
 /// Whether a connection has been fenced.
 pub(crate) fn is_set(fenced: &AtomicBool) -> bool {
     fenced.load(Ordering::Acquire)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+
+    const A: u64 = 1;
+    const B: u64 = 2;
+
+    fn later(base: Instant, ms: u64) -> Instant {
+        base + Duration::from_millis(ms)
+    }
+
+    /// A connection to `B` that was given up at a moment, and whether it is fenced.
+    fn given_up(fences: &Fences, at: Instant) -> Arc<AtomicBool> {
+        let (peer, fenced) = (Peer { server: B, id: Some(7) }, Arc::default());
+        fences.remember(peer, &fenced, at, Deadline::after(Duration::from_secs(1)));
+        fenced
+    }
+
+    #[test]
+    fn an_older_connection_to_another_server_settles_nothing() {
+        let (fences, base) = (Fences::default(), Instant::now());
+        let fenced = given_up(&fences, later(base, 10));
+        fences.replaced_by(A, base);
+        fences.replaced_by(A, later(base, 10));
+        assert!(!is_set(&fenced));
+        assert_eq!(fences.due(Peer { server: B, id: Some(8) }).len(), 1);
+        // Nor does a younger one to the same server, which may be the primary still.
+        fences.replaced_by(B, later(base, 20));
+        assert!(!is_set(&fenced));
+        fences.replaced_by(A, later(base, 20));
+        assert!(is_set(&fenced));
+        assert_eq!(fences.due(Peer { server: B, id: Some(8) }).len(), 0);
+    }
+
+    #[test]
+    fn a_connection_that_is_given_up_again_counts_from_then() {
+        let (fences, base) = (Fences::default(), Instant::now());
+        let fenced = given_up(&fences, base);
+        let peer = Peer { server: B, id: Some(7) };
+        fences.remember(peer, &fenced, later(base, 10), Deadline::after(Duration::from_secs(1)));
+        fences.replaced_by(A, later(base, 5));
+        assert!(!is_set(&fenced));
+        fences.replaced_by(A, later(base, 11));
+        assert!(is_set(&fenced));
+    }
 }

@@ -14,9 +14,13 @@ const NO_CLUSTER: &str = "the server is not a node of a cluster; its URL begins 
 pub(crate) struct Peer {
     /// The process of the server.
     pub(crate) server: u64,
-    /// The id by which that process knows the connection. `None` if the user may not ask for it.
+    /// The id by which that process knows the connection. `None` if the user may not ask for it, or
+    /// may not kill it.
     pub(crate) id: Option<u64>,
 }
+
+/// The id of no connection. To kill it shows whether the user may.
+const NOBODY: i64 = i64::MAX;
 
 /// Checks the server's mode and role, and learns who the two ends are. Fences connections that were
 /// given up, also on a server that is no primary any more.
@@ -28,6 +32,7 @@ pub(crate) async fn introduce(
     // Step 1: everything is asked for in one round trip.
     let mut pipeline = Pipeline::new();
     pipeline.cmd("INFO").arg("server").cmd("CLIENT").arg("ID");
+    pipeline.cmd("CLIENT").arg("KILL").arg("ID").arg(NOBODY);
     if !cluster {
         pipeline.cmd("ROLE");
     }
@@ -45,9 +50,10 @@ pub(crate) async fn introduce(
         (Some("standalone"), true) => return Err(ConnectError::OtherMode(NO_CLUSTER)),
         _ => {}
     }
-    // Step 3: a user without the right to ask for the id has a connection without one.
-    let id = match replies.next() {
-        Some(Value::Int(id)) => u64::try_from(id).ok(),
+    // Step 3: a user without the right to ask for the id, or to kill, has a connection without one,
+    // so that other writes wait for what is given up on it from the beginning.
+    let id = match (replies.next(), replies.next()) {
+        (Some(Value::Int(id)), Some(Value::Int(_))) => u64::try_from(id).ok(),
         _ => None,
     };
     // 160 bits as hexadecimal digits, of which the first 64 identify it well enough.

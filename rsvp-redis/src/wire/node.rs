@@ -40,9 +40,13 @@ pub(crate) struct Node {
 }
 
 impl Node {
-    pub(crate) fn new(config: &Arc<RedisConfig>, hosts: Vec<Host>) -> Result<Self, ConnectError> {
+    /// A node without connections. `fences` are those of the same hosts.
+    pub(crate) fn new(
+        config: &Arc<RedisConfig>,
+        hosts: Vec<Host>,
+        fences: Arc<Fences>,
+    ) -> Result<Self, ConnectError> {
         let address = hosts.iter().map(ToString::to_string).collect::<Vec<_>>().join(",");
-        let fences = Arc::new(Fences::default());
         let connector = Arc::new(Connector::new(Arc::clone(config), hosts, Arc::clone(&fences)));
         let timeouts =
             Timeouts { wait: Some(config.response_timeout), create: None, recycle: None };
@@ -74,8 +78,9 @@ impl Node {
         })
     }
 
-    /// The connection that takes the place of one that was closed. It is a new one if that place is
-    /// among the shared ones, since the fault may be of a path that all old ones share.
+    /// The connection that takes the place of one that was closed among the shared ones, or else
+    /// one of its own. Either is younger, since the fault may be of a path that all old ones share,
+    /// and an old one may lead to a server that is no longer the primary.
     pub(super) async fn replacement(
         &self,
         closed: &Connection,
@@ -83,13 +88,11 @@ impl Node {
         let is_here = |place: &Mutex<Option<Attempt>>| {
             let attempt = place.lock().unwrap_or_else(PoisonError::into_inner);
             let connection = attempt.as_ref().and_then(|attempt| attempt.peek()?.as_ref().ok());
-            connection.is_some_and(|connection| connection.peer == closed.peer)
+            connection.is_some_and(|connection| Arc::ptr_eq(connection.fenced(), closed.fenced()))
         };
-        let place = self.shared.iter().position(is_here).unwrap_or(0);
-        match self.attempt_at(place) {
-            Some(attempt) => attempt.await,
-            None => Err(Arc::new(ConnectError::ReadOnly)),
-        }
+        let place = self.shared.iter().position(is_here);
+        let attempt = place.and_then(|place| self.attempt_at(place));
+        attempt.unwrap_or_else(|| self.attempt()).await
     }
 
     /// Connects on a task of its own, so that a caller who goes away does not stop the attempt.
@@ -167,6 +170,7 @@ impl Node {
             Ok(Exchanged { answers, demoted }) => {
                 *demoted || answers.iter().any(|answer| answer.as_ref().is_err_and(Failure::evicts))
             }
+            Err(Failure::Lost(_)) if connection.is_given_up() => false,
             Err(failure) => failure.evicts(),
         };
         if evicts {

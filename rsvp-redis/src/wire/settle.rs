@@ -2,8 +2,9 @@
 
 use std::time::Duration;
 
+use redis::Pipeline;
 use rsvp_core::Deadline;
-use tokio::time::{sleep, timeout_at};
+use tokio::time::{Instant, sleep, timeout_at};
 
 use crate::wire::call::{Call, Patience};
 use crate::wire::connection::Connection;
@@ -29,14 +30,22 @@ impl Node {
         if !failure.is_unanswered() {
             return failure;
         }
-        // Step 1: nobody else uses the connection, and the next write to the server fences it.
-        connection.close();
+        let now = Instant::now();
         let until = Deadline::after(self.travel_time(&failure));
-        self.fences.add(connection, until);
-        // Step 2: fence it now, as long as there is time.
         let end = call.end_of(FENCE_TIMEOUT.min(self.config.connect_timeout));
+        let mut given_up = GiveUp { node: self, connection, at: now, until, averted: false };
+        // Step 1: a server that is only slow settles the writes itself, which disturbs nobody.
+        if matches!(failure, Failure::Late(_)) && !connection.is_closed() {
+            given_up.averted = catches_up(connection, (end - now) / 2).await;
+            if given_up.averted {
+                return failure;
+            }
+        }
+        // Step 2: nobody else uses the connection, and the next write to the server fences it.
+        drop(given_up);
+        // Step 3: fence it now, as long as there is time.
         let fenced = timeout_at(end, self.fence(connection)).await;
-        // Step 3: another caller may have been faster.
+        // Step 4: another caller may have been faster.
         if fenced.unwrap_or(false) || is_set(connection.fenced()) {
             return failure;
         }
@@ -67,13 +76,17 @@ impl Node {
             }
             if let Ok(other) = self.replacement(connection).await {
                 // A new connection has fenced it already, and one to another process need not.
-                self.fences.replaced_by(other.peer.server);
+                self.fences.replaced_by(other.peer.server, other.born);
                 let kills = self.fences.due(other.peer);
                 let patience = Patience { time: self.config.response_timeout, of_call: true };
-                if kills.len() > 0
-                    && let Ok(replies) = other.send(kills.pipeline(), patience).await
-                {
-                    self.fences.replied(other.peer.server, &kills, &replies.values);
+                if kills.len() > 0 {
+                    match other.send(kills.pipeline(), patience).await {
+                        Ok(replies) => {
+                            self.fences.replied(other.peer.server, &kills, &replies.values);
+                        }
+                        // The next attempt takes a path of its own.
+                        Err(_) => other.close(),
+                    }
                 }
             }
             if is_set(connection.fenced()) {
@@ -85,5 +98,101 @@ impl Node {
             sleep(pause).await;
             pause = (2 * pause).min(LONGEST_PAUSE);
         }
+    }
+}
+
+/// Whether a connection replies to a `PING` in time. The server executes the commands of a
+/// connection in order, so it has executed those that were sent before. The driver never sends those
+/// that were given up before they were sent.
+async fn catches_up(connection: &Connection, time: Duration) -> bool {
+    let mut ping = Pipeline::new();
+    ping.cmd("PING");
+    connection.send(ping, Patience { time, of_call: true }).await.is_ok()
+}
+
+/// Gives a connection up when it is dropped, by a caller who goes away too.
+struct GiveUp<'a> {
+    node: &'a Node,
+    connection: &'a Connection,
+    /// A moment before, since another connection may take its place at once.
+    at: Instant,
+    until: Deadline,
+    /// Whether its writes have been settled without that.
+    averted: bool,
+}
+
+impl Drop for GiveUp<'_> {
+    fn drop(&mut self) {
+        if !self.averted {
+            self.connection.give_up();
+            self.node.fences.add(self.connection, self.at, self.until);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use redis::cmd;
+    use rsvp_core::Operation;
+    use rsvp_testkit::servers::RedisServer;
+
+    use super::*;
+    use crate::config::RedisConfig;
+    use crate::wire::request::Request;
+
+    const CALL: Call = Call::unbounded(Operation::Write);
+
+    async fn node(server: &RedisServer) -> Node {
+        let config = RedisConfig::from_url(&format!("{}?response_timeout=20s", server.url()));
+        let config = Arc::new(config.unwrap());
+        Node::new(&config, config.hosts.clone(), Arc::default()).unwrap()
+    }
+
+    /// A write that is given up at its deadline.
+    async fn late_write(connection: &Connection) -> Failure {
+        let mut write = Pipeline::new();
+        write.cmd("SET").arg("late").arg(1);
+        let patience = Patience { time: Duration::from_millis(100), of_call: true };
+        let failure = connection.send(write, patience).await.err();
+        assert!(matches!(failure, Some(Failure::Late(_))), "{failure:?}");
+        failure.unwrap()
+    }
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn a_late_write_to_a_slow_server_disturbs_nobody() {
+        let server = RedisServer::start().await;
+        let node = node(&server).await;
+        let connection = node.connection(CALL).await.unwrap();
+        server.pause().await;
+        let failure = late_write(&connection).await;
+        server.resume().await;
+        let failure = node.settle(&connection, CALL, failure).await;
+        assert!(matches!(failure, Failure::Late(_)), "it is settled: {failure:?}");
+        assert!(!connection.is_closed());
+        assert_eq!(server.command(&["GET", "late"]).await, "1");
+    }
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn a_kill_evicts_no_other_connection() {
+        let server = RedisServer::start().await;
+        let node = node(&server).await;
+        let connection = node.connection(CALL).await.unwrap();
+        let other = node.connection(CALL).await.unwrap();
+        assert_ne!(connection.peer, other.peer);
+        server.command(&["CLIENT", "PAUSE", "20000", "WRITE"]).await;
+        let patient = [Request::write(0, vec![cmd("SET").arg("patient").arg(1).to_owned()])];
+        let late = async {
+            let failure = late_write(&connection).await;
+            node.settle(&connection, CALL, failure).await
+        };
+        let patient = node.send_on(&connection, CALL, &patient, false);
+        let (patient, late) = tokio::join!(patient, late);
+        assert!(matches!(late, Failure::Late(_)), "it is settled: {late:?}");
+        assert!(matches!(patient, Err(Failure::Lost(_))), "the kill ends it: {:?}", patient.err());
+        assert!(connection.is_closed() && !other.is_closed());
+        server.command(&["CLIENT", "UNPAUSE"]).await;
+        assert_eq!(server.command(&["EXISTS", "late", "patient"]).await, "0");
     }
 }

@@ -6,8 +6,8 @@ use crate::support::calls::store;
 use crate::support::{event, eventually, user};
 use futures_util::future::join_all;
 use rsvp_core::{
-    Deadline, Effect, Error, LabelName, Outcome, PageLimit, PageRequest, ReadOptions, Result, Rsvp,
-    RsvpStore, RsvpStoreExt, WriteOptions,
+    Deadline, Effect, Error, Label, LabelName, Outcome, PageLimit, PageRequest, ReadOptions,
+    Result, Rsvp, RsvpStore, RsvpStoreExt, WriteOptions,
 };
 use rsvp_redis::RedisStore;
 use rsvp_testkit::servers::RedisServer;
@@ -97,6 +97,7 @@ async fn the_deadline_of_one_call_ends_no_other() {
     }
     server.resume().await;
     assert!(patient.await.unwrap().unwrap());
+    assert!(store.has_rsvped(&user, &event).await.unwrap());
     // One is that of the pause, and one that of this question.
     assert_eq!(taken(connections().await) - before, 2, "connections taken meanwhile");
     server.command(&["CLIENT", "UNPAUSE"]).await;
@@ -157,4 +158,49 @@ async fn without_the_right_to_fence_the_next_write_waits() {
     store.cancel(&user(1), &event(1)).await.unwrap();
     assert!(until.has_passed(), "it was acknowledged {:?} too early", until.remaining());
     assert_not_there(&store).await;
+}
+
+/// The server stands still until the write was given up, so that it has not refused a fence yet.
+#[tokio::test(flavor = "multi_thread")]
+async fn without_the_right_to_fence_the_next_write_waits_before_a_fence_is_refused() {
+    let server = RedisServer::start().await;
+    let user_of_app = ["ACL", "SETUSER", "app", "reset", "on", ">secret", "~*"];
+    server.command(&[user_of_app.as_slice(), &["+@all", "-client|kill"]].concat()).await;
+    let url = format!("redis://app:secret@127.0.0.1:{}?response_timeout=500ms", server.port());
+    let store = crate::support::open(&url).await;
+    for _ in 0..4 {
+        // Every connection is there.
+        store.cancel(&user(1), &event(1)).await.unwrap();
+    }
+    server.pause().await;
+    let error = rsvp_in_vain(&store).await;
+    let until = error.retry_at().unwrap_or_else(|| panic!("nobody can tell: {error:?}"));
+    server.resume().await;
+    store.cancel(&user(1), &event(1)).await.unwrap();
+    assert!(until.has_passed(), "it was acknowledged {:?} too early", until.remaining());
+    assert_not_there(&store).await;
+}
+
+/// A replacement that ends between the read and the transaction. Its connection watches the key.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_label_that_is_not_replaced_in_time_disturbs_no_other_write() {
+    let pair = RedisServer::builder().start_replicated().await;
+    let server = pair.primary();
+    let user_of_app = ["ACL", "SETUSER", "app", "reset", "on", ">secret", "~*"];
+    server.command(&[user_of_app.as_slice(), &["+@all", "-client|kill"]].concat()).await;
+    let address = format!("redis://app:secret@127.0.0.1:{}", server.port());
+    let store =
+        crate::support::open(&format!("{address}?response_timeout=500ms&wait_replicas=1")).await;
+    // Writes wait for this one, which nobody can stop.
+    server.command(&["CLIENT", "PAUSE", "20000", "WRITE"]).await;
+    assert!(!rsvp_in_vain(&store).await.effect().is_settled());
+    server.command(&["CLIENT", "UNPAUSE"]).await;
+    let (name, label) = (LabelName::new("shard").unwrap(), Label::new("1").unwrap());
+    let options = WriteOptions::default().with_timeout(Duration::from_millis(100));
+    let refused = store.replace_label(&name, None, &label, &options).await.unwrap_err();
+    assert_eq!(refused.effect(), Effect::NotApplied, "{refused:?}");
+    // Another writer replaces it.
+    server.command(&["SET", "rsvp:l:{shard}", "2"]).await;
+    store.rsvp(&user(2), &event(1)).await.unwrap();
+    assert_eq!(store.label(&name, &ReadOptions::strong()).await.unwrap(), Label::new("2").ok());
 }

@@ -15,11 +15,15 @@ const PARAMETERS: &str = "connections=3&response_timeout=500ms&connect_timeout=3
 const DEADLINE: Duration = Duration::from_millis(300);
 /// How much later than its deadline a call may return on a busy machine.
 const SLACK: Duration = Duration::from_millis(700);
-/// More than a server reads from one connection at once, so that it takes turns.
-const USERS: usize = 300;
+/// Many times what a server reads from one connection at once, and not more than the kernel keeps
+/// for it. The server takes turns between connections, so that without a fence it would execute
+/// later writes on another one before the last of these.
+const USERS: usize = 2_000;
+/// The cancels of one batch.
+const CANCELS: usize = 100;
 
 fn batch(event: &EventId, action: Action) -> Vec<Write> {
-    let user = |n: usize| user(format!("{n}/{}", "x".repeat(150)));
+    let user = |n: usize| user(format!("user-{n}"));
     (0..USERS).map(|n| Write::new(action, Rsvp::new(user(n), event.clone()))).collect()
 }
 
@@ -37,9 +41,15 @@ async fn rsvp(store: &RedisStore, event: &EventId) -> bool {
     errors.next().is_some()
 }
 
-/// Cancels until it is acknowledged.
+/// Cancels everything, what was sent last first.
 async fn cancel(store: &RedisStore, event: &EventId) {
-    let (mut left, began) = (batch(event, Action::Cancel), Instant::now());
+    for chunk in batch(event, Action::Cancel).rchunks(CANCELS) {
+        cancel_until_acknowledged(store, chunk.to_vec()).await;
+    }
+}
+
+async fn cancel_until_acknowledged(store: &RedisStore, cancels: Vec<Write>) {
+    let (mut left, began) = (cancels, Instant::now());
     while !left.is_empty() {
         let receipt = store.write_batch(&left, &WriteOptions::default()).await.unwrap();
         let failed = left.into_iter().zip(receipt.results).filter_map(|(write, result)| {

@@ -33,10 +33,10 @@ async fn a_large_batch_is_taken(store: &RedisStore) {
     let began = Instant::now();
     assert!(held(store, &pairs).await.unwrap().into_iter().all(|held| held));
     println!("{PAIRS} memberships took {:?}", began.elapsed());
-    let events: Vec<EventId> = [event("hot")].into_iter().chain((0..EVENTS).map(event)).collect();
-    let counts = counts(store, &events).await.unwrap();
-    assert_eq!(counts[0], PAIRS as u64 / 2);
-    assert_eq!(counts.iter().sum::<u64>(), PAIRS as u64);
+    let events: Vec<EventId> = (0..EVENTS).map(event).collect();
+    let of_events = counts(store, &events).await.unwrap();
+    assert_eq!(of_events.iter().sum::<u64>(), PAIRS as u64 / 2);
+    assert_eq!(counts(store, &[event("hot")]).await.unwrap(), [PAIRS as u64 / 2]);
     let cancelled = write(store, &change(Write::cancel)).await.unwrap();
     assert!(cancelled.into_iter().all(Outcome::is_applied));
 }

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use crate::support::{event, eventually, open, user};
 use futures_util::future::join_all;
-use rsvp_core::{Effect, Error, Receipt, Result, RsvpStoreExt};
+use rsvp_core::{Effect, Error, Receipt, Result, RsvpStoreExt, WriteOptions};
 use rsvp_redis::RedisStore;
 use rsvp_testkit::servers::{RedisServer, ReplicatedRedis};
 use tokio::time::Instant;
@@ -84,4 +84,21 @@ async fn a_write_without_its_replica_fails_in_time_and_is_served_again_when_it_i
     assert!(store.has_rsvped(&user("alone0"), &event(1)).await.unwrap());
     let expected = 1 + 3 + AT_ONCE as u64 * 7;
     assert_eq!(store.rsvp_count(&event(1)).await.unwrap().value, expected);
+}
+
+/// The primary has the write, and the call ends at its deadline and not with `wait_timeout`.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_deadline_ends_the_wait_for_replicas() {
+    let pair = ReplicatedRedis::start().await;
+    let url = pair.primary().url();
+    let store = open(&format!("{url}?wait_replicas=1&wait_timeout=50s")).await;
+    store.rsvp(&user(1), &event(1)).await.unwrap();
+    pair.replica().pause().await;
+    let began = Instant::now();
+    let options = WriteOptions::default().with_timeout(WAIT);
+    let error = store.rsvp_with(&user(2), &event(1), options).await.unwrap_err();
+    assert!(began.elapsed() < WAIT + SLACK, "{:?}", began.elapsed());
+    assert_eq!(error.effect(), Effect::Unknown, "it is decided: {error:?}");
+    assert!(store.has_rsvped(&user(2), &event(1)).await.unwrap());
+    pair.replica().resume().await;
 }

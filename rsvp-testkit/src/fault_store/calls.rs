@@ -1,6 +1,7 @@
 //! The calls of a store that fails on purpose.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use rsvp_core::{
     BatchReceipt, Count, EventId, Label, LabelName, Maintenance, Operation, Page, PageLimit,
@@ -181,8 +182,8 @@ impl<S: RsvpStore + 'static> RsvpStore for FaultStore<S> {
         self.store.close().await
     }
 
-    fn settling_time(&self) -> std::time::Duration {
-        std::time::Duration::from_secs(2)
+    fn settling_time(&self) -> Duration {
+        self.store.settling_time().max(self.writes.longest_pending)
     }
 
     fn maintenance(&self) -> Option<&dyn Maintenance> {

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
 use rsvp_core::{
     BatchReceipt, Count, Error, EventId, Label, LabelName, Maintenance, Operation, Page, PageLimit,
@@ -126,8 +127,8 @@ impl RsvpStore for Connection {
         Ok(())
     }
 
-    fn settling_time(&self) -> std::time::Duration {
-        std::time::Duration::from_secs(2)
+    fn settling_time(&self) -> Duration {
+        self.engine.0.settling_time()
     }
 
     fn maintenance(&self) -> Option<&dyn Maintenance> {

@@ -48,7 +48,7 @@ const KINDS: usize = 4;
 ///
 /// Everything of the contract is kept. A session token stands for the whole batch that a write was
 /// part of. An entry that fails fails alone, and a batch that fails as a whole gives its error to
-/// every caller in it, with its effect. If the store panics, the callers of that batch get an error of unknown effect, and
+/// every caller in it, with its effect. If the store panics, the callers of that batch get an error of pending effect, and
 /// everybody else notices nothing.
 ///
 /// - **Queues are bounded.** A lane that has

@@ -179,15 +179,19 @@ async fn what_is_removed_is_not_counted_where_a_shard_inside_fails() {
     }
     assert_eq!(number(&cache, &fair, 5000).await, 100);
     let last = cache.get_ref().shards().last().unwrap().get_ref();
-    let lost = Error::unavailable(Operation::RemoveEvent, Effect::Unknown, None);
-    last.writes.fail_once(Point::After, lost);
-    assert!(
-        cache
-            .remove_event_step(&fair, PageLimit::MAX, &WriteOptions::default())
-            .await
-            .unwrap()
-            .more
-    );
+    let failed = |effect| Error::unavailable(Operation::RemoveEvent, effect, None);
+    let (limit, options) = (PageLimit::MAX, WriteOptions::default());
+    last.writes.fail_once(Point::Before, failed(Effect::NotApplied));
+    let step = cache.remove_event_step(&fair, limit, &options).await.unwrap();
+    assert!(step.more);
+    let left = 100 - step.removed;
+    assert_eq!(number(&cache, &fair, 5000).await, left, "of the shard that refused it");
+
+    last.writes.fail_once(Point::After, failed(Effect::Unknown));
+    let error = cache.remove_event_step(&fair, limit, &options).await.unwrap_err();
+    assert_eq!(error.effect(), Effect::Unknown, "{error}");
+    // A count whose change is not known is soon read again.
+    advance(ms(251)).await;
     assert_eq!(number(&cache, &fair, 5000).await, 0);
 }
 

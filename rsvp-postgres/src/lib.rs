@@ -21,7 +21,8 @@
 //!
 //! The store owns its connections, which are long-lived. A pooler between the store and the server
 //! must pool sessions and pass startup options on, because settings are made when a session begins.
-//! A session without its statement timeout is refused.
+//! A session without its statement timeout is refused. Beside the pool the store opens a connection
+//! that cancels statements and ends processes of its own role, once a call takes long.
 
 mod admin;
 mod config;

@@ -73,9 +73,11 @@ use crate::wire::work::Work;
 ///
 /// # Replicas
 ///
-/// [`Consistency::Strong`] stays on the primary. [`Consistency::Session`] goes to a replica that
-/// has replayed the log up to the token's LSN, [`Consistency::Bounded`] to one that is known to be
-/// within the bound, [`Consistency::Eventual`] to any. All go to the primary if no replica will do.
+/// [`Strong`](rsvp_core::Consistency::Strong) reads stay on the primary. A
+/// [`Session`](rsvp_core::Consistency::Session) read goes to a replica that has replayed the log up
+/// to the token's LSN, a [`Bounded`](rsvp_core::Consistency::Bounded) read to one that is known to be
+/// within the bound, an [`Eventual`](rsvp_core::Consistency::Eventual) read to any. All go to the
+/// primary if no replica will do.
 /// To know the lag of the replicas, the store asks the primary for its LSN, a few times a second at
 /// most and only while there are bounded reads.
 #[derive(Clone)]

@@ -156,9 +156,10 @@ impl PostgresConfig {
 
     /// The longest time that a statement may take, within 1 ms to 1 h. Defaults to 5 s.
     ///
-    /// The server gives up after that and rolls back, so the call has certainly not taken
-    /// effect. A server that does not answer within another second is silent. Then the
-    /// connection is closed and the effect is unknown.
+    /// The server gives up after that and rolls back, so the call has certainly not taken effect.
+    /// A server that does not report that within another second is silent, and the call is stopped
+    /// as [`PostgresStore`](crate::PostgresStore) says. A call with an earlier deadline is stopped
+    /// by that.
     #[must_use]
     pub fn with_statement_timeout(self, timeout: Duration) -> Self {
         Self { statement_timeout: timeout, ..self }

@@ -82,7 +82,10 @@ async fn known_users(keyspace: &Keyspace, events: u64, alternation: Alternation)
     println!("the server's time for each: store {ours_each:.2} µs, baseline {theirs_each:.2} µs\n");
     let present: Vec<Rsvp> = ours.present().collect();
     let held = keyspace.store.has_rsvped_batch(&present, &ReadOptions::strong()).await;
-    assert!(held.expect("answers").into_iter().all(|held| held.expect("an answer")), "what the store was given");
+    assert!(
+        held.expect("answers").into_iter().all(|held| held.expect("an answer")),
+        "what the store was given"
+    );
 }
 
 /// All users are new, on an empty server.
@@ -105,7 +108,8 @@ async fn new_users(keyspace: &Keyspace, events: u64, alternation: Alternation) {
         let tally = tally.await;
         let listed: Vec<_> = (0..events).map(Pairs::event).collect();
         let counts = keyspace.store.rsvp_count_batch(&listed, &ReadOptions::strong()).await;
-        let counted: u64 = counts.expect("counts").into_iter().map(|count| count.expect("a count").value).sum();
+        let counted: u64 =
+            counts.expect("counts").into_iter().map(|count| count.expect("a count").value).sum();
         assert_eq!(counted, pairs.taken(), "what the store counts, and what it was given");
         tally.per_second() * BATCH as f64
     };
@@ -137,7 +141,10 @@ async fn reads(keyspace: &Keyspace, events: u64, held: u64, alternation: Alterna
             let store = store.clone();
             async move {
                 let answers = store.has_rsvped_batch(&asked, &ReadOptions::strong()).await;
-                assert!(answers.expect("answers").into_iter().all(|held| held.expect("an answer")), "all are in");
+                assert!(
+                    answers.expect("answers").into_iter().all(|held| held.expect("an answer")),
+                    "all are in"
+                );
             }
         });
         tally.await.per_second() * BATCH as f64

@@ -4,7 +4,7 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-use futures_util::future::join3;
+use futures_util::future::{join, join3};
 use rsvp_core::backend::{FoldedBatch, stored_id};
 use rsvp_core::{
     BatchReceipt, Count, EventId, Label, LabelName, Maintenance, Operation, Page, PageLimit,
@@ -23,7 +23,7 @@ use crate::data::listing::Listing;
 use crate::data::membership::Membership;
 use crate::data::ready::Ready;
 use crate::data::remove::{RemoveEvent, RemoveUser};
-use crate::data::write::{Writes, receipt};
+use crate::data::write::{Sent, Writes, receipt};
 use crate::sql::Statements;
 use crate::wire::commit::Commit;
 use crate::wire::connector::Connector;
@@ -156,22 +156,40 @@ impl PostgresStore {
         self.inner.primary.run_within(call, Commit { work, asks_lsn }, options.deadline).await
     }
 
-    /// Changes something, as [`write_within`](Self::write_within), unless it meets a change that is not settled.
+    /// Changes something, as [`write_within`](Self::write_within), unless it meets a change that is
+    /// not settled, and is not soon.
     async fn write_settled<W: Work>(
         &self,
         work: W,
         options: &WriteOptions,
     ) -> Result<(W::Answer, SessionToken)> {
-        let call = self.inner.primary.enter(work.operation(), options.deadline)?;
-        let earlier = self.inner.primary.unsettled();
+        let primary = &self.inner.primary;
+        let call = primary.enter(work.operation(), options.deadline)?;
         // Most often there is none, and nothing is to be compared.
-        if !earlier.is_empty() {
+        if !primary.unsettled().is_empty() {
             let footprint = work.footprint();
-            if earlier.iter().any(|earlier| earlier.meets(&footprint)) {
+            primary.settling(|earlier| earlier.meets(&footprint), options.deadline).await;
+            if primary.unsettled().iter().any(|earlier| earlier.meets(&footprint)) {
                 return Err(unsettled(work.operation()));
             }
         }
         self.write_within(&call, work, options).await
+    }
+
+    /// Writes those final writes of a batch that `may_write` lets through, each statement with an
+    /// answer of its own.
+    async fn write_all(
+        &self,
+        call: &Entered,
+        batch: &Arc<FoldedBatch>,
+        may_write: impl Fn(&Write) -> bool,
+        options: &WriteOptions,
+    ) -> Sent {
+        let parts = Writes::divide_all(batch, may_write, self.inner.config.pool_size);
+        let places: Vec<usize> = parts.iter().flat_map(Writes::places).copied().collect();
+        let answered =
+            run_all(parts.into_iter(), |part| self.write_within(call, part, options)).await;
+        (places, answered)
     }
 
     async fn list<L: Listing>(
@@ -209,15 +227,29 @@ impl fmt::Debug for PostgresStore {
 impl RsvpStore for PostgresStore {
     async fn write_batch(&self, writes: &[Write], options: &WriteOptions) -> Result<BatchReceipt> {
         let call = self.inner.primary.enter(Operation::Write, options.deadline)?;
-        // 1. One write for each pair, without those that meet a change that is not settled.
+        // 1. One write for each pair. Those that meet a change that is not settled wait for it, for a
+        //    short time, while the others are written.
         let batch = Arc::new(FoldedBatch::new(writes));
-        let earlier = self.inner.primary.unsettled();
-        let may_write = |write: &Write| !earlier.iter().any(|earlier| earlier.meets_write(write));
-        // 2. All statements, each with an answer of its own.
-        let parts = Writes::divide_all(&batch, may_write, self.inner.config.pool_size);
-        let places = parts.iter().flat_map(Writes::places).copied().collect();
-        let answered =
-            run_all(parts.into_iter(), |part| self.write_within(&call, part, options)).await;
+        let primary = &self.inner.primary;
+        let earlier = primary.unsettled();
+        let meets = |write: &Write| earlier.iter().any(|earlier| earlier.meets_write(write));
+        let waiting: Vec<&Write> = batch.finals().iter().filter(|write| meets(write)).collect();
+        let settling = primary.settling(
+            |earlier| waiting.iter().any(|write| earlier.meets_write(write)),
+            options.deadline,
+        );
+        let first = self.write_all(&call, &batch, |write| !meets(write), options);
+        let ((mut places, mut answered), ()) = join(first, settling).await;
+        // 2. Those whose way is free by then. The others are refused.
+        if !waiting.is_empty() {
+            let earlier = primary.unsettled();
+            let free = |write: &Write| {
+                meets(write) && !earlier.iter().any(|earlier| earlier.meets_write(write))
+            };
+            let second = self.write_all(&call, &batch, free, options).await;
+            places.extend(second.0);
+            answered.extend(second.1);
+        }
         // 3. The results of all writes.
         Ok(receipt(&batch, places, answered, &unsettled(Operation::Write)))
     }

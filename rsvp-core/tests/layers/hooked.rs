@@ -33,10 +33,6 @@ pub(crate) trait Hook: Debug + Send + Sync {
         call
     }
 
-    fn settling_time(&self) -> std::time::Duration {
-        std::time::Duration::from_secs(2)
-    }
-
     fn maintenance(&self) -> Option<&dyn Maintenance> {
         self.store().maintenance()
     }

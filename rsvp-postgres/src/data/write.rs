@@ -116,6 +116,9 @@ impl Work for Writes {
     }
 }
 
+/// The places of the final writes that were sent, and the answers to them in the same order.
+pub(crate) type Sent = (Vec<usize>, Vec<Answered<(Vec<bool>, SessionToken)>>);
+
 /// The receipt of a batch, from the answers to the final writes at `places`. Those at other places
 /// were not sent, and have the error `refused`.
 pub(crate) fn receipt(

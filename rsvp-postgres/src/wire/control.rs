@@ -3,7 +3,7 @@
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 
-use rsvp_core::Effect;
+use rsvp_core::{Deadline, Effect};
 use tokio::sync::Mutex;
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, sleep, timeout, timeout_at};
@@ -21,6 +21,10 @@ use super::unsettled::{Attempt, Unsettled};
 /// grows to the second one.
 const FIRST_PAUSE: Duration = Duration::from_millis(5);
 const LONGEST_PAUSE: Duration = Duration::from_millis(200);
+
+/// The most time that a call waits for an earlier attempt to be settled, before it is refused. Most
+/// are settled within a few round trips.
+const SETTLING: Duration = Duration::from_millis(500);
 
 /// The time that the background task waits for an answer, beside that for a connection.
 const ANSWER: Duration = Duration::from_secs(1);
@@ -106,6 +110,19 @@ impl Control {
         let over = attempt.over;
         self.unsettled.add(attempt, || self.start_fencer());
         Effect::Pending(over)
+    }
+
+    /// Waits until no attempt that `meets` is unsettled, for a short time and until the deadline.
+    pub(super) async fn settling(
+        self: &Arc<Self>,
+        meets: impl Fn(&Footprint) -> bool,
+        deadline: Option<Deadline>,
+    ) {
+        let longest = deadline.map_or(SETTLING, |deadline| SETTLING.min(deadline.remaining() / 2));
+        let by = Instant::now() + longest;
+        while self.unsettled().iter().any(|footprint| meets(footprint)) && Instant::now() < by {
+            sleep(FIRST_PAUSE).await;
+        }
     }
 
     /// The footprints of the attempts that are not settled.

@@ -253,6 +253,15 @@ impl Pool {
         self.control.unsettled()
     }
 
+    /// Waits until no attempt that `meets` is unsettled, for a short time and until the deadline.
+    pub(crate) async fn settling(
+        &self,
+        meets: impl Fn(&Footprint) -> bool,
+        deadline: Option<Deadline>,
+    ) {
+        self.control.settling(meets, deadline).await;
+    }
+
     /// Refuses further calls, waits for those under way, and closes the connections.
     pub(crate) async fn close(&self) {
         self.gate.close().await;

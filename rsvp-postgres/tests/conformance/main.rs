@@ -4,3 +4,4 @@
 
 mod owner;
 mod restricted_role;
+mod support;

@@ -2,8 +2,11 @@
 
 use rsvp_core::{Label, LabelName, ReadOptions, RsvpStore, RsvpStoreExt, WriteOptions};
 use rsvp_postgres::{PostgresConfig, PostgresStore, migrate};
+use rsvp_testkit::Subject;
 use rsvp_testkit::servers::PostgresServer;
 use tokio::sync::OnceCell;
+
+use crate::support::subject;
 
 /// A role is the whole server's, so it is made once.
 async fn role(server: &PostgresServer) {
@@ -29,11 +32,13 @@ async fn granted() -> (PostgresConfig, String) {
     (PostgresConfig::from_url(&as_app).unwrap(), url)
 }
 
-async fn store() -> PostgresStore {
-    PostgresStore::open(granted().await.0).await.unwrap()
+async fn fresh() -> Subject {
+    let (config, url) = granted().await;
+    let store = PostgresStore::open(config.clone()).await.unwrap();
+    subject(store, PostgresStore::open(config).await.unwrap(), &url)
 }
 
-rsvp_testkit::conformance!(store().await);
+rsvp_testkit::conformance!(fresh().await);
 
 #[tokio::test]
 async fn the_role_may_audit_and_repair() {

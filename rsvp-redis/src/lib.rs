@@ -78,7 +78,7 @@
 //!
 //! A write that ends at its deadline first sends `PING` on its own connection. A reply shows that the
 //! server has executed all commands before it, so that no fence is needed and no other call is
-//! disturbed. Without a reply in half of the time left, the store closes the connection, which other
+//! disturbed. Without a reply in a quarter of the time left, the store closes the connection, which other
 //! calls share. Those that have no reply yet fail with it and may be repeated. A read that ends at
 //! its deadline disturbs nobody.
 //!

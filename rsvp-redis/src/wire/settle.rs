@@ -36,7 +36,7 @@ impl Node {
         let mut given_up = GiveUp { node: self, connection, at: now, until, averted: false };
         // Step 1: a server that is only slow settles the writes itself, which disturbs nobody.
         if matches!(failure, Failure::Late(_)) && !connection.is_closed() {
-            given_up.averted = catches_up(connection, (end - now) / 2).await;
+            given_up.averted = catches_up(connection, (end - now) / 4).await;
             if given_up.averted {
                 return failure;
             }

@@ -81,16 +81,12 @@ mod postgres {
 
 #[cfg(feature = "redis")]
 mod redis {
-    use std::sync::atomic::{AtomicUsize, Ordering};
-
     use rsvp_testkit::servers::RedisServer;
 
-    /// Four prefixes that nobody else has.
+    /// Four prefixes of a database of its own.
     async fn urls() -> [String; 4] {
-        let url = RedisServer::shared().await.url();
-        static NEXT: AtomicUsize = AtomicUsize::new(0);
-        let own = NEXT.fetch_add(1, Ordering::Relaxed);
-        [1, 2, 3, 4].map(|n| format!("{url}?prefix=stack.{own}.s{n}"))
+        let url = RedisServer::database().await;
+        [1, 2, 3, 4].map(|n| format!("{url}?prefix=s{n}"))
     }
 
     rsvp_testkit::conformance!(super::subject(urls().await).await, except {

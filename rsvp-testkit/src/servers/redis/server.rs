@@ -3,12 +3,16 @@
 use std::fmt::{self, Debug, Formatter};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use tokio::sync::OnceCell;
 
 use super::node::Node;
 use crate::servers::wait::blocking;
+
+/// The databases of the shared server.
+const DATABASES: usize = 4096;
 
 /// A Redis server.
 ///
@@ -26,11 +30,21 @@ impl RedisServer {
 
     /// The server that all tests of this process share, started by the first of them.
     ///
-    /// It ends with the process. Tests keep apart by key prefixes of their own, and those that kill,
-    /// pause or flush a server start their own.
+    /// It ends with the process. Tests keep apart by databases or key prefixes of their own, and
+    /// those that kill, pause or flush a server start their own.
     pub async fn shared() -> &'static Self {
         static SHARED: OnceCell<RedisServer> = OnceCell::const_new();
-        SHARED.get_or_init(Self::start).await
+        let databases = DATABASES.to_string();
+        SHARED.get_or_init(|| Self::builder().setting("databases", &databases).start()).await
+    }
+
+    /// The URL of a database of the [shared](Self::shared) server that no other test has, so that a
+    /// scan meets no keys of others. There are 4,096 for each process.
+    pub async fn database() -> String {
+        static NEXT: AtomicUsize = AtomicUsize::new(1);
+        let own = NEXT.fetch_add(1, Ordering::Relaxed);
+        assert!(own < DATABASES, "no more databases");
+        format!("{}{own}", Self::shared().await.url())
     }
 
     /// The URL of this server, with its password if it has one.

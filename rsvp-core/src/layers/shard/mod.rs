@@ -4,17 +4,18 @@ mod cursor;
 mod error;
 mod listing;
 mod maintenance;
+mod member;
 mod placement;
 
 use std::collections::BTreeMap;
 use std::fmt;
-use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
 use futures_util::future::{BoxFuture, join_all};
 
 pub use self::error::ShardError;
+pub use self::member::Shard;
 pub use self::placement::Placement;
 use crate::backend::{Part, check_answer_count, combine, fail_all, partition, reorder};
 use crate::{
@@ -22,47 +23,6 @@ use crate::{
     PageLimit, PageRequest, ReadOptions, RemovalStep, Result, Rsvp, RsvpStore, SessionToken,
     UserId, Write, WriteOptions,
 };
-
-/// One store of a [`ShardedStore`], with its name and weight.
-#[derive(Clone, Debug)]
-pub struct Shard<S> {
-    name: Arc<str>,
-    weight: f64,
-    /// What tells it from the others, in cursors and in the order of listings.
-    hash: u64,
-    store: S,
-}
-
-impl<S> Shard<S> {
-    /// A shard of weight 1.
-    ///
-    /// The name decides what lives on it, so it must be the same wherever the data is used, and
-    /// for as long as there is any. Names are checked by [`ShardedStore::new`].
-    pub fn new(name: &str, store: S) -> Self {
-        Self { name: name.into(), weight: 1.0, hash: placement::hash_of_name(name), store }
-    }
-
-    /// The same with another weight: twice the weight is twice the share of the RSVPs.
-    #[must_use]
-    pub fn with_weight(self, weight: f64) -> Self {
-        Self { weight, ..self }
-    }
-
-    /// What it is called.
-    pub fn name(&self) -> &str {
-        &self.name
-    }
-
-    /// The store itself.
-    pub fn get_ref(&self) -> &S {
-        &self.store
-    }
-
-    /// The store itself.
-    pub fn into_inner(self) -> S {
-        self.store
-    }
-}
 
 /// The results of a shard, one for each entry, and the metadata of the whole answer.
 type Scattered<'a, A, T> = BoxFuture<'a, Result<(Vec<Result<A>>, T)>>;

@@ -77,13 +77,19 @@ async fn cluster() -> String {
 mod on_one_server {
     use super::{open, standalone};
 
-    rsvp_testkit::conformance!(open(&standalone().await).await);
+    rsvp_testkit::conformance!(open(&standalone().await).await, except {
+        a_store_that_cannot_write_is_not_ready => "other tests use the server, so it is not stopped",
+        an_entry_that_fails_takes_no_other_down => "the binary `conformance` refuses an entry; rights do not matter there",
+    });
 }
 
 mod in_a_cluster {
     use super::{cluster, open};
 
-    rsvp_testkit::conformance!(open(&cluster().await).await);
+    rsvp_testkit::conformance!(open(&cluster().await).await, except {
+        a_store_that_cannot_write_is_not_ready => "other tests use the server, so it is not stopped",
+        an_entry_that_fails_takes_no_other_down => "the binary `conformance` refuses an entry; rights do not matter there",
+    });
 }
 
 async fn assert_all_is_allowed(store: &RedisStore) {

@@ -241,7 +241,7 @@ macro_rules! single {
 
             fn with_deadline(self, deadline: Deadline) -> Self {
                 let mut call = self;
-                call.$options = Cow::Owned(lower(call.$options.into_owned(), deadline));
+                call.$options = Cow::Owned(call.$options.into_owned().with_deadline(deadline));
                 call
             }
 
@@ -250,34 +250,6 @@ macro_rules! single {
             }
         }
     };
-}
-
-/// Options whose deadline can be lowered.
-trait Lower {
-    fn lowered(self, deadline: Deadline) -> Self;
-}
-
-fn lower<O: Lower>(options: O, deadline: Deadline) -> O {
-    options.lowered(deadline)
-}
-
-impl Lower for WriteOptions {
-    fn lowered(self, deadline: Deadline) -> Self {
-        self.with_deadline(deadline)
-    }
-}
-
-impl Lower for ReadOptions {
-    fn lowered(self, deadline: Deadline) -> Self {
-        self.with_deadline(deadline)
-    }
-}
-
-impl Lower for PageRequest {
-    fn lowered(self, deadline: Deadline) -> Self {
-        let options = self.options.clone().with_deadline(deadline);
-        self.with_options(options)
-    }
 }
 
 single!(

@@ -6,7 +6,7 @@ use std::str::FromStr;
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 
-use crate::{Consistency, Error, ReadOptions, Result};
+use crate::{Consistency, Deadline, Error, ReadOptions, Result};
 
 /// Where the next page of a listing begins.
 ///
@@ -142,6 +142,12 @@ impl PageRequest {
     #[must_use]
     pub fn with_options(self, options: ReadOptions) -> Self {
         Self { options, ..self }
+    }
+
+    /// Lowers the deadline to this one.
+    #[must_use]
+    pub fn with_deadline(self, deadline: Deadline) -> Self {
+        Self { options: self.options.with_deadline(deadline), ..self }
     }
 
     /// Sets how fresh the page must be.

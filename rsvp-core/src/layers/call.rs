@@ -32,9 +32,9 @@ pub trait Call: Clone + Send + Sync {
     /// # Errors
     ///
     /// That of the store.
-    fn run<S: RsvpStore + ?Sized>(
-        &self,
-        store: &S,
+    fn run<'f, S: RsvpStore + ?Sized>(
+        &'f self,
+        store: &'f S,
     ) -> impl Future<Output = Result<Self::Answer>> + Send;
 
     /// The entries of a batch that have failed: their places and errors. Empty for other calls.
@@ -124,8 +124,11 @@ impl Call for WriteBatch<'_> {
         Self { options, ..self }
     }
 
-    async fn run<S: RsvpStore + ?Sized>(&self, store: &S) -> Result<BatchReceipt> {
-        store.write_batch(&self.writes, &self.options).await
+    fn run<'f, S: RsvpStore + ?Sized>(
+        &'f self,
+        store: &'f S,
+    ) -> impl Future<Output = Result<BatchReceipt>> + Send {
+        store.write_batch(&self.writes, &self.options)
     }
 
     fn failures(answer: &BatchReceipt) -> Vec<(usize, Error)> {
@@ -182,8 +185,11 @@ macro_rules! read_batch {
                 Self { options, ..self }
             }
 
-            async fn run<S: RsvpStore + ?Sized>(&self, store: &S) -> Result<Self::Answer> {
-                store.$method(&self.entries, &self.options).await
+            fn run<'f, S: RsvpStore + ?Sized>(
+                &'f self,
+                store: &'f S,
+            ) -> impl Future<Output = Result<Self::Answer>> + Send {
+                store.$method(&self.entries, &self.options)
             }
 
             fn failures(answer: &Self::Answer) -> Vec<(usize, Error)> {
@@ -245,8 +251,11 @@ macro_rules! single {
                 call
             }
 
-            async fn run<S: RsvpStore + ?Sized>(&self, store: &S) -> Result<$answer> {
-                store.$method($(self.$argument,)* &self.$options).await
+            fn run<'f, S: RsvpStore + ?Sized>(
+                &'f self,
+                store: &'f S,
+            ) -> impl Future<Output = Result<$answer>> + Send {
+                store.$method($(self.$argument,)* &self.$options)
             }
         }
     };
@@ -311,7 +320,10 @@ impl Call for Ready {
         self
     }
 
-    async fn run<S: RsvpStore + ?Sized>(&self, store: &S) -> Result<()> {
-        store.ready().await
+    fn run<'f, S: RsvpStore + ?Sized>(
+        &'f self,
+        store: &'f S,
+    ) -> impl Future<Output = Result<()>> + Send {
+        store.ready()
     }
 }

@@ -159,14 +159,30 @@ impl Layer for Retry {
         let began = Instant::now();
         let deadline = Deadline::at(began + self.config.deadline);
         let call = call.with_deadline(deadline);
-        let deadline = call.deadline().unwrap_or(deadline);
-
-        // The first attempt: most calls end here.
-        let (mut answer, mut failed) = first_attempt(&call, store).await;
-        if failed.is_empty() {
+        // Most calls end after the first attempt. The rest is boxed, so that they do not carry it.
+        let first = call.run(store).await;
+        if first.as_ref().is_ok_and(|answer| C::failures(answer).is_empty()) {
             self.refund();
-            return answer.ok_or_else(|| Error::corrupt(operation, "no answer"));
+            return first;
         }
+        let (answer, failed) = failures::<C>(first);
+        Box::pin(self.retry(call, store, began, answer, failed)).await
+    }
+}
+
+impl Retry {
+    /// Repeats what has failed, as long as that can succeed in time.
+    async fn retry<C: Call, S: RsvpStore>(
+        &self,
+        call: C,
+        store: &S,
+        began: Instant,
+        mut answer: Option<C::Answer>,
+        mut failed: Vec<Failed>,
+    ) -> Result<C::Answer> {
+        let operation = call.operation();
+        let deadline = call.deadline();
+        let deadline = deadline.unwrap_or(Deadline::at(began + self.config.deadline));
         for pause in self.config.pauses() {
             // Which of them can be retried in time, and the pause that all of them need.
             let settles = |error: &Error| error.retry_at().is_none_or(|at| at < deadline);
@@ -220,13 +236,10 @@ impl Layer for Retry {
     }
 }
 
-/// The first attempt of a call: its answer if there is one, and what of it has failed.
-async fn first_attempt<C: Call, S: RsvpStore>(
-    call: &C,
-    store: &S,
-) -> (Option<C::Answer>, Vec<Failed>) {
+/// The answer of an attempt if there is one, and what of it has failed.
+fn failures<C: Call>(attempt: Result<C::Answer>) -> (Option<C::Answer>, Vec<Failed>) {
     let failed = |place, error: Error| Failed { place, effect: error.effect(), error };
-    match call.run(store).await {
+    match attempt {
         Ok(answer) => {
             let failures = C::failures(&answer).into_iter();
             let failures = failures.map(|(place, error)| failed(place, error)).collect();
@@ -248,7 +261,7 @@ async fn attempt_again<C: Call, S: RsvpStore>(
     let Some(whole) = answer else {
         // The whole call has failed so far.
         let effect = again.iter().map(|one| one.effect).fold(Effect::NotApplied, Effect::and);
-        let (first, mut failed) = first_attempt(call, store).await;
+        let (first, mut failed) = failures::<C>(call.run(store).await);
         failed.iter_mut().for_each(|one| one.effect = one.effect.and(effect));
         *answer = first;
         if let (Some(answer), false) = (answer, effect == Effect::NotApplied) {

@@ -1,8 +1,11 @@
 //! An end to every wait.
 
+use std::future::poll_fn;
+use std::pin::pin;
+use std::task::Poll;
 use std::time::Duration;
 
-use tokio::time::{Instant, timeout_at};
+use tokio::time::{Instant, sleep_until};
 
 use super::{Call, Layer, Layered};
 use crate::backend::check_timeout;
@@ -75,14 +78,29 @@ impl Layer for Timeout {
     async fn call<C: Call, S: RsvpStore>(&self, call: C, store: &S) -> Result<C::Answer> {
         let (operation, TimeoutConfig { reads, writes }) = (call.operation(), self.0);
         let limit = if operation.is_write() { writes } else { reads };
-        let (began, deadline) = (Instant::now(), Deadline::after(limit));
+        let began = Instant::now();
+        let deadline = Deadline::after_moment(began, limit);
         let deadline = call.deadline().map_or(deadline, |own| own.min(deadline));
         // A call without a deadline of its own, such as `ready`, is dropped at the limit.
         let call = call.with_deadline(deadline);
         let grace = if call.deadline().is_some() { GRACE } else { Duration::ZERO };
-        match timeout_at(deadline.instant() + grace, call.run(store)).await {
-            Ok(answer) => answer,
-            Err(_) => Err(Error::timed_out(operation, began.elapsed(), Effect::Unknown)),
+        match within(deadline.instant() + grace, call.run(store)).await {
+            Some(answer) => answer,
+            None => Err(Error::timed_out(operation, began.elapsed(), Effect::Unknown)),
         }
     }
+}
+
+/// Waits for a call until a moment, as [`tokio::time::timeout_at`] does. A call that answers at once
+/// costs no timer.
+async fn within<T>(end: Instant, call: impl Future<Output = T>) -> Option<T> {
+    let (mut call, mut timer) = (pin!(call), None);
+    poll_fn(move |context| {
+        if let Poll::Ready(answer) = call.as_mut().poll(context) {
+            return Poll::Ready(Some(answer));
+        }
+        let timer = timer.get_or_insert_with(|| Box::pin(sleep_until(end)));
+        timer.as_mut().poll(context).map(|()| None)
+    })
+    .await
 }

@@ -23,10 +23,14 @@ impl Deadline {
     /// A deadline this long from now.
     #[must_use]
     pub fn after(time: Duration) -> Self {
-        let now = Instant::now();
+        Self::after_moment(Instant::now(), time)
+    }
+
+    /// A deadline this long after a moment.
+    pub(crate) fn after_moment(moment: Instant, time: Duration) -> Self {
         // Thirty years stand for a time that an `Instant` cannot hold.
-        let far = Duration::from_secs(30 * 365 * 24 * 3600);
-        Self(now.checked_add(time).unwrap_or(now + far))
+        let far = || moment + Duration::from_secs(30 * 365 * 24 * 3600);
+        Self(moment.checked_add(time).unwrap_or_else(far))
     }
 
     /// A deadline at this moment.

@@ -25,6 +25,12 @@ pub struct ReadOptions {
 }
 
 impl ReadOptions {
+    pub(crate) const STRONG: Self = Self { consistency: Consistency::Strong, deadline: None };
+    pub(crate) const DEFAULT_COUNT: Self = Self {
+        consistency: Consistency::Bounded(Consistency::DEFAULT_COUNT_BOUND),
+        deadline: None,
+    };
+
     /// A read at [`Consistency::Strong`].
     #[must_use]
     pub fn strong() -> Self {
@@ -94,6 +100,8 @@ pub struct WriteOptions {
 }
 
 impl WriteOptions {
+    pub(crate) const DEFAULT: Self = Self { deadline: None };
+
     /// Lowers the deadline to this one.
     #[must_use]
     pub fn with_deadline(self, deadline: Deadline) -> Self {

@@ -1,14 +1,14 @@
 //! The verbs that everyone calls.
 
+use std::borrow::Borrow;
 use std::future::Future;
 
 use futures_util::stream::BoxStream;
 
 use super::stream::pages;
 use crate::{
-    BatchReceipt, Consistency, Count, Error, EventId, Operation, PageLimit, PageRequest,
-    ReadOptions, Receipt, Removal, RemovalStep, Result, Rsvp, RsvpStore, UserId, Write,
-    WriteOptions,
+    Count, Error, EventId, Operation, PageLimit, PageRequest, ReadOptions, Receipt, Removal,
+    RemovalStep, Result, Rsvp, RsvpStore, UserId, Write, WriteOptions,
 };
 
 /// What one does with a store; every [`RsvpStore`] has it, `dyn RsvpStore` included.
@@ -37,7 +37,7 @@ pub trait RsvpStoreExt: RsvpStore {
     ///
     /// As [`write_batch`](RsvpStore::write_batch).
     fn rsvp(&self, user: &UserId, event: &EventId) -> impl Future<Output = Result<Receipt>> + Send {
-        write_one(self, Write::rsvp(user.clone(), event.clone()), WriteOptions::default())
+        write_one(self, Write::rsvp(user.clone(), event.clone()), &WriteOptions::DEFAULT)
     }
 
     /// `user` is coming to `event`, with options such as a deadline.
@@ -66,7 +66,7 @@ pub trait RsvpStoreExt: RsvpStore {
         user: &UserId,
         event: &EventId,
     ) -> impl Future<Output = Result<Receipt>> + Send {
-        write_one(self, Write::cancel(user.clone(), event.clone()), WriteOptions::default())
+        write_one(self, Write::cancel(user.clone(), event.clone()), &WriteOptions::DEFAULT)
     }
 
     /// `user` is not coming to `event`, with options such as a deadline.
@@ -93,7 +93,7 @@ pub trait RsvpStoreExt: RsvpStore {
         user: &UserId,
         event: &EventId,
     ) -> impl Future<Output = Result<bool>> + Send {
-        self.has_rsvped_with(user, event, ReadOptions::strong())
+        has_one(self, Rsvp::new(user.clone(), event.clone()), &ReadOptions::STRONG)
     }
 
     /// Whether `user` is coming to `event`, with options such as the consistency.
@@ -107,11 +107,7 @@ pub trait RsvpStoreExt: RsvpStore {
         event: &EventId,
         options: impl Into<ReadOptions>,
     ) -> impl Future<Output = Result<bool>> + Send {
-        let (pair, options) = (Rsvp::new(user.clone(), event.clone()), options.into());
-        async move {
-            let answers = self.has_rsvped_batch(&[pair], &options).await?;
-            only(Operation::HasRsvped, answers)?
-        }
+        has_one(self, Rsvp::new(user.clone(), event.clone()), options.into())
     }
 
     /// How many are coming to `event`, at most 5 seconds old
@@ -121,7 +117,7 @@ pub trait RsvpStoreExt: RsvpStore {
     ///
     /// As [`rsvp_count_batch`](RsvpStore::rsvp_count_batch).
     fn rsvp_count(&self, event: &EventId) -> impl Future<Output = Result<Count>> + Send {
-        self.rsvp_count_with(event, ReadOptions::bounded(Consistency::DEFAULT_COUNT_BOUND))
+        count_one(self, event, &ReadOptions::DEFAULT_COUNT)
     }
 
     /// How many are coming to `event`, with options such as the consistency.
@@ -134,11 +130,7 @@ pub trait RsvpStoreExt: RsvpStore {
         event: &EventId,
         options: impl Into<ReadOptions>,
     ) -> impl Future<Output = Result<Count>> + Send {
-        let options = options.into();
-        async move {
-            let counts = self.rsvp_count_batch(std::slice::from_ref(event), &options).await?;
-            only(Operation::RsvpCount, counts)?
-        }
+        count_one(self, event, options.into())
     }
 
     /// Everyone who is coming to `event`, read page by page at [`Consistency::Strong`].
@@ -251,23 +243,40 @@ pub trait RsvpStoreExt: RsvpStore {
 
 impl<S: RsvpStore + ?Sized> RsvpStoreExt for S {}
 
+// Default options are borrowed and not copied into the future of every call.
+
 async fn write_one<S: RsvpStore + ?Sized>(
     store: &S,
     write: Write,
-    options: WriteOptions,
+    options: impl Borrow<WriteOptions> + Send,
 ) -> Result<Receipt> {
-    let BatchReceipt { results, token } = store.write_batch(&[write], &options).await?;
-    Ok(Receipt::new(only(Operation::Write, results)??, token))
+    let answer = store.write_batch(std::slice::from_ref(&write), options.borrow()).await?;
+    Ok(Receipt::new(only(Operation::Write, answer.results)?, answer.token))
+}
+
+async fn has_one<S: RsvpStore + ?Sized>(
+    store: &S,
+    pair: Rsvp,
+    options: impl Borrow<ReadOptions> + Send,
+) -> Result<bool> {
+    let answers = store.has_rsvped_batch(std::slice::from_ref(&pair), options.borrow()).await?;
+    only(Operation::HasRsvped, answers)
+}
+
+async fn count_one<S: RsvpStore + ?Sized>(
+    store: &S,
+    event: &EventId,
+    options: impl Borrow<ReadOptions> + Send,
+) -> Result<Count> {
+    let counts = store.rsvp_count_batch(std::slice::from_ref(event), options.borrow()).await?;
+    only(Operation::RsvpCount, counts)
 }
 
 /// The one answer to a batch of one.
-fn only<T>(operation: Operation, answers: Vec<T>) -> Result<T> {
-    match <[T; 1]>::try_from(answers) {
-        Ok([answer]) => Ok(answer),
-        Err(answers) => {
-            let what = format!("{} answers to one entry", answers.len());
-            Err(Error::corrupt(operation, what))
-        }
+fn only<T>(operation: Operation, mut answers: Vec<Result<T>>) -> Result<T> {
+    match (answers.len(), answers.pop()) {
+        (1, Some(answer)) => answer,
+        (given, _) => Err(Error::corrupt(operation, format!("{given} answers to one entry"))),
     }
 }
 

@@ -1,8 +1,11 @@
 //! What is counted, timed and traced, and what never shows.
 
 use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
+use std::time::Duration;
 
 use futures_util::FutureExt;
+use metrics::{Counter, Gauge, Histogram, Key, KeyName, Metadata, Recorder, SharedString, Unit};
 use metrics_util::debugging::{DebugValue, DebuggingRecorder};
 use rsvp_core::layers::LayerExt;
 use rsvp_core::{
@@ -10,6 +13,7 @@ use rsvp_core::{
     Write, WriteOptions,
 };
 use rsvp_testkit::hostile_ids;
+use tokio::time::advance;
 
 use crate::probe::{Probe, Reaction};
 use crate::{event, user};
@@ -76,7 +80,7 @@ fn every_call_is_counted_once() {
                 .unwrap_or_else(|| panic!("{name} {labels} in {metrics:#?}"))
         };
         assert_eq!(of("rsvp_store_calls_total", ", result = ok"), 1.0);
-        assert_eq!(of("rsvp_store_call_duration_seconds", ""), 1.0);
+        assert_eq!(of("rsvp_store_call_duration_seconds", ", result = ok"), 1.0);
         assert_eq!(of("rsvp_store_calls_in_flight", ""), 0.0);
     }
     let entries = metrics.iter().filter(|(key, _)| key.contains("entries_total"));
@@ -125,6 +129,85 @@ fn of_an_answered_batch_the_failed_entries_are_counted_by_kind() {
     assert_eq!(of(failures, "result = overloaded"), Some(2.0), "{metrics:#?}");
     assert_eq!(of(failures, "result = corrupt"), Some(1.0), "{metrics:#?}");
     assert_eq!(of("rsvp_store_calls_total", "result = ok"), Some(1.0), "it was answered");
+}
+
+/// Counts how often a handle is looked up.
+#[derive(Default)]
+struct Lookups(AtomicUsize);
+
+impl Lookups {
+    fn count(&self) -> usize {
+        self.0.load(Relaxed)
+    }
+}
+
+impl Recorder for Lookups {
+    fn describe_counter(&self, _: KeyName, _: Option<Unit>, _: SharedString) {}
+
+    fn describe_gauge(&self, _: KeyName, _: Option<Unit>, _: SharedString) {}
+
+    fn describe_histogram(&self, _: KeyName, _: Option<Unit>, _: SharedString) {}
+
+    fn register_counter(&self, _: &Key, _: &Metadata<'_>) -> Counter {
+        self.0.fetch_add(1, Relaxed);
+        Counter::noop()
+    }
+
+    fn register_gauge(&self, _: &Key, _: &Metadata<'_>) -> Gauge {
+        self.0.fetch_add(1, Relaxed);
+        Gauge::noop()
+    }
+
+    fn register_histogram(&self, _: &Key, _: &Metadata<'_>) -> Histogram {
+        self.0.fetch_add(1, Relaxed);
+        Histogram::noop()
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn handles_are_kept_and_looked_up_again_before_a_recorder_forgets_an_idle_series() {
+    let lookups = Lookups::default();
+    let _recorder = metrics::set_default_local_recorder(&lookups);
+    let store = Probe::new().with_observer("tickets").unwrap();
+    let mut looked_up = Vec::new();
+    for _ in 0..3 {
+        store.has_rsvped(&user(1_u64), &event(1_u64)).await.unwrap();
+        looked_up.push(lookups.count());
+        advance(Duration::from_secs(4)).await;
+    }
+    assert!(looked_up[0] > 0 && looked_up[0] == looked_up[2], "{looked_up:?}");
+    store.has_rsvped(&user(1_u64), &event(1_u64)).await.unwrap();
+    assert_eq!(lookups.count(), 2 * looked_up[0], "after twelve seconds");
+}
+
+#[test]
+fn a_recorder_that_is_installed_after_the_first_call_records_the_next() {
+    let store = Probe::new().with_observer("tickets").unwrap();
+    let ask = || drop(store.has_rsvped(&user(1_u64), &event(1_u64)).now_or_never().unwrap());
+    ask();
+    let recorders = [Lookups::default(), Lookups::default()];
+    for recorder in &recorders {
+        metrics::with_local_recorder(recorder, ask);
+        assert!(recorder.count() > 0);
+    }
+}
+
+#[test]
+fn the_latency_of_refusals_is_apart_from_that_of_answers() {
+    let metrics = recorded(|| {
+        let probe = Probe::new();
+        let store = probe.clone().with_observer("tickets").unwrap();
+        probe.react([Reaction::Fail(Error::overloaded(Operation::HasRsvped))]);
+        let ask = || store.has_rsvped(&user(1_u64), &event(1_u64)).now_or_never().unwrap();
+        assert!(ask().is_err() && ask().is_ok());
+    });
+    for result in ["ok", "overloaded"] {
+        let of = |key: &str| {
+            key.contains("call_duration") && key.contains(&format!("result = {result}"))
+        };
+        let found = metrics.iter().find(|(key, _)| of(key));
+        assert_eq!(found.map(|(_, values)| *values), Some(1.0), "{result}: {metrics:#?}");
+    }
 }
 
 #[test]

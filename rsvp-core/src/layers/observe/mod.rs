@@ -1,12 +1,14 @@
 //! What a store does, for those on call.
 
+mod handles;
+
 use std::sync::Arc;
 
-use metrics::{SharedString, Unit, counter, describe_counter, describe_gauge, describe_histogram};
-use metrics::{gauge, histogram};
+use metrics::{SharedString, Unit, describe_counter, describe_gauge, describe_histogram};
 use tokio::time::Instant;
 use tracing::{Instrument, Span, debug_span, field};
 
+use self::handles::{Handles, Metrics};
 use super::{Call, Layer, Layered};
 use crate::backend::check_name;
 use crate::{Error, Operation, Result, RsvpStore};
@@ -27,12 +29,15 @@ const IN_FLIGHT: &str = "rsvp_store_calls_in_flight";
 /// | `rsvp_store_calls_total` | counter | `store`, `operation`, `result` |
 /// | `rsvp_store_entries_total` | counter of the writes, pairs and events of batches | `store`, `operation` |
 /// | `rsvp_store_entry_failures_total` | counter of the entries of answered batches that failed | `store`, `operation`, `result` |
-/// | `rsvp_store_call_duration_seconds` | histogram | `store`, `operation` |
+/// | `rsvp_store_call_duration_seconds` | histogram | `store`, `operation`, `result` |
 /// | `rsvp_store_calls_in_flight` | gauge | `store`, `operation` |
 ///
 /// `store` is the name given here, `operation` that of the [`Operation`], and `result` is `ok`, the
 /// [kind](crate::Error::kind) of the error, or `dropped` for a call whose caller went away. A batch
 /// of which every entry failed has the kind of the first entry's error. No label ever holds an id, so there are a few hundred series for each observed store at most.
+///
+/// Handles of metrics are kept between calls, and looked up again every 10 s and whenever another
+/// recorder is installed. So a recorder may forget series that were idle for longer than that.
 ///
 /// Every call is also a span of the crate `tracing`, at the level debug and with the target
 /// `rsvp`, with `store`, `operation`, `entries` and `result`; no ids either.
@@ -45,9 +50,9 @@ const IN_FLIGHT: &str = "rsvp_store_calls_in_flight";
 pub type ObservedStore<S> = Layered<Observe, S>;
 
 /// The layer of an [`ObservedStore`].
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub struct Observe {
-    name: SharedString,
+    metrics: Metrics,
 }
 
 impl<S> Layered<Observe, S> {
@@ -64,14 +69,20 @@ impl<S> Layered<Observe, S> {
         describe_counter!(FAILURES, Unit::Count, "Entries of answered batches that failed");
         describe_histogram!(DURATION, Unit::Seconds, "Duration of those calls");
         describe_gauge!(IN_FLIGHT, Unit::Count, "Calls of the RSVP store that are under way");
-        Ok(Self::around(store, Observe { name: SharedString::from_shared(Arc::from(name)) }))
+        Ok(Self::around(
+            store,
+            Observe { metrics: Metrics::new(SharedString::from_shared(Arc::from(name))) },
+        ))
     }
 }
 
 impl Layer for Observe {
     async fn call<C: Call, S: RsvpStore>(&self, call: C, store: &S) -> Result<C::Answer> {
-        let mut observed = Observed::begin(&self.name, call.operation(), call.entries());
-        let answer = call.run(store).instrument(observed.span.clone()).await;
+        let mut observed = Observed::begin(&self.metrics, call.operation(), call.entries());
+        let answer = match observed.span.is_disabled() {
+            true => call.run(store).await,
+            false => call.run(store).instrument(observed.span.clone()).await,
+        };
         observed.result = match &answer {
             Ok(answer) => observed.count_failures(call.entries(), &C::failures(answer)),
             Err(error) => error.kind(),
@@ -80,41 +91,44 @@ impl Layer for Observe {
     }
 }
 
-/// One call. Told about when it is dropped, however it ended.
-struct Observed<'a> {
-    name: &'a SharedString,
+/// One call. It is recorded when it is dropped, however it ended.
+struct Observed {
+    handles: Arc<Handles>,
     operation: Operation,
     began: Instant,
     result: &'static str,
     span: Span,
 }
 
-impl<'a> Observed<'a> {
-    fn begin(name: &'a SharedString, operation: Operation, entries: usize) -> Self {
+impl Observed {
+    fn begin(metrics: &Metrics, operation: Operation, entries: usize) -> Self {
         let span = debug_span!(
             target: "rsvp",
             "rsvp",
-            store = name.as_ref(),
+            store = metrics.store(),
             operation = operation.as_str(),
             entries,
             result = field::Empty,
         );
-        // The limit of a page says little about its items.
-        if matches!(operation, Operation::Write | Operation::HasRsvped | Operation::RsvpCount) {
-            counter!(ENTRIES, &labels(name, operation)).increment(entries as u64);
+        let began = Instant::now();
+        let handles = metrics.handles(began);
+        if let Some(handles) = handles.of(operation) {
+            // The limit of a page says little about its items.
+            if matches!(operation, Operation::Write | Operation::HasRsvped | Operation::RsvpCount) {
+                handles.entries.increment(entries as u64);
+            }
+            handles.in_flight.increment(1.0);
         }
-        gauge!(IN_FLIGHT, &labels(name, operation)).increment(1.0);
-        Self { name, operation, began: Instant::now(), result: "dropped", span }
+        Self { handles, operation, began, result: "dropped", span }
     }
-}
 
-impl Observed<'_> {
     /// Counts the entries that failed, and returns the result of the call.
     fn count_failures(&self, entries: usize, failures: &[(usize, Error)]) -> &'static str {
         for (_, error) in failures {
-            let [store, operation] = labels(self.name, self.operation);
-            let labels = [store, operation, ("result", error.kind().into())];
-            counter!(FAILURES, &labels).increment(1);
+            let handles = self.handles.of(self.operation);
+            if let Some(failures) = handles.and_then(|handles| handles.failures(error.kind())) {
+                failures.increment(1);
+            }
         }
         match failures.first() {
             // A single call is a batch of one, and has failed if its entry has.
@@ -124,17 +138,14 @@ impl Observed<'_> {
     }
 }
 
-fn labels(name: &SharedString, operation: Operation) -> [(&'static str, SharedString); 2] {
-    [("store", name.clone()), ("operation", operation.as_str().into())]
-}
-
-impl Drop for Observed<'_> {
+impl Drop for Observed {
     fn drop(&mut self) {
         self.span.record("result", self.result);
-        let [store, operation] = labels(self.name, self.operation);
-        histogram!(DURATION, &[store.clone(), operation.clone()])
-            .record(self.began.elapsed().as_secs_f64());
-        gauge!(IN_FLIGHT, &[store.clone(), operation.clone()]).decrement(1.0);
-        counter!(CALLS, &[store, operation, ("result", self.result.into())]).increment(1);
+        let Some(handles) = self.handles.of(self.operation) else { return };
+        handles.in_flight.decrement(1.0);
+        if let Some(result) = handles.result(self.result) {
+            result.duration.record(self.began.elapsed().as_secs_f64());
+            result.calls.increment(1);
+        }
     }
 }

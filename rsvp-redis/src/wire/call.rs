@@ -6,6 +6,7 @@ use rsvp_core::{Deadline, Error, Operation, Result};
 use tokio::time::{Instant, timeout_at};
 
 use crate::wire::failure::Failure;
+use crate::wire::patience::Patience;
 
 /// The longest time that a write keeps back for the fence of a connection that it gives up.
 const FENCE_TIME: Duration = Duration::from_millis(100);
@@ -15,15 +16,6 @@ const FENCE_TIME: Duration = Duration::from_millis(100);
 pub(crate) struct Call {
     pub(crate) operation: Operation,
     deadline: Option<Deadline>,
-}
-
-/// How long a reply is waited for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Patience {
-    pub(crate) time: Duration,
-    /// Whether the deadline of the call ends the wait before the response timeout does. Then the
-    /// silence tells nothing about the server.
-    pub(crate) of_call: bool,
 }
 
 impl Call {

@@ -16,10 +16,11 @@ use rsvp_core::url::Host;
 use tokio::time::Instant;
 
 use crate::config::{DEFAULT_PORT, RedisConfig};
-use crate::wire::call::Patience;
 use crate::wire::failure::{ConnectError, Failure, loss, refusal};
 use crate::wire::fence::Fences;
-use crate::wire::handshake::{self, Peer, is_primary};
+use crate::wire::handshake::{self, is_primary};
+use crate::wire::patience::Patience;
+use crate::wire::peer::Peer;
 
 /// How long a server's word that it is the primary is trusted.
 const TRUSTED_ROLE: Duration = Duration::from_millis(100);

@@ -6,7 +6,7 @@ use std::time::Duration;
 use redis::{ErrorKind, RedisError, ServerErrorKind};
 use rsvp_core::{Deadline, Effect, Error, Operation};
 
-use crate::wire::call::Patience;
+use crate::wire::patience::Patience;
 
 /// Why a request failed.
 #[derive(Clone, Debug)]

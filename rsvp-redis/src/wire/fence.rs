@@ -13,8 +13,7 @@ use rsvp_core::Deadline;
 use tokio::sync::{Mutex as AsyncMutex, MutexGuard as AsyncMutexGuard};
 use tokio::time::Instant;
 
-use crate::wire::connection::Connection;
-use crate::wire::handshake::Peer;
+use crate::wire::peer::Peer;
 
 /// The connections to one node that were given up and are not fenced yet.
 #[derive(Debug, Default)]
@@ -44,11 +43,7 @@ pub(crate) struct Kills(Vec<u64>);
 impl Fences {
     /// Remembers a connection that was given up at a moment. Its writes are settled at `until` at
     /// the latest, unless the server stands still for longer.
-    pub(crate) fn add(&self, connection: &Connection, at: Instant, until: Deadline) {
-        self.remember(connection.peer, connection.fenced(), at, until);
-    }
-
-    fn remember(&self, peer: Peer, fenced: &Arc<AtomicBool>, at: Instant, until: Deadline) {
+    pub(crate) fn add(&self, peer: Peer, fenced: &Arc<AtomicBool>, at: Instant, until: Deadline) {
         let mut given_up = self.lock();
         if is_set(fenced) {
             return;
@@ -114,9 +109,9 @@ impl Fences {
     }
 
     /// Whether only time can settle the writes of a connection.
-    pub(crate) fn is_refused(&self, connection: &Connection) -> bool {
+    pub(crate) fn is_refused(&self, fenced: &Arc<AtomicBool>) -> bool {
         let given_up = self.lock();
-        given_up.iter().any(|one| one.refused && Arc::ptr_eq(&one.fenced, connection.fenced()))
+        given_up.iter().any(|one| one.refused && Arc::ptr_eq(&one.fenced, fenced))
     }
 
     /// Whether everything that was given up has been settled.
@@ -186,7 +181,7 @@ mod tests {
     /// A connection to `B` that was given up at a moment, and whether it is fenced.
     fn given_up(fences: &Fences, at: Instant) -> Arc<AtomicBool> {
         let (peer, fenced) = (Peer { server: B, id: Some(7) }, Arc::default());
-        fences.remember(peer, &fenced, at, Deadline::after(Duration::from_secs(1)));
+        fences.add(peer, &fenced, at, Deadline::after(Duration::from_secs(1)));
         fenced
     }
 
@@ -211,7 +206,7 @@ mod tests {
         let (fences, base) = (Fences::default(), Instant::now());
         let fenced = given_up(&fences, base);
         let peer = Peer { server: B, id: Some(7) };
-        fences.remember(peer, &fenced, later(base, 10), Deadline::after(Duration::from_secs(1)));
+        fences.add(peer, &fenced, later(base, 10), Deadline::after(Duration::from_secs(1)));
         fences.replaced_by(A, later(base, 5));
         assert!(!is_set(&fenced));
         fences.replaced_by(A, later(base, 11));

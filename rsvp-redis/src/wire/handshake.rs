@@ -5,19 +5,10 @@ use redis::{ErrorKind, Pipeline, RedisError, RedisResult, ServerErrorKind, Value
 
 use crate::wire::failure::ConnectError;
 use crate::wire::fence::Fences;
+use crate::wire::peer::Peer;
 
 const CLUSTER: &str = "the server is a node of a cluster, whose URL begins with redis+cluster://";
 const NO_CLUSTER: &str = "the server is not a node of a cluster; its URL begins with redis://";
-
-/// The two ends of a connection.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Peer {
-    /// The process of the server.
-    pub(crate) server: u64,
-    /// The id by which that process knows the connection. `None` if the user may not ask for it, or
-    /// may not kill it.
-    pub(crate) id: Option<u64>,
-}
 
 /// The id of no connection. To kill it shows whether the user may.
 const NOBODY: i64 = i64::MAX;

@@ -10,6 +10,8 @@ pub(crate) mod failure;
 pub(crate) mod fence;
 pub(crate) mod handshake;
 pub(crate) mod node;
+pub(crate) mod patience;
+pub(crate) mod peer;
 pub(crate) mod redirect;
 pub(crate) mod request;
 pub(crate) mod route;

@@ -6,11 +6,12 @@ use redis::Pipeline;
 use rsvp_core::Deadline;
 use tokio::time::{Instant, sleep, timeout_at};
 
-use crate::wire::call::{Call, Patience};
+use crate::wire::call::Call;
 use crate::wire::connection::Connection;
 use crate::wire::failure::Failure;
 use crate::wire::fence::is_set;
 use crate::wire::node::Node;
+use crate::wire::patience::Patience;
 
 /// The longest time that a call without a deadline waits for a fence.
 const FENCE_TIMEOUT: Duration = Duration::from_secs(1);
@@ -92,7 +93,7 @@ impl Node {
             if is_set(connection.fenced()) {
                 return true;
             }
-            if self.fences.is_refused(connection) {
+            if self.fences.is_refused(connection.fenced()) {
                 return false;
             }
             sleep(pause).await;
@@ -125,7 +126,8 @@ impl Drop for GiveUp<'_> {
     fn drop(&mut self) {
         if !self.averted {
             self.connection.give_up();
-            self.node.fences.add(self.connection, self.at, self.until);
+            let (peer, fenced) = (self.connection.peer, self.connection.fenced());
+            self.node.fences.add(peer, fenced, self.at, self.until);
         }
     }
 }

@@ -47,6 +47,10 @@ impl LimitConfig {
 /// wait, one more is refused at once as [`Error::Overloaded`], before any effect. A batch is one
 /// call. A caller that goes away leaves its place to others.
 ///
+/// A call from a queue with a bound of its own ([`WriteOptions::queued`](crate::WriteOptions::queued)),
+/// such as a batch of a [`CoalescedStore`](super::CoalescedStore), waits for its turn like the others
+/// and is never refused, since it stands for many calls.
+///
 /// [`ready`](RsvpStore::ready) does not wait: it is refused when a write would be refused, and
 /// takes no place otherwise.
 ///
@@ -88,7 +92,11 @@ impl Layer for Limit {
         if self.closed.load(Ordering::Acquire) {
             return Err(Error::closed(operation));
         }
-        let admitted = self.admitted.try_acquire().map_err(|_| Error::overloaded(operation))?;
+        let admitted = match self.admitted.try_acquire() {
+            Ok(admitted) => Some(admitted),
+            Err(_) if call.is_queued() => None,
+            Err(_) => return Err(Error::overloaded(operation)),
+        };
         if operation == Operation::Ready {
             drop(admitted);
             return call.run(store).await;

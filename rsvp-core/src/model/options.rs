@@ -22,6 +22,9 @@ pub struct ReadOptions {
     pub consistency: Consistency,
     /// When the answer is of no use any more. `None` leaves that to the store's configuration.
     pub deadline: Option<Deadline>,
+    /// Whether the call comes from a queue with a bound of its own. A limit of concurrent calls lets
+    /// it wait for its turn instead of refusing it.
+    pub queued: bool,
 }
 
 impl ReadOptions {
@@ -66,11 +69,20 @@ impl ReadOptions {
     pub fn with_timeout(self, time: Duration) -> Self {
         self.with_deadline(Deadline::after(time))
     }
+
+    /// Marks the call as one from a queue with a bound of its own.
+    ///
+    /// Such a call stands for many others, and their number is bounded already. A limit of concurrent
+    /// calls therefore lets it wait for its turn instead of refusing it as overloaded.
+    #[must_use]
+    pub fn with_queued(self) -> Self {
+        Self { queued: true, ..self }
+    }
 }
 
 impl From<Consistency> for ReadOptions {
     fn from(consistency: Consistency) -> Self {
-        Self { consistency, deadline: None }
+        Self { consistency, deadline: None, queued: false }
     }
 }
 
@@ -91,18 +103,30 @@ pub struct WriteOptions {
     /// When the answer is of no use any more. A write that has not begun by then is not done.
     /// `None` leaves that to the store's configuration.
     pub deadline: Option<Deadline>,
+    /// Whether the call comes from a queue with a bound of its own. A limit of concurrent calls lets
+    /// it wait for its turn instead of refusing it.
+    pub queued: bool,
 }
 
 impl WriteOptions {
     /// Lowers the deadline to this one.
     #[must_use]
     pub fn with_deadline(self, deadline: Deadline) -> Self {
-        Self { deadline: Deadline::earliest(self.deadline, Some(deadline)) }
+        Self { deadline: Deadline::earliest(self.deadline, Some(deadline)), ..self }
     }
 
     /// Lowers the deadline to this long from now.
     #[must_use]
     pub fn with_timeout(self, time: Duration) -> Self {
         self.with_deadline(Deadline::after(time))
+    }
+
+    /// Marks the call as one from a queue with a bound of its own.
+    ///
+    /// Such a call stands for many others, and their number is bounded already. A limit of concurrent
+    /// calls therefore lets it wait for its turn instead of refusing it as overloaded.
+    #[must_use]
+    pub fn with_queued(self) -> Self {
+        Self { queued: true, ..self }
     }
 }

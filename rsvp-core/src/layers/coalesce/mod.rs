@@ -2,31 +2,34 @@
 
 mod batch;
 mod config;
+mod failure;
+mod flows;
+mod freshness;
 mod lane;
 mod patience;
+mod reply;
+mod seen;
+mod suspects;
+mod writes;
 
 use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use futures_util::future::join_all;
 use tokio_util::task::TaskTracker;
-use xxhash_rust::xxh3::xxh3_64;
 
-use self::batch::{Counts, Memberships, Writes};
+use self::batch::{Counts, Memberships};
 pub use self::config::CoalesceConfig;
+use self::freshness::{BEYOND, KINDS, kind};
 use self::lane::{Batch, Lane, Limits};
-use crate::backend::{Part, fail_all, partition, reorder, run_to_end};
+use self::seen::SeenTokens;
+use self::writes::Writes;
+use crate::backend::run_to_end;
 use crate::{
-    BatchReceipt, Consistency, Count, Error, EventId, Label, LabelName, Maintenance, Operation,
-    Page, PageLimit, PageRequest, ReadOptions, RemovalStep, Result, Rsvp, RsvpStore, SessionToken,
-    UserId, Write, WriteOptions,
+    BatchReceipt, Count, Error, EventId, Label, LabelName, Maintenance, Operation, Page, PageLimit,
+    PageRequest, ReadOptions, RemovalStep, Result, Rsvp, RsvpStore, UserId, Write, WriteOptions,
 };
-
-/// The kinds of [`Consistency`]. Reads of one kind make batches, so that a read that a replica may
-/// answer does not go to the primary because another may not.
-const KINDS: usize = 4;
 
 /// A store that makes few large batches out of many small calls.
 ///
@@ -75,9 +78,10 @@ const KINDS: usize = 4;
 pub struct CoalescedStore<S> {
     store: Arc<S>,
     config: CoalesceConfig,
-    writes: Vec<Arc<Lane<S, Writes>>>,
+    writes: Arc<Writes<S>>,
     memberships: [Arc<Lane<S, Memberships>>; KINDS],
     counts: [Arc<Lane<S, Counts>>; KINDS],
+    seen: Arc<SeenTokens>,
     tasks: TaskTracker,
 }
 
@@ -91,21 +95,14 @@ impl<S: RsvpStore + 'static> CoalescedStore<S> {
     pub fn new(store: S, config: CoalesceConfig) -> Result<Self> {
         config.check()?;
         let store = Arc::new(store);
-        let tasks = TaskTracker::new();
-        let CoalesceConfig { lanes, concurrent_reads, max_batch, max_pending } = config;
-        let limits = |width| Limits { width, max_batch, max_pending };
+        let (seen, tasks) = (Arc::default(), TaskTracker::new());
         Ok(Self {
-            writes: (0..lanes)
-                .map(|_| Lane::new(store.clone(), limits(1), tasks.clone()))
-                .collect(),
-            memberships: std::array::from_fn(|_| {
-                Lane::new(store.clone(), limits(concurrent_reads), tasks.clone())
-            }),
-            counts: std::array::from_fn(|_| {
-                Lane::new(store.clone(), limits(concurrent_reads), tasks.clone())
-            }),
+            writes: Writes::new(store.clone(), &config, Arc::clone(&seen), tasks.clone()),
+            memberships: lanes(&store, &config, &tasks),
+            counts: lanes(&store, &config, &tasks),
             store,
             config,
+            seen,
             tasks,
         })
     }
@@ -122,40 +119,41 @@ impl<S: RsvpStore + 'static> CoalescedStore<S> {
 
     /// How many entries wait or are in flight, in all queues.
     pub fn pending(&self) -> usize {
-        let writes = self.writes.iter().map(|lane| lane.pending());
         let memberships = self.memberships.iter().map(|lane| lane.pending());
         let counts = self.counts.iter().map(|lane| lane.pending());
-        writes.chain(memberships).chain(counts).sum()
+        self.writes.pending() + memberships.chain(counts).sum::<usize>()
     }
 
     fn refuse_if_closed(&self, operation: Operation) -> Result<()> {
         if self.tasks.is_closed() { Err(Error::closed(operation)) } else { Ok(()) }
     }
 
-    fn lane_of(&self, event: &EventId) -> usize {
-        let lanes = self.config.lanes as u64;
-        // Less than the number of lanes, which is a `usize`.
-        (xxh3_64(event.as_str().as_bytes()) % lanes) as usize
-    }
-
-    /// Reads through a queue of its level of consistency.
-    async fn read<B: Batch<Freshness = Consistency, Token = ()>>(
+    /// Reads through the queue of its kind.
+    async fn read<B: Batch>(
         &self,
         lanes: &[Arc<Lane<S, B>>; KINDS],
         entries: &[B::Entry],
         options: &ReadOptions,
     ) -> Result<Vec<Result<B::Answer>>> {
-        let [strong, session, bounded, eventual] = lanes;
-        let lane = match options.consistency {
-            Consistency::Strong => strong,
-            Consistency::Session(_) => session,
-            Consistency::Bounded(_) => bounded,
-            Consistency::Eventual => eventual,
+        let Some(lane) = lanes.get(kind(&options.consistency, &self.seen)) else {
+            return Err(Error::overloaded(B::OPERATION));
         };
-        let consistency = options.consistency.clone();
-        let (answers, ()) = lane.call(entries, consistency, options.deadline).await?;
-        Ok(answers)
+        lane.call(entries, options.consistency.clone(), options.deadline).await
     }
+}
+
+/// A queue for each kind of reads.
+fn lanes<S: RsvpStore + 'static, B: Batch>(
+    store: &Arc<S>,
+    config: &CoalesceConfig,
+    tasks: &TaskTracker,
+) -> [Arc<Lane<S, B>>; KINDS] {
+    let CoalesceConfig { concurrent_reads, max_batch, max_pending, .. } = *config;
+    std::array::from_fn(|kind| {
+        let only_equal = kind == BEYOND;
+        let limits = Limits { width: concurrent_reads, max_batch, max_pending, only_equal };
+        Lane::new(store.clone(), limits, tasks.clone())
+    })
 }
 
 impl<S: fmt::Debug> fmt::Debug for CoalescedStore<S> {
@@ -174,49 +172,7 @@ impl<S: RsvpStore + 'static> RsvpStore for CoalescedStore<S> {
         if writes.is_empty() {
             return Ok(BatchReceipt::default());
         }
-        if let [write] = writes
-            && let Some(lane) = self.writes.get(self.lane_of(&write.rsvp.event))
-        {
-            let (results, token) = lane.call(writes, (), options.deadline).await?;
-            return Ok(BatchReceipt::new(results, token));
-        }
-        // Found out before a part is queued.
-        lane::runtime(Operation::Write)?;
-        let parts = partition(writes.iter().cloned(), |write| self.lane_of(&write.rsvp.event));
-        // Room in every lane before the first is used. A full lane refuses its own entries only.
-        let rooms: Vec<_> = parts
-            .iter()
-            .map(|part| match self.writes.get(part.target) {
-                Some(lane) => lane.reserve(part.entries.len()),
-                None => Err(Error::overloaded(Operation::Write)),
-            })
-            .collect();
-        let calls = parts.into_iter().zip(rooms).map(|(part, room)| {
-            let Part { entries, places, .. } = part;
-            let answer = room.map(|room| room.call(entries, (), options.deadline));
-            async move {
-                let answer = match answer {
-                    Ok(answer) => answer.await,
-                    Err(refused) => Err(refused),
-                };
-                (places, answer)
-            }
-        });
-        // All are queued before the first answer is awaited.
-        let calls: Vec<_> = calls.collect();
-        let mut token = SessionToken::new();
-        let answered = join_all(calls).await.into_iter().map(|(places, answered)| {
-            let results = match answered {
-                Ok((results, of_lane)) => {
-                    token.merge(&of_lane);
-                    results
-                }
-                Err(error) => fail_all(places.len(), &error),
-            };
-            (places, results)
-        });
-        let results = reorder(Operation::Write, answered)?;
-        Ok(BatchReceipt::new(results, token))
+        self.writes.call(writes, options.deadline).await
     }
 
     async fn has_rsvped_batch(
@@ -294,7 +250,7 @@ impl<S: RsvpStore + 'static> RsvpStore for CoalescedStore<S> {
 
     async fn ready(&self) -> Result<()> {
         self.refuse_if_closed(Operation::Ready)?;
-        if self.writes.iter().all(|lane| lane.would_refuse()) {
+        if self.writes.is_full() {
             return Err(Error::overloaded(Operation::Ready));
         }
         self.store.ready().await
@@ -302,7 +258,7 @@ impl<S: RsvpStore + 'static> RsvpStore for CoalescedStore<S> {
 
     async fn close(&self) -> Result<()> {
         // 1. Nothing is queued from now on.
-        self.writes.iter().for_each(|lane| lane.close());
+        self.writes.close();
         self.memberships.iter().for_each(|lane| lane.close());
         self.counts.iter().for_each(|lane| lane.close());
         self.tasks.close();
@@ -313,7 +269,7 @@ impl<S: RsvpStore + 'static> RsvpStore for CoalescedStore<S> {
             tasks.wait().await;
             store.close().await
         };
-        match lane::runtime(Operation::Close) {
+        match failure::runtime(Operation::Close) {
             Ok(_) => run_to_end(Operation::Close, close).await,
             Err(_) => close.await,
         }

@@ -1,0 +1,393 @@
+//! The queue of writes: which of them wait, by event, and which of them go next.
+
+use std::collections::hash_map::Entry;
+use std::collections::{BTreeSet, HashMap, VecDeque};
+
+use super::CoalesceConfig;
+use super::reply::WriteRequest;
+use super::suspects::{Suspects, Suspicion};
+use crate::EventId;
+
+/// An event with more writes waiting than this part of a batch has a backlog.
+const BACKLOG: usize = 32;
+
+/// The most batches of suspects in flight beside `lanes` others: at least two, so that events that
+/// are blocked for long leave a place to the others.
+fn most_suspects(lanes: usize) -> usize {
+    lanes.max(2)
+}
+
+/// The writes of one event, in the order in which they came.
+struct Flow {
+    event: EventId,
+    requests: VecDeque<WriteRequest>,
+    /// Entries of these requests.
+    waiting: usize,
+    /// Entries of the batch that is in flight.
+    in_flight: usize,
+    suspicion: Option<Suspicion>,
+}
+
+impl Flow {
+    fn class(&self, backlog: usize) -> Class {
+        match self.suspicion {
+            Some(Suspicion { blocked: true, .. }) => Class::Blocked,
+            Some(Suspicion { blocked: false, .. }) => Class::Suspect,
+            None if self.waiting > backlog => Class::Heavy,
+            None => Class::Light,
+        }
+    }
+}
+
+/// Events that are served alike.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Class {
+    /// Few writes wait.
+    Light,
+    /// Many writes wait.
+    Heavy,
+    /// A batch that held a write of the event has timed out.
+    Suspect,
+    /// So has a batch of this event alone.
+    Blocked,
+}
+
+/// The events of a class that wait for a batch, in turn, and its batches in flight.
+#[derive(Default)]
+struct Ring {
+    flows: VecDeque<usize>,
+    in_flight: usize,
+}
+
+/// The writes that wait and are in flight.
+///
+/// An event with writes that wait is in the ring of its class, unless it is in flight. So an event is
+/// never in flight twice.
+pub(super) struct Flows {
+    lanes: usize,
+    max_batch: usize,
+    /// Entries that may be pending in all flows together.
+    bound: usize,
+    places: HashMap<EventId, usize>,
+    flows: Vec<Flow>,
+    /// Places in `flows` for other events.
+    unused: Vec<usize>,
+    light: Ring,
+    heavy: Ring,
+    suspect: Ring,
+    blocked: Ring,
+    /// Whether the last batch of the first two rings was a light one.
+    light_was_last: bool,
+    suspects: Suspects,
+    /// Entries that wait or are in flight.
+    pending: usize,
+}
+
+/// Requests that go to the store together.
+pub(super) struct Batch {
+    pub(super) requests: Vec<WriteRequest>,
+    pub(super) entries: usize,
+    pub(super) flight: Flight,
+}
+
+/// The events of a batch in flight, until it lands.
+pub(super) struct Flight {
+    class: Class,
+    flows: Vec<usize>,
+}
+
+/// What a batch has told about its events.
+#[derive(Default)]
+pub(super) struct Verdict {
+    /// Whether all of them have timed out.
+    pub(super) all_timed_out: bool,
+    /// Otherwise, the flows of writes that have timed out.
+    pub(super) timed_out: BTreeSet<usize>,
+    /// Whether a write was acknowledged.
+    pub(super) acknowledged: bool,
+}
+
+impl Flows {
+    pub(super) fn new(config: &CoalesceConfig) -> Self {
+        Self {
+            lanes: config.lanes,
+            max_batch: config.max_batch,
+            bound: 2 * config.max_pending,
+            places: HashMap::new(),
+            flows: Vec::new(),
+            unused: Vec::new(),
+            light: Ring::default(),
+            heavy: Ring::default(),
+            suspect: Ring::default(),
+            blocked: Ring::default(),
+            light_was_last: false,
+            // As many as a batch can leave behind.
+            suspects: Suspects::new(config.max_batch),
+            pending: 0,
+        }
+    }
+
+    pub(super) fn pending(&self) -> usize {
+        self.pending
+    }
+
+    /// Whether a write of any event would be refused.
+    pub(super) fn is_full(&self) -> bool {
+        self.pending >= self.bound
+    }
+
+    /// Queues a request, or gives it back if its event has no room.
+    ///
+    /// An event may have as many entries pending as there is free room in the queue (a dynamic
+    /// threshold after Choudhury and Hahne, with a factor of one): a single hot event fills half of
+    /// it, and leaves the rest to others. As long as an event is below its threshold it takes one
+    /// more request, however large, so a call of more entries than the bound goes through when
+    /// little else is to do.
+    pub(super) fn push(
+        &mut self,
+        event: &EventId,
+        mut request: WriteRequest,
+    ) -> Result<(), WriteRequest> {
+        let free = self.bound.saturating_sub(self.pending);
+        let id = match self.places.entry(event.clone()) {
+            Entry::Occupied(entry) => *entry.get(),
+            Entry::Vacant(_) if free == 0 => return Err(request),
+            Entry::Vacant(entry) => {
+                let id = open(&mut self.flows, &mut self.unused, event);
+                *entry.insert(id)
+            }
+        };
+        let Some(flow) = self.flows.get_mut(id) else { return Err(request) };
+        if flow.waiting + flow.in_flight >= free {
+            return Err(request);
+        }
+        let is_idle = flow.waiting + flow.in_flight == 0;
+        request.flow = id;
+        flow.waiting += request.entries;
+        self.pending += request.entries;
+        flow.requests.push_back(request);
+        if is_idle {
+            self.wait_for_turn(id);
+        }
+        Ok(())
+    }
+
+    /// Whether a batch could be sent now.
+    pub(super) fn has_next(&mut self) -> bool {
+        self.next_class().is_some()
+    }
+
+    /// Takes the next batch.
+    ///
+    /// The events of the ring give their writes in turn. Those that wait are divided over the batches
+    /// that may still be sent, so that these work side by side.
+    pub(super) fn next(&mut self) -> Option<Batch> {
+        // 1. How many events the batch is made of, and the share of each.
+        let class = self.next_class()?;
+        let idle_lanes = self.lanes.saturating_sub(self.light.in_flight + self.heavy.in_flight);
+        let batches = match class {
+            Class::Light => idle_lanes,
+            Class::Heavy => idle_lanes.min(self.most_heavy().saturating_sub(self.heavy.in_flight)),
+            // Each alone.
+            Class::Suspect | Class::Blocked => usize::MAX,
+        };
+        let waiting = self.ring(class).flows.len();
+        let events = waiting.div_ceil(batches.max(1));
+        let share = (self.max_batch / events.max(1)).max(1);
+        let flight = Flight { class, flows: Vec::with_capacity(events) };
+        let mut batch = Batch { requests: Vec::new(), entries: 0, flight };
+        // 2. Each gives its share.
+        for _ in 0..events {
+            let Some(id) = self.ring(class).flows.pop_front() else { break };
+            if class == Class::Light && self.has_backlog(id) {
+                self.wait_for_turn(id);
+            } else if self.give(id, share, &mut batch) {
+                batch.flight.flows.push(id);
+            } else {
+                // Its first request does not fit any more, so its turn is in the next batch.
+                self.ring(class).flows.push_front(id);
+                break;
+            }
+        }
+        // 3. What is left of the batch is filled up by the same events.
+        let flows = std::mem::take(&mut batch.flight.flows);
+        for id in &flows {
+            if batch.entries >= self.max_batch {
+                break;
+            }
+            self.give(*id, self.max_batch, &mut batch);
+        }
+        batch.flight.flows = flows;
+        self.ring(class).in_flight += 1;
+        if matches!(class, Class::Light | Class::Heavy) {
+            self.light_was_last = class == Class::Light;
+        }
+        Some(batch)
+    }
+
+    /// Moves requests of an event to a batch, at most `share` entries and as many as there is room
+    /// for, and whole requests only: at least one if the event gives its first one to the batch.
+    /// Returns whether there was any.
+    fn give(&mut self, id: usize, share: usize, batch: &mut Batch) -> bool {
+        let Some(flow) = self.flows.get_mut(id) else { return false };
+        let before = flow.in_flight;
+        while let Some(next) = flow.requests.front() {
+            let first = flow.in_flight == 0;
+            let of_event = flow.in_flight - before + next.entries;
+            let exceeds_share = of_event > share && !first;
+            let exceeds_batch = batch.entries + next.entries > self.max_batch && batch.entries > 0;
+            if exceeds_share || exceeds_batch {
+                break;
+            }
+            flow.waiting -= next.entries;
+            flow.in_flight += next.entries;
+            batch.entries += next.entries;
+            batch.requests.extend(flow.requests.pop_front());
+        }
+        flow.in_flight > before
+    }
+
+    /// Lets the events of a batch wait for their next one.
+    pub(super) fn land(&mut self, flight: Flight, verdict: &Verdict) {
+        let Flight { class, flows } = flight;
+        self.ring(class).in_flight -= 1;
+        // 1. Room is made, and the events are judged.
+        for id in &flows {
+            let timed_out = verdict.all_timed_out || verdict.timed_out.contains(id);
+            let Some(flow) = self.flows.get_mut(*id) else { continue };
+            self.pending -= std::mem::take(&mut flow.in_flight);
+            match &mut flow.suspicion {
+                Some(suspicion) if timed_out => suspicion.blocked = true,
+                None if timed_out => flow.suspicion = Some(self.suspects.add(*id)),
+                suspicion if verdict.acknowledged => *suspicion = None,
+                _ => {}
+            }
+        }
+        // 2. They wait again, or are forgotten.
+        flows.into_iter().for_each(|id| self.wait_for_turn(id));
+        // 3. So are the oldest suspects, if there are too many.
+        while let Some((id, suspicion)) = self.suspects.too_many() {
+            if let Some(flow) = self.flows.get_mut(id)
+                && flow.suspicion.is_some_and(|own| own.number == suspicion)
+            {
+                flow.suspicion = None;
+                self.forget_if_idle(id);
+            }
+        }
+    }
+
+    /// Takes all requests that wait.
+    pub(super) fn take_waiting(&mut self) -> Vec<WriteRequest> {
+        let mut taken = Vec::new();
+        for class in [Class::Light, Class::Heavy, Class::Suspect, Class::Blocked] {
+            while let Some(id) = self.ring(class).flows.pop_front() {
+                if let Some(flow) = self.flows.get_mut(id) {
+                    self.pending -= std::mem::take(&mut flow.waiting);
+                    taken.extend(flow.requests.drain(..));
+                }
+                self.forget_if_idle(id);
+            }
+        }
+        taken
+    }
+
+    /// The class of the next batch, if one may be sent.
+    ///
+    /// Events with a backlog leave one lane to the others (if there are two), whose batches are short.
+    /// The others leave one to them while they wait. With one lane they take turns.
+    fn next_class(&mut self) -> Option<Class> {
+        // An event that has got a backlog while it waited is not a light one any more.
+        while let Some(&id) = self.light.flows.front() {
+            if !self.has_backlog(id) {
+                break;
+            }
+            self.light.flows.pop_front();
+            self.wait_for_turn(id);
+        }
+        if self.light.in_flight + self.heavy.in_flight < self.lanes {
+            let light = !self.light.flows.is_empty();
+            let heavy = !self.heavy.flows.is_empty() && self.heavy.in_flight < self.most_heavy();
+            let is_turn_of_heavy = self.heavy.in_flight == 0 && self.light_was_last;
+            if heavy && (!light || is_turn_of_heavy) {
+                return Some(Class::Heavy);
+            }
+            if light {
+                return Some(Class::Light);
+            }
+        }
+        let (suspects, most) =
+            (self.suspect.in_flight + self.blocked.in_flight, most_suspects(self.lanes));
+        if suspects < most {
+            if !self.suspect.flows.is_empty() {
+                return Some(Class::Suspect);
+            }
+            if !self.blocked.flows.is_empty() && self.blocked.in_flight < most / 2 {
+                return Some(Class::Blocked);
+            }
+        }
+        None
+    }
+
+    fn most_heavy(&self) -> usize {
+        (self.lanes - 1).max(1)
+    }
+
+    fn backlog(&self) -> usize {
+        (self.max_batch / BACKLOG).max(1)
+    }
+
+    fn has_backlog(&self, id: usize) -> bool {
+        self.flows.get(id).is_some_and(|flow| flow.class(self.backlog()) == Class::Heavy)
+    }
+
+    /// Puts an event that is not in flight into the ring of its class, if it has writes that wait.
+    fn wait_for_turn(&mut self, id: usize) {
+        match self.flows.get(id) {
+            Some(flow) if flow.waiting > 0 => {
+                let class = flow.class(self.backlog());
+                self.ring(class).flows.push_back(id);
+            }
+            _ => self.forget_if_idle(id),
+        }
+    }
+
+    /// Makes the place of an event free that has no writes and is no suspect.
+    fn forget_if_idle(&mut self, id: usize) {
+        if let Some(flow) = self.flows.get_mut(id)
+            && flow.waiting + flow.in_flight == 0
+            && flow.suspicion.is_none()
+            && self.places.remove(&flow.event).is_some()
+        {
+            // A place keeps the memory of a short queue for its next event, not that of a long one.
+            flow.requests.shrink_to(4);
+            self.unused.push(id);
+        }
+    }
+
+    fn ring(&mut self, class: Class) -> &mut Ring {
+        match class {
+            Class::Light => &mut self.light,
+            Class::Heavy => &mut self.heavy,
+            Class::Suspect => &mut self.suspect,
+            Class::Blocked => &mut self.blocked,
+        }
+    }
+}
+
+/// A place for an event that has none.
+fn open(flows: &mut Vec<Flow>, unused: &mut Vec<usize>, event: &EventId) -> usize {
+    if let Some(id) = unused.pop()
+        && let Some(flow) = flows.get_mut(id)
+    {
+        flow.event = event.clone();
+        return id;
+    }
+    flows.push(Flow {
+        event: event.clone(),
+        requests: VecDeque::new(),
+        waiting: 0,
+        in_flight: 0,
+        suspicion: None,
+    });
+    flows.len() - 1
+}

@@ -7,8 +7,8 @@ use futures_util::FutureExt;
 use futures_util::future::join_all;
 use rsvp_core::layers::{CoalesceConfig, CoalescedStore, LayerExt};
 use rsvp_core::{
-    Consistency, Effect, Error, EventId, Operation, Outcome, Result, RsvpStore, RsvpStoreExt,
-    SessionToken, Write, WriteOptions,
+    Consistency, Effect, Error, Operation, Outcome, Result, RsvpStore, RsvpStoreExt, SessionToken,
+    Write, WriteOptions,
 };
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, sleep};

@@ -114,7 +114,10 @@ impl Reply {
             1 => smallvec![Progress::Queued],
             _ => (0..requests).map(|_| Progress::Queued).collect(),
         };
-        Arc::new(Self { deadline, state: Mutex::new(State { progress, open: requests, waker: None }) })
+        Arc::new(Self {
+            deadline,
+            state: Mutex::new(State { progress, open: requests, waker: None }),
+        })
     }
 
     /// The answers to all requests, or at the deadline what has become of them.

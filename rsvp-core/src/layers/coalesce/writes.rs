@@ -308,8 +308,7 @@ fn judge(requests: &[WriteRequest], answered: &Result<BatchReceipt>) -> Verdict 
             return Verdict { all_timed_out, ..Verdict::default() };
         }
     };
-    let has_timed_out =
-        |result: &Result<Written>| matches!(result, Err(Error::TimedOut { .. }));
+    let has_timed_out = |result: &Result<Written>| matches!(result, Err(Error::TimedOut { .. }));
     let mut verdict = Verdict::default();
     verdict.acknowledged = receipt.results.iter().any(Result::is_ok);
     if receipt.results.iter().any(has_timed_out) {

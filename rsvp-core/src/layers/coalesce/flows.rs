@@ -1,7 +1,8 @@
 //! The queue of writes: which of them wait, by event, and which of them go next.
 
-use std::collections::hash_map::Entry;
 use std::collections::{BTreeSet, HashMap, VecDeque};
+
+use smallvec::SmallVec;
 
 use super::CoalesceConfig;
 use super::reply::WriteRequest;
@@ -10,6 +11,12 @@ use crate::EventId;
 
 /// An event with more writes waiting than this part of a batch has a backlog.
 const BACKLOG: usize = 32;
+
+/// The number of events without writes that keep their places, so that the next write is cheaper.
+const MOST_IDLE: usize = 256;
+
+/// The longest queue of requests that such an event keeps the memory of.
+const IDLE_CAPACITY: usize = 1024;
 
 /// The most batches of suspects in flight beside `lanes` others: at least two, so that events that
 /// are blocked for long leave a place to the others.
@@ -26,9 +33,15 @@ struct Flow {
     /// Entries of the batch that is in flight.
     in_flight: usize,
     suspicion: Option<Suspicion>,
+    /// Whether it is in the list of those that may be idle.
+    is_listed: bool,
 }
 
 impl Flow {
+    fn is_idle(&self) -> bool {
+        self.waiting + self.in_flight == 0
+    }
+
     fn class(&self, backlog: usize) -> Class {
         match self.suspicion {
             Some(Suspicion { blocked: true, .. }) => Class::Blocked,
@@ -72,6 +85,8 @@ pub(super) struct Flows {
     flows: Vec<Flow>,
     /// Places in `flows` for other events.
     unused: Vec<usize>,
+    /// Events that have had no writes, the longest ago first. They may have some again.
+    idle: VecDeque<usize>,
     light: Ring,
     heavy: Ring,
     suspect: Ring,
@@ -83,17 +98,23 @@ pub(super) struct Flows {
     pending: usize,
 }
 
-/// Requests that go to the store together.
+/// The requests of a batch: one if there is a single caller.
+pub(super) type Requests = SmallVec<[WriteRequest; 1]>;
+
+/// Requests that go to the store together, and their events.
 pub(super) struct Batch {
-    pub(super) requests: Vec<WriteRequest>,
+    pub(super) requests: Requests,
     pub(super) entries: usize,
-    pub(super) flight: Flight,
+    class: Class,
+    flows: SmallVec<[usize; 4]>,
 }
 
-/// The events of a batch in flight, until it lands.
-pub(super) struct Flight {
-    class: Class,
-    flows: Vec<usize>,
+impl Default for Batch {
+    /// A batch of nothing.
+    fn default() -> Self {
+        let (requests, flows) = (Requests::new(), SmallVec::new());
+        Self { requests, entries: 0, class: Class::Light, flows }
+    }
 }
 
 /// What a batch has told about its events.
@@ -116,6 +137,7 @@ impl Flows {
             places: HashMap::new(),
             flows: Vec::new(),
             unused: Vec::new(),
+            idle: VecDeque::new(),
             light: Ring::default(),
             heavy: Ring::default(),
             suspect: Ring::default(),
@@ -149,19 +171,16 @@ impl Flows {
         mut request: WriteRequest,
     ) -> Result<(), WriteRequest> {
         let free = self.bound.saturating_sub(self.pending);
-        let id = match self.places.entry(event.clone()) {
-            Entry::Occupied(entry) => *entry.get(),
-            Entry::Vacant(_) if free == 0 => return Err(request),
-            Entry::Vacant(entry) => {
-                let id = open(&mut self.flows, &mut self.unused, event);
-                *entry.insert(id)
-            }
+        let id = match self.places.get(event) {
+            Some(id) => *id,
+            None if free == 0 => return Err(request),
+            None => self.open(event),
         };
         let Some(flow) = self.flows.get_mut(id) else { return Err(request) };
         if flow.waiting + flow.in_flight >= free {
             return Err(request);
         }
-        let is_idle = flow.waiting + flow.in_flight == 0;
+        let is_idle = flow.is_idle();
         request.flow = id;
         flow.waiting += request.entries;
         self.pending += request.entries;
@@ -177,13 +196,13 @@ impl Flows {
         self.next_class().is_some()
     }
 
-    /// Takes the next batch.
+    /// Puts the next requests into an empty batch. Returns whether there are any.
     ///
     /// The events of the ring give their writes in turn. Those that wait are divided over the batches
     /// that may still be sent, so that these work side by side.
-    pub(super) fn next(&mut self) -> Option<Batch> {
+    pub(super) fn next(&mut self, batch: &mut Batch) -> bool {
         // 1. How many events the batch is made of, and the share of each.
-        let class = self.next_class()?;
+        let Some(class) = self.next_class() else { return false };
         let idle_lanes = self.lanes.saturating_sub(self.light.in_flight + self.heavy.in_flight);
         let batches = match class {
             Class::Light => idle_lanes,
@@ -194,15 +213,13 @@ impl Flows {
         let waiting = self.ring(class).flows.len();
         let events = waiting.div_ceil(batches.max(1));
         let share = (self.max_batch / events.max(1)).max(1);
-        let flight = Flight { class, flows: Vec::with_capacity(events) };
-        let mut batch = Batch { requests: Vec::new(), entries: 0, flight };
         // 2. Each gives its share.
         for _ in 0..events {
             let Some(id) = self.ring(class).flows.pop_front() else { break };
             if class == Class::Light && self.has_backlog(id) {
                 self.wait_for_turn(id);
-            } else if self.give(id, share, &mut batch) {
-                batch.flight.flows.push(id);
+            } else if self.give(id, share, batch) {
+                batch.flows.push(id);
             } else {
                 // Its first request does not fit any more, so its turn is in the next batch.
                 self.ring(class).flows.push_front(id);
@@ -210,19 +227,19 @@ impl Flows {
             }
         }
         // 3. What is left of the batch is filled up by the same events.
-        let flows = std::mem::take(&mut batch.flight.flows);
-        for id in &flows {
-            if batch.entries >= self.max_batch {
-                break;
+        for at in 0..batch.flows.len() {
+            if batch.entries < self.max_batch
+                && let Some(&id) = batch.flows.get(at)
+            {
+                self.give(id, self.max_batch, batch);
             }
-            self.give(*id, self.max_batch, &mut batch);
         }
-        batch.flight.flows = flows;
+        batch.class = class;
         self.ring(class).in_flight += 1;
         if matches!(class, Class::Light | Class::Heavy) {
             self.light_was_last = class == Class::Light;
         }
-        Some(batch)
+        true
     }
 
     /// Moves requests of an event to a batch, at most `share` entries and as many as there is room
@@ -247,12 +264,14 @@ impl Flows {
         flow.in_flight > before
     }
 
-    /// Lets the events of a batch wait for their next one.
-    pub(super) fn land(&mut self, flight: Flight, verdict: &Verdict) {
-        let Flight { class, flows } = flight;
-        self.ring(class).in_flight -= 1;
+    /// Lets the events of a batch wait for their next one. A batch that has landed is left alone.
+    pub(super) fn land(&mut self, batch: &mut Batch, verdict: &Verdict) {
+        if batch.flows.is_empty() {
+            return;
+        }
+        self.ring(batch.class).in_flight -= 1;
         // 1. Room is made, and the events are judged.
-        for id in &flows {
+        for id in &batch.flows {
             let timed_out = verdict.all_timed_out || verdict.timed_out.contains(id);
             let Some(flow) = self.flows.get_mut(*id) else { continue };
             self.pending -= std::mem::take(&mut flow.in_flight);
@@ -264,14 +283,14 @@ impl Flows {
             }
         }
         // 2. They wait again, or are forgotten.
-        flows.into_iter().for_each(|id| self.wait_for_turn(id));
+        batch.flows.drain(..).for_each(|id| self.wait_for_turn(id));
         // 3. So are the oldest suspects, if there are too many.
         while let Some((id, suspicion)) = self.suspects.too_many() {
             if let Some(flow) = self.flows.get_mut(id)
                 && flow.suspicion.is_some_and(|own| own.number == suspicion)
             {
                 flow.suspicion = None;
-                self.forget_if_idle(id);
+                self.list_if_idle(id);
             }
         }
     }
@@ -285,7 +304,7 @@ impl Flows {
                     self.pending -= std::mem::take(&mut flow.waiting);
                     taken.extend(flow.requests.drain(..));
                 }
-                self.forget_if_idle(id);
+                self.list_if_idle(id);
             }
         }
         taken
@@ -347,20 +366,52 @@ impl Flows {
                 let class = flow.class(self.backlog());
                 self.ring(class).flows.push_back(id);
             }
-            _ => self.forget_if_idle(id),
+            _ => self.list_if_idle(id),
         }
     }
 
-    /// Makes the place of an event free that has no writes and is no suspect.
-    fn forget_if_idle(&mut self, id: usize) {
-        if let Some(flow) = self.flows.get_mut(id)
-            && flow.waiting + flow.in_flight == 0
-            && flow.suspicion.is_none()
-            && self.places.remove(&flow.event).is_some()
+    /// A place for an event that has none.
+    fn open(&mut self, event: &EventId) -> usize {
+        let id = self.unused.pop().unwrap_or(self.flows.len());
+        match self.flows.get_mut(id) {
+            Some(flow) => flow.event = event.clone(),
+            None => self.flows.push(Flow {
+                event: event.clone(),
+                requests: VecDeque::new(),
+                waiting: 0,
+                in_flight: 0,
+                suspicion: None,
+                is_listed: false,
+            }),
+        }
+        self.places.insert(event.clone(), id);
+        id
+    }
+
+    /// Lists an event that has no writes and is no suspect, and forgets the one that has been listed
+    /// for longest if there are too many.
+    fn list_if_idle(&mut self, id: usize) {
+        let Some(flow) = self.flows.get_mut(id) else { return };
+        if !flow.is_idle() || flow.suspicion.is_some() {
+            return;
+        }
+        flow.requests.shrink_to(IDLE_CAPACITY);
+        if std::mem::replace(&mut flow.is_listed, true) {
+            return;
+        }
+        self.idle.push_back(id);
+        if self.idle.len() <= MOST_IDLE {
+            return;
+        }
+        if let Some(oldest) = self.idle.pop_front()
+            && let Some(flow) = self.flows.get_mut(oldest)
         {
-            // A place keeps the memory of a short queue for its next event, not that of a long one.
-            flow.requests.shrink_to(4);
-            self.unused.push(id);
+            flow.is_listed = false;
+            if flow.is_idle() && flow.suspicion.is_none() {
+                flow.requests = VecDeque::new();
+                self.places.remove(&flow.event);
+                self.unused.push(oldest);
+            }
         }
     }
 
@@ -372,22 +423,4 @@ impl Flows {
             Class::Blocked => &mut self.blocked,
         }
     }
-}
-
-/// A place for an event that has none.
-fn open(flows: &mut Vec<Flow>, unused: &mut Vec<usize>, event: &EventId) -> usize {
-    if let Some(id) = unused.pop()
-        && let Some(flow) = flows.get_mut(id)
-    {
-        flow.event = event.clone();
-        return id;
-    }
-    flows.push(Flow {
-        event: event.clone(),
-        requests: VecDeque::new(),
-        waiting: 0,
-        in_flight: 0,
-        suspicion: None,
-    });
-    flows.len() - 1
 }

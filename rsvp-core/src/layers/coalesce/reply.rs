@@ -5,23 +5,26 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Poll, Waker};
 use std::time::Duration;
 
-use smallvec::{SmallVec, smallvec};
+use smallvec::SmallVec;
 use tokio::time::{Instant, timeout_at};
 
 use super::failure::lost;
 use crate::layers::timeout::GRACE;
-use crate::{Deadline, Effect, Error, Operation, Result, SessionToken, Write, Written};
+use crate::{BatchReceipt, Deadline, Effect, Error, Operation, Result, Write};
 
 /// The results of the writes of one request, and the token of their batch.
-pub(super) type Answer = Result<(SmallVec<[Result<Written>; 1]>, SessionToken)>;
+pub(super) type Answer = Result<BatchReceipt>;
+
+/// The writes of a call to one event: one, usually.
+pub(super) type WritesOfEvent = SmallVec<[Write; 1]>;
 
 /// The writes of one call to one event, which go to the store in one batch.
 pub(super) struct WriteRequest {
-    pub(super) writes: SmallVec<[Write; 1]>,
-    /// The number of writes, which stays when they have gone to the store.
+    /// The number of writes.
     pub(super) entries: usize,
     /// The flow that the request has waited in.
     pub(super) flow: usize,
+    /// Where the writes are, and the caller waits.
     reply: Arc<Reply>,
     /// The place of the request in its call.
     place: usize,
@@ -29,27 +32,25 @@ pub(super) struct WriteRequest {
 }
 
 impl WriteRequest {
-    pub(super) fn new(writes: SmallVec<[Write; 1]>, reply: Arc<Reply>, place: usize) -> Self {
-        let entries = writes.len();
-        Self { writes, entries, flow: 0, reply, place, answered: false }
-    }
-
     pub(super) fn deadline(&self) -> Option<Deadline> {
         self.reply.deadline
     }
 
-    /// Marks the request as part of a batch with this deadline, unless its caller cannot use the
-    /// answer any more.
-    pub(super) fn send(&self, batch: Deadline, now: Instant) -> bool {
-        // A caller without a deadline never gives up.
-        let Some(deadline) = self.reply.deadline else { return true };
-        let mut state = self.reply.state();
-        let Some(progress) = state.progress.get_mut(self.place) else { return false };
-        if deadline.instant() <= now || matches!(progress, Progress::GivenUp) {
-            return false;
+    /// Takes the writes for a batch with this deadline, unless the caller cannot use the answer any
+    /// more.
+    pub(super) fn send(&self, batch: Deadline, now: Instant) -> Option<WritesOfEvent> {
+        if self.reply.deadline.is_some_and(|deadline| deadline.instant() <= now) {
+            return None;
         }
-        *progress = Progress::Sent(batch);
-        true
+        let mut state = self.reply.state();
+        let progress = state.progress.get_mut(self.place)?;
+        match std::mem::replace(progress, Progress::Sent(batch)) {
+            Progress::Queued(writes) => Some(writes),
+            other => {
+                *progress = other;
+                None
+            }
+        }
     }
 
     /// Gives the caller its answer, and wakes it if that is the last one of its call.
@@ -84,7 +85,7 @@ impl Drop for WriteRequest {
 /// How far a request has got.
 enum Progress {
     /// It waits for its batch.
-    Queued,
+    Queued(WritesOfEvent),
     /// It is part of a batch with this deadline.
     Sent(Deadline),
     /// The caller has given up while the request was queued, so it is not sent.
@@ -108,16 +109,19 @@ struct State {
 }
 
 impl Reply {
-    /// A reply to a call of so many requests.
-    pub(super) fn new(deadline: Option<Deadline>, requests: usize) -> Arc<Self> {
-        let progress = match requests {
-            1 => smallvec![Progress::Queued],
-            _ => (0..requests).map(|_| Progress::Queued).collect(),
-        };
-        Arc::new(Self {
-            deadline,
-            state: Mutex::new(State { progress, open: requests, waker: None }),
-        })
+    /// A reply to a call of requests with these writes.
+    pub(super) fn new(
+        deadline: Option<Deadline>,
+        writes: impl IntoIterator<Item = WritesOfEvent>,
+    ) -> Arc<Self> {
+        let progress: SmallVec<[Progress; 1]> = writes.into_iter().map(Progress::Queued).collect();
+        let open = progress.len();
+        Arc::new(Self { deadline, state: Mutex::new(State { progress, open, waker: None }) })
+    }
+
+    /// The request at this place, of so many writes. There is one for each place.
+    pub(super) fn request(self: &Arc<Self>, place: usize, entries: usize) -> WriteRequest {
+        WriteRequest { entries, flow: 0, reply: self.clone(), place, answered: false }
     }
 
     /// The answers to all requests, or at the deadline what has become of them.
@@ -128,27 +132,26 @@ impl Reply {
         began: Option<Instant>,
         settling: impl Fn() -> Duration,
     ) -> SmallVec<[Answer; 1]> {
-        if let (Some(deadline), Some(began)) = (self.deadline, began) {
-            let answered = timeout_at(deadline.instant(), self.all_answered()).await;
-            // A batch with the same deadline gives up now, and is about to say what it has done.
-            if answered.is_err()
-                && let Some(end) = self.end_of_batches(deadline)
-            {
-                // Without an answer by then the caller is told below what it may count on.
-                let _ = timeout_at(end, self.all_answered()).await;
-            }
-            self.take(began.elapsed(), settling)
-        } else {
-            self.all_answered().await;
-            self.take(Duration::ZERO, settling)
+        let (Some(deadline), Some(began)) = (self.deadline, began) else {
+            return self.all_answered(&settling).await;
+        };
+        if let Ok(answers) = timeout_at(deadline.instant(), self.all_answered(&settling)).await {
+            return answers;
         }
+        // A batch with the same deadline gives up now, and is about to say what it has done.
+        if let Some(end) = self.end_of_batches(deadline)
+            && let Ok(answers) = timeout_at(end, self.all_answered(&settling)).await
+        {
+            return answers;
+        }
+        self.state().take(began.elapsed(), &settling)
     }
 
-    async fn all_answered(&self) {
+    async fn all_answered(&self, settling: &impl Fn() -> Duration) -> SmallVec<[Answer; 1]> {
         poll_fn(|context| {
             let mut state = self.state();
             if state.open == 0 {
-                return Poll::Ready(());
+                return Poll::Ready(state.take(Duration::ZERO, settling));
             }
             match &mut state.waker {
                 Some(waker) => waker.clone_from(context.waker()),
@@ -156,7 +159,7 @@ impl Reply {
             }
             Poll::Pending
         })
-        .await;
+        .await
     }
 
     /// When the batches in flight should be over at the latest, of those that have no later deadline
@@ -170,13 +173,19 @@ impl Reply {
         ends.max()
     }
 
+    fn state(&self) -> MutexGuard<'_, State> {
+        // Nothing that panics runs under the lock.
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl State {
     /// Takes the answers, and gives up on the requests that have none.
-    fn take(&self, waited: Duration, settling: impl Fn() -> Duration) -> SmallVec<[Answer; 1]> {
+    fn take(&mut self, waited: Duration, settling: impl Fn() -> Duration) -> SmallVec<[Answer; 1]> {
         const OPERATION: Operation = Operation::Write;
-        let mut state = self.state();
         let take = |progress: &mut Progress| match std::mem::replace(progress, Progress::GivenUp) {
             Progress::Answered(answer) => answer,
-            Progress::Queued | Progress::GivenUp => {
+            Progress::Queued(_) | Progress::GivenUp => {
                 Err(Error::timed_out(OPERATION, waited, Effect::NotApplied))
             }
             Progress::Sent(batch) => {
@@ -185,11 +194,6 @@ impl Reply {
             }
             Progress::Lost => Err(lost(OPERATION, settling())),
         };
-        state.progress.iter_mut().map(take).collect()
-    }
-
-    fn state(&self) -> MutexGuard<'_, State> {
-        // Nothing that panics runs under the lock.
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+        self.progress.iter_mut().map(take).collect()
     }
 }

@@ -16,7 +16,7 @@ pub(super) struct SeenTokens(RwLock<SessionToken>);
 
 impl SeenTokens {
     pub(super) fn learn(&self, token: &SessionToken) {
-        if self.cover(token) {
+        if token.is_empty() || self.cover(token) {
             return;
         }
         let mut seen = self.0.write().unwrap_or_else(PoisonError::into_inner);

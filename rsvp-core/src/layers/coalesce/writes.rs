@@ -5,7 +5,7 @@ use std::panic::AssertUnwindSafe;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use futures_util::FutureExt;
-use smallvec::{SmallVec, smallvec};
+use smallvec::SmallVec;
 use tokio::runtime::Handle;
 use tokio::task::consume_budget;
 use tokio::time::Instant;
@@ -14,8 +14,8 @@ use tokio_util::task::task_tracker::TaskTrackerToken;
 
 use super::CoalesceConfig;
 use super::failure::{LONGEST_BATCH, runtime, stopped};
-use super::flows::{Batch, Flight, Flows, Verdict};
-use super::reply::{Reply, WriteRequest};
+use super::flows::{Batch, Flows, Verdict};
+use super::reply::{Reply, WriteRequest, WritesOfEvent};
 use super::seen::SeenTokens;
 use crate::backend::{check_answer_count, fail_all, partition, reorder};
 use crate::{
@@ -64,20 +64,28 @@ impl<S: RsvpStore + 'static> Writes<S> {
         if deadline.zip(began).is_some_and(|(deadline, began)| deadline.instant() <= began) {
             return Err(Error::too_late(Operation::Write));
         }
-        let settling = || self.store.settling_time();
         // 1. The usual call is of one event.
         if let Some((first, others)) = writes.split_first()
             && others.iter().all(|write| write.rsvp.event == first.rsvp.event)
         {
-            let reply = Reply::new(deadline, 1);
-            let own = if others.is_empty() { smallvec![first.clone()] } else { writes.into() };
-            let request = WriteRequest::new(own, reply.clone(), 0);
-            self.push([(&first.rsvp.event, request)])?;
-            let answer = reply.answers(began, settling).await.pop();
-            let (results, token) = answer.unwrap_or_else(|| Ok(Default::default()))?;
-            return Ok(BatchReceipt::new(results.into_vec(), token));
+            let reply = Reply::new(deadline, [WritesOfEvent::from(writes)]);
+            let request = reply.request(0, writes.len());
+            self.submit(|queue| queue.push(&first.rsvp.event, request))?;
+            let answer = reply.answers(began, || self.store.settling_time()).await.pop();
+            return answer.unwrap_or_else(|| Ok(BatchReceipt::default()));
         }
-        // 2. One of several is divided by event, outside of the lock.
+        // 2. In a future of its own, so that of the usual call is small.
+        Box::pin(self.call_events(writes, deadline, began)).await
+    }
+
+    /// Queues the writes of a call to several events.
+    async fn call_events(
+        self: &Arc<Self>,
+        writes: &[Write],
+        deadline: Option<Deadline>,
+        began: Option<Instant>,
+    ) -> Result<BatchReceipt> {
+        // 1. They are divided by event, outside of the lock.
         let mut events: HashMap<&EventId, usize> = HashMap::new();
         for write in writes {
             let next = events.len();
@@ -85,24 +93,23 @@ impl<S: RsvpStore + 'static> Writes<S> {
         }
         let part_of = |write: &Write| events.get(&write.rsvp.event).copied().unwrap_or_default();
         let parts = partition(writes.iter().cloned(), part_of);
-        let reply = Reply::new(deadline, parts.len());
         let mut events: Vec<_> = events.into_iter().collect();
         events.sort_by_key(|(_, part)| *part);
-        let (mut places, mut requests) = (Vec::new(), Vec::new());
-        for ((event, at), part) in events.into_iter().zip(parts) {
-            let own = SmallVec::from_vec(part.entries);
-            requests.push((event, WriteRequest::new(own, reply.clone(), at)));
-            places.push(part.places);
-        }
-        self.push(requests)?;
-        // 3. Each request has its own results, or fails alone.
-        let answers = reply.answers(began, settling).await;
+        let (places, parts): (Vec<_>, Vec<_>) =
+            parts.into_iter().map(|part| (part.places, part.entries)).unzip();
+        let reply = Reply::new(deadline, parts.into_iter().map(SmallVec::from_vec));
+        let requests = places.iter().enumerate();
+        let requests = requests.map(|(at, places)| reply.request(at, places.len()));
+        let requests = events.into_iter().map(|(event, _)| event).zip(requests);
+        self.submit(|queue| requests.for_each(|(event, request)| queue.push(event, request)))?;
+        // 2. Each request has its own results, or fails alone.
+        let answers = reply.answers(began, || self.store.settling_time()).await;
         let mut token = SessionToken::new();
         let answered = places.into_iter().zip(answers).map(|(places, answer)| {
             let results = match answer {
-                Ok((results, of_batch)) => {
-                    token.merge(&of_batch);
-                    results.into_vec()
+                Ok(receipt) => {
+                    token.merge(&receipt.token);
+                    receipt.results
                 }
                 Err(error) => fail_all(places.len(), &error),
             };
@@ -112,29 +119,20 @@ impl<S: RsvpStore + 'static> Writes<S> {
         Ok(BatchReceipt::new(results, token))
     }
 
-    /// Queues requests. Those without room are refused alone. If nobody is there to send them, the
-    /// caller's runtime will.
-    fn push<'a>(
-        self: &Arc<Self>,
-        requests: impl IntoIterator<Item = (&'a EventId, WriteRequest)>,
-    ) -> Result<()> {
+    /// Queues requests. If nobody is there to send them, the caller's runtime will.
+    fn submit(self: &Arc<Self>, push: impl FnOnce(&mut Queue)) -> Result<()> {
         let mut queue = self.queue();
         if queue.closed {
             return Err(Error::closed(Operation::Write));
         }
-        for (event, request) in requests {
-            if let Err(mut refused) = queue.flows.push(event, request) {
-                refused.answer(Err(Error::overloaded(Operation::Write)));
+        push(&mut queue);
+        if queue.wants_driver() {
+            match runtime(Operation::Write) {
+                Ok(runtime) => self.spawn_driver(queue, &runtime),
+                // They are sent by the drivers that there are.
+                Err(_) if queue.drivers > 0 => {}
+                Err(error) => queue.refuse_waiting(&error),
             }
-        }
-        if !queue.wants_driver() {
-            return Ok(());
-        }
-        match runtime(Operation::Write) {
-            Ok(runtime) => self.spawn_driver(queue, &runtime),
-            // They are sent by the drivers that there are.
-            Err(_) if queue.drivers > 0 => {}
-            Err(error) => queue.refuse_waiting(&error),
         }
         Ok(())
     }
@@ -170,6 +168,13 @@ impl<S: RsvpStore + 'static> Writes<S> {
 }
 
 impl Queue {
+    /// Queues a request, or refuses it if its event has no room.
+    fn push(&mut self, event: &EventId, request: WriteRequest) {
+        if let Err(mut refused) = self.flows.push(event, request) {
+            refused.answer(Err(Error::overloaded(Operation::Write)));
+        }
+    }
+
     /// Whether there is a batch to send, and nobody is on the way to send it.
     fn wants_driver(&mut self) -> bool {
         !self.is_driver_coming && self.flows.has_next()
@@ -189,7 +194,7 @@ struct Driver<S: RsvpStore + 'static> {
     /// Whether it has not taken a batch yet.
     is_coming: bool,
     /// The batch that is on its way.
-    flight: Option<Flight>,
+    batch: Batch,
     finished: bool,
     /// Whoever waits for the queue to drain waits for this.
     _token: TaskTrackerToken,
@@ -198,7 +203,7 @@ struct Driver<S: RsvpStore + 'static> {
 impl<S: RsvpStore + 'static> Driver<S> {
     fn new(writes: Arc<Writes<S>>) -> Self {
         let _token = writes.tasks.token();
-        Self { writes, is_coming: true, flight: None, finished: false, _token }
+        Self { writes, is_coming: true, batch: Batch::default(), finished: false, _token }
     }
 
     /// Takes batches until there is nothing left to take.
@@ -206,59 +211,63 @@ impl<S: RsvpStore + 'static> Driver<S> {
     #[allow(clippy::manual_async_fn, reason = "its type has to be known to be `Send` inside of it")]
     fn drive(mut self) -> impl Future<Output = ()> + Send {
         async move {
-            while let Some((requests, entries)) = self.next() {
-                // A caller of one of these requests is told that it is lost.
-                let _ = AssertUnwindSafe(self.run(requests, entries)).catch_unwind().await;
+            while !self.finished && self.next() {
+                let _ = AssertUnwindSafe(self.run()).catch_unwind().await;
                 // Over a store that answers at once nothing else lets other tasks have their turn.
                 consume_budget().await;
             }
         }
     }
 
-    /// The requests of the next batch, and the number of their writes.
-    fn next(&mut self) -> Option<(Vec<WriteRequest>, usize)> {
-        // What panicked has not landed yet, and what nobody waits for was never in the air.
-        let writes = self.writes.clone();
-        let mut queue = writes.queue();
-        if let Some(flight) = self.flight.take() {
-            queue.flows.land(flight, &Verdict::default());
-        }
+    /// Takes the next batch. Returns whether there is one.
+    fn next(&mut self) -> bool {
+        // 1. What panicked has not landed yet, and what nobody waits for was never in the air. The
+        //    callers of requests without an answer are told that these are lost.
+        self.batch.requests.clear();
+        let mut queue = self.writes.queue();
+        queue.flows.land(&mut self.batch, &Verdict::default());
         if std::mem::take(&mut self.is_coming) {
             queue.is_driver_coming = false;
         }
-        let Some(Batch { requests, entries, flight }) = queue.flows.next() else {
+        // 2. The driver ends when nothing can be sent, and has help when there is more to send.
+        self.batch.entries = 0;
+        if !queue.flows.next(&mut self.batch) {
             queue.drivers -= 1;
             self.finished = true;
-            return None;
-        };
-        self.flight = Some(flight);
-        if queue.wants_driver()
+        } else if queue.wants_driver()
             && let Ok(runtime) = runtime(Operation::Write)
         {
-            writes.spawn_driver(queue, &runtime);
+            self.writes.spawn_driver(queue, &runtime);
         }
-        Some((requests, entries))
+        !self.finished
     }
 
     /// Makes one call of all requests, and gives each its own results.
-    async fn run(&mut self, mut requests: Vec<WriteRequest>, entries: usize) {
+    async fn run(&mut self) {
         // 1. The batch has the latest deadline of its calls. Requests that nobody waits for are not
         //    sent.
+        let Batch { requests, entries, .. } = &mut self.batch;
         let now = Instant::now();
         let longest = Deadline::at(now + LONGEST_BATCH);
         let deadlines = requests.iter().map(|request| request.deadline().unwrap_or(longest));
         let deadline = deadlines.max().unwrap_or(longest);
-        let mut writes: Vec<Write> = Vec::with_capacity(entries);
-        requests.retain_mut(|request| {
-            let is_sent = request.send(deadline, now);
-            if is_sent {
-                writes.extend(request.writes.drain(..));
-            } else {
-                request.answer(Err(Error::too_late(Operation::Write)));
+        let mut writes = WritesOfEvent::new();
+        requests.retain(|request| match request.send(deadline, now) {
+            Some(own) if writes.is_empty() => {
+                writes = own;
+                true
             }
-            is_sent
+            Some(own) => {
+                writes.reserve(*entries - writes.len());
+                writes.extend(own);
+                true
+            }
+            None => {
+                request.answer(Err(Error::too_late(Operation::Write)));
+                false
+            }
         });
-        if requests.is_empty() {
+        if writes.is_empty() {
             return;
         }
         // 2. It is one call of the store.
@@ -273,28 +282,28 @@ impl<S: RsvpStore + 'static> Driver<S> {
         if let Ok(receipt) = &answered {
             self.writes.seen.learn(&receipt.token);
         }
-        self.land(&judge(&requests, &answered));
-        // 4. A caller that has gone away needs no answer.
-        match answered {
-            Ok(BatchReceipt { results, token }) => {
-                let mut results = results.into_iter();
-                for mut request in requests {
-                    let own = results.by_ref().take(request.entries).collect();
-                    request.answer(Ok((own, token.clone())));
-                }
-            }
-            Err(error) => {
-                for mut request in requests {
-                    request.answer(Err(error.clone()));
-                }
-            }
+        let verdict = judge(&self.batch.requests, &answered);
+        let mut queue = self.writes.queue();
+        queue.flows.land(&mut self.batch, &verdict);
+        //    Without more to send the driver is over: the next call finds another one at once.
+        if !queue.flows.has_next() {
+            queue.drivers -= 1;
+            self.finished = true;
         }
-    }
-
-    /// Makes room: the batch that was on its way is over.
-    fn land(&mut self, verdict: &Verdict) {
-        if let Some(flight) = self.flight.take() {
-            self.writes.queue().flows.land(flight, verdict);
+        drop(queue);
+        // 4. A caller that has gone away needs no answer.
+        match (answered, &mut self.batch.requests[..]) {
+            (Ok(receipt), [only]) => only.answer(Ok(receipt)),
+            (Ok(BatchReceipt { results, token }), all) => {
+                let mut results = results.into_iter();
+                for request in all {
+                    let own = results.by_ref().take(request.entries).collect();
+                    request.answer(Ok(BatchReceipt::new(own, token.clone())));
+                }
+            }
+            (Err(error), all) => {
+                all.iter_mut().for_each(|request| request.answer(Err(error.clone())));
+            }
         }
     }
 }
@@ -332,9 +341,7 @@ impl<S: RsvpStore + 'static> Drop for Driver<S> {
         if self.is_coming {
             queue.is_driver_coming = false;
         }
-        if let Some(flight) = self.flight.take() {
-            queue.flows.land(flight, &Verdict::default());
-        }
+        queue.flows.land(&mut self.batch, &Verdict::default());
         queue.drivers -= 1;
         if queue.drivers == 0 {
             queue.refuse_waiting(&stopped(Operation::Write));

@@ -288,7 +288,7 @@ fn a_runtime_that_shuts_down_leaves_no_suspect_behind() {
         call
     };
     let sent = queue(&ending, 2);
-    let (began, longest) = (std::time::Instant::now(), Duration::from_secs(60));
+    let (began, longest) = (Instant::now(), Duration::from_secs(60));
     while engine.batches().is_empty() {
         assert!(began.elapsed() < longest);
         std::thread::yield_now();

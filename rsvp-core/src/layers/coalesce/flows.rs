@@ -1,68 +1,22 @@
 //! The queue of writes: which of them wait, by event, and which of them go next.
 
-use std::collections::{BTreeSet, HashMap, VecDeque};
+use std::collections::{BTreeSet, VecDeque};
 
 use smallvec::SmallVec;
 
 use super::CoalesceConfig;
 use super::reply::WriteRequest;
-use super::suspects::{Suspects, Suspicion};
+use super::suspects::Suspects;
+use super::table::{Class, FlowTable};
 use crate::EventId;
 
 /// An event with more writes waiting than this part of a batch has a backlog.
 const BACKLOG: usize = 32;
 
-/// The number of events without writes that keep their places, so that the next write is cheaper.
-const MOST_IDLE: usize = 256;
-
-/// The longest queue of requests that such an event keeps the memory of.
-const IDLE_CAPACITY: usize = 1024;
-
 /// The most batches of suspects in flight beside `lanes` others: at least two, so that events that
 /// are blocked for long leave a place to the others.
 fn most_suspects(lanes: usize) -> usize {
     lanes.max(2)
-}
-
-/// The writes of one event, in the order in which they came.
-struct Flow {
-    event: EventId,
-    requests: VecDeque<WriteRequest>,
-    /// Entries of these requests.
-    waiting: usize,
-    /// Entries of the batch that is in flight.
-    in_flight: usize,
-    suspicion: Option<Suspicion>,
-    /// Whether it is in the list of those that may be idle.
-    is_listed: bool,
-}
-
-impl Flow {
-    fn is_idle(&self) -> bool {
-        self.waiting + self.in_flight == 0
-    }
-
-    fn class(&self, backlog: usize) -> Class {
-        match self.suspicion {
-            Some(Suspicion { blocked: true, .. }) => Class::Blocked,
-            Some(Suspicion { blocked: false, .. }) => Class::Suspect,
-            None if self.waiting > backlog => Class::Heavy,
-            None => Class::Light,
-        }
-    }
-}
-
-/// Events that are served alike.
-#[derive(Clone, Copy, PartialEq, Eq)]
-pub(super) enum Class {
-    /// Few writes wait.
-    Light,
-    /// Many writes wait.
-    Heavy,
-    /// A batch that held a write of the event has timed out.
-    Suspect,
-    /// So has a batch of this event alone.
-    Blocked,
 }
 
 /// The events of a class that wait for a batch, in turn, and its batches in flight.
@@ -81,12 +35,7 @@ pub(super) struct Flows {
     max_batch: usize,
     /// Entries that may be pending in all flows together.
     bound: usize,
-    places: HashMap<EventId, usize>,
-    flows: Vec<Flow>,
-    /// Places in `flows` for other events.
-    unused: Vec<usize>,
-    /// Events that have had no writes, the longest ago first. They may have some again.
-    idle: VecDeque<usize>,
+    table: FlowTable,
     light: Ring,
     heavy: Ring,
     suspect: Ring,
@@ -134,10 +83,7 @@ impl Flows {
             lanes: config.lanes,
             max_batch: config.max_batch,
             bound: 2 * config.max_pending,
-            places: HashMap::new(),
-            flows: Vec::new(),
-            unused: Vec::new(),
-            idle: VecDeque::new(),
+            table: FlowTable::default(),
             light: Ring::default(),
             heavy: Ring::default(),
             suspect: Ring::default(),
@@ -171,12 +117,12 @@ impl Flows {
         mut request: WriteRequest,
     ) -> Result<(), WriteRequest> {
         let free = self.bound.saturating_sub(self.pending);
-        let id = match self.places.get(event) {
-            Some(id) => *id,
+        let id = match self.table.find(event) {
+            Some(id) => id,
             None if free == 0 => return Err(request),
-            None => self.open(event),
+            None => self.table.open(event),
         };
-        let Some(flow) = self.flows.get_mut(id) else { return Err(request) };
+        let Some(flow) = self.table.get_mut(id) else { return Err(request) };
         if flow.waiting + flow.in_flight >= free {
             return Err(request);
         }
@@ -246,7 +192,7 @@ impl Flows {
     /// for, and whole requests only: at least one if the event gives its first one to the batch.
     /// Returns whether there was any.
     fn give(&mut self, id: usize, share: usize, batch: &mut Batch) -> bool {
-        let Some(flow) = self.flows.get_mut(id) else { return false };
+        let Some(flow) = self.table.get_mut(id) else { return false };
         let before = flow.in_flight;
         while let Some(next) = flow.requests.front() {
             let first = flow.in_flight == 0;
@@ -273,7 +219,7 @@ impl Flows {
         // 1. Room is made, and the events are judged.
         for id in &batch.flows {
             let timed_out = verdict.all_timed_out || verdict.timed_out.contains(id);
-            let Some(flow) = self.flows.get_mut(*id) else { continue };
+            let Some(flow) = self.table.get_mut(*id) else { continue };
             self.pending -= std::mem::take(&mut flow.in_flight);
             match &mut flow.suspicion {
                 Some(suspicion) if timed_out => suspicion.blocked = true,
@@ -286,11 +232,11 @@ impl Flows {
         batch.flows.drain(..).for_each(|id| self.wait_for_turn(id));
         // 3. So are the oldest suspects, if there are too many.
         while let Some((id, suspicion)) = self.suspects.too_many() {
-            if let Some(flow) = self.flows.get_mut(id)
+            if let Some(flow) = self.table.get_mut(id)
                 && flow.suspicion.is_some_and(|own| own.number == suspicion)
             {
                 flow.suspicion = None;
-                self.list_if_idle(id);
+                self.table.list_if_idle(id);
             }
         }
     }
@@ -300,11 +246,11 @@ impl Flows {
         let mut taken = Vec::new();
         for class in [Class::Light, Class::Heavy, Class::Suspect, Class::Blocked] {
             while let Some(id) = self.ring(class).flows.pop_front() {
-                if let Some(flow) = self.flows.get_mut(id) {
+                if let Some(flow) = self.table.get_mut(id) {
                     self.pending -= std::mem::take(&mut flow.waiting);
                     taken.extend(flow.requests.drain(..));
                 }
-                self.list_if_idle(id);
+                self.table.list_if_idle(id);
             }
         }
         taken
@@ -356,62 +302,17 @@ impl Flows {
     }
 
     fn has_backlog(&self, id: usize) -> bool {
-        self.flows.get(id).is_some_and(|flow| flow.class(self.backlog()) == Class::Heavy)
+        self.table.get(id).is_some_and(|flow| flow.class(self.backlog()) == Class::Heavy)
     }
 
     /// Puts an event that is not in flight into the ring of its class, if it has writes that wait.
     fn wait_for_turn(&mut self, id: usize) {
-        match self.flows.get(id) {
+        match self.table.get(id) {
             Some(flow) if flow.waiting > 0 => {
                 let class = flow.class(self.backlog());
                 self.ring(class).flows.push_back(id);
             }
-            _ => self.list_if_idle(id),
-        }
-    }
-
-    /// A place for an event that has none.
-    fn open(&mut self, event: &EventId) -> usize {
-        let id = self.unused.pop().unwrap_or(self.flows.len());
-        match self.flows.get_mut(id) {
-            Some(flow) => flow.event = event.clone(),
-            None => self.flows.push(Flow {
-                event: event.clone(),
-                requests: VecDeque::new(),
-                waiting: 0,
-                in_flight: 0,
-                suspicion: None,
-                is_listed: false,
-            }),
-        }
-        self.places.insert(event.clone(), id);
-        id
-    }
-
-    /// Lists an event that has no writes and is no suspect, and forgets the one that has been listed
-    /// for longest if there are too many.
-    fn list_if_idle(&mut self, id: usize) {
-        let Some(flow) = self.flows.get_mut(id) else { return };
-        if !flow.is_idle() || flow.suspicion.is_some() {
-            return;
-        }
-        flow.requests.shrink_to(IDLE_CAPACITY);
-        if std::mem::replace(&mut flow.is_listed, true) {
-            return;
-        }
-        self.idle.push_back(id);
-        if self.idle.len() <= MOST_IDLE {
-            return;
-        }
-        if let Some(oldest) = self.idle.pop_front()
-            && let Some(flow) = self.flows.get_mut(oldest)
-        {
-            flow.is_listed = false;
-            if flow.is_idle() && flow.suspicion.is_none() {
-                flow.requests = VecDeque::new();
-                self.places.remove(&flow.event);
-                self.unused.push(oldest);
-            }
+            _ => self.table.list_if_idle(id),
         }
     }
 

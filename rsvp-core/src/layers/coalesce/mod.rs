@@ -10,6 +10,7 @@ mod patience;
 mod reply;
 mod seen;
 mod suspects;
+mod table;
 mod writes;
 
 use std::fmt;

@@ -131,7 +131,11 @@ impl<S: RsvpStore + 'static> Writes<S> {
                 Ok(runtime) => self.spawn_driver(queue, &runtime),
                 // They are sent by the drivers that there are.
                 Err(_) if queue.drivers > 0 => {}
-                Err(error) => queue.refuse_waiting(&error),
+                Err(error) => {
+                    let waiting = queue.flows.take_waiting();
+                    drop(queue);
+                    refuse(waiting, &error);
+                }
             }
         }
         Ok(())
@@ -179,11 +183,12 @@ impl Queue {
     fn wants_driver(&mut self) -> bool {
         !self.is_driver_coming && self.flows.has_next()
     }
+}
 
-    fn refuse_waiting(&mut self, error: &Error) {
-        for mut request in self.flows.take_waiting() {
-            request.answer(Err(error.clone()));
-        }
+/// Refuses requests that nobody will send. Not under the lock, since callers are woken.
+fn refuse(waiting: Vec<WriteRequest>, error: &Error) {
+    for mut request in waiting {
+        request.answer(Err(error.clone()));
     }
 }
 
@@ -222,8 +227,8 @@ impl<S: RsvpStore + 'static> Driver<S> {
     /// Takes the next batch. Returns whether there is one.
     fn next(&mut self) -> bool {
         // 1. What panicked has not landed yet, and what nobody waits for was never in the air. The
-        //    callers of requests without an answer are told that these are lost.
-        self.batch.requests.clear();
+        //    callers of what panicked are told in the end that it is lost.
+        let _lost = std::mem::take(&mut self.batch.requests);
         let mut queue = self.writes.queue();
         queue.flows.land(&mut self.batch, &Verdict::default());
         if std::mem::take(&mut self.is_coming) {
@@ -318,8 +323,8 @@ fn judge(requests: &[WriteRequest], answered: &Result<BatchReceipt>) -> Verdict 
         }
     };
     let has_timed_out = |result: &Result<Written>| matches!(result, Err(Error::TimedOut { .. }));
-    let mut verdict = Verdict::default();
-    verdict.acknowledged = receipt.results.iter().any(Result::is_ok);
+    let acknowledged = receipt.results.iter().any(Result::is_ok);
+    let mut verdict = Verdict { acknowledged, ..Verdict::default() };
     if receipt.results.iter().any(has_timed_out) {
         let mut results = receipt.results.iter();
         for request in requests {
@@ -344,7 +349,9 @@ impl<S: RsvpStore + 'static> Drop for Driver<S> {
         queue.flows.land(&mut self.batch, &Verdict::default());
         queue.drivers -= 1;
         if queue.drivers == 0 {
-            queue.refuse_waiting(&stopped(Operation::Write));
+            let waiting = queue.flows.take_waiting();
+            drop(queue);
+            refuse(waiting, &stopped(Operation::Write));
         }
     }
 }

@@ -39,43 +39,58 @@ use crate::{
 /// event becomes one statement for each round trip instead of thousands that queue for its
 /// counter.
 ///
-/// - **Writes** go through lanes. A lane owns the events whose hash falls on it and has one batch
-///   in flight, so that writes of one event are never in flight twice and writes of one pair take
-///   effect in the order in which they were called. Each call gets the outcomes of its own writes.
-/// - **Memberships and counts** are batched by the kind of their [`Consistency`], each batch as
-///   fresh as its most demanding call. An event whose count many ask for is asked for once.
-/// - Lists and removals are passed on as they are, and so is [`ready`](RsvpStore::ready), unless
-///   every lane is full: then every write would be refused. One full lane refuses the writes of its
-///   own events only.
+/// - **Writes** wait in one queue by event and are served round robin (fair queueing). Up to
+///   [`lanes`](CoalesceConfig::with_lanes) batches are in flight, each of as many events as wait.
+///   One event is never in flight twice, so the writes of one pair take effect in the order in which
+///   they were called. Each call gets the outcomes of its own writes.
+/// - **Memberships and counts** are batched by the kind of their
+///   [`Consistency`](crate::Consistency), each batch as fresh as its most demanding call. An event
+///   whose count many ask for is asked for once. Session reads share a batch if receipts of this
+///   store have shown the positions of their tokens. A token of another instance, or a forged one,
+///   shares a batch with equal tokens only, so it makes no other read wait.
+/// - Lists and removals are passed on as they are, and so is [`ready`](RsvpStore::ready), unless the
+///   queue is full and would refuse every write.
+///
+/// # One event does not take down others
+///
+/// - **A hot event waits for itself.** Events with a backlog share batches among themselves, with an
+///   equal share each, and leave one lane to the others.
+/// - **Its room is bounded.** An event may have as many writes pending as there is free room in the
+///   queue, so a single hot event fills half of it. Beyond that it is refused at once as
+///   [`Error::Overloaded`](crate::Error::Overloaded), before any effect, while others go on. A call of
+///   more entries than there is room for is accepted as long as its event is below its bound.
+/// - **A blocked event delays others once.** A batch may wait for an event that another client of
+///   the store has locked. When it times out, its calls get the answers of the store, and its events
+///   are sent alone from then on, in at most as many batches again (at least two), until a batch of
+///   theirs succeeds. Events that have timed out alone use at most half of these. As many suspects as a
+///   batch has entries are remembered.
 ///
 /// # What it preserves, and what it weakens
 ///
 /// Everything of the contract is kept. A session token stands for the whole batch that a write was
 /// part of. An entry that fails fails alone, and a batch that fails as a whole gives its error to
-/// every caller in it, with its effect. If the store panics, the callers of that batch get an error of pending effect, and
-/// everybody else notices nothing.
+/// every caller in it, with its effect. If the store panics, the callers of that batch get an error
+/// of pending effect, and no other call notices.
 ///
-/// - **Queues are bounded.** A lane that has
-///   [`max_pending`](CoalesceConfig::with_max_pending) entries refuses a call at once as
-///   [`Error::Overloaded`](crate::Error::Overloaded), before any effect; other lanes go on.
 /// - **Dropping a call** does not recall a queued write: it takes effect in its turn. A queued
 ///   read whose caller has gone is not made; its room is given back when its turn comes.
 /// - **Deadlines are kept.** A queued call whose deadline has passed is not sent. A batch has the
 ///   latest deadline of its calls, or 30 s for a call without one. A caller whose deadline passes
 ///   while its batch is in flight gets [`Error::TimedOut`], and a write is then
 ///   [pending](crate::Effect::Pending) until its batch is over. If the deadline is that of the batch
-///   as well, the caller waits up to a quarter of a second for what the batch has come to.
-/// - Batches run on tasks of the Tokio runtime of the caller that found the lane idle. Without a
-///   runtime that caller is refused; when the runtime shuts down, its queued calls are answered with
-///   an error. A runtime of one thread must be kept running for as long as others wait.
-///
+///   as well, the caller waits up to a quarter of a second for the outcome of the batch.
+/// - Batches run on tasks of the Tokio runtime of a caller that found a batch to send. Without a
+///   runtime that caller is refused, unless others send batches already. When the runtime shuts
+///   down, its queued calls are answered with an error. A runtime of one thread must be kept running
+///   for as long as others wait.
+/// - **Batches wait for a limit.** A [`LimitStore`](super::LimitStore) inside lets them wait for
+///   their turn and refuses none.
 /// - **Removals are not queued.** A step of a removal overtakes queued writes of the same event or
 ///   user, which take effect after it.
-/// - **A lane waits for its batch.** An event that is blocked, by a lock that somebody else holds for
-///   example, delays the other events of its lane until the deadline of the batch.
 /// - **A dropped write keeps the deadline of its batch**, which may be later than its own.
 ///
-/// A write goes to at most [`lanes`](CoalesceConfig::with_lanes) batches, whatever its length.
+/// A call that writes to several events may go in several batches, whose results are put together. The
+/// writes of one call to one event are in one batch.
 pub struct CoalescedStore<S> {
     store: Arc<S>,
     config: CoalesceConfig,
@@ -220,7 +235,9 @@ impl<S: RsvpStore + 'static> RsvpStore for CoalescedStore<S> {
         options: &WriteOptions,
     ) -> Result<RemovalStep> {
         self.refuse_if_closed(Operation::RemoveEvent)?;
-        self.store.remove_event_step(event, limit, options).await
+        let step = self.store.remove_event_step(event, limit, options).await?;
+        self.seen.learn(&step.token);
+        Ok(step)
     }
 
     async fn remove_user_step(
@@ -230,7 +247,9 @@ impl<S: RsvpStore + 'static> RsvpStore for CoalescedStore<S> {
         options: &WriteOptions,
     ) -> Result<RemovalStep> {
         self.refuse_if_closed(Operation::RemoveUser)?;
-        self.store.remove_user_step(user, limit, options).await
+        let step = self.store.remove_user_step(user, limit, options).await?;
+        self.seen.learn(&step.token);
+        Ok(step)
     }
 
     async fn label(&self, name: &LabelName, options: &ReadOptions) -> Result<Option<Label>> {

@@ -27,6 +27,11 @@ pub trait Call: Clone + Send + Sync {
     #[must_use]
     fn with_deadline(self, deadline: Deadline) -> Self;
 
+    /// Whether the call comes from a queue with a bound of its own.
+    fn is_queued(&self) -> bool {
+        false
+    }
+
     /// Runs the call on a store.
     ///
     /// # Errors
@@ -124,6 +129,10 @@ impl Call for WriteBatch<'_> {
         Self { options, ..self }
     }
 
+    fn is_queued(&self) -> bool {
+        self.options.queued
+    }
+
     fn run<'f, S: RsvpStore + ?Sized>(
         &'f self,
         store: &'f S,
@@ -183,6 +192,10 @@ macro_rules! read_batch {
             fn with_deadline(self, deadline: Deadline) -> Self {
                 let options = Cow::Owned(self.options.into_owned().with_deadline(deadline));
                 Self { options, ..self }
+            }
+
+            fn is_queued(&self) -> bool {
+                self.options.queued
             }
 
             fn run<'f, S: RsvpStore + ?Sized>(

@@ -24,6 +24,16 @@ pub(crate) trait Hook: Debug + Send + Sync {
         call: impl Future<Output = Result<T>> + Send,
     ) -> impl Future<Output = Result<T>> + Send;
 
+    /// Around a batch of writes, for a hook that looks at its options.
+    fn write_with<T: Send>(
+        &self,
+        writes: &[Write],
+        _options: &WriteOptions,
+        call: impl Future<Output = Result<T>> + Send,
+    ) -> impl Future<Output = Result<T>> + Send {
+        self.write(writes, call)
+    }
+
     fn count(
         &self,
         _events: &[EventId],
@@ -54,7 +64,8 @@ impl<H> Deref for Hooked<H> {
 #[deny(clippy::missing_trait_methods)]
 impl<H: Hook> RsvpStore for Hooked<H> {
     async fn write_batch(&self, writes: &[Write], options: &WriteOptions) -> Result<BatchReceipt> {
-        self.write(writes, self.store().write_batch(writes, options)).await
+        let call = self.store().write_batch(writes, options);
+        self.write_with(writes, options, call).await
     }
 
     async fn has_rsvped_batch(

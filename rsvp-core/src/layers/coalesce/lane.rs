@@ -5,16 +5,17 @@ use std::panic::AssertUnwindSafe;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use futures_util::FutureExt;
-use futures_util::future::Either;
 use tokio::sync::oneshot;
 use tokio::task::consume_budget;
 use tokio::time::{Instant, timeout_at};
 use tokio_util::task::TaskTracker;
 use tokio_util::task::task_tracker::TaskTrackerToken;
+use tracing::{Instrument, Span};
 
 use super::failure::{LONGEST_BATCH, lost, runtime, stopped};
 use super::freshness::both;
 use super::patience::Patience;
+use super::span::BatchSpan;
 use crate::backend::check_answer_count;
 use crate::{Consistency, Deadline, Error, Operation, ReadOptions, Result, RsvpStore};
 
@@ -41,6 +42,8 @@ struct Call<B: Batch + ?Sized> {
     /// How fresh the answer must be.
     freshness: Consistency,
     patience: Option<Patience>,
+    /// The span in which the call was made.
+    caller: Span,
     reply: oneshot::Sender<Answered<B>>,
 }
 
@@ -86,23 +89,10 @@ impl<S: RsvpStore + 'static, B: Batch> Lane<S, B> {
         freshness: Consistency,
         deadline: Option<Deadline>,
     ) -> Answered<B> {
-        let answer = if let [_] = entries {
-            let queue = self.admit(1)?;
-            Either::Left(self.push(queue, entries.to_vec(), freshness, deadline))
-        } else {
-            // Many are not copied under the lock.
-            Either::Right(self.reserve(entries.len())?.call(entries.to_vec(), freshness, deadline))
-        };
-        answer.await
-    }
-
-    /// Makes room for a call of so many entries, to be used later.
-    pub(super) fn reserve(self: &Arc<Self>, entries: usize) -> Result<Place<'_, S, B>> {
-        let queue = self.admit(entries)?;
-        let place = Place { lane: self, entries, _token: self.tasks.token() };
-        // Not before there is a token: whoever closes the lane must see one of the two.
-        drop(queue);
-        Ok(place)
+        // Nothing is copied, and no span is asked for, under the lock.
+        let (entries, caller) = (entries.to_vec(), Span::current());
+        let queue = self.admit(entries.len())?;
+        self.push(queue, entries, freshness, deadline, caller).await
     }
 
     /// Makes room for a call of so many entries.
@@ -128,6 +118,7 @@ impl<S: RsvpStore + 'static, B: Batch> Lane<S, B> {
         entries: Vec<B::Entry>,
         freshness: Consistency,
         deadline: Option<Deadline>,
+        caller: Span,
     ) -> impl Future<Output = Answered<B>> + Send + use<S, B> {
         let (reply, answer) = oneshot::channel();
         let patience = deadline.map(Patience::new);
@@ -139,7 +130,7 @@ impl<S: RsvpStore + 'static, B: Batch> Lane<S, B> {
                 let _ = reply.send(Err(error));
             }
             Some(Ok(runtime)) => {
-                queue.calls.push_back(Call { entries, freshness, patience, reply });
+                queue.calls.push_back(Call { entries, freshness, patience, caller, reply });
                 queue.drivers += 1;
                 // Made here and not by the task, which a runtime that shuts down may never begin.
                 let driver = Driver::new(self.clone());
@@ -147,7 +138,7 @@ impl<S: RsvpStore + 'static, B: Batch> Lane<S, B> {
                 drop(queue);
                 drop(runtime.spawn(driver.drive()));
             }
-            None => queue.calls.push_back(Call { entries, freshness, patience, reply }),
+            None => queue.calls.push_back(Call { entries, freshness, patience, caller, reply }),
         }
         async move {
             let lost = |_| Err(lost(B::OPERATION, settling));
@@ -190,12 +181,13 @@ impl<S: RsvpStore + 'static, B: Batch> Lane<S, B> {
         calls.retain(|call| !call.reply.is_closed());
         let deadline = batch_deadline(&calls);
         let (mut entries, mut replies) = (Vec::new(), Vec::with_capacity(calls.len()));
-        let mut freshness = None;
+        let (mut freshness, mut span) = (None, BatchSpan::new(B::OPERATION));
         for mut call in calls {
             if call.patience.as_ref().is_some_and(|patience| !patience.send(deadline)) {
                 let _ = call.reply.send(Err(Error::too_late(B::OPERATION)));
                 continue;
             }
+            span.link(&call.caller);
             replies.push((call.entries.len(), call.reply));
             entries.append(&mut call.entries);
             match &mut freshness {
@@ -206,7 +198,8 @@ impl<S: RsvpStore + 'static, B: Batch> Lane<S, B> {
         let Some(freshness) = freshness else { return };
         let asked = entries.len();
         let options = ReadOptions::from(freshness).with_deadline(deadline).with_queued();
-        let answered = B::run(&*self.store, entries, options).await.and_then(|answers| {
+        let answered = B::run(&*self.store, entries, options).instrument(span.of(asked));
+        let answered = answered.await.and_then(|answers| {
             check_answer_count(B::OPERATION, asked, answers.len())?;
             Ok(answers)
         });
@@ -235,36 +228,6 @@ fn batch_deadline<B: Batch>(calls: &[Call<B>]) -> Deadline {
     let longest = Deadline::after(LONGEST_BATCH);
     let deadline = |call: &Call<B>| call.patience.as_ref().map_or(longest, |own| own.deadline);
     calls.iter().map(deadline).max().unwrap_or(longest)
-}
-
-/// Room in a lane for one call. Dropped, it is room for others again.
-pub(super) struct Place<'a, S: RsvpStore + 'static, B: Batch> {
-    lane: &'a Arc<Lane<S, B>>,
-    entries: usize,
-    /// Whoever waits for the lane to drain waits for this call, too.
-    _token: TaskTrackerToken,
-}
-
-impl<S: RsvpStore + 'static, B: Batch> Place<'_, S, B> {
-    /// Queues a call of as many entries as there is room for, and returns what waits for its answer.
-    pub(super) fn call(
-        mut self,
-        entries: Vec<B::Entry>,
-        freshness: Consistency,
-        deadline: Option<Deadline>,
-    ) -> impl Future<Output = Answered<B>> + Send + use<S, B> {
-        // From now on the room is that of the call in the queue.
-        self.entries = 0;
-        self.lane.push(self.lane.queue(), entries, freshness, deadline)
-    }
-}
-
-impl<S: RsvpStore + 'static, B: Batch> Drop for Place<'_, S, B> {
-    fn drop(&mut self) {
-        if self.entries > 0 {
-            self.lane.queue().pending -= self.entries;
-        }
-    }
 }
 
 /// What takes batches from a lane, on a task. Dropped before it is finished, by a runtime that

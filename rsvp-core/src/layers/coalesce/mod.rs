@@ -9,6 +9,7 @@ mod lane;
 mod patience;
 mod reply;
 mod seen;
+mod span;
 mod suspects;
 mod table;
 mod writes;
@@ -91,6 +92,9 @@ use crate::{
 ///
 /// A call that writes to several events may go in several batches, whose results are put together. The
 /// writes of one call to one event are in one batch.
+///
+/// Every batch is a span `rsvp_batch` of the crate `tracing`, at the level debug and with the target
+/// `rsvp`. It follows from the spans of its callers, of up to 128.
 pub struct CoalescedStore<S> {
     store: Arc<S>,
     config: CoalesceConfig,

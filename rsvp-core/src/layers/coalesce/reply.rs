@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use smallvec::SmallVec;
 use tokio::time::{Instant, timeout_at};
+use tracing::Span;
 
 use super::failure::lost;
 use crate::layers::timeout::GRACE;
@@ -34,6 +35,10 @@ pub(super) struct WriteRequest {
 impl WriteRequest {
     pub(super) fn deadline(&self) -> Option<Deadline> {
         self.reply.deadline
+    }
+
+    pub(super) fn caller(&self) -> &Span {
+        &self.reply.caller
     }
 
     /// Takes the writes for a batch with this deadline, unless the caller cannot use the answer any
@@ -98,6 +103,8 @@ enum Progress {
 /// Where a caller waits for the answers to the requests of its call.
 pub(super) struct Reply {
     deadline: Option<Deadline>,
+    /// The span in which the call was made.
+    caller: Span,
     state: Mutex<State>,
 }
 
@@ -116,7 +123,12 @@ impl Reply {
     ) -> Arc<Self> {
         let progress: SmallVec<[Progress; 1]> = writes.into_iter().map(Progress::Queued).collect();
         let open = progress.len();
-        Arc::new(Self { deadline, state: Mutex::new(State { progress, open, waker: None }) })
+        let caller = Span::current();
+        Arc::new(Self {
+            deadline,
+            caller,
+            state: Mutex::new(State { progress, open, waker: None }),
+        })
     }
 
     /// The request at this place, of so many writes. There is one for each place.

@@ -11,12 +11,14 @@ use tokio::task::consume_budget;
 use tokio::time::Instant;
 use tokio_util::task::TaskTracker;
 use tokio_util::task::task_tracker::TaskTrackerToken;
+use tracing::Instrument;
 
 use super::CoalesceConfig;
 use super::failure::{LONGEST_BATCH, runtime, stopped};
 use super::flows::{Batch, Flows, Verdict};
 use super::reply::{Reply, WriteRequest, WritesOfEvent};
 use super::seen::SeenTokens;
+use super::span::BatchSpan;
 use crate::backend::{check_answer_count, fail_all, partition, reorder};
 use crate::{
     BatchReceipt, Deadline, Error, EventId, Operation, Result, RsvpStore, SessionToken, Write,
@@ -276,8 +278,11 @@ impl<S: RsvpStore + 'static> Driver<S> {
             return;
         }
         // 2. It is one call of the store.
+        let mut span = BatchSpan::new(Operation::Write);
+        requests.iter().for_each(|request| span.link(request.caller()));
         let options = WriteOptions::default().with_deadline(deadline).with_queued();
-        let answered = self.writes.store.write_batch(&writes, &options).await;
+        let answered = self.writes.store.write_batch(&writes, &options);
+        let answered = answered.instrument(span.of(writes.len())).await;
         let answered = answered.and_then(|receipt| {
             check_answer_count(Operation::Write, writes.len(), receipt.results.len())?;
             Ok(receipt)

@@ -58,6 +58,13 @@ impl SessionToken {
         self.positions.is_empty()
     }
 
+    /// Whether each position of this token is before that of `other` in the same log.
+    #[cfg(feature = "layers")]
+    pub(crate) fn is_before(&self, other: &Self) -> bool {
+        let before = |(&origin, &position)| other.position(origin).is_some_and(|at| position < at);
+        self.positions.iter().all(before)
+    }
+
     /// Makes this token stand for the writes of both. Merging is commutative, associative and
     /// idempotent.
     pub fn merge(&mut self, other: &Self) {

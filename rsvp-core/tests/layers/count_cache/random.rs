@@ -75,18 +75,26 @@ fn pauses() -> impl Strategy<Value = Duration> {
     prop_oneof![4 => 0..3_u64, 2 => 3..30_u64, 1 => 30..80_u64].prop_map(ms)
 }
 
-fn steps() -> impl Strategy<Value = Vec<Step>> {
+fn plans() -> impl Strategy<Value = Plan> {
     let fate = prop_oneof![
         12 => Just(Fate::Answered),
         1 => Just(Fate::Refused),
         1 => Just(Fate::Lost),
         1 => Just(Fate::AnswerLost),
     ];
+    let plan = (pauses(), pauses(), fate);
+    plan.prop_map(|(before, after, fate)| Plan { call: 0, process: 0, before, after, fate })
+}
+
+fn steps() -> impl Strategy<Value = Vec<Step>> {
     let patience = prop_oneof![8 => Just(None), 1 => (0..60_u64).prop_map(|after| Some(ms(after)))];
-    let step = (pauses(), 0..2_usize, what(), (pauses(), pauses(), fate), patience);
-    let step = step.prop_map(|(pause, process, what, (before, after, fate), patience)| {
-        let plan = Plan { call: 0, before, after, fate };
-        Step { after: pause, process, what, plan, patience }
+    let step = (pauses(), 0..2_usize, what(), plans(), patience);
+    let step = step.prop_map(|(pause, process, what, plan, patience)| Step {
+        after: pause,
+        process,
+        what,
+        plan: Plan { process, ..plan },
+        patience,
     });
     vec(step, 1..60)
 }
@@ -143,8 +151,9 @@ async fn carry_out(cache: Arc<CountCache<Recorded>>, step: Step, record: Arc<Mut
     }
 }
 
-async fn run(steps: Vec<Step>) -> Result<(), TestCaseError> {
-    let history = Arc::new(History::new(&[event(0), event(1)]));
+/// `reads` are the plans of the reads that the caches make.
+async fn run(steps: Vec<Step>, reads: Vec<Plan>) -> Result<(), TestCaseError> {
+    let history = Arc::new(History::new(&[event(0), event(1)], reads));
     let config = CountCacheConfig::default().with_max_age(ms(MAX_AGE));
     let caches =
         [0, 1].map(|_| Arc::new(Hooked(history.clone()).with_count_cache(config).unwrap()));
@@ -200,9 +209,9 @@ fn every_count_was_true_within_its_age_and_its_age_is_within_the_bound() {
         failure_persistence: Some(Box::new(FileFailurePersistence::Direct(REGRESSIONS))),
         ..Config::default()
     };
-    let outcome = TestRunner::new(config).run(&steps(), |steps| {
+    let outcome = TestRunner::new(config).run(&(steps(), vec(plans(), 1..30)), |(steps, reads)| {
         let mut runtime = tokio::runtime::Builder::new_current_thread();
-        runtime.enable_time().start_paused(true).build().unwrap().block_on(run(steps))
+        runtime.enable_time().start_paused(true).build().unwrap().block_on(run(steps, reads))
     });
     if let Err(error) = outcome {
         panic!("{error}");

@@ -1,0 +1,201 @@
+//! The ways of a read of counts: memory, a refresh, the store.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use tokio::runtime::Handle;
+use tokio::sync::OwnedSemaphorePermit;
+use tokio::time::{Instant, timeout_at};
+use tokio_util::sync::CancellationToken;
+
+use super::CountCache;
+use super::entry::{Bounds, Caller, Entry, Next};
+use super::refresh::Refresh;
+use crate::{
+    Consistency, Count, Deadline, Effect, Error, EventId, Operation, ReadOptions, Result, RsvpStore,
+};
+
+/// The most refreshes at once. Further ones wait in their callers, which are few enough or have
+/// deadlines.
+pub(super) const MOST_REFRESHES: usize = 1024;
+
+type Counts<'a> = BTreeMap<&'a EventId, Result<Count>>;
+
+type Missing<'a> = BTreeMap<&'a EventId, Arc<Entry>>;
+
+impl<S: RsvpStore + 'static> CountCache<S> {
+    /// The counts from memory that a caller at this level accepts; `None` if it goes to the store.
+    pub(super) fn bounds(&self, consistency: &Consistency) -> Option<Bounds> {
+        let max_age = self.config.max_age;
+        let exact = match consistency {
+            Consistency::Strong | Consistency::Session(_) => return None,
+            Consistency::Bounded(bound) if bound.is_zero() => return None,
+            Consistency::Bounded(bound) => max_age.min(*bound),
+            Consistency::Eventual => max_age,
+        };
+        Some(self.bounds_within(exact))
+    }
+
+    fn bounds_within(&self, exact: std::time::Duration) -> Bounds {
+        Bounds {
+            exact,
+            ambiguous: exact.min(self.config.short()),
+            stale: self.config.stale_if_error,
+            not_before: self.table.changed_anywhere(),
+        }
+    }
+
+    /// Counts from memory, or from a refresh where memory has none.
+    pub(super) async fn cached(
+        &self,
+        events: &[EventId],
+        bounds: Bounds,
+        deadline: Option<Deadline>,
+    ) -> Vec<Result<Count>> {
+        // 1. Memory.
+        let hits: Vec<Option<Count>> =
+            events.iter().map(|event| self.table.hit(event, &bounds)).collect();
+        if hits.iter().all(Option::is_some) {
+            return hits.into_iter().flatten().map(Ok).collect();
+        }
+        // 2. Refreshes, each event once.
+        let began = Instant::now();
+        let caller = Caller { asked: self.table.clock.latest(), bounds };
+        let missing = events.iter().zip(&hits).filter(|(_, hit)| hit.is_none());
+        let missing: Missing<'_> =
+            missing.map(|(event, _)| (event, self.table.get_or_insert(event))).collect();
+        let mut counts = Counts::new();
+        if !deadline.is_some_and(Deadline::has_passed) {
+            until(deadline, self.refresh_all(missing.clone(), &caller, &mut counts)).await;
+        }
+        // 3. What is missing still is late.
+        let late = || Error::timed_out(Operation::RsvpCount, began.elapsed(), Effect::NotApplied);
+        let last_resort = |event| {
+            let entry = missing.get(event);
+            entry.and_then(|entry| entry.last_resort(&bounds)).ok_or_else(late)
+        };
+        let hits = events.iter().zip(hits);
+        hits.map(|(event, hit)| match hit {
+            Some(count) => Ok(count),
+            None => counts.get(event).cloned().unwrap_or_else(|| last_resort(event)),
+        })
+        .collect()
+    }
+
+    /// Has the missing counts refreshed, and waits for them.
+    async fn refresh_all<'a>(
+        &self,
+        mut missing: Missing<'a>,
+        caller: &Caller,
+        counts: &mut Counts<'a>,
+    ) {
+        let mut room = None;
+        while !missing.is_empty() {
+            // 1. Answers by now, refreshes to wait for, and those to begin, in one call for all.
+            room = room.or_else(|| self.refreshes.clone().try_acquire_owned().ok());
+            let done = CancellationToken::new();
+            let (mut waits, mut own, mut idle) = (Vec::new(), Vec::new(), false);
+            missing.retain(|event, entry| {
+                match entry.next(caller, room.as_ref().map(|_| &done)) {
+                    Some(Next::Answer(count)) => {
+                        counts.insert(event, count);
+                        return false;
+                    }
+                    Some(Next::Wait(refresh)) => waits.push(refresh),
+                    Some(Next::Refresh) => own.push(entry.clone()),
+                    None => idle = true,
+                }
+                true
+            });
+            // 2. Begin, or wait for room to begin, or wait for the others.
+            if !own.is_empty() {
+                self.begin_refresh(own, done.clone(), room.take()).await;
+                done.cancelled().await;
+            } else if idle {
+                room = self.refreshes.clone().acquire_owned().await.ok();
+            } else {
+                room = None;
+                for refresh in waits {
+                    refresh.cancelled().await;
+                }
+            }
+        }
+    }
+
+    /// Refreshes counts on a task, or in the caller if there is no runtime for a task.
+    async fn begin_refresh(
+        &self,
+        entries: Vec<Arc<Entry>>,
+        done: CancellationToken,
+        permit: Option<OwnedSemaphorePermit>,
+    ) {
+        let runtime = Handle::try_current();
+        // Made here and not by the task, which a runtime that shuts down may never begin.
+        let refresh = Refresh::new(self.table.clone(), entries, done, runtime.is_ok(), permit);
+        let run = refresh.run(self.store.clone());
+        match runtime {
+            Ok(runtime) => drop(self.tasks.spawn_on(run, &runtime)),
+            Err(_) => run.await,
+        }
+    }
+
+    /// Counts for a session: from memory where it has the writes of the session in it.
+    pub(super) async fn of_session(
+        &self,
+        events: &[EventId],
+        options: &ReadOptions,
+    ) -> Result<Vec<Result<Count>>> {
+        let Consistency::Session(token) = &options.consistency else {
+            return self.read_through(events, options).await;
+        };
+        // An empty token is of writes to a store that has no positions.
+        if token.is_empty() {
+            return self.read_through(events, options).await;
+        }
+        let bounds = self.bounds_within(self.config.max_age);
+        let hit = |event| self.table.get(event)?.hit_of_session(token, &bounds);
+        let hits: Vec<Option<Count>> = events.iter().map(hit).collect();
+        let missing = events.iter().zip(&hits).filter(|(_, hit)| hit.is_none());
+        let missing: Vec<EventId> = missing.map(|(event, _)| event.clone()).collect();
+        if missing.is_empty() {
+            return Ok(hits.into_iter().flatten().map(Ok).collect());
+        }
+        let mut read = self.read_through(&missing, options).await?.into_iter();
+        let short = || Err(Error::corrupt(Operation::RsvpCount, "fewer answers than entries"));
+        let answer = |hit: Option<Count>| hit.map_or_else(|| read.next().unwrap_or_else(short), Ok);
+        Ok(hits.into_iter().map(answer).collect())
+    }
+
+    /// Counts from the store, at the level of the caller. The cache learns from them, so that none
+    /// of its counts goes back behind one that a caller has seen.
+    pub(super) async fn read_through(
+        &self,
+        events: &[EventId],
+        options: &ReadOptions,
+    ) -> Result<Vec<Result<Count>>> {
+        let read = self.table.begin_read();
+        let counts = self.store.rsvp_count_batch(events, options).await?;
+        let ended = self.table.clock.tick();
+        let strong = !matches!(options.consistency, Consistency::Session(_));
+        for (event, count) in events.iter().zip(&counts) {
+            let (Ok(count), Some(entry)) = (count, self.table.get(event)) else { continue };
+            // A count without age was exact while it was read, wherever it came from.
+            if strong || count.age.is_zero() {
+                entry.learn(*count, &read, ended);
+            } else {
+                entry.doubt(*count, ended);
+            }
+        }
+        Ok(counts)
+    }
+}
+
+/// Waits until the deadline, or without an end if there is none, or no runtime with timers.
+async fn until(deadline: Option<Deadline>, call: impl Future<Output = ()>) {
+    match deadline {
+        Some(deadline) if Handle::try_current().is_ok() => {
+            let _ = timeout_at(deadline.instant(), call).await;
+        }
+        _ => call.await,
+    }
+}

@@ -1,52 +1,27 @@
 //! What is known of the count of one event.
 
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use tokio::sync::Notify;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-use super::clock::{BegunRead, Span, Tick};
+use super::cached::{Cached, Written};
+use super::clock::{BegunRead, Tick};
 use super::fence::{Fence, Place};
-use super::snapshot::{Counted, Snapshot, nanoseconds};
-use super::validity::{Change, LastWrites, Validity};
+use super::snapshot::{Counted, Snapshot};
+use super::validity::Validity;
 use crate::{Count, Error, EventId, SessionToken};
-
-/// A count that was read from the store.
-#[derive(Clone, Debug)]
-struct Known {
-    /// Below zero if others have written what is not in it, or if two writes of a pair were told
-    /// in the wrong order.
-    value: i64,
-    /// How old it was already when the read began.
-    age: Duration,
-    exact_at: i64,
-    began: Tick,
-    ended: Tick,
-    validity: Validity,
-    /// The tokens of the writes that had been acknowledged to this cache before the read began.
-    receipts: Arc<SessionToken>,
-}
-
-impl Known {
-    fn counted(&self) -> Counted {
-        let Self { exact_at, began, validity, .. } = *self;
-        Counted { value: u64::try_from(self.value).unwrap_or(0), exact_at, began, validity }
-    }
-}
 
 #[derive(Debug, Default)]
 struct State {
-    known: Option<Known>,
-    writes: LastWrites,
-    /// Until when a write that has failed may still take effect.
-    pending_until: Option<Instant>,
-    /// When a read that nobody recorded was over, and which number it saw.
-    seen: Option<(Tick, i64)>,
+    cached: Cached,
     /// Why the last refresh failed, if it did, and when.
     failure: Option<(Tick, Instant, Error)>,
+    /// Whether it did not end by the deadline of a caller, which says nothing of the store.
+    hurried: bool,
     /// The refresh under way, which is the only one (single flight); cancelled when it is over.
     refresh: Option<CancellationToken>,
     fence: Fence,
@@ -91,7 +66,11 @@ pub(super) enum Next {
     /// Waits for the refresh under way.
     Wait(CancellationToken),
     /// Refreshes the count itself: it has the refresh lock.
-    Refresh,
+    Refresh {
+        /// The refresh before has failed, or did not end by its caller's deadline. It is not to hold
+        /// up others.
+        apart: bool,
+    },
 }
 
 /// For how long after a failure the store is not asked again, as long as there is an old count.
@@ -146,7 +125,7 @@ impl Entry {
 
     /// An old count, for callers that accept one while the store fails.
     fn old(&self, state: &State, bounds: &Bounds) -> Option<Count> {
-        let count = self.count(&state.known.as_ref()?.counted());
+        let count = self.count(&state.cached.counted()?);
         bounds.stale.is_some_and(|bound| count.age <= bound).then_some(count)
     }
 
@@ -164,8 +143,7 @@ impl Entry {
     pub(super) fn hit_of_session(&self, token: &SessionToken, bounds: &Bounds) -> Option<Count> {
         self.touch();
         let state = self.state();
-        let known = state.known.as_ref().filter(|known| token.is_before(&known.receipts))?;
-        self.within(&known.counted(), bounds)
+        self.within(&state.cached.counted_for(token)?, bounds)
     }
 
     fn touch(&self) {
@@ -182,23 +160,29 @@ impl Entry {
         !touched && self.state().refresh.is_none()
     }
 
+    /// Records that the entry is in the table, where writes that end from now on find it.
+    pub(super) fn insert(&self, since: Tick) {
+        self.state().cached.insert(since);
+    }
+
     pub(super) fn evict(&self) {
         self.state().evicted = true;
     }
 
     /// Answers the caller if that is possible by now. Otherwise it takes the refresh lock, given
-    /// a token for others to wait for, or waits for the one that has it.
+    /// the tokens of a refresh with other events and of one apart from them, or waits for the caller
+    /// that has it.
     pub(super) fn next(
         &self,
         caller: &Caller,
-        refresh: Option<&CancellationToken>,
+        refresh: Option<(&CancellationToken, &CancellationToken)>,
     ) -> Option<Next> {
         let mut state = self.state();
         // 1. A read that began after the caller had asked is as good as its own.
-        if let Some(known) = &state.known {
-            let counted = known.counted();
+        if let Some(counted) = state.cached.counted() {
             if counted.began > caller.asked {
-                return Some(Next::Answer(Ok(Count::aged(counted.value, known.age))));
+                let age = state.cached.age_when_read();
+                return Some(Next::Answer(Ok(Count::aged(counted.value, age))));
             }
             if let Some(count) = self.within(&counted, &caller.bounds) {
                 return Some(Next::Answer(Ok(count)));
@@ -222,8 +206,10 @@ impl Entry {
         if let Some(under_way) = &state.refresh {
             return Some(Next::Wait(under_way.clone()));
         }
+        let apart = state.hurried || state.failure.is_some();
+        let refresh = refresh.map(|(together, alone)| if apart { alone } else { together });
         state.refresh = Some(refresh?.clone());
-        Some(Next::Refresh)
+        Some(Next::Refresh { apart })
     }
 
     /// An old count for a caller whose deadline has passed.
@@ -257,75 +243,36 @@ impl Entry {
         }
     }
 
-    /// Records the count of a refresh that ended at this tick.
-    pub(super) fn record_refresh(&self, count: Count, read: &BegunRead, ended: Tick) {
-        let mut state = self.state();
-        state.failure = None;
-        self.record_read(&mut state, count, read, ended, false);
-    }
-
-    /// Records a count that a caller has read as fresh as a refresh does, without the fence.
-    pub(super) fn learn(&self, count: Count, read: &BegunRead, ended: Tick) {
-        self.record_read(&mut self.state(), count, read, ended, true);
-    }
-
     /// Records that a caller saw a count of an unknown moment: it may have more in it than the
     /// cached one. If the two differ, the count is read again.
     pub(super) fn doubt(&self, count: Count, ended: Tick) {
         let mut state = self.state();
-        let value = value(count);
-        state.seen = Some((ended, value));
-        if let Some(known) = &mut state.known
-            && known.value != value
-        {
-            known.validity = Validity::Stale;
-            self.snapshot.store(&known.counted());
-        }
+        state.cached.doubt(count, ended);
+        self.publish(&state);
     }
 
-    /// Records a read, unless a later one has been recorded. `keep_exact` keeps an exact count of
-    /// the same number.
-    fn record_read(
-        &self,
-        state: &mut State,
-        count: Count,
-        read: &BegunRead,
-        ended: Tick,
-        keep_exact: bool,
-    ) {
-        let value = value(count);
-        // 1. Are the writes through this cache in it?
-        let pending = state.pending_until.is_some_and(|until| read.at < until);
-        let mut validity = state.writes.validity_of_read(read.began, pending);
-        // 2. Of two reads at one time nobody knows which of them saw more.
-        if state.seen.is_some_and(|(seen, other)| read.began < seen && other != value) {
-            validity = Validity::Stale;
+    /// Records a read that is over: a refresh, or one that a caller made as strongly as a refresh.
+    pub(super) fn record_read(&self, count: Count, read: &BegunRead, ended: Tick) {
+        let mut state = self.state();
+        (state.failure, state.hurried) = (None, false);
+        state.cached.record_read(count, read, ended, self.epoch);
+        self.publish(&state);
+    }
+
+    fn publish(&self, state: &State) {
+        if let Some(counted) = state.cached.counted() {
+            self.snapshot.store(&counted);
         }
-        if let Some(known) = &mut state.known {
-            let overlap = read.began < known.ended && known.began < ended;
-            if overlap && known.value != value {
-                (validity, known.validity) = (Validity::Stale, Validity::Stale);
-            }
-            let keeps = keep_exact && known.validity == Validity::Exact;
-            let nothing_new = keeps && validity != Validity::Exact && known.value == value;
-            // 3. The read that began later stays.
-            if known.began > read.began || nothing_new {
-                self.snapshot.store(&known.counted());
-                return;
-            }
-        }
-        let at = nanoseconds(read.at.saturating_duration_since(self.epoch));
-        let exact_at = at - nanoseconds(count.age);
-        let (began, receipts) = (read.began, read.receipts.clone());
-        let age = count.age;
-        let known = Known { value, age, exact_at, began, ended, validity, receipts };
-        self.snapshot.store(&known.counted());
-        state.known = Some(known);
     }
 
     /// Records that a refresh failed.
     pub(super) fn fail(&self, error: &Error, ended: Tick) {
         self.state().failure = Some((ended, Instant::now(), error.clone()));
+    }
+
+    /// Records that a refresh did not end by the deadline of its caller. The next one has more time.
+    pub(super) fn hurry(&self) {
+        self.state().hurried = true;
     }
 
     /// Lets a write in.
@@ -363,48 +310,19 @@ impl Entry {
     }
 
     fn change(&self, state: &mut State, written: &Written) {
-        let Written { change, pending, span } = *written;
-        state.pending_until = state.pending_until.max(pending);
-        let Some(change) = change else { return };
-        state.writes.record(change, span);
-        let Some(known) = &mut state.known else { return };
-        let exact = known.validity == Validity::Exact;
-        match change {
-            Change::Unchanged if exact => return,
-            // Added to a count that may have it already, it would make a number that never was.
-            Change::Applied(by) if exact && span.began > known.ended => {
-                known.value = known.value.saturating_add(by);
-                if known.value < 0 {
-                    known.validity = Validity::Stale;
-                }
-            }
-            Change::Applied(_) | Change::Unchanged | Change::Uncounted => {
-                known.validity = Validity::Stale;
-            }
-            Change::Unknown if exact => known.validity = Validity::Ambiguous,
-            Change::Unknown => return,
+        if state.cached.change(written) {
+            self.publish(state);
         }
-        self.snapshot.store(&known.counted());
     }
-}
-
-/// What has become of the writes of an event by one call.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Written {
-    /// `None` if nothing has happened.
-    pub(super) change: Option<Change>,
-    /// Until when a write that has failed may still take effect.
-    pub(super) pending: Option<Instant>,
-    pub(super) span: Span,
-}
-
-fn value(count: Count) -> i64 {
-    i64::try_from(count.value).unwrap_or(i64::MAX)
 }
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+
     use super::*;
+    use crate::layers::count_cache::clock::Span;
+    use crate::layers::count_cache::validity::Change;
 
     const BOUNDS: Bounds = Bounds {
         exact: Duration::from_secs(1),
@@ -414,7 +332,9 @@ mod tests {
     };
 
     fn entry() -> Entry {
-        Entry::new(EventId::from(1_u64), Instant::now())
+        let entry = Entry::new(EventId::from(1_u64), Instant::now());
+        entry.insert(0);
+        entry
     }
 
     fn read(began: Tick) -> BegunRead {
@@ -436,17 +356,27 @@ mod tests {
         // A read from 11 to 13. One write was over before it, the other was not.
         entry.record_write(&applied(8, 12));
         entry.record_write(&applied(9, 10));
-        entry.record_refresh(Count::fresh(1), &read(11), 13);
+        entry.record_read(Count::fresh(1), &read(11), 13);
         tokio::time::advance(Duration::from_millis(1)).await;
         assert_eq!(hit(&entry), None, "it may lack the one that ended at 12");
     }
 
     #[tokio::test(start_paused = true)]
+    async fn a_read_from_before_the_entry_was_told_of_writes_is_not_kept() {
+        let entry = entry();
+        entry.insert(5);
+        entry.record_read(Count::fresh(7), &read(4), 6);
+        assert_eq!(hit(&entry), None);
+        entry.record_read(Count::fresh(7), &read(7), 8);
+        assert_eq!(hit(&entry), Some(7));
+    }
+
+    #[tokio::test(start_paused = true)]
     async fn a_read_that_began_earlier_replaces_no_later_one() {
         let entry = entry();
-        entry.record_refresh(Count::fresh(7), &read(5), 6);
-        entry.learn(Count::fresh(3), &read(1), 2);
-        entry.record_refresh(Count::fresh(4), &read(3), 4);
+        entry.record_read(Count::fresh(7), &read(5), 6);
+        entry.record_read(Count::fresh(3), &read(1), 2);
+        entry.record_read(Count::fresh(4), &read(3), 4);
         assert_eq!(hit(&entry), Some(7));
     }
 
@@ -454,12 +384,12 @@ mod tests {
     async fn of_two_reads_at_one_time_that_differ_neither_is_kept() {
         for (first, second) in [((1, 6), (3, 8)), ((3, 8), (1, 6))] {
             let entry = entry();
-            entry.record_refresh(Count::fresh(7), &read(first.0), first.1);
-            entry.learn(Count::fresh(8), &read(second.0), second.1);
+            entry.record_read(Count::fresh(7), &read(first.0), first.1);
+            entry.record_read(Count::fresh(8), &read(second.0), second.1);
             assert_eq!(hit(&entry), None);
             let entry = super::tests::entry();
-            entry.record_refresh(Count::fresh(7), &read(first.0), first.1);
-            entry.learn(Count::fresh(7), &read(second.0), second.1);
+            entry.record_read(Count::fresh(7), &read(first.0), first.1);
+            entry.record_read(Count::fresh(7), &read(second.0), second.1);
             assert_eq!(hit(&entry), Some(7), "they agree");
         }
     }

@@ -79,7 +79,9 @@ mod tests {
             let entries: Vec<_> = (0..capacity as u64).map(entry).collect();
             assert!(entries.iter().all(|entry| ring.insert(entry.clone()).is_none()));
             for n in 1000..2000 {
-                entries.iter().for_each(|entry| drop(entry.hit(&BOUNDS)));
+                for entry in &entries {
+                    let _ = entry.hit(&BOUNDS);
+                }
                 assert!(ring.insert(entry(n)).is_some());
             }
         }

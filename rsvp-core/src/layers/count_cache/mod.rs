@@ -4,7 +4,8 @@
 //! |---|---|
 //! | `table` | the entries of the events that are asked for, in a lock-free map |
 //! | `eviction` | which entry goes when the table is full |
-//! | `entry` | the count of one event, its refresh lock, its last failure |
+//! | `entry` | the refresh lock of one event, its last failure, and the way to its count |
+//! | `cached` | that count, and the reads and writes that change it |
 //! | `snapshot` | the count of an entry for readers that take no lock |
 //! | `validity` | the states of a count, and the events that change them: a state table |
 //! | `clock` | the ticks that order reads and writes: a diagram and an example |
@@ -12,6 +13,7 @@
 //! | `read`, `refresh` | the ways of a read, and the one read of the store for all who wait |
 //! | `writing`, `tally`, `removals` | calls that write, and what they make of counts |
 
+mod cached;
 mod clock;
 mod config;
 mod entry;
@@ -53,46 +55,95 @@ use crate::{
 /// - [`Consistency::Bounded`] is answered from memory within the bound and within
 ///   [`max_age`](CountCacheConfig::with_max_age), never beyond, and [`Count::age`] says how old the
 ///   answer is. [`Consistency::Eventual`] is answered within `max_age`.
-/// - [`Consistency::Strong`], a bound of nothing, and [`Consistency::Session`] go to the store:
-///   only the store that issued a token can judge what it stands for.
-/// - An event's count is read once in each period, strongly, however many callers wait for it:
-///   they share the answer, or the error.
+/// - [`Consistency::Strong`] and a bound of nothing go to the store. So does
+///   [`Consistency::Session`], unless the cached count is known to have every write of the session
+///   in it: see below.
+/// - An event's count is read once in each period, strongly, on a task of its own. All callers share
+///   the answer, or the error. A caller that gives up does not end the read, so the next callers have
+///   its answer from memory.
 /// - Writes through this cache that answer [`Applied`](crate::Outcome::Applied) move the count in
 ///   memory, so a user's own RSVP shows in the next count.
+/// - Counts do not go back for a caller that has seen more: if a read that went to the store saw a
+///   later count, the cached one becomes that count, or is read again.
 /// - Everything else is passed on.
+///
+/// ```
+/// use rsvp_core::layers::{CountCacheConfig, LayerExt};
+/// use rsvp_core::{Consistency, EventId, RsvpStoreExt, UserId};
+/// use rsvp_memory::MemoryStore;
+///
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> rsvp_core::Result<()> {
+/// // Two instances of a service, of which the first has a cache.
+/// let shared = std::sync::Arc::new(MemoryStore::new());
+/// let cached = shared.clone().with_count_cache(CountCacheConfig::default())?;
+/// let (fair, ann) = (EventId::new("fair")?, UserId::new("ann")?);
+/// assert_eq!(cached.rsvp_count(&fair).await?.value, 0);
+/// let receipt = shared.rsvp(&ann, &fair).await?;
+/// assert_eq!(cached.rsvp_count(&fair).await?.value, 0, "up to 5 s old");
+/// let session = Consistency::Session(receipt.token);
+/// assert_eq!(cached.rsvp_count_with(&fair, session).await?.value, 1);
+/// assert_eq!(cached.rsvp_count(&fair).await?.value, 1, "it does not go back");
+/// # Ok(())
+/// # }
+/// ```
 ///
 /// # What it preserves, and what it weakens
 ///
 /// The contract is kept, with one reading of [`Count`] that is wider: a count from memory is a
-/// number that was exact at a moment no longer before the read than its age, *and then moved by what was
-/// written through this cache since*. What others wrote since is not in it. To others belongs what
-/// nobody was told of as [`Applied`](crate::Outcome::Applied), such as a write that takes effect
-/// after its caller has gone. Such a write shows within the period, and at once at
+/// number that was exact at a moment no longer before the read than its age, *and then moved by the
+/// writes through this cache since*. The writes of others since are not in it. To others belongs a
+/// write that no caller was told of as [`Applied`](crate::Outcome::Applied), such as one that takes
+/// effect after its caller has gone. Such a write shows within the period, and at once at
 /// [`Consistency::Session`]. After a write that was [repeated](crate::Written::repeated) the count
 /// is read again.
 ///
-/// A count that is read while a write of the event is on its way may have that write in it or
-/// not. So writers and the reading of a count wait for each other, once in a period, for as long as
-/// those that are on their way take and for a twentieth of `max_age` at most, within 50 and 250 ms.
-/// Where they overlap all the same (a write took longer, failed with unknown effect, or its caller
+/// **Writes and refreshes.** A count that is read while a write of the event is on its way may have
+/// that write in it or not. So the writes of an event and the refresh of its count wait for each
+/// other, once in a period, for as long as those that are on their way take and for a twentieth of
+/// `max_age` at most, within 50 and 250 ms. An event whose count nobody has asked for has no such
+/// fence. Where the two overlap all the same (a write took longer, failed with unknown effect, or its caller
 /// has gone) the count stays as it was read. It is kept for a twentieth of `max_age`, and no longer
 /// than until a write of the event is acknowledged, which would not show in it: then it is read
 /// again. So a store whose writes take longer than that is asked for the count of a hot event more
 /// often, one read after another. The same happens to an event that is dropped from memory while it
 /// is asked for and written to.
 ///
-/// After a [`remove_event_step`](RsvpStore::remove_event_step) the event's count is read again, and
-/// after a [`remove_user_step`](RsvpStore::remove_user_step) all counts are, since nobody can tell
-/// which have changed.
+/// **Sessions.** The tokens of this cache's own receipts tell which positions the store had reached
+/// when a count was read. A count answers [`Consistency::Session`] from memory if each position of
+/// the token comes before those. Other tokens go to the store: empty ones, since the store has no
+/// positions, those of receipts that are newer than the count, and forged ones, of which nothing is
+/// kept. A count from a replica, with an age, is not cached. If it differs from the cached count,
+/// the next caller has that read again. A strong or session read beside writes of the same event
+/// may do so as well, which is one more read of the store.
 ///
-/// With [`stale_if_error`](CountCacheConfig::with_stale_if_error) counts may be older than the
-/// caller's bound while the store fails; then one caller a second asks it again, and nobody else
-/// waits for that.
+/// **Removals.** After a [`remove_event_step`](RsvpStore::remove_event_step) the event's count is
+/// read again. Before a [`remove_user_step`](RsvpStore::remove_user_step) the cache lists the events
+/// of the user, strongly, and their counts are read again after it. That costs one more read for
+/// each step. If the user has more than 10,000 events, the list fails, or the step removes
+/// more than was listed, all counts are read again. An RSVP of the user that another instance makes
+/// between the list and the step, and the step removes, may be counted until the period is over.
+///
+/// **Failures.** With [`stale_if_error`](CountCacheConfig::with_stale_if_error) counts may be older
+/// than the caller's bound while the store fails; then one caller a second asks it again, and nobody
+/// else waits for that.
+///
+/// # Waits
 ///
 /// A call for counts that memory cannot answer is one call of the store, however many events it
-/// asks for, except for those that somebody else is reading: their answers are waited for. Such
-/// waits are as long as that read takes or until the caller's deadline, so put a [`TimeoutStore`](crate::layers::TimeoutStore) inside where
-/// the backend has no timeouts of its own, and do not stop polling a call without dropping it.
+/// asks for, except for those that are being read: their answers are waited for. Events whose last
+/// read failed are read in a call apart, so that they hold up no others. A caller waits until its
+/// deadline at the longest, or a quarter of a second longer for the end of its own read.
+///
+/// A read ends by the deadline of its first caller, but has 250 ms at least: then a store of shards
+/// answers for those that do not hang. If it did not end by then, the next read of these events has
+/// 10 s, since the store may need longer than its callers wait. So has the read of a caller without a
+/// deadline. The timeouts of the store usually end it before.
+///
+/// At most 1,024 callers have reads in flight; further ones wait for one of them to end.
+/// [`close`](RsvpStore::close) waits for the reads under way. They run on tasks of the Tokio
+/// runtime of their first caller. If it shuts down, those who wait get an error, and the next caller
+/// reads again. Without a runtime a caller reads by itself, and nothing waits at a fence.
 pub struct CountCache<S> {
     store: Arc<S>,
     config: CountCacheConfig,

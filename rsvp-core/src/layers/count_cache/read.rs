@@ -10,7 +10,8 @@ use tokio_util::sync::CancellationToken;
 
 use super::CountCache;
 use super::entry::{Bounds, Caller, Entry, Next};
-use super::refresh::Refresh;
+use super::refresh::{Refresh, deadline_of_refresh};
+use crate::layers::timeout::GRACE;
 use crate::{
     Consistency, Count, Deadline, Effect, Error, EventId, Operation, ReadOptions, Result, RsvpStore,
 };
@@ -65,9 +66,7 @@ impl<S: RsvpStore + 'static> CountCache<S> {
         let missing: Missing<'_> =
             missing.map(|(event, _)| (event, self.table.get_or_insert(event))).collect();
         let mut counts = Counts::new();
-        if !deadline.is_some_and(Deadline::has_passed) {
-            until(deadline, self.refresh_all(missing.clone(), &caller, &mut counts)).await;
-        }
+        self.refresh_all(missing.clone(), &caller, deadline, &mut counts).await;
         // 3. What is missing still is late.
         let late = || Error::timed_out(Operation::RsvpCount, began.elapsed(), Effect::NotApplied);
         let last_resort = |event| {
@@ -82,60 +81,89 @@ impl<S: RsvpStore + 'static> CountCache<S> {
         .collect()
     }
 
-    /// Has the missing counts refreshed, and waits for them.
+    /// Has the missing counts refreshed, and waits for them until the deadline.
     async fn refresh_all<'a>(
         &self,
         mut missing: Missing<'a>,
         caller: &Caller,
+        deadline: Option<Deadline>,
         counts: &mut Counts<'a>,
     ) {
         let mut room = None;
-        while !missing.is_empty() {
-            // 1. Answers by now, refreshes to wait for, and those to begin, in one call for all.
+        loop {
+            // 1. Answers by now, refreshes to wait for, and those to begin: one for all events, and
+            //    one for those that are read apart.
+            let late = deadline.is_some_and(Deadline::has_passed);
             room = room.or_else(|| self.refreshes.clone().try_acquire_owned().ok());
-            let done = CancellationToken::new();
-            let (mut waits, mut own, mut idle) = (Vec::new(), Vec::new(), false);
+            let mut begun = [false, true].map(|apart| (apart, CancellationToken::new(), vec![]));
+            let (mut waits, mut idle) = (Vec::new(), false);
             missing.retain(|event, entry| {
-                match entry.next(caller, room.as_ref().map(|_| &done)) {
+                let [(_, together, _), (_, apart, _)] = &begun;
+                let refresh = room.as_ref().filter(|_| !late).map(|_| (together, apart));
+                match entry.next(caller, refresh) {
                     Some(Next::Answer(count)) => {
                         counts.insert(event, count);
                         return false;
                     }
                     Some(Next::Wait(refresh)) => waits.push(refresh),
-                    Some(Next::Refresh) => own.push(entry.clone()),
+                    Some(Next::Refresh { apart }) => {
+                        let of_kind = begun.iter_mut().filter(|(kind, ..)| *kind == apart);
+                        of_kind.for_each(|(.., entries)| entries.push(entry.clone()));
+                    }
                     None => idle = true,
                 }
                 true
             });
+            if missing.is_empty() || late {
+                return;
+            }
             // 2. Begin, or wait for room to begin, or wait for the others.
-            if !own.is_empty() {
-                self.begin_refresh(own, done.clone(), room.take()).await;
-                done.cancelled().await;
+            if begun.iter().any(|(.., entries)| !entries.is_empty()) {
+                self.refresh(begun, room.take().map(Arc::new), deadline).await;
             } else if idle {
-                room = self.refreshes.clone().acquire_owned().await.ok();
+                let permit = until(deadline, self.refreshes.clone().acquire_owned()).await;
+                room = permit.and_then(|permit| permit.ok());
             } else {
                 room = None;
                 for refresh in waits {
-                    refresh.cancelled().await;
+                    until(deadline, refresh.cancelled()).await;
                 }
             }
         }
     }
 
-    /// Refreshes counts on a task, or in the caller if there is no runtime for a task.
-    async fn begin_refresh(
+    /// Refreshes counts whose refresh locks the caller has taken, on tasks, or in the caller if there
+    /// is no runtime for a task, and waits for them.
+    async fn refresh(
         &self,
-        entries: Vec<Arc<Entry>>,
-        done: CancellationToken,
-        permit: Option<OwnedSemaphorePermit>,
+        begun: [(bool, CancellationToken, Vec<Arc<Entry>>); 2],
+        permit: Option<Arc<OwnedSemaphorePermit>>,
+        deadline: Option<Deadline>,
     ) {
-        let runtime = Handle::try_current();
         // Made here and not by the task, which a runtime that shuts down may never begin.
-        let refresh = Refresh::new(self.table.clone(), entries, done, runtime.is_ok(), permit);
-        let run = refresh.run(self.store.clone());
-        match runtime {
-            Ok(runtime) => drop(self.tasks.spawn_on(run, &runtime)),
-            Err(_) => run.await,
+        let refreshes = begun.map(|(apart, done, entries)| {
+            if entries.is_empty() {
+                return None;
+            }
+            let (ends, permit) = (deadline_of_refresh(deadline, apart), permit.clone());
+            let refresh = Refresh::new(self.table.clone(), entries, done.clone(), ends, permit);
+            Some((done, ends, refresh))
+        });
+        let runtime = Handle::try_current();
+        let mut waits = Vec::new();
+        for (done, ends, refresh) in refreshes.into_iter().flatten() {
+            let run = refresh.run(self.store.clone());
+            match &runtime {
+                Ok(runtime) => drop(self.tasks.spawn_on(run, runtime)),
+                Err(_) => run.await,
+            }
+            waits.push((done, ends));
+        }
+        for (done, ends) in waits {
+            // One that ends with its caller is about to tell which entries have failed.
+            let last = deadline
+                .map(|own| if ends <= own { Deadline::at(own.instant() + GRACE) } else { own });
+            until(last, done.cancelled()).await;
         }
     }
 
@@ -181,7 +209,7 @@ impl<S: RsvpStore + 'static> CountCache<S> {
             let (Ok(count), Some(entry)) = (count, self.table.get(event)) else { continue };
             // A count without age was exact while it was read, wherever it came from.
             if strong || count.age.is_zero() {
-                entry.learn(*count, &read, ended);
+                entry.record_read(*count, &read, ended);
             } else {
                 entry.doubt(*count, ended);
             }
@@ -191,11 +219,11 @@ impl<S: RsvpStore + 'static> CountCache<S> {
 }
 
 /// Waits until the deadline, or without an end if there is none, or no runtime with timers.
-async fn until(deadline: Option<Deadline>, call: impl Future<Output = ()>) {
+async fn until<T>(deadline: Option<Deadline>, call: impl Future<Output = T>) -> Option<T> {
     match deadline {
         Some(deadline) if Handle::try_current().is_ok() => {
-            let _ = timeout_at(deadline.instant(), call).await;
+            timeout_at(deadline.instant(), call).await.ok()
         }
-        _ => call.await,
+        _ => Some(call.await),
     }
 }

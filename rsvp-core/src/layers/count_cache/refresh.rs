@@ -4,8 +4,9 @@ use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
+use tokio::runtime::Handle;
 use tokio::sync::OwnedSemaphorePermit;
-use tokio::time::{timeout, timeout_at};
+use tokio::time::{Instant, timeout, timeout_at};
 use tokio_util::sync::CancellationToken;
 
 use super::entry::Entry;
@@ -16,6 +17,23 @@ use crate::{Count, Deadline, Effect, Error, EventId, Operation, ReadOptions, Res
 
 /// How long a refresh may take. The timeouts of the store inside are usually shorter.
 const REFRESH_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// How long a refresh may take at least, however early the deadline of its caller is.
+const SHORTEST_TIMEOUT: Duration = Duration::from_millis(250);
+
+/// The deadline of a refresh for a caller with this one.
+///
+/// A store of shards of which one hangs answers the others at the deadline. So a refresh of events
+/// that may live anywhere ends with its caller. If one did not end by then, the next one has the
+/// full time, apart from other events: the store may need longer than its callers wait.
+pub(super) fn deadline_of_refresh(caller: Option<Deadline>, apart: bool) -> Deadline {
+    let longest = Deadline::after(REFRESH_TIMEOUT);
+    let shortest = Deadline::after(SHORTEST_TIMEOUT);
+    match caller {
+        Some(caller) if !apart => caller.clamp(shortest, longest),
+        _ => longest,
+    }
+}
 
 #[derive(Debug, thiserror::Error)]
 #[error("the store panicked, or the runtime that ran the read was shut down")]
@@ -29,10 +47,13 @@ pub(super) struct Refresh {
     entries: Vec<Arc<Entry>>,
     /// Those who wait for the refresh wait for this.
     done: CancellationToken,
+    deadline: Deadline,
+    /// Whether the deadline is that of its caller.
+    hurried: bool,
     /// Whether it runs on a task. A refresh in its caller has no timers, and may be dropped.
     on_task: bool,
     recorded: bool,
-    _permit: Option<OwnedSemaphorePermit>,
+    _permit: Option<Arc<OwnedSemaphorePermit>>,
 }
 
 impl Refresh {
@@ -41,10 +62,13 @@ impl Refresh {
         table: Arc<Table>,
         entries: Vec<Arc<Entry>>,
         done: CancellationToken,
-        on_task: bool,
-        permit: Option<OwnedSemaphorePermit>,
+        deadline: Deadline,
+        permit: Option<Arc<OwnedSemaphorePermit>>,
     ) -> Self {
-        Self { table, entries, done, on_task, recorded: false, _permit: permit }
+        let on_task = Handle::try_current().is_ok();
+        let hurried = deadline < Deadline::after(REFRESH_TIMEOUT);
+        let (recorded, _permit) = (false, permit);
+        Self { table, entries, done, deadline, hurried, on_task, recorded, _permit }
     }
 
     /// Reads the counts in one call of the store, and records them.
@@ -55,11 +79,10 @@ impl Refresh {
         }
         // 2. Read, between two ticks.
         let events: Vec<EventId> = self.entries.iter().map(|entry| entry.event().clone()).collect();
-        let deadline = Deadline::after(REFRESH_TIMEOUT);
-        let options = ReadOptions::strong().with_deadline(deadline);
+        let options = ReadOptions::strong().with_deadline(self.deadline);
         let read = self.table.begin_read();
         let call = store.rsvp_count_batch(&events, &options);
-        let answer = if self.on_task { self.bounded(call, deadline).await } else { call.await };
+        let answer = if self.on_task { self.bounded(call).await } else { call.await };
         let ended = self.table.clock.tick();
         let answer = answer.and_then(|counts| {
             check_answer_count(Operation::RsvpCount, events.len(), counts.len())?;
@@ -69,7 +92,11 @@ impl Refresh {
         let results = answer.unwrap_or_else(|error| fail_all(events.len(), &error));
         for (entry, result) in self.entries.iter().zip(results) {
             match result {
-                Ok(count) => entry.record_refresh(count, &read, ended),
+                Ok(count) => entry.record_read(count, &read, ended),
+                // That one caller was in a hurry says nothing of the store.
+                Err(Error::TimedOut { .. }) if self.hurried && self.deadline.has_passed() => {
+                    entry.hurry();
+                }
                 Err(error) => entry.fail(&error, ended),
             }
         }
@@ -91,15 +118,15 @@ impl Refresh {
     async fn bounded(
         &self,
         call: impl Future<Output = Result<Vec<Result<Count>>>>,
-        deadline: Deadline,
     ) -> Result<Vec<Result<Count>>> {
+        let began = Instant::now();
         let mut call = pin!(call);
         if let Ok(answer) = timeout(self.table.fence_timeout, &mut call).await {
             return answer;
         }
         self.entries.iter().for_each(|entry| entry.open_fence());
-        timeout_at(deadline.instant() + GRACE, call).await.unwrap_or_else(|_| {
-            let waited = REFRESH_TIMEOUT + GRACE;
+        timeout_at(self.deadline.instant() + GRACE, call).await.unwrap_or_else(|_| {
+            let waited = began.elapsed();
             Err(Error::timed_out(Operation::RsvpCount, waited, Effect::NotApplied))
         })
     }

@@ -76,6 +76,7 @@ impl Table {
             entries.remove(evicted.event());
         }
         entries.insert(event.clone(), entry.clone());
+        entry.insert(self.clock.tick());
         entry
     }
 

@@ -8,8 +8,9 @@ use std::task::Poll;
 use tokio::runtime::Handle;
 use tokio::time::{Instant, timeout, timeout_at};
 
+use super::cached::Written;
 use super::clock::{Span, Tick};
-use super::entry::{Entry, Written};
+use super::entry::Entry;
 use super::fence::Place;
 use super::table::Table;
 use super::tally::Tally;
@@ -165,15 +166,17 @@ impl<'a, E: AsMut<[EventWrites<'a>]>> Writing<'a, E> {
         self.events.as_mut().iter_mut().for_each(|it| it.tally.make_uncounted());
     }
 
-    /// Has the counts of writes read again that overlap a removal of their user.
+    /// Tells removals of these users under way of the writes. Writes that one of them may have
+    /// removed, which was over meanwhile, have their counts read again.
     fn yield_to_removals(&mut self, began: Tick) {
         let removals = &self.table.removals;
         if !removals.any_since(began) {
             return;
         }
-        let overlapping = self.writes.iter().map(|write| &write.rsvp);
-        for rsvp in overlapping.filter(|rsvp| removals.of_user_since(&rsvp.user, began)) {
-            if let Some(of_event) = find(self.events.as_mut(), &rsvp.event) {
+        for Write { rsvp, .. } in self.writes {
+            if removals.end_write(rsvp, began)
+                && let Some(of_event) = find(self.events.as_mut(), &rsvp.event)
+            {
                 of_event.tally.make_uncounted();
             }
         }

@@ -19,6 +19,9 @@ use crate::probe::Probe;
 /// How long a read for all callers may take.
 const REFRESH_TIMEOUT: u64 = 10_000;
 
+/// How long it may take however short the patience of its caller is.
+const SHORTEST_TIMEOUT: u64 = 250;
+
 fn within(milliseconds: u64) -> ReadOptions {
     ReadOptions::from(bounded(5000)).with_timeout(ms(milliseconds))
 }
@@ -66,8 +69,8 @@ async fn a_deadline_bounds_the_wait_while_counts_from_memory_are_answered() {
         for at in [0, 2] {
             assert_eq!(waited(results[at].as_ref().unwrap_err()), ms(100));
         }
-        let of_its_own = Deadline::at(began + ms(REFRESH_TIMEOUT));
-        assert_eq!(probe.deadlines(), [Some(of_its_own)], "the read is for all callers");
+        let least = Deadline::at(began + ms(SHORTEST_TIMEOUT));
+        assert_eq!(probe.deadlines(), [Some(least)], "the read is for all callers");
     }
 }
 
@@ -108,6 +111,51 @@ async fn a_callers_deadline_fails_nobody_who_waits_for_the_read_and_ends_no_read
         }
         assert_eq!(probe.batches(), [1], "one read for all");
     }
+}
+
+/// Of a store of shards one may hang, and at the deadline the others answer.
+#[tokio::test(start_paused = true)]
+async fn a_read_ends_with_its_caller_and_the_next_one_has_the_full_time() {
+    for deaf in [false, true] {
+        let (cache, probe) = probed(CountCacheConfig::default());
+        let (fair, gala) = (event("fair"), event("gala"));
+        if deaf {
+            probe.shut()
+        } else {
+            probe.shut_until_the_deadline()
+        }
+        let (began, options) = (Instant::now(), within(500));
+        let results = ends(cache.rsvp_count_batch(&[fair.clone()], &options)).await.unwrap();
+        assert!(matches!(results[0], Err(Error::TimedOut { .. })));
+        assert_eq!(began.elapsed(), ms(if deaf { 750 } else { 500 }));
+        assert_eq!(probe.deadlines(), [options.deadline], "the store is told of it");
+        // The event that was late does not make another one late.
+        let began = Instant::now();
+        let next = ask(&cache, &fair, within(500));
+        settle().await;
+        let of_its_own = Deadline::at(began + ms(REFRESH_TIMEOUT));
+        assert_eq!(probe.deadlines(), [Some(of_its_own)]);
+        ends(next).await.unwrap().unwrap_err();
+        assert_eq!(began.elapsed(), ms(500));
+        probe.open();
+        assert_eq!(number(&*cache, &fair, 5000).await, 0);
+        assert_eq!(number(&*cache, &gala, 5000).await, 0);
+        assert_eq!(probe.batches(), [1], "the late one has been answered");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_event_that_failed_is_read_apart_from_others() {
+    let (cache, inner) = cache(CountCacheConfig::default());
+    let events = ["ball", "fair", "gala"].map(event);
+    inner.refuse(&events[1]);
+    for _ in 0..2 {
+        let results = cache.rsvp_count_batch(&events, &bounded(5000).into()).await.unwrap();
+        assert_eq!(results.iter().filter(|result| result.is_err()).count(), 1);
+        advance(ms(5001)).await;
+    }
+    let asked: Vec<_> = inner.log().into_iter().map(|(events, _)| events.len()).collect();
+    assert_eq!(asked, [3, 2, 1]);
 }
 
 /// A store that does not keep its deadlines, either.

@@ -133,6 +133,9 @@ impl History {
     /// Whether a count is one that a cache may answer: one that was true at a moment no longer
     /// ago than its age, moved by what was acknowledged through the cache since.
     ///
+    /// It is no older than what was `seen` before, the latest moment at which a count was told to
+    /// have been true.
+    ///
     /// `ended` tells when a write through this cache was acknowledged: for others, and for those
     /// that failed, it is `None`.
     pub(crate) fn allows(
@@ -140,6 +143,7 @@ impl History {
         event: &EventId,
         count: &Count,
         read: &Span,
+        seen: Option<Instant>,
         ended: impl Fn(usize) -> Option<usize>,
     ) -> bool {
         let changes = self.changes.lock().unwrap();
@@ -152,6 +156,7 @@ impl History {
             let until = changes.get(at).map(|next| next.at);
             let begun = since.is_none_or(|since| since <= answered);
             let recent = until.is_none_or(|until| until + count.age >= asked);
+            let recent = recent && until.is_none_or(|until| seen.is_none_or(|seen| until >= seen));
             // What was acknowledged while the read ran may be in it or not.
             let (mut own, mut fewer, mut more) = (truth, 0, 0);
             for change in &changes[at..] {

@@ -10,7 +10,7 @@ use proptest::sample::select;
 use proptest::test_runner::{Config, FileFailurePersistence, RngAlgorithm, RngSeed, TestRunner};
 use rsvp_core::layers::CountCacheConfig;
 use rsvp_core::layers::{CountCache, LayerExt};
-use rsvp_core::{Action, Consistency, Count, EventId, PageLimit, RsvpStore};
+use rsvp_core::{Action, Consistency, Count, EventId, PageLimit, RsvpStore, SessionToken};
 use rsvp_core::{Rsvp, UserId, Write, WriteOptions};
 use rsvp_testkit::SEED_VARIABLE;
 use tokio::task::JoinSet;
@@ -33,7 +33,7 @@ enum What {
     Write(Vec<Write>),
     RemoveEvent(EventId),
     RemoveUser(UserId),
-    Read(Vec<EventId>, Duration),
+    Read(Vec<EventId>, Consistency),
 }
 
 /// A call through one of the caches, which begins some time after the one before.
@@ -61,12 +61,17 @@ fn writes() -> impl Strategy<Value = Write> {
 }
 
 fn what() -> impl Strategy<Value = What> {
-    let bounds = select(vec![0, 1, 10, 30, 100, 300, 1000, 5000]).prop_map(ms);
+    let bounds = select(vec![0, 1, 10, 30, 100, 300, 1000, 5000]);
+    let levels = prop_oneof![
+        10 => bounds.prop_map(|bound| Consistency::Bounded(ms(bound))),
+        1 => Just(Consistency::Strong),
+        1 => Just(Consistency::Session(SessionToken::new())),
+    ];
     prop_oneof![
         8 => vec(writes(), 1..4).prop_map(What::Write),
         1 => events().prop_map(What::RemoveEvent),
         1 => (0..4_u8).prop_map(|id| What::RemoveUser(user(id))),
-        12 => (vec(events(), 1..3), bounds).prop_map(|(events, bound)| What::Read(events, bound)),
+        12 => (vec(events(), 1..3), levels).prop_map(|(events, level)| What::Read(events, level)),
     ]
 }
 
@@ -133,14 +138,18 @@ async fn carry_out(cache: Arc<CountCache<Recorded>>, step: Step, record: Arc<Mut
         What::RemoveUser(user) => {
             cache.remove_user_step(user, PageLimit::MIN, &WriteOptions::default()).await.map(drop)
         }
-        What::Read(events, bound) => {
-            let read = counts(&*cache, events, Consistency::Bounded(*bound)).await;
+        What::Read(events, level) => {
+            let bound = match level {
+                Consistency::Bounded(bound) => *bound,
+                _ => Duration::ZERO,
+            };
+            let read = counts(&*cache, events, level.clone()).await;
             read.map(|counts| {
                 let mut record = record.lock().unwrap();
                 let span = Span { began, ended: record.now() };
                 assert_eq!(counts.len(), events.len());
                 let counts = events.iter().cloned().zip(counts).collect();
-                record.told.push(Told { process: step.process, span, bound: *bound, counts });
+                record.told.push(Told { process: step.process, span, bound, counts });
             })
         }
     };
@@ -182,8 +191,16 @@ async fn run(steps: Vec<Step>, reads: Vec<Plan>) -> Result<(), TestCaseError> {
         for (event, count) in counts {
             let greatest = (*bound).min(ms(MAX_AGE));
             prop_assert!(count.age <= greatest, "{:?} within {:?}", count, bound);
+            // No count is older than one that the same cache has told before.
+            let before =
+                |told: &&Told| told.process == *process && told.span.ended.0 < span.began.0;
+            let earlier = record.told.iter().filter(before);
+            let of_event = earlier.flat_map(|told| {
+                let counts = told.counts.iter().filter(|(of, _)| of == event);
+                counts.map(|(_, count)| told.span.began.1 - count.age)
+            });
             prop_assert!(
-                history.allows(event, count, span, ended),
+                history.allows(event, count, span, of_event.max(), ended),
                 "{:?} of {:?} through {} at {:?}\n{:#?}\n{:?}",
                 count,
                 event,

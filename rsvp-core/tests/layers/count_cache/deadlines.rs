@@ -125,7 +125,8 @@ async fn a_read_ends_with_its_caller_and_the_next_one_has_the_full_time() {
             probe.shut_until_the_deadline()
         }
         let (began, options) = (Instant::now(), within(500));
-        let results = ends(cache.rsvp_count_batch(&[fair.clone()], &options)).await.unwrap();
+        let results =
+            ends(cache.rsvp_count_batch(std::slice::from_ref(&fair), &options)).await.unwrap();
         assert!(matches!(results[0], Err(Error::TimedOut { .. })));
         assert_eq!(began.elapsed(), ms(if deaf { 750 } else { 500 }));
         assert_eq!(probe.deadlines(), [options.deadline], "the store is told of it");

@@ -162,6 +162,24 @@ mod tests {
         }
     }
 
+    #[cfg(feature = "layers")]
+    #[test]
+    fn a_token_is_before_another_if_each_position_is() {
+        let reached = merged(&SessionToken::at(1, 10), &SessionToken::at(2, 10));
+        for (positions, before) in [
+            ([(1, 9), (2, 9)], true),
+            ([(1, 9), (1, 9)], true),
+            ([(1, 9), (2, 10)], false),
+            ([(1, 9), (3, 0)], false),
+            ([(1, 9), (2, u64::MAX)], false),
+        ] {
+            let token = SessionToken { positions: positions.into_iter().collect() };
+            assert_eq!(token.is_before(&reached), before, "{token}");
+        }
+        let never = SessionToken::at(1, u64::MAX);
+        assert!(!never.is_before(&never), "a position that no read is known to have reached");
+    }
+
     #[test]
     fn what_no_write_returned_is_refused() {
         for text in

@@ -393,4 +393,14 @@ mod tests {
             assert_eq!(hit(&entry), Some(7), "they agree");
         }
     }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_refresh_under_way_that_saw_less_than_a_caller_is_not_kept() {
+        let entry = entry();
+        entry.doubt(Count::aged(8, Duration::from_millis(20)), 6);
+        entry.record_read(Count::fresh(7), &read(5), 7);
+        assert_eq!(hit(&entry), None);
+        entry.record_read(Count::fresh(7), &read(8), 9);
+        assert_eq!(hit(&entry), Some(7), "it began later");
+    }
 }

@@ -96,6 +96,28 @@ async fn an_event_that_is_dropped_while_it_is_read_loses_no_write() {
     assert!(entries(&cache) <= 2);
 }
 
+/// The entry of the beginning of a write is not that of its end, which was read in between.
+#[tokio::test(start_paused = true)]
+async fn an_event_that_is_dropped_while_it_is_written_to_shows_the_write() {
+    let (cache, inner) = cache(room_for(2));
+    let fair = event("fair");
+    number(&*cache, &fair, 5000).await;
+    inner.writes.hold(Point::Before);
+    let writing = tokio::spawn({
+        let (cache, fair) = (cache.clone(), fair.clone());
+        async move { cache.rsvp(&user("ann"), &fair).await.unwrap() }
+    });
+    settle().await;
+    for n in 0..50 {
+        number(&*cache, &event(n), 5000).await;
+    }
+    assert_eq!(number(&*cache, &fair, 5000).await, 0);
+    assert_eq!(inner.reads(), 52, "it was dropped, and read again");
+    inner.writes.release();
+    writing.await.unwrap();
+    assert_eq!(number(&*cache, &fair, 5000).await, 1);
+}
+
 #[tokio::test(start_paused = true)]
 async fn what_fits_is_read_once() {
     let (cache, inner) = cache(room_for(EVENTS));

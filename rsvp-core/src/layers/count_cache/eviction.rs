@@ -50,7 +50,7 @@ mod tests {
 
     use super::*;
     use crate::EventId;
-    use crate::layers::count_cache::entry::Bounds;
+    use crate::layers::count_cache::caller::Bounds;
 
     const BOUNDS: Bounds =
         Bounds { exact: Duration::ZERO, ambiguous: Duration::ZERO, stale: None, not_before: 0 };

@@ -10,10 +10,11 @@
 //! | `validity` | the states of a count, and the events that change them: a state table |
 //! | `clock` | the ticks that order reads and writes: a diagram and an example |
 //! | `fence` | how writes and refreshes of an event keep apart |
-//! | `read`, `refresh` | the ways of a read, and the one read of the store for all who wait |
+//! | `caller`, `read`, `refresh` | a caller's bounds, the ways of a read, and the one read of the store for all who wait |
 //! | `writing`, `tally`, `removals` | calls that write, and what they make of counts |
 
 mod cached;
+mod caller;
 mod clock;
 mod config;
 mod entry;

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::time::Duration;
 
 use tokio::runtime::Handle;
 use tokio::sync::OwnedSemaphorePermit;
@@ -9,15 +10,15 @@ use tokio::time::{Instant, timeout_at};
 use tokio_util::sync::CancellationToken;
 
 use super::CountCache;
-use super::entry::{Bounds, Caller, Entry, Next};
+use super::caller::{Bounds, Caller, Next};
+use super::entry::Entry;
 use super::refresh::{Refresh, deadline_of_refresh};
 use crate::layers::timeout::GRACE;
 use crate::{
     Consistency, Count, Deadline, Effect, Error, EventId, Operation, ReadOptions, Result, RsvpStore,
 };
 
-/// The most refreshes at once. Further ones wait in their callers, which are few enough or have
-/// deadlines.
+/// The most callers with refreshes in flight. Further ones wait for one of them to end.
 pub(super) const MOST_REFRESHES: usize = 1024;
 
 type Counts<'a> = BTreeMap<&'a EventId, Result<Count>>;
@@ -37,7 +38,7 @@ impl<S: RsvpStore + 'static> CountCache<S> {
         Some(self.bounds_within(exact))
     }
 
-    fn bounds_within(&self, exact: std::time::Duration) -> Bounds {
+    fn bounds_within(&self, exact: Duration) -> Bounds {
         Bounds {
             exact,
             ambiguous: exact.min(self.config.short()),

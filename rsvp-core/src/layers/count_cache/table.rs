@@ -8,8 +8,9 @@ use std::time::Duration;
 use papaya::HashMap;
 use tokio::time::Instant;
 
+use super::caller::Bounds;
 use super::clock::{BegunRead, Clock, Tick};
-use super::entry::{Bounds, Entry};
+use super::entry::Entry;
 use super::eviction::Ring;
 use super::removals::Removals;
 use crate::{Count, EventId, SessionToken};

@@ -1,6 +1,6 @@
 //! What an observed store traces. Alone in its process, which remembers whether a span is wanted.
 
-#![allow(clippy::unwrap_used, reason = "a panic is how a test fails")]
+#![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "a panic is how a test fails")]
 
 use std::fmt;
 use std::sync::{Arc, Mutex};
@@ -23,12 +23,15 @@ struct Heard(Arc<Mutex<String>>, Arc<Mutex<Spans>>);
 struct Spans {
     all: Vec<&'static Metadata<'static>>,
     entered: Vec<Id>,
-    /// Which span follows from which, by their names and numbers.
-    links: Vec<((&'static str, u64), (&'static str, u64))>,
+    /// Which span follows from which.
+    links: Vec<(Numbered, Numbered)>,
 }
 
+/// The name and the number of a span.
+type Numbered = (&'static str, u64);
+
 impl Spans {
-    fn name(&self, id: &Id) -> (&'static str, u64) {
+    fn name(&self, id: &Id) -> Numbered {
         let number = id.into_u64();
         (self.all[number as usize - 1].name(), number)
     }

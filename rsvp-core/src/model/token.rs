@@ -58,6 +58,13 @@ impl SessionToken {
         self.positions.is_empty()
     }
 
+    /// Whether each position of this token is before that of `other` in the same log.
+    #[cfg(feature = "layers")]
+    pub(crate) fn is_before(&self, other: &Self) -> bool {
+        let before = |(&origin, &position)| other.position(origin).is_some_and(|at| position < at);
+        self.positions.iter().all(before)
+    }
+
     /// Makes this token stand for the writes of both. Merging is commutative, associative and
     /// idempotent.
     pub fn merge(&mut self, other: &Self) {
@@ -175,6 +182,24 @@ mod tests {
                 prop_assert!(refused);
             }
         }
+    }
+
+    #[cfg(feature = "layers")]
+    #[test]
+    fn a_token_is_before_another_if_each_position_is() {
+        let reached = merged(&SessionToken::at(1, 10), &SessionToken::at(2, 10));
+        for (positions, before) in [
+            ([(1, 9), (2, 9)], true),
+            ([(1, 9), (1, 9)], true),
+            ([(1, 9), (2, 10)], false),
+            ([(1, 9), (3, 0)], false),
+            ([(1, 9), (2, u64::MAX)], false),
+        ] {
+            let token = SessionToken { positions: positions.into_iter().collect() };
+            assert_eq!(token.is_before(&reached), before, "{token}");
+        }
+        let never = SessionToken::at(1, u64::MAX);
+        assert!(!never.is_before(&never), "a position that no read is known to have reached");
     }
 
     #[test]

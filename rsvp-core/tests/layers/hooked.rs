@@ -43,6 +43,9 @@ pub(crate) trait Hook: Debug + Send + Sync {
         call
     }
 
+    /// After a page of the events of a user.
+    fn listed(&self, _user: &UserId, _events: &[EventId]) {}
+
     fn maintenance(&self) -> Option<&dyn Maintenance> {
         self.store().maintenance()
     }
@@ -90,7 +93,9 @@ impl<H: Hook> RsvpStore for Hooked<H> {
     }
 
     async fn events_of_page(&self, user: &UserId, request: &PageRequest) -> Result<Page<EventId>> {
-        self.store().events_of_page(user, request).await
+        let page = self.store().events_of_page(user, request).await?;
+        self.listed(user, &page.items);
+        Ok(page)
     }
 
     async fn scan_page(&self, request: &PageRequest) -> Result<Page<Rsvp>> {

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use rsvp_core::layers::{Layers, Placement, Shard, ShardedStore};
 use rsvp_core::{EventId, ReadOptions, Result, Rsvp, RsvpStore, RsvpStoreExt, Write, WriteOptions};
-use tokio::time::Instant;
+use tokio::time::{Instant, sleep};
 
 use crate::probe::Probe;
 use crate::shard::failed_shard;
@@ -119,6 +119,8 @@ async fn exactly_its_entries_fail(each: &str, whole: &str, spread: usize, troubl
     shards.down.set_down(false);
     shards.down.open();
     write_all(&*shards.store, &writes).await.unwrap();
+    // A count that is being read, by whatever caller, may be in a pause before its next attempt.
+    sleep(PATIENCE).await;
     assert_eq!(present(&*shards.store, &pairs).await.unwrap(), [true; 60], "{arrangement}");
     let counted = counts(&*shards.store, &events, ReadOptions::bounded(Duration::from_secs(5)))
         .await

@@ -39,16 +39,14 @@ impl<'a> EventWrites<'a> {
         events.into_iter().map(Self::new).collect()
     }
 
-    /// Goes through the fence of the event, or past it if it stays closed until this moment.
-    async fn enter(&mut self, table: &Table, deadline: Option<Deadline>) {
+    /// Goes through the fence of the event, or past it if it stays closed for too long.
+    async fn enter(&mut self, table: &Table, patience: &mut Patience) {
         self.entry = table.get(self.event);
         let Some(entry) = &self.entry else { return };
         self.place = entry.enter();
         let Place::Waiting { opens, .. } = &self.place else { return };
-        let fenced_by = Deadline::earliest(deadline, Some(Deadline::after(table.fence_timeout)));
-        let fenced_by = fenced_by.map_or_else(Instant::now, Deadline::instant);
         let opened = match Handle::try_current() {
-            Ok(_) => timeout_at(fenced_by, opens.cancelled()).await.is_ok(),
+            Ok(_) => timeout_at(patience.end(table), opens.cancelled()).await.is_ok(),
             Err(_) => false,
         };
         if !opened {
@@ -78,6 +76,25 @@ impl<'a> EventWrites<'a> {
         {
             entry.record_write(&written);
         }
+    }
+}
+
+/// How long a call waits for fences, all of them together.
+struct Patience {
+    deadline: Option<Deadline>,
+    /// Known once there is a fence to wait for.
+    end: Option<Instant>,
+}
+
+impl Patience {
+    /// The fence timeout from now on, or a quarter of the time that the call has left: a write is
+    /// not late because of a count that cannot be read.
+    fn end(&mut self, table: &Table) -> Instant {
+        *self.end.get_or_insert_with(|| {
+            let quarter = self.deadline.map(|deadline| deadline.remaining() / 4);
+            let wait = quarter.map_or(table.fence_timeout, |most| table.fence_timeout.min(most));
+            Instant::now() + wait
+        })
     }
 }
 
@@ -111,8 +128,9 @@ impl<'a, E: AsMut<[EventWrites<'a>]>> Writing<'a, E> {
         mut call: Pin<Box<dyn Future<Output = T> + Send + '_>>,
     ) -> T {
         // 1. Wait for the refreshes of these counts.
+        let mut patience = Patience { deadline, end: None };
         for of_event in self.events.as_mut() {
-            of_event.enter(self.table, deadline).await;
+            of_event.enter(self.table, &mut patience).await;
         }
         // 2. From now on it may take effect.
         self.began = Some(self.table.clock.tick());

@@ -218,17 +218,18 @@ async fn a_deadline_that_has_passed_refuses_what_memory_does_not_have() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_write_waits_for_no_read_beyond_its_deadline() {
+async fn a_write_leaves_most_of_its_time_to_the_store_while_a_count_is_read() {
     let (cache, inner) = cache(CountCacheConfig::default());
     let fair = event("fair");
     inner.reads.hold(Point::Before);
     let reading = ask(&cache, &fair, bounded(5000));
     settle().await;
-    let (began, options) = (Instant::now(), WriteOptions::default().with_timeout(ms(50)));
-    ends(cache.rsvp_with(&user("ann"), &fair, options)).await.unwrap_err();
-    assert_eq!(began.elapsed(), ms(50));
+    let (began, options) = (Instant::now(), WriteOptions::default().with_timeout(ms(40)));
+    ends(cache.rsvp_with(&user("ann"), &fair, options)).await.unwrap();
+    // The clock goes in milliseconds, rounded up.
+    assert!(began.elapsed() <= ms(11), "{:?}", began.elapsed());
     inner.reads.release();
-    assert_eq!(reading.await.unwrap().unwrap().value, 0);
+    assert_eq!(reading.await.unwrap().unwrap().value, 1);
 }
 
 #[tokio::test(start_paused = true)]

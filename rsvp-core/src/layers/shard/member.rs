@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::placement::hash_of_name;
+use super::bid::hash_of_name;
 
 /// One store of a [`ShardedStore`](super::ShardedStore), with its name and weight.
 #[derive(Clone, Debug)]

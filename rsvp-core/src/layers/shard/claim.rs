@@ -85,22 +85,36 @@ impl<S: RsvpStore> ShardedStore<S> {
             shard.store.label(&name, &read).await.map_err(|error| shard.named(error))
         });
         let labels = combine(join_all(labels).await)?;
-        // 2. The stores that need another label. All are checked before the first gets one.
-        let mut claims = Vec::new();
+        // 2. The stores that need another label. All are checked before the first gets one, and
+        //    their names first, since those are never accepted.
+        let mut records = Vec::new();
         for (shard, label) in self.shards.iter().zip(labels) {
-            let own = Record::new(&shard.name, &self.placement);
-            if !shard.is_claimed(&own, label.as_ref(), other)? {
-                claims.push((shard, label, own));
+            let stored = label.as_ref().map(|label| shard.read_record(label)).transpose()?;
+            records.push((shard, label, stored));
+        }
+        let mut own = Record::new("", &self.placement);
+        let mut claims = Vec::new();
+        for (shard, label, stored) in records {
+            own.name = shard.name.to_string();
+            if !own.is_stored(stored.as_ref(), other)? {
+                claims.push((shard, label));
             }
         }
         // 3. In one order in every process: a list that loses to another one here then has taken
         //    nothing that the other one needs.
-        for (shard, label, own) in claims {
+        for (shard, label) in claims {
+            own.name = shard.name.to_string();
             let value = own.print()?;
             let before = shard.store.replace_label(&name, label.as_ref(), &value, options).await;
             let before = before.map_err(|error| shard.named(error))?;
-            if before != label && !shard.is_claimed(&own, before.as_ref(), Other::Refused)? {
-                return Err(Error::corrupt(Operation::Open, "a label has vanished"));
+            if before == label {
+                continue;
+            }
+            // Another process was faster.
+            let stored = before.map(|label| shard.read_record(&label)).transpose()?;
+            if !own.is_stored(stored.as_ref(), Other::Refused)? {
+                let vanished = Error::corrupt(Operation::Open, "the label has vanished");
+                return Err(shard.named(vanished));
             }
         }
         Ok(())
@@ -115,22 +129,29 @@ enum Other {
 }
 
 impl<S> Shard<S> {
-    /// Whether the label of the store is that of its own shard; false if it has to be written.
-    fn is_claimed(&self, own: &Record, label: Option<&Label>, other: Other) -> Result<bool> {
-        let Some(label) = label else { return Ok(false) };
+    /// Reads the label of the store, which must be that of this shard.
+    fn read_record(&self, label: &Label) -> Result<Record> {
         let Some(stored) = Record::parse(label) else {
             let what = format!("the label {LABEL:?} is not that of a shard");
             return Err(self.named(Error::corrupt(Operation::Open, what)));
         };
-        if stored.name != own.name {
-            let reason = format!(
-                "the store of {:?} is that of the shard {:?}; give every name the store that it \
-                 had, or an empty one",
-                own.name, stored.name
-            );
-            return Err(Error::invalid_input("shard", reason));
+        if *stored.name == *self.name {
+            return Ok(stored);
         }
-        if stored.fingerprint == own.fingerprint {
+        let reason = format!(
+            "the store of {:?} is that of the shard {:?}; give every name the store that it had, or \
+             an empty one",
+            self.name, stored.name
+        );
+        Err(Error::invalid_input("shard", reason))
+    }
+}
+
+impl Record {
+    /// Whether the store has this record; false if it has to be written.
+    fn is_stored(&self, stored: Option<&Self>, other: Other) -> Result<bool> {
+        let Some(stored) = stored else { return Ok(false) };
+        if stored.fingerprint == self.fingerprint {
             return Ok(true);
         }
         if other == Other::Accepted {
@@ -139,8 +160,8 @@ impl<S> Shard<S> {
         let reason = format!(
             "is not that of the data in shard {:?}: {}; open with the stored names, weights and \
              spread, or accept the new placement to move the data (`placement=accept`)",
-            own.name,
-            own.differences(&stored)
+            self.name,
+            self.differences(stored)
         );
         Err(Error::invalid_input("placement", reason))
     }

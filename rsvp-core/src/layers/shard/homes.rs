@@ -37,10 +37,7 @@ impl Placement {
     }
 }
 
-fn targets<E>(
-    entries: impl ExactSizeIterator<Item = E>,
-    place: impl FnMut(E) -> usize,
-) -> Targets {
+fn targets<E>(entries: impl ExactSizeIterator<Item = E>, place: impl FnMut(E) -> usize) -> Targets {
     let count = entries.len();
     let mut places = entries.map(place);
     let Some(first) = places.next() else { return Targets::Each(Vec::new()) };

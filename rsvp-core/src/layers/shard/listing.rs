@@ -80,6 +80,8 @@ struct Listing<'a, S> {
     begun: Option<u64>,
     /// Not begun. The next one is the last.
     rest: Vec<&'a Shard<S>>,
+    /// The most bytes that an open shard has added to the cursor so far.
+    largest: usize,
 }
 
 impl<'a, S> Listing<'a, S> {
@@ -96,7 +98,8 @@ impl<'a, S> Listing<'a, S> {
         let mut rest = shards;
         rest.retain(|shard| begun.is_none_or(|begun| shard.hash > begun));
         rest.reverse();
-        Ok(Self { open, begun, rest })
+        let largest = open.iter().map(|(_, cursor)| added_bytes(cursor)).max().unwrap_or_default();
+        Ok(Self { open, begun, rest, largest })
     }
 
     fn is_over(&self) -> bool {
@@ -111,13 +114,10 @@ impl<'a, S> Listing<'a, S> {
     /// Takes out the shards to ask next, at most `left`: those that are open, then as many new ones
     /// as the window and the cursor have room for.
     fn round(&mut self, Window(window): Window, left: usize) -> Vec<Place<'a, S>> {
-        let sizes = self.open.iter().map(|(_, cursor)| added_bytes(cursor));
-        let used: usize = sizes.clone().sum();
-        let room = match sizes.max() {
-            // New cursors will be about as long as those that there are.
-            Some(largest) => MAX_OPEN_BYTES.saturating_sub(used) / largest,
-            None => window,
-        };
+        let used: usize = self.open.iter().map(|(_, cursor)| added_bytes(cursor)).sum();
+        // New cursors will be about as long as those that there were.
+        let room = MAX_OPEN_BYTES.saturating_sub(used).checked_div(self.largest);
+        let room = room.unwrap_or(window).max(usize::from(self.open.is_empty()));
         let new = window.saturating_sub(self.open.len()).min(room);
         let kept = self.open.split_off(self.open.len().min(left));
         let open = std::mem::replace(&mut self.open, kept);
@@ -147,6 +147,7 @@ impl<'a, S> Listing<'a, S> {
         let (mut is_first, mut ended, mut left_out) = (true, false, Vec::new());
         for ((shard, before), page) in places.into_iter().zip(pages) {
             let (old, new) = (bytes(&before), bytes(&page.next));
+            self.largest = self.largest.max(new);
             let fits = is_first || new <= old || used - old + new <= MAX_OPEN_BYTES;
             is_first = false;
             match before {

@@ -133,7 +133,10 @@ mod tests {
     fn a_record_is_pinned() {
         let record = Record::new("eu2", &placement(&[("eu2", 2.5), ("eu1", 1.0)], 2));
         let label = record.print().unwrap();
-        assert_eq!(label.as_str(), "name=eu2 placement=8ae3cb777a9024f3 spread=2 shards=eu1,eu2*2.5");
+        assert_eq!(
+            label.as_str(),
+            "name=eu2 placement=8ae3cb777a9024f3 spread=2 shards=eu1,eu2*2.5"
+        );
         assert_eq!(Record::parse(&label), Some(record));
         let later = Label::new(format!("format=9 {label} more=yes")).unwrap();
         assert_eq!(Record::parse(&later), Record::parse(&label));

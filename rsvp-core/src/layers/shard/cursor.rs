@@ -50,13 +50,14 @@ pub(super) fn added_bytes(cursor: &Cursor) -> usize {
     8 + 2 + cursor.as_bytes().len()
 }
 
+/// Not those in capitals, which earlier cursors of another form had.
 fn tag(operation: Operation) -> u8 {
     match operation {
-        Operation::Attendees => b'A',
-        Operation::EventsOf => b'E',
-        Operation::Audit => b'D',
-        Operation::Repair => b'R',
-        _ => b'S',
+        Operation::Attendees => b'a',
+        Operation::EventsOf => b'e',
+        Operation::Audit => b'd',
+        Operation::Repair => b'r',
+        _ => b's',
     }
 }
 

@@ -119,7 +119,7 @@ impl<'a, S> Listing<'a, S> {
         let room = MAX_OPEN_BYTES.saturating_sub(used).checked_div(self.largest);
         let room = room.unwrap_or(window).max(usize::from(self.open.is_empty()));
         let new = window.saturating_sub(self.open.len()).min(room);
-        let kept = self.open.split_off(self.open.len().min(left));
+        let kept = self.open.split_off(self.open.len().min(left).min(window));
         let open = std::mem::replace(&mut self.open, kept);
         let mut places: Vec<_> =
             open.into_iter().map(|(shard, cursor)| (shard, Some(cursor))).collect();

@@ -28,10 +28,12 @@ use crate::{Operation, Result, RsvpStore};
 /// - **Where** is a pure function of the shards' names and weights and the spread: see
 ///   [`Placement`]. The order of the shards means nothing.
 /// - **Writes and questions** go to the shards of their pairs, all at once, one call for each
-///   shard; **counts** are added up from the `spread` shards of each event. An
-///   event's **attendees** are listed from its shards one after another, a **user's events** from
-///   every shard at once, and a scan goes through all shards.
-/// - **Labels** are kept by the first shard, in the order of the hashes of their names.
+///   shard; **counts** are added up from the `spread` shards of each event.
+/// - **Lists** of an event's attendees ask its shards at once, and lists of a user's events all
+///   shards. A **scan** reads one shard after another.
+/// - **Labels** are kept by the first shard, in the order of the hashes of their names. Labels
+///   named `rsvp.shard`, with any number of dots behind it, get one dot more there, because
+///   `rsvp.shard` is the shard's own. With 54 dots the name is refused, as it would be too long.
 /// - **Session tokens** of several shards are merged into one, which grows with engines, not with
 ///   shards.
 ///
@@ -54,16 +56,35 @@ use crate::{Operation, Result, RsvpStore};
 /// Waits are those of the slowest shard: give each a [`TimeoutStore`](crate::layers::TimeoutStore) if it
 /// has no timeouts of its own.
 ///
-/// With other names, weights or another spread pairs live elsewhere, and what was stored is not
-/// found there: it must be moved first. Engines distribute better than this where they can (a Redis
-/// Cluster, a distributed Postgres): shards are for what is beyond one of those.
+/// Engines distribute better than this where they can (a Redis Cluster, a distributed Postgres):
+/// shards are for what is beyond one of those.
+///
+/// # One list of shards
+///
+/// With other names, weights or another spread pairs live elsewhere, and RSVPs that were stored are
+/// not found there: they must be moved first. [`verify_placement`](Self::verify_placement) refuses
+/// such a list. Call it each time that a store has been made by code. `rsvp::open` does.
+///
+/// # Lists
+///
+/// - Each shard is asked for its share of a page, and all items that are fetched are returned. If
+///   some shards have fewer, the rest is asked for until half of the page is full. So a page may be
+///   short without being the last, and a page of full shares costs the time of one call.
+/// - At most 16 shards of an event and 64 of a user are listed at the same time.
+/// - A cursor carries the cursors of the shards that are being listed. It is at most 1,051 bytes
+///   longer than the longest of these. If more than 1 KiB is needed, which takes long ids or shards of
+///   shards, the last shards of a call are asked again later.
+/// - A cursor carries the [fingerprint](Placement::fingerprint) of the placement. One of another
+///   placement is refused.
+/// - A list that lacks a shard is an error, never a shorter list.
 ///
 /// ```
 /// use rsvp_core::layers::{Shard, ShardedStore};
-/// use rsvp_core::{EventId, Result, RsvpStore, RsvpStoreExt, UserId};
+/// use rsvp_core::{EventId, Result, RsvpStore, RsvpStoreExt, UserId, WriteOptions};
 ///
 /// async fn example<S: RsvpStore>(eu1: S, eu2: S) -> Result<()> {
 ///     let store = ShardedStore::new([Shard::new("eu1", eu1), Shard::new("eu2", eu2)], 1)?;
+///     store.verify_placement(&WriteOptions::default()).await?;
 ///     store.rsvp(&UserId::from(1), &EventId::new("fair")?).await?;
 ///     Ok(())
 /// }
@@ -76,7 +97,8 @@ pub struct ShardedStore<S> {
 }
 
 impl<S: RsvpStore> ShardedStore<S> {
-    /// Makes one store of many.
+    /// Makes one store of many. It connects to nothing: see
+    /// [`verify_placement`](Self::verify_placement).
     ///
     /// # Errors
     ///
@@ -89,7 +111,7 @@ impl<S: RsvpStore> ShardedStore<S> {
         Ok(Self { shards, placement })
     }
 
-    /// Who lives where.
+    /// The placement of events and pairs on the shards.
     pub fn placement(&self) -> &Placement {
         &self.placement
     }

@@ -257,8 +257,13 @@ async fn cursors_are_bounded_however_long_those_of_the_shards_are() {
         });
         let store = ShardedStore::new(shards, 40).unwrap();
         let fair = event(1_u64);
-        let writes: Vec<_> = (0..4000_u32).map(|n| Write::rsvp(user(n), fair.clone())).collect();
-        write_all(&store, &writes).await.unwrap();
+        // Every second shard has few attendees, and ends before those in front of it.
+        let mut users = 0..4000_u32;
+        for (n, shard) in store.shards().iter().enumerate() {
+            let few = if n % 2 == 0 { 195 } else { 5 };
+            let writes = users.by_ref().take(few).map(|n| Write::rsvp(user(n), fair.clone()));
+            write_all(shard.get_ref(), &writes.collect::<Vec<_>>()).await.unwrap();
+        }
         let (mut request, mut listed) = (pages_of(160), Vec::new());
         loop {
             let page = store.attendees_page(&fair, &request).await.unwrap();

@@ -187,7 +187,7 @@ impl Stub for Stingy {
 
     async fn attendees_page(&self, event: &EventId, request: &PageRequest) -> Result<Page<UserId>> {
         let call = self.calls.fetch_add(1, Ordering::SeqCst);
-        if call % 3 == 0 {
+        if call.is_multiple_of(3) {
             // An empty page that is not the last.
             let position = request.cursor.clone().unwrap_or(Cursor::new([0]));
             return Ok(Page::new(vec![], Some(position)));
@@ -260,7 +260,7 @@ async fn cursors_are_bounded_however_long_those_of_the_shards_are() {
         // Every second shard has few attendees, and ends before those in front of it.
         let mut users = 0..4000_u32;
         for (n, shard) in store.shards().iter().enumerate() {
-            let few = if n % 2 == 0 { 195 } else { 5 };
+            let few = if n.is_multiple_of(2) { 195 } else { 5 };
             let writes = users.by_ref().take(few).map(|n| Write::rsvp(user(n), fair.clone()));
             write_all(shard.get_ref(), &writes.collect::<Vec<_>>()).await.unwrap();
         }
@@ -296,7 +296,7 @@ async fn lists_are_complete_while_others_write() {
         let (fair, ann) = (event(1_u64), user(1_u64));
         let (fair, ann) = (&fair, &ann);
         let count = random.random_range(0..300_u32);
-        let stays = |n: u32| n % 2 == 0;
+        let stays = |n: u32| n.is_multiple_of(2);
         let pairs =
             (0..count).flat_map(|n| [(user(n + 10), fair.clone()), (ann.clone(), event(n + 10))]);
         let writes: Vec<_> = pairs.map(|(user, event)| Write::rsvp(user, event)).collect();

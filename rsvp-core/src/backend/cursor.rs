@@ -44,8 +44,15 @@ impl CursorWriter {
     /// [`CursorReader::text`] refuses.
     #[must_use]
     pub fn text(self, text: &str) -> Self {
-        let mut written = self.u16(u16::try_from(text.len()).unwrap_or(u16::MAX));
-        written.0.extend(text.as_bytes());
+        self.bytes(text.as_bytes())
+    }
+
+    /// Adds at most 65,535 bytes, with their length. More make a cursor that
+    /// [`CursorReader::bytes`] refuses.
+    #[must_use]
+    pub fn bytes(self, bytes: &[u8]) -> Self {
+        let mut written = self.u16(u16::try_from(bytes.len()).unwrap_or(u16::MAX));
+        written.0.extend(bytes);
         written
     }
 
@@ -94,7 +101,7 @@ impl<'a> CursorReader<'a> {
         if reader.u64()? == digest(subject) { Ok(reader) } else { Err(Cursor::refused()) }
     }
 
-    fn bytes(&mut self, count: usize) -> Result<&'a [u8]> {
+    fn take(&mut self, count: usize) -> Result<&'a [u8]> {
         let (field, rest) = self.0.split_at_checked(count).ok_or_else(Cursor::refused)?;
         self.0 = rest;
         Ok(field)
@@ -106,7 +113,7 @@ impl<'a> CursorReader<'a> {
     ///
     /// [`Cursor::refused`] if too few bytes are left.
     pub fn u64(&mut self) -> Result<u64> {
-        let bytes = self.bytes(8)?.try_into().map_err(|_| Cursor::refused())?;
+        let bytes = self.take(8)?.try_into().map_err(|_| Cursor::refused())?;
         Ok(u64::from_be_bytes(bytes))
     }
 
@@ -116,7 +123,7 @@ impl<'a> CursorReader<'a> {
     ///
     /// [`Cursor::refused`] if too few bytes are left.
     pub fn u16(&mut self) -> Result<u16> {
-        let bytes = self.bytes(2)?.try_into().map_err(|_| Cursor::refused())?;
+        let bytes = self.take(2)?.try_into().map_err(|_| Cursor::refused())?;
         Ok(u16::from_be_bytes(bytes))
     }
 
@@ -130,7 +137,23 @@ impl<'a> CursorReader<'a> {
         if length > most {
             return Err(Cursor::refused());
         }
-        std::str::from_utf8(self.bytes(length)?).map_err(|_| Cursor::refused())
+        std::str::from_utf8(self.take(length)?).map_err(|_| Cursor::refused())
+    }
+
+    /// Reads bytes with their length.
+    ///
+    /// # Errors
+    ///
+    /// [`Cursor::refused`] if the bytes are cut off.
+    pub fn bytes(&mut self) -> Result<&'a [u8]> {
+        let length = usize::from(self.u16()?);
+        self.take(length)
+    }
+
+    /// Whether nothing is left.
+    #[must_use]
+    pub fn is_at_end(&self) -> bool {
+        self.0.is_empty()
     }
 
     /// Reads the bytes that are left.
@@ -168,14 +191,18 @@ mod tests {
             number: u64,
             small: u16,
             text in "[a-zé]{0,60}",
+            nested in proptest::collection::vec(any::<u8>(), 0..40),
             rest: Vec<u8>,
         ) {
-            let written = CursorWriter::new(b'x', "s").u16(small).text(&text).u64(number);
+            let written = CursorWriter::new(b'x', "s").u16(small).text(&text).bytes(&nested);
+            let written = written.u64(number);
             let cursor = written.rest(&rest).finish();
             let mut reader = CursorReader::new(b'x', "s", &cursor).unwrap();
             prop_assert_eq!(reader.u16().unwrap(), small);
             prop_assert_eq!(reader.text(120).unwrap(), text);
+            prop_assert_eq!(reader.bytes().unwrap(), nested);
             prop_assert_eq!(reader.u64().unwrap(), number);
+            prop_assert_eq!(reader.is_at_end(), rest.is_empty());
             prop_assert_eq!(reader.rest(), rest);
             prop_assert!(CursorReader::new(b'y', "s", &cursor).is_err());
         }
@@ -185,6 +212,7 @@ mod tests {
             let cursor = Cursor::new([vec![b'x'], bytes].concat());
             let read = |mut reader: CursorReader<'_>| {
                 reader.text(40)?;
+                reader.bytes()?;
                 reader.u64()?;
                 reader.u16()?;
                 reader.end()

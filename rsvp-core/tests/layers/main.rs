@@ -30,6 +30,8 @@ mod retry;
 mod retry_entries;
 mod shard;
 mod shard_down;
+mod shard_lists;
+mod shard_placement;
 mod shard_whole;
 mod stack;
 mod timeout;

@@ -163,6 +163,35 @@ async fn a_shard_that_answers_too_little_is_named() {
     assert!(matches!(error, Error::Corrupt { .. }) && error.to_string().contains("s1"), "{error}");
 }
 
+/// Whether a batch goes to one shard as it is, or is divided.
+#[tokio::test]
+async fn an_entry_that_a_shard_refuses_names_the_shard() {
+    let (store, probes) = sharded(4, 1);
+    let of_one = vec![Write::rsvp(user(1_u64), event(1_u64))];
+    let of_all: Vec<_> = (0..40_u32).map(|n| Write::rsvp(user(n), event(n))).collect();
+    for writes in [of_one, of_all] {
+        for probe in &probes {
+            let refused = Error::overloaded(Operation::Write);
+            probe.react([Reaction::FailEntries(vec![(0, refused)])]);
+        }
+        let receipt = store.write_batch(&writes, &WriteOptions::default()).await.unwrap();
+        let failed: Vec<_> = writes.iter().zip(receipt.results).collect();
+        for (write, result) in &failed {
+            if let Err(error) = result {
+                assert_eq!(failed_shard(error), store.placement().shard_of(&write.rsvp));
+            }
+        }
+        assert_eq!(
+            failed.iter().filter(|(_, result)| result.is_err()).count(),
+            writes.len().min(4)
+        );
+        // Those that were not asked have still to react.
+        for n in 0..4_u32 {
+            drop(probes[n as usize].write_batch(&[], &WriteOptions::default()).await);
+        }
+    }
+}
+
 #[tokio::test]
 async fn tokens_of_all_shards_are_merged() {
     let (store, _probes) = sharded(4, 1);

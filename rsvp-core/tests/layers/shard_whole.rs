@@ -32,11 +32,11 @@ async fn a_cursor_belongs_to_one_listing_of_one_subject() {
         let attendees = store.attendees_page(&event(1_u64), &request).await.unwrap().next;
         let events = store.events_of_page(&user(1_u64), &request).await.unwrap().next;
         let scanned = store.scan_page(&request).await.unwrap().next;
-        // The tag, the digest of the subject, the shard.
+        // The tag, the digest of the subject, the last shard that was begun.
         let is_between = |cursor: &Option<Cursor>| {
             cursor.as_ref().is_some_and(|cursor| cursor.as_bytes().len() == 17)
         };
-        between += usize::from(is_between(&attendees));
+        between += usize::from(is_between(&scanned));
         within += usize::from(!is_between(&attendees));
         for (of, cursor) in [attendees, events, scanned].into_iter().enumerate() {
             let next = request.clone().with_cursor(cursor);

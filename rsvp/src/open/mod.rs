@@ -56,7 +56,13 @@ pub use self::registry::Registry;
 ///
 /// Several URLs with names, separated by white space, are the shards of one
 /// [`ShardedStore`](crate::layers::ShardedStore). A weight may follow the name. A part that begins
-/// with `?` has the parameters of all shards, including `spread`, which defaults to 1.
+/// with `?` has the parameters of all shards:
+///
+/// | parameter | meaning |
+/// |---|---|
+/// | `spread=2` | the number of shards that each event lives on; defaults to 1 |
+/// | `placement=accept` | makes the names, weights and spread those of all stores, to move the data |
+/// | those of layers | |
 ///
 /// ```text
 /// eu1=postgres://db1/tickets eu2*2=postgres://db2/tickets ?spread=2&coalesce=true&count_cache=5s
@@ -66,6 +72,11 @@ pub use self::registry::Registry;
 ///   down or slow leaves the others alone. The parameters of a shard's own URL take precedence.
 /// - Its `observe`, `count_cache` and `deadline` go around all shards as one. This observer sees the
 ///   calls that the cache lets through, before they are coalesced.
+///
+/// At the first open each store keeps the name of its shard and the placement: all names, weights and
+/// the spread. Each later open compares them and refuses other ones, because RSVPs would be looked
+/// for where they are not. The order of the shards means nothing.
+/// [`verify_placement`](crate::layers::ShardedStore::verify_placement) has the rules.
 ///
 /// ```
 /// use rsvp::{EventId, RsvpStoreExt, UserId};
@@ -88,8 +99,10 @@ pub use self::registry::Registry;
 /// - with the field `shard`, `weight` or `spread`, as
 ///   [`Placement::new`](crate::layers::Placement::new).
 ///
-/// Then the errors of the backend. Of several stores the error names the shard. No error repeats a
-/// part of the URL that may hold a password.
+/// Then the errors of the backend, and of several stores those of
+/// [`verify_placement`](crate::layers::ShardedStore::verify_placement). If one of several stores is
+/// down, or its label cannot be read, none is opened, and the error names the shard. No error
+/// repeats a part of the URL that may hold a password.
 ///
 /// # Runtime
 ///

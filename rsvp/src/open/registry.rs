@@ -8,7 +8,7 @@ use futures_util::FutureExt;
 use futures_util::future::{BoxFuture, try_join_all};
 use rsvp_core::layers::{Layers, Shard, ShardedStore};
 use rsvp_core::url::StoreUrl;
-use rsvp_core::{Error, Result, RsvpStore};
+use rsvp_core::{Error, Result, RsvpStore, WriteOptions};
 
 use super::scheme::{Opening, Prepare, Scheme, known};
 use super::shards::{NamedUrl, ShardList};
@@ -103,15 +103,22 @@ impl Registry {
         opening.await
     }
 
-    /// Checks every URL, then opens all shards at once.
+    /// Checks every URL, then opens all shards at once and checks that they belong together.
     fn prepare_shards(&self, list: ShardList<'_>) -> Result<Opening> {
-        let ShardList { shards, spread, layers } = list;
+        let ShardList { shards, spread, accepts, layers } = list;
         let (each, all) = layers.divide();
         let openings = shards.into_iter().map(|shard| self.prepare_shard(shard, &each));
         let openings = openings.collect::<Result<Vec<_>>>()?;
         let open = async move {
             let shards = try_join_all(openings).await?;
-            all.around(ShardedStore::new(shards, spread)?)
+            let store = ShardedStore::new(shards, spread)?;
+            let options = WriteOptions::default();
+            if accepts {
+                store.accept_placement(&options).await?;
+            } else {
+                store.verify_placement(&options).await?;
+            }
+            all.around(store)
         };
         Ok(open.boxed())
     }

@@ -1,5 +1,6 @@
 //! Several stores by name in one text.
 
+use rsvp_core::backend::{MAX_NAME_BYTES, check_name};
 use rsvp_core::layers::{Layers, Placement};
 use rsvp_core::url::Parameters;
 use rsvp_core::{Error, Result};
@@ -8,6 +9,8 @@ use rsvp_core::{Error, Result};
 pub(super) struct ShardList<'a> {
     pub(super) shards: Vec<NamedUrl<'a>>,
     pub(super) spread: usize,
+    /// Whether the stores of another placement are taken over.
+    pub(super) accepts: bool,
     /// The layers of all shards, before they are divided.
     pub(super) layers: Layers,
 }
@@ -35,15 +38,16 @@ impl<'a> ShardList<'a> {
             }
         }
 
-        // 2. The parameters: the spread, then those of layers, and no others.
+        // 2. The parameters: those of the placement, then those of layers, and no others.
         let mut parameters = Parameters::parse(&queries.join("&"))?;
         let spread = parameters.take_parsed("spread", "a number")?.unwrap_or(1);
+        let accepts = take_accept(&mut parameters)?;
         let layers = Layers::take_from(&mut parameters)?;
         parameters.finish()?;
 
         // 3. Names, weights and spread together.
         Placement::new(shards.iter().map(|shard| (shard.name, shard.weight)), spread)?;
-        Ok(Some(Self { shards, spread, layers }))
+        Ok(Some(Self { shards, spread, accepts, layers }))
     }
 }
 
@@ -57,13 +61,20 @@ impl<'a> NamedUrl<'a> {
         };
         // A URL has a colon before its first `=`, and no name has one. Anything else that is no
         // name may be part of a password, and must not get as far as an error that repeats it.
-        let legal = |byte: u8| byte.is_ascii_alphanumeric() || b"._-".contains(&byte);
-        if name.is_empty() || !name.bytes().all(legal) {
-            return None;
-        }
+        // The error for a name that is too long comes later, with those of all names.
+        check_name("shard", name.get(..MAX_NAME_BYTES).unwrap_or(name)).ok()?;
         let weight = weight.map_or(Ok(1.0), str::parse);
         let not_a_number = |_| Error::invalid_input("weight", "is not a number");
         Some(weight.map_err(not_a_number).map(|weight| Self { name, weight, url }))
+    }
+}
+
+/// Whether a placement that differs from the stored one is accepted.
+fn take_accept(parameters: &mut Parameters) -> Result<bool> {
+    match parameters.take("placement")?.as_deref() {
+        None => Ok(false),
+        Some("accept") => Ok(true),
+        Some(_) => Err(Error::invalid_input("placement", "is not `accept`")),
     }
 }
 

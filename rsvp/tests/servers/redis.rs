@@ -42,3 +42,15 @@ async fn a_store_opened_by_url_is_audited_through_its_layers() {
     assert!(audit.checked > 0 && audit.findings.is_empty(), "{audit:?}");
     store.close().await.unwrap();
 }
+
+#[tokio::test]
+async fn shards_are_opened_again_with_their_placement_only() {
+    let url = RedisServer::database().await;
+    let both = format!("s1={url}?prefix=s1 s2={url}?prefix=s2");
+    rsvp::open(&both).await.unwrap();
+    rsvp::open(&both).await.unwrap();
+    let other = rsvp::open(&format!("{both} ?spread=2")).await.unwrap_err().to_string();
+    assert!(other.contains("the spread is 2, stored is 1"), "{other}");
+    rsvp::open(&format!("{both} ?spread=2&placement=accept")).await.unwrap();
+    rsvp::open(&format!("{both} ?spread=2")).await.unwrap();
+}

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use rsvp::layers::{CoalesceConfig, CountCacheConfig, LayerExt, RetryConfig, Shard, ShardedStore};
-use rsvp::{Consistency, EventId, RsvpStore, RsvpStoreExt, UserId};
+use rsvp::{Consistency, EventId, RsvpStore, RsvpStoreExt, UserId, WriteOptions};
 use rsvp_testkit::Subject;
 use rsvp_testkit::staleness::measure;
 
@@ -16,6 +16,7 @@ async fn stack(urls: &[String; 4]) -> Arc<dyn RsvpStore> {
         shards.push(Shard::new(&format!("s{n}"), rsvp::open(url).await.unwrap()));
     }
     let sharded = ShardedStore::new(shards, 2).unwrap();
+    sharded.verify_placement(&WriteOptions::default()).await.unwrap();
     let retried = sharded.with_retry(RetryConfig::default()).unwrap();
     let coalesced = retried.with_coalescing(CoalesceConfig::default()).unwrap();
     Arc::new(coalesced.with_count_cache(CountCacheConfig::default()).unwrap())

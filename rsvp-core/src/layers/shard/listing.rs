@@ -1,112 +1,182 @@
-//! Lists over shards, in the order of the shards' hashes.
+//! Lists over shards: several shards at once, each with its share of the page.
 
 use futures_util::future::{BoxFuture, join_all};
 
-use super::cursor::ShardCursor;
+use super::cursor::{Position, added_bytes};
 use super::{Shard, ShardedStore};
+use crate::backend::combine;
 use crate::{Cursor, Operation, Page, PageLimit, PageRequest, Result, RsvpStore};
 
 /// A page that one shard is asked for.
 type Asked<'a, T> = BoxFuture<'a, Result<Page<T>>>;
 
+/// The most bytes of a cursor for the shards that a listing has open. The cursor of the first of
+/// them comes on top, however long it is.
+const MAX_OPEN_BYTES: usize = 1024;
+
+/// The most shards that a listing has open at a time.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Window(usize);
+
+impl Window {
+    /// Sixteen cursors of ids of usual length fit into that of the listing.
+    pub(super) const OF_EVENT: Self = Self(16);
+    /// A user has few events on each of many shards, so most of them are listed at the first
+    /// request and need no cursor.
+    pub(super) const OF_USER: Self = Self(64);
+    /// One shard after another: a scan is long, nobody waits for its first page, and a page of one
+    /// shard costs the servers less than as many items of several.
+    pub(super) const OF_SCAN: Self = Self(1);
+}
+
+/// A shard of a listing, and where it goes on; at its beginning without a cursor.
+type Place<'a, S> = (&'a Shard<S>, Option<Cursor>);
+
 impl<S: RsvpStore> ShardedStore<S> {
-    /// One shard after another, until the page is full.
+    /// Asks shards in rounds, until half of the page is full or the list has ended.
+    ///
+    /// Most pages are one round: it fills the page if every shard has as many items as its share.
     pub(super) async fn list<'a, T>(
         &'a self,
         (operation, subject): (Operation, String),
         shards: Vec<&'a Shard<S>>,
+        window: Window,
         request: &PageRequest,
         ask: impl Fn(&'a S, PageRequest) -> Asked<'a, T>,
     ) -> Result<Page<T>> {
+        let position = Position::parse(operation, &subject, request.cursor.as_ref())?;
+        let mut listing = Listing::new(shards, position)?;
+        let limit = request.limit.get();
         let mut items = Vec::new();
-        let mut limit = request.limit;
-        let mut rest = rest(operation, &subject, shards, request)?.into_iter();
-        while let Some((shard, request)) = rest.next() {
-            let request = PageRequest { limit, ..request };
-            let page = ask(&shard.store, request).await;
-            let page = page.map_err(|error| error.in_shard(shard.name.clone()))?;
-            let listed = page.items.len();
-            items.extend(page.items);
-            if page.next.is_some() {
-                return Ok(Page {
-                    items,
-                    next: Some(cursor(operation, &subject, shard, page.next)),
-                });
-            }
-            match less(limit, listed) {
-                Some(left) => limit = left,
-                None => {
-                    let next =
-                        rest.next().map(|(shard, _)| cursor(operation, &subject, shard, None));
-                    return Ok(Page { items, next });
+        let mut goes_on = true;
+        while goes_on && !listing.is_over() && 2 * items.len() < limit {
+            // 1. The shards of this round, and the share of each.
+            let left = limit.saturating_sub(items.len());
+            let places = listing.round(window, left);
+            let asked: Vec<_> = shares(left, places.len())
+                .zip(&places)
+                .map(|(limit, (shard, cursor))| {
+                    let page = PageRequest { limit, cursor: cursor.clone(), ..request.clone() };
+                    let page = ask(&shard.store, page);
+                    async move { page.await.map_err(|error| shard.named(error)) }
+                })
+                .collect();
+            // 2. All at once. A list that lacks a shard is an error, never a shorter list.
+            let pages = combine(join_all(asked).await)?;
+            // 3. The pages whose cursors fit into that of the listing. If no shard has ended, some
+            //    answered a short page of their own accord, and so does this listing.
+            goes_on = listing.advance(places, pages, &mut items);
+        }
+        let next = (!listing.is_over()).then(|| listing.position().print(operation, &subject));
+        Ok(Page { items, next })
+    }
+}
+
+/// The shards that a listing has not ended with, in the order of their hashes.
+struct Listing<'a, S> {
+    /// Begun, and with more.
+    open: Vec<(&'a Shard<S>, Cursor)>,
+    /// The last shard that was begun.
+    begun: Option<u64>,
+    /// Not begun. The next one is the last.
+    rest: Vec<&'a Shard<S>>,
+    /// The most bytes that an open shard has added to the cursor so far.
+    largest: usize,
+}
+
+impl<'a, S> Listing<'a, S> {
+    /// The listing of these shards, in the order of their hashes, at a position.
+    fn new(shards: Vec<&'a Shard<S>>, Position { begun, open }: Position) -> Result<Self> {
+        let known = |hash: u64| shards.iter().find(|shard| shard.hash == hash).copied();
+        if begun.is_some_and(|hash| known(hash).is_none()) {
+            return Err(Cursor::refused());
+        }
+        let open = open.into_iter().map(|(hash, cursor)| {
+            known(hash).map(|shard| (shard, cursor)).ok_or_else(Cursor::refused)
+        });
+        let open = open.collect::<Result<Vec<_>>>()?;
+        let mut rest = shards;
+        rest.retain(|shard| begun.is_none_or(|begun| shard.hash > begun));
+        rest.reverse();
+        let largest = open.iter().map(|(_, cursor)| added_bytes(cursor)).max().unwrap_or_default();
+        Ok(Self { open, begun, rest, largest })
+    }
+
+    fn is_over(&self) -> bool {
+        self.open.is_empty() && self.rest.is_empty()
+    }
+
+    fn position(&self) -> Position {
+        let open = self.open.iter().map(|(shard, cursor)| (shard.hash, cursor.clone()));
+        Position { begun: self.begun, open: open.collect() }
+    }
+
+    /// Takes out the shards to ask next, at most `left`: those that are open, then as many new ones
+    /// as the window and the cursor have room for.
+    fn round(&mut self, Window(window): Window, left: usize) -> Vec<Place<'a, S>> {
+        let used: usize = self.open.iter().map(|(_, cursor)| added_bytes(cursor)).sum();
+        // New cursors will be about as long as those that there were.
+        let room = MAX_OPEN_BYTES.saturating_sub(used).checked_div(self.largest);
+        let room = room.unwrap_or(window).max(usize::from(self.open.is_empty()));
+        let new = window.saturating_sub(self.open.len()).min(room);
+        let kept = self.open.split_off(self.open.len().min(left).min(window));
+        let open = std::mem::replace(&mut self.open, kept);
+        let mut places: Vec<_> =
+            open.into_iter().map(|(shard, cursor)| (shard, Some(cursor))).collect();
+        let new = new.min(left - places.len().min(left));
+        let begun = self.rest.split_off(self.rest.len().saturating_sub(new));
+        places.extend(begun.into_iter().rev().map(|shard| (shard, None)));
+        places
+    }
+
+    /// Goes on after the pages of a round, whose items it adds, and returns whether a shard has
+    /// ended.
+    ///
+    /// A page whose cursor does not fit is left out, and its shard stays where it was. The first
+    /// page is always taken, so that every round gets further.
+    fn advance<T>(
+        &mut self,
+        places: Vec<Place<'a, S>>,
+        pages: Vec<Page<T>>,
+        items: &mut Vec<T>,
+    ) -> bool {
+        let bytes = |cursor: &Option<Cursor>| cursor.as_ref().map_or(0, added_bytes);
+        let later = std::mem::take(&mut self.open);
+        let mut used = later.iter().map(|(_, cursor)| added_bytes(cursor)).sum::<usize>();
+        used += places.iter().map(|(_, cursor)| bytes(cursor)).sum::<usize>();
+        let (mut is_first, mut ended, mut left_out) = (true, false, Vec::new());
+        for ((shard, before), page) in places.into_iter().zip(pages) {
+            let (old, new) = (bytes(&before), bytes(&page.next));
+            self.largest = self.largest.max(new);
+            let fits = is_first || new <= old || used - old + new <= MAX_OPEN_BYTES;
+            is_first = false;
+            match before {
+                // A shard counts as begun only if all before it do.
+                None if !fits || !left_out.is_empty() => left_out.push(shard),
+                Some(before) if !fits => self.open.push((shard, before)),
+                before => {
+                    used = used - old + new;
+                    items.extend(page.items);
+                    if before.is_none() {
+                        self.begun = Some(shard.hash);
+                    }
+                    match page.next {
+                        Some(next) => self.open.push((shard, next)),
+                        None => ended = true,
+                    }
                 }
             }
         }
-        Ok(Page::last(items))
-    }
-
-    /// All shards at once, for lists that are short: the pages that fit, in order.
-    pub(super) async fn list_at_once<'a, T>(
-        &'a self,
-        (operation, subject): (Operation, String),
-        shards: Vec<&'a Shard<S>>,
-        request: &PageRequest,
-        ask: impl Fn(&'a S, PageRequest) -> Asked<'a, T>,
-    ) -> Result<Page<T>> {
-        let rest = rest(operation, &subject, shards, request)?;
-        let asked: Vec<_> =
-            rest.iter().map(|(shard, request)| ask(&shard.store, request.clone())).collect();
-        let mut items = Vec::new();
-        for ((shard, asked), page) in rest.into_iter().zip(join_all(asked).await) {
-            let page = page.map_err(|error| error.in_shard(shard.name.clone()))?;
-            if !items.is_empty() && items.len() + page.items.len() > request.limit.get() {
-                return Ok(Page {
-                    items,
-                    next: Some(cursor(operation, &subject, shard, asked.cursor)),
-                });
-            }
-            items.extend(page.items);
-            if page.next.is_some() {
-                return Ok(Page {
-                    items,
-                    next: Some(cursor(operation, &subject, shard, page.next)),
-                });
-            }
-        }
-        Ok(Page::last(items))
+        self.open.extend(later);
+        self.rest.extend(left_out.into_iter().rev());
+        ended
     }
 }
 
-/// The shards that are still to be listed, with what each is to be asked.
-fn rest<'a, S>(
-    operation: Operation,
-    subject: &str,
-    shards: Vec<&'a Shard<S>>,
-    request: &PageRequest,
-) -> Result<Vec<(&'a Shard<S>, PageRequest)>> {
-    let ShardCursor { shard: first, inner } =
-        ShardCursor::parse(operation, subject, request.cursor.as_ref())?;
-    let rest: Vec<_> = shards.into_iter().filter(|shard| shard.hash >= first).collect();
-    if request.cursor.is_some() && rest.first().is_none_or(|shard| shard.hash != first) {
-        return Err(Cursor::refused());
-    }
-    let asked = |shard: &'a Shard<S>| {
-        let cursor = if shard.hash == first { inner.clone() } else { None };
-        (shard, PageRequest { cursor, ..request.clone() })
-    };
-    Ok(rest.into_iter().map(asked).collect())
-}
-
-fn cursor<S>(
-    operation: Operation,
-    subject: &str,
-    shard: &Shard<S>,
-    inner: Option<Cursor>,
-) -> Cursor {
-    ShardCursor { shard: shard.hash, inner }.print(operation, subject)
-}
-
-/// What is left of a limit.
-pub(super) fn less(limit: PageLimit, taken: usize) -> Option<PageLimit> {
-    limit.get().checked_sub(taken).and_then(|left| PageLimit::new(left).ok())
+/// Divides a page among shards: as many shares, each of one item or more.
+fn shares(limit: usize, shards: usize) -> impl Iterator<Item = PageLimit> {
+    let (share, more) = (limit / shards.max(1), limit % shards.max(1));
+    let share =
+        move |nth| PageLimit::new(share + usize::from(nth < more)).unwrap_or(PageLimit::MIN);
+    (0..shards).map(share)
 }

@@ -2,7 +2,7 @@
 
 use async_trait::async_trait;
 
-use super::cursor::ShardCursor;
+use super::cursor::Position;
 use super::{Shard, ShardedStore};
 use crate::{AuditStep, Cursor, Maintenance, Operation, Result, RsvpStore};
 
@@ -13,24 +13,26 @@ impl<S: RsvpStore> ShardedStore<S> {
         operation: Operation,
         cursor: Option<&Cursor>,
     ) -> Result<Option<(&Shard<S>, Option<Cursor>)>> {
-        let ShardCursor { shard: first, inner } =
-            ShardCursor::parse(operation, &self.listing(operation, "").1, cursor)?;
-        let shard = self.shards.iter().find(|shard| shard.hash >= first);
-        if cursor.is_some() && shard.is_none_or(|shard| shard.hash != first) {
-            return Err(Cursor::refused());
+        let (operation, subject) = self.listing(operation, "");
+        let Position { begun, mut open } = Position::parse(operation, &subject, cursor)?;
+        let Some((hash, inner)) = open.pop() else {
+            let next = self.shards.iter().find(|shard| begun.is_none_or(|hash| shard.hash > hash));
+            return Ok(next.map(|shard| (shard, None)));
+        };
+        // A step opens one shard.
+        match self.shards.iter().find(|shard| shard.hash == hash) {
+            Some(shard) if open.is_empty() => Ok(Some((shard, Some(inner)))),
+            _ => Err(Cursor::refused()),
         }
-        Ok(shard.map(|shard| (shard, inner)))
     }
 
     /// The step of a shard, with a cursor that goes on there or with the next shard.
     fn step(&self, operation: Operation, shard: &Shard<S>, step: AuditStep) -> AuditStep {
-        let here = step.next.map(|inner| (shard.hash, Some(inner)));
-        let following = || self.shards.iter().find(|next| next.hash > shard.hash);
-        let next = here.or_else(|| following().map(|next| (next.hash, None)));
-        let next = next.map(|(shard, inner)| {
-            ShardCursor { shard, inner }.print(operation, &self.listing(operation, "").1)
-        });
-        AuditStep { next, ..step }
+        let (operation, subject) = self.listing(operation, "");
+        let open: Vec<_> = step.next.into_iter().map(|inner| (shard.hash, inner)).collect();
+        let is_last = open.is_empty() && !self.shards.iter().any(|next| next.hash > shard.hash);
+        let position = Position { begun: Some(shard.hash), open };
+        AuditStep { next: (!is_last).then(|| position.print(operation, &subject)), ..step }
     }
 }
 
@@ -44,7 +46,7 @@ impl<S: RsvpStore> Maintenance for ShardedStore<S> {
             Some(shard) => shard.audit_step(inner.as_ref()).await,
             None => Ok(AuditStep::default()),
         };
-        let step = step.map_err(|error| error.in_shard(shard.name.clone()))?;
+        let step = step.map_err(|error| shard.named(error))?;
         Ok(self.step(Operation::Audit, shard, step))
     }
 
@@ -56,7 +58,7 @@ impl<S: RsvpStore> Maintenance for ShardedStore<S> {
             Some(shard) => shard.repair_step(inner.as_ref()).await,
             None => Ok(AuditStep::default()),
         };
-        let step = step.map_err(|error| error.in_shard(shard.name.clone()))?;
+        let step = step.map_err(|error| shard.named(error))?;
         Ok(self.step(Operation::Repair, shard, step))
     }
 }

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::placement::hash_of_name;
+use super::bid::hash_of_name;
 
 /// One store of a [`ShardedStore`](super::ShardedStore), with its name and weight.
 #[derive(Clone, Debug)]
@@ -18,7 +18,8 @@ impl<S> Shard<S> {
     /// A shard of weight 1.
     ///
     /// The name decides which pairs live on it, so it must be the same wherever the data is used, and
-    /// for as long as there is any. Names are checked by [`ShardedStore::new`](super::ShardedStore::new).
+    /// for as long as there is any. The store keeps it from the first
+    /// [`verify_placement`](super::ShardedStore::verify_placement) on. Names are checked by [`ShardedStore::new`](super::ShardedStore::new).
     pub fn new(name: &str, store: S) -> Self {
         Self { name: name.into(), weight: 1.0, hash: hash_of_name(name), store }
     }

@@ -1,41 +1,39 @@
 //! Many stores as one.
 
+mod bid;
+mod calls;
+mod claim;
+mod counts;
 mod cursor;
 mod error;
+mod homes;
 mod listing;
 mod maintenance;
 mod member;
 mod placement;
+mod record;
+mod removal;
+mod scatter;
 
 use std::collections::BTreeMap;
 use std::fmt;
-use std::time::Duration;
-
-use async_trait::async_trait;
-use futures_util::future::{BoxFuture, join_all};
 
 pub use self::error::ShardError;
 pub use self::member::Shard;
 pub use self::placement::Placement;
-use crate::backend::{Part, check_answer_count, combine, fail_all, partition, reorder};
-use crate::{
-    BatchReceipt, Count, Effect, Error, EventId, Label, LabelName, Maintenance, Operation, Page,
-    PageLimit, PageRequest, ReadOptions, RemovalStep, Result, Rsvp, RsvpStore, SessionToken,
-    UserId, Write, WriteOptions,
-};
-
-/// The results of a shard, one for each entry, and the metadata of the whole answer.
-type Scattered<'a, A, T> = BoxFuture<'a, Result<(Vec<Result<A>>, T)>>;
+use crate::{Operation, Result, RsvpStore};
 
 /// Many stores as one: each event lives on `spread` of them, each pair on one.
 ///
 /// - **Where** is a pure function of the shards' names and weights and the spread: see
 ///   [`Placement`]. The order of the shards means nothing.
 /// - **Writes and questions** go to the shards of their pairs, all at once, one call for each
-///   shard; **counts** are added up from the `spread` shards of each event. An
-///   event's **attendees** are listed from its shards one after another, a **user's events** from
-///   every shard at once, and a scan goes through all shards.
-/// - **Labels** are kept by the first shard, in the order of the hashes of their names.
+///   shard; **counts** are added up from the `spread` shards of each event.
+/// - **Lists** of an event's attendees ask its shards at once, and lists of a user's events all
+///   shards. A **scan** reads one shard after another.
+/// - **Labels** are kept by the first shard, in the order of the hashes of their names. Labels
+///   named `rsvp.shard`, with any number of dots behind it, get one dot more there, because
+///   `rsvp.shard` is the shard's own. With 54 dots the name is refused, as it would be too long.
 /// - **Session tokens** of several shards are merged into one, which grows with engines, not with
 ///   shards.
 ///
@@ -58,16 +56,35 @@ type Scattered<'a, A, T> = BoxFuture<'a, Result<(Vec<Result<A>>, T)>>;
 /// Waits are those of the slowest shard: give each a [`TimeoutStore`](crate::layers::TimeoutStore) if it
 /// has no timeouts of its own.
 ///
-/// With other names, weights or another spread pairs live elsewhere, and what was stored is not
-/// found there: it must be moved first. Engines distribute better than this where they can (a Redis
-/// Cluster, a distributed Postgres): shards are for what is beyond one of those.
+/// Engines distribute better than this where they can (a Redis Cluster, a distributed Postgres):
+/// shards are for what is beyond one of those.
+///
+/// # One list of shards
+///
+/// With other names, weights or another spread pairs live elsewhere, and RSVPs that were stored are
+/// not found there: they must be moved first. [`verify_placement`](Self::verify_placement) refuses
+/// such a list. Call it each time that a store has been made by code. `rsvp::open` does.
+///
+/// # Lists
+///
+/// - Each shard is asked for its share of a page, and all items that are fetched are returned. If
+///   some shards have fewer, the rest is asked for until half of the page is full. So a page may be
+///   short without being the last, and a page of full shares costs the time of one call.
+/// - At most 16 shards of an event and 64 of a user are listed at the same time.
+/// - A cursor carries the cursors of the shards that are being listed. It is at most 1,051 bytes
+///   longer than the longest of these. If more than 1 KiB is needed, which takes long ids or shards of
+///   shards, the last shards of a call are asked again later.
+/// - A cursor carries the [fingerprint](Placement::fingerprint) of the placement. One of another
+///   placement is refused.
+/// - A list that lacks a shard is an error, never a shorter list.
 ///
 /// ```
 /// use rsvp_core::layers::{Shard, ShardedStore};
-/// use rsvp_core::{EventId, Result, RsvpStore, RsvpStoreExt, UserId};
+/// use rsvp_core::{EventId, Result, RsvpStore, RsvpStoreExt, UserId, WriteOptions};
 ///
 /// async fn example<S: RsvpStore>(eu1: S, eu2: S) -> Result<()> {
 ///     let store = ShardedStore::new([Shard::new("eu1", eu1), Shard::new("eu2", eu2)], 1)?;
+///     store.verify_placement(&WriteOptions::default()).await?;
 ///     store.rsvp(&UserId::from(1), &EventId::new("fair")?).await?;
 ///     Ok(())
 /// }
@@ -80,7 +97,8 @@ pub struct ShardedStore<S> {
 }
 
 impl<S: RsvpStore> ShardedStore<S> {
-    /// Makes one store of many.
+    /// Makes one store of many. It connects to nothing: see
+    /// [`verify_placement`](Self::verify_placement).
     ///
     /// # Errors
     ///
@@ -93,7 +111,7 @@ impl<S: RsvpStore> ShardedStore<S> {
         Ok(Self { shards, placement })
     }
 
-    /// Who lives where.
+    /// The placement of events and pairs on the shards.
     pub fn placement(&self) -> &Placement {
         &self.placement
     }
@@ -108,88 +126,9 @@ impl<S: RsvpStore> ShardedStore<S> {
         self.shards
     }
 
-    fn shards_of(&self, event: &EventId) -> Vec<&Shard<S>> {
-        let mut places = self.placement.places_of(event);
-        places.sort_unstable();
-        places.into_iter().filter_map(|place| self.shards.get(place)).collect()
-    }
-
-    /// Partitions entries over shards, calls every shard with its own at once, and puts the results
-    /// into the order of the entries. The second value is the metadata of each shard's answer. A
-    /// shard that fails fails its own entries.
-    async fn scatter<'a, E: Clone, A, T>(
-        &'a self,
-        operation: Operation,
-        entries: &[E],
-        place: impl Fn(&E) -> usize,
-        call: impl Fn(&'a S, Vec<E>) -> Scattered<'a, A, T>,
-    ) -> Result<(Vec<Result<A>>, Vec<T>)> {
-        let parts = partition(entries.iter().cloned(), place);
-        let calls = parts.into_iter().filter_map(|part| {
-            let Part { target, entries, places } = part;
-            let shard = self.shards.get(target)?;
-            let call = call(&shard.store, entries);
-            Some(async move {
-                let answered = call.await.and_then(|(results, metadata)| {
-                    check_answer_count(operation, places.len(), results.len())?;
-                    Ok((results, metadata))
-                });
-                let (results, metadata) = match answered {
-                    Ok((results, metadata)) => (results, Some(metadata)),
-                    Err(error) => (fail_all(places.len(), &error), None),
-                };
-                let in_shard =
-                    |result: Result<A>| result.map_err(|error| error.in_shard(shard.name.clone()));
-                ((places, results.into_iter().map(in_shard).collect::<Vec<_>>()), metadata)
-            })
-        });
-        let calls: Vec<_> = calls.collect();
-        let (answered, metadata): (Vec<_>, Vec<_>) = join_all(calls).await.into_iter().unzip();
-        Ok((reorder(operation, answered)?, metadata.into_iter().flatten().collect()))
-    }
-
     /// A listing of a subject over these shards: its cursors are those of this placement.
     fn listing(&self, operation: Operation, subject: &str) -> (Operation, String) {
         (operation, format!("{:x} {subject}", self.placement.fingerprint()))
-    }
-
-    /// The shard that keeps the labels of all shards as one: the first in the order of hashes.
-    fn shard_of_labels(&self, operation: Operation) -> Result<&Shard<S>> {
-        self.shards.first().ok_or_else(|| Error::corrupt(operation, "there are no shards"))
-    }
-
-    /// Steps through shards until `limit` RSVPs are gone.
-    async fn remove<'a>(
-        &'a self,
-        shards: Vec<&'a Shard<S>>,
-        limit: PageLimit,
-        step: impl Fn(&'a S, PageLimit) -> BoxFuture<'a, Result<RemovalStep>>,
-    ) -> Result<RemovalStep> {
-        let mut all = RemovalStep::new(0, true, SessionToken::new());
-        let mut left = Some(limit);
-        for shard in shards {
-            let Some(limit) = left else { return Ok(all) };
-            let step = match step(&shard.store, limit).await {
-                Ok(step) => step,
-                // The RSVPs that are gone are told. The next step will meet the error again.
-                Err(error) if all.removed > 0 && error.effect() == Effect::NotApplied => {
-                    return Ok(all);
-                }
-                Err(error) => {
-                    let before = if all.removed > 0 { Effect::Unknown } else { Effect::NotApplied };
-                    let effect = error.effect().and(before);
-                    return Err(error.in_shard(shard.name.clone()).with_effect(effect));
-                }
-            };
-            all.removed = all.removed.saturating_add(step.removed);
-            all.repeated |= step.repeated;
-            all.token.merge(&step.token);
-            if step.more {
-                return Ok(all);
-            }
-            left = listing::less(limit, usize::try_from(step.removed).unwrap_or(usize::MAX));
-        }
-        Ok(RemovalStep { more: false, ..all })
     }
 }
 
@@ -201,174 +140,5 @@ impl<S: fmt::Debug> fmt::Debug for ShardedStore<S> {
             .field("shards", &shards)
             .field("spread", &self.placement.spread())
             .finish()
-    }
-}
-
-#[async_trait]
-#[deny(clippy::missing_trait_methods)]
-impl<S: RsvpStore> RsvpStore for ShardedStore<S> {
-    async fn write_batch(&self, writes: &[Write], options: &WriteOptions) -> Result<BatchReceipt> {
-        let place = |write: &Write| self.placement.place_of(&write.rsvp);
-        let scattered = self.scatter(Operation::Write, writes, place, |store, writes| {
-            let options = options.clone();
-            Box::pin(async move {
-                let receipt = store.write_batch(&writes, &options).await?;
-                Ok((receipt.results, receipt.token))
-            })
-        });
-        let (results, tokens) = scattered.await?;
-        let mut token = SessionToken::new();
-        tokens.iter().for_each(|of_shard| token.merge(of_shard));
-        Ok(BatchReceipt::new(results, token))
-    }
-
-    async fn has_rsvped_batch(
-        &self,
-        pairs: &[Rsvp],
-        options: &ReadOptions,
-    ) -> Result<Vec<Result<bool>>> {
-        let place = |pair: &Rsvp| self.placement.place_of(pair);
-        let scattered = self.scatter(Operation::HasRsvped, pairs, place, |store, pairs| {
-            let options = options.clone();
-            Box::pin(async move { Ok((store.has_rsvped_batch(&pairs, &options).await?, ())) })
-        });
-        Ok(scattered.await?.0)
-    }
-
-    async fn rsvp_count_batch(
-        &self,
-        events: &[EventId],
-        options: &ReadOptions,
-    ) -> Result<Vec<Result<Count>>> {
-        // For each event, each of the shards that have a part of it.
-        let asked: Vec<(usize, usize, &EventId)> = (0..)
-            .zip(events)
-            .flat_map(|(at, event)| {
-                let places = self.placement.places_of(event).into_iter();
-                places.map(move |place| (at, place, event))
-            })
-            .collect();
-        let place = |(_, place, _): &(usize, usize, &EventId)| *place;
-        let scattered = self.scatter(Operation::RsvpCount, &asked, place, |store, asked| {
-            let events: Vec<EventId> = asked.into_iter().map(|(.., event)| event.clone()).collect();
-            let options = options.clone();
-            Box::pin(async move { Ok((store.rsvp_count_batch(&events, &options).await?, ())) })
-        });
-        // A count that lacks a part is an error, never a lower number.
-        let mut counts: Vec<_> = events.iter().map(|_| Ok(Count::fresh(0))).collect();
-        for ((at, ..), part) in asked.iter().zip(scattered.await?.0) {
-            match (counts.get_mut(*at), part) {
-                (Some(Ok(count)), Ok(part)) => {
-                    count.value = count.value.saturating_add(part.value);
-                    count.age = count.age.max(part.age);
-                }
-                (Some(count @ Ok(_)), Err(error)) => *count = Err(error),
-                (Some(Err(_)) | None, _) => {}
-            }
-        }
-        Ok(counts)
-    }
-
-    async fn attendees_page(&self, event: &EventId, request: &PageRequest) -> Result<Page<UserId>> {
-        let list = self.list(
-            self.listing(Operation::Attendees, event.as_str()),
-            self.shards_of(event),
-            request,
-            |store, page| {
-                let event = event.clone();
-                Box::pin(async move { store.attendees_page(&event, &page).await })
-            },
-        );
-        list.await
-    }
-
-    async fn events_of_page(&self, user: &UserId, request: &PageRequest) -> Result<Page<EventId>> {
-        let all = self.shards.iter().collect();
-        let list = self.list_at_once(
-            self.listing(Operation::EventsOf, user.as_str()),
-            all,
-            request,
-            |store, page| {
-                let user = user.clone();
-                Box::pin(async move { store.events_of_page(&user, &page).await })
-            },
-        );
-        list.await
-    }
-
-    async fn scan_page(&self, request: &PageRequest) -> Result<Page<Rsvp>> {
-        let all = self.shards.iter().collect();
-        let list = self.list(self.listing(Operation::Scan, ""), all, request, |store, page| {
-            Box::pin(async move { store.scan_page(&page).await })
-        });
-        list.await
-    }
-
-    async fn remove_event_step(
-        &self,
-        event: &EventId,
-        limit: PageLimit,
-        options: &WriteOptions,
-    ) -> Result<RemovalStep> {
-        let removal = self.remove(self.shards_of(event), limit, |store, limit| {
-            let (event, options) = (event.clone(), options.clone());
-            Box::pin(async move { store.remove_event_step(&event, limit, &options).await })
-        });
-        removal.await
-    }
-
-    async fn remove_user_step(
-        &self,
-        user: &UserId,
-        limit: PageLimit,
-        options: &WriteOptions,
-    ) -> Result<RemovalStep> {
-        let removal = self.remove(self.shards.iter().collect(), limit, |store, limit| {
-            let (user, options) = (user.clone(), options.clone());
-            Box::pin(async move { store.remove_user_step(&user, limit, &options).await })
-        });
-        removal.await
-    }
-
-    async fn label(&self, name: &LabelName, options: &ReadOptions) -> Result<Option<Label>> {
-        let shard = self.shard_of_labels(Operation::Label)?;
-        let label = shard.store.label(name, options).await;
-        label.map_err(|error| error.in_shard(shard.name.clone()))
-    }
-
-    async fn replace_label(
-        &self,
-        name: &LabelName,
-        expected: Option<&Label>,
-        value: &Label,
-        options: &WriteOptions,
-    ) -> Result<Option<Label>> {
-        let shard = self.shard_of_labels(Operation::ReplaceLabel)?;
-        let label = shard.store.replace_label(name, expected, value, options).await;
-        label.map_err(|error| error.in_shard(shard.name.clone()))
-    }
-
-    async fn ready(&self) -> Result<()> {
-        let ready = self.shards.iter().map(async |shard| {
-            shard.store.ready().await.map_err(|error| error.in_shard(shard.name.clone()))
-        });
-        combine(join_all(ready).await).map(drop)
-    }
-
-    async fn close(&self) -> Result<()> {
-        let close = self.shards.iter().map(async |shard| {
-            shard.store.close().await.map_err(|error| error.in_shard(shard.name.clone()))
-        });
-        combine(join_all(close).await).map(drop)
-    }
-
-    fn settling_time(&self) -> Duration {
-        let times = self.shards.iter().map(|shard| shard.store.settling_time());
-        times.max().unwrap_or_default()
-    }
-
-    fn maintenance(&self) -> Option<&dyn Maintenance> {
-        let audited = self.shards.iter().any(|shard| shard.store.maintenance().is_some());
-        audited.then_some(self)
     }
 }

@@ -1,10 +1,8 @@
 //! Which pair lives on which shard.
 
-use std::cmp::Ordering;
+use xxhash_rust::xxh3::Xxh3Default;
 
-use xxhash_rust::xxh3::{Xxh3Default, xxh3_64};
-
-use crate::backend::check_name;
+use super::bid::{Bid, Candidate, hash_of_event, hash_of_pair};
 use crate::{Error, EventId, Result, Rsvp};
 
 /// Which shards an event lives on, and which of them a pair lives on.
@@ -62,22 +60,7 @@ pub struct Placement {
     /// Sorted by hash. Never none.
     shards: Vec<Candidate>,
     spread: usize,
-}
-
-#[derive(Clone, Debug, PartialEq)]
-struct Candidate {
-    name: String,
-    hash: u64,
-    weight: f64,
-}
-
-/// What a shard offers for an event or a pair.
-#[derive(Clone, Copy)]
-struct Bid<'a> {
-    place: usize,
-    shard: &'a Candidate,
-    score: f64,
-    draw: u64,
+    fingerprint: u64,
 }
 
 impl Placement {
@@ -123,20 +106,27 @@ impl Placement {
             let reason = format!("{:?} and {:?} have the same name or hash", a.name, b.name);
             return Err(Error::invalid_input("shard", reason));
         }
-        Ok(Self { shards, spread })
+        let fingerprint = fingerprint(&shards, spread);
+        Ok(Self { shards, spread, fingerprint })
     }
 
-    /// A fingerprint of the placement: XXH3 of 64 bits over the spread, and the hash and the weight
-    /// of each shard in the order of the hashes, each as 8 bytes in little-endian order.
+    /// A fingerprint of the placement: XXH3 of 64 bits with seed 0 over the spread, and the hash
+    /// and the weight of each shard in the order of the hashes, each as 8 bytes in little-endian
+    /// order.
+    ///
+    /// It is the same in every process and every version of this library. Shards keep it in their
+    /// stores, and cursors of listings carry it.
+    ///
+    /// ```
+    /// use rsvp_core::layers::Placement;
+    ///
+    /// let placement = Placement::new([("eu1", 1.0), ("eu2", 2.5)], 2)?;
+    /// assert_eq!(placement.fingerprint(), 0x8ae3_cb77_7a90_24f3);
+    /// # Ok::<(), rsvp_core::Error>(())
+    /// ```
     #[must_use]
     pub fn fingerprint(&self) -> u64 {
-        let mut hasher = Xxh3Default::new();
-        hasher.update(&(self.spread as u64).to_le_bytes());
-        for Candidate { hash, weight, .. } in &self.shards {
-            hasher.update(&hash.to_le_bytes());
-            hasher.update(&weight.to_le_bytes());
-        }
-        hasher.digest()
+        self.fingerprint
     }
 
     /// The number of shards that an event lives on, as it was given.
@@ -151,40 +141,60 @@ impl Placement {
 
     /// The names of the shards that `event` lives on, highest score first.
     pub fn shards_of(&self, event: &EventId) -> Vec<&str> {
-        self.top(event).into_iter().map(|bid| bid.shard.name.as_str()).collect()
+        let mut homes = self.highest(hash_of_event(event));
+        homes.sort_unstable_by(|a, b| b.cmp(a));
+        homes.into_iter().map(|bid| bid.shard.name.as_str()).collect()
     }
 
     /// The name of the shard that `pair` lives on.
     pub fn shard_of(&self, pair: &Rsvp) -> &str {
-        self.winner(pair).map_or("", |bid| bid.shard.name.as_str())
+        self.shards.get(self.place_of(pair)).map_or("", |shard| shard.name.as_str())
     }
 
-    /// As [`shards_of`](Self::shards_of), by their places in the order of their hashes.
-    pub(crate) fn places_of(&self, event: &EventId) -> Vec<usize> {
-        self.top(event).into_iter().map(|bid| bid.place).collect()
+    /// The number of shards that an event lives on, at most all.
+    pub(super) fn homes(&self) -> usize {
+        self.spread.min(self.shards.len())
+    }
+
+    /// As [`shards_of`](Self::shards_of), by their places in the order of their hashes, which is
+    /// the order of this list.
+    pub(super) fn places_of(&self, event: &EventId) -> Vec<usize> {
+        if self.homes() == self.shards.len() {
+            return (0..self.shards.len()).collect();
+        }
+        let homes = self.highest(hash_of_event(event));
+        let mut places: Vec<usize> = homes.into_iter().map(|home| home.place).collect();
+        places.sort_unstable();
+        places
+    }
+
+    /// The place of the only shard that an event lives on, given the event's hash.
+    pub(super) fn place_of_event(&self, event: u64) -> usize {
+        self.bids(event).max().map_or(0, |bid| bid.place)
     }
 
     /// As [`shard_of`](Self::shard_of), by its place in the order of their hashes.
-    pub(crate) fn place_of(&self, pair: &Rsvp) -> usize {
-        self.winner(pair).map_or(0, |bid| bid.place)
+    pub(super) fn place_of(&self, pair: &Rsvp) -> usize {
+        match self.homes() {
+            1 => self.place_of_event(hash_of_event(&pair.event)),
+            homes if homes == self.shards.len() => self.place_of_event(hash_of_pair(pair)),
+            _ => place_among(&self.candidates_of(hash_of_event(&pair.event)), pair),
+        }
     }
 
-    fn winner(&self, pair: &Rsvp) -> Option<Bid<'_>> {
-        if self.spread == 1 {
-            return self.bids(hash_of_event(&pair.event)).max_by(order);
-        }
-        let key = hash_of_pair(pair);
-        if self.spread >= self.shards.len() {
-            return self.bids(key).max_by(order);
-        }
-        let homes = self.top(&pair.event).into_iter();
-        homes.map(|home| home.shard.bid(home.place, key)).max_by(order)
+    /// The shards that an event lives on and their places, given the event's hash, in no order.
+    pub(super) fn candidates_of(&self, event: u64) -> Vec<(usize, &Candidate)> {
+        self.highest(event).into_iter().map(|bid| (bid.place, bid.shard)).collect()
     }
 
-    fn top(&self, event: &EventId) -> Vec<Bid<'_>> {
-        let mut bids: Vec<_> = self.bids(hash_of_event(event)).collect();
-        bids.sort_unstable_by(|a, b| order(b, a));
-        bids.truncate(self.spread);
+    /// The highest bids for an event, in no order.
+    fn highest(&self, event: u64) -> Vec<Bid<'_>> {
+        let mut bids: Vec<_> = self.bids(event).collect();
+        let homes = self.homes();
+        if homes < bids.len() {
+            bids.select_nth_unstable_by(homes, |a, b| b.cmp(a));
+            bids.truncate(homes);
+        }
         bids
     }
 
@@ -193,42 +203,19 @@ impl Placement {
     }
 }
 
-impl Candidate {
-    fn new(name: String, weight: f64) -> Result<Self> {
-        check_name("shard", &name)?;
-        if !(Placement::MIN_WEIGHT..=Placement::MAX_WEIGHT).contains(&weight) {
-            let reason = format!("{weight} of shard {name:?} is not within 0.001 to 1000");
-            return Err(Error::invalid_input("weight", reason));
-        }
-        Ok(Self { hash: hash_of_name(&name), name, weight })
+/// The place of that shard among those of the pair's event which scores highest for the pair.
+pub(super) fn place_among(homes: &[(usize, &Candidate)], pair: &Rsvp) -> usize {
+    let key = hash_of_pair(pair);
+    let bids = homes.iter().map(|(place, shard)| shard.bid(*place, key));
+    bids.max().map_or(0, |bid| bid.place)
+}
+
+fn fingerprint(shards: &[Candidate], spread: usize) -> u64 {
+    let mut hasher = Xxh3Default::new();
+    hasher.update(&(spread as u64).to_le_bytes());
+    for Candidate { hash, weight, .. } in shards {
+        hasher.update(&hash.to_le_bytes());
+        hasher.update(&weight.to_le_bytes());
     }
-
-    fn bid(&self, place: usize, key: u64) -> Bid<'_> {
-        let draw = xxh3_64(&(u128::from(key) << 64 | u128::from(self.hash)).to_le_bytes());
-        // With one bit more the half would be rounded away, and up to a `u` of 1.
-        let u = ((draw >> 12) as f64 + 0.5) / (1_u64 << 52) as f64;
-        Bid { place, shard: self, score: -self.weight / libm::log(u), draw }
-    }
-}
-
-fn order(a: &Bid<'_>, b: &Bid<'_>) -> Ordering {
-    let by_draw = || a.draw.cmp(&b.draw);
-    a.score.total_cmp(&b.score).then_with(by_draw).then_with(|| b.shard.name.cmp(&a.shard.name))
-}
-
-/// What tells a shard from others, in draws and in cursors.
-pub(crate) fn hash_of_name(name: &str) -> u64 {
-    xxh3_64(name.as_bytes())
-}
-
-fn hash_of_event(event: &EventId) -> u64 {
-    xxh3_64(event.as_str().as_bytes())
-}
-
-fn hash_of_pair(Rsvp { user, event }: &Rsvp) -> u64 {
-    let mut hash = Xxh3Default::new();
-    hash.update(event.as_str().as_bytes());
-    hash.update(&[0]);
-    hash.update(user.as_str().as_bytes());
-    hash.digest()
+    hasher.digest()
 }

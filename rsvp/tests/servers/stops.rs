@@ -121,6 +121,18 @@ mod postgres {
         server.execute(sql).await.lines().map(str::to_owned).collect()
     }
 
+    /// Whether a statement of the store waits for a lock within this time.
+    async fn waits_for_lock(server: &PostgresServer, time: Duration) -> bool {
+        let waiting = "SELECT count(*) FROM pg_stat_activity
+                       WHERE application_name = 'stops' AND wait_event_type = 'Lock'";
+        let looking = async {
+            while server.execute(waiting).await.trim() == "0" {
+                sleep(Duration::from_millis(5)).await;
+            }
+        };
+        timeout(time, looking).await.is_ok()
+    }
+
     #[tokio::test(flavor = "multi_thread")]
     async fn no_write_lands_after_a_later_acknowledged_one() {
         let server = PostgresServer::start().await;
@@ -135,11 +147,11 @@ mod postgres {
         let faults = async {
             for stop in 0..stops() {
                 let time = duration(&mut random);
-                match stop % 4 {
+                match stop % 6 {
                     // A process stands still, or all do.
                     0 | 1 => {
                         let mut pids = backends(&server).await;
-                        if stop % 4 == 0 {
+                        if stop % 6 == 0 {
                             pids.truncate(1);
                         }
                         signal("-STOP", &pids);
@@ -155,7 +167,30 @@ mod postgres {
                         }
                         proxy.resume().await;
                     }
-                    // Another session holds the rows of an event.
+                    // Statements that were given up arrive when later ones were acknowledged.
+                    3 => {
+                        proxy.stall_existing();
+                        sleep(time).await;
+                        proxy.resume().await;
+                    }
+                    // Another session holds the pairs of an event, and connections are lost while
+                    // statements wait for it. The server goes on with these when it lets go.
+                    4 => {
+                        let lock = format!(
+                            "BEGIN; INSERT INTO rsvp.rsvps (event_id, user_id)
+                             SELECT '1', n FROM generate_series(0, {WRITERS} - 1) n
+                             ON CONFLICT DO NOTHING;
+                             SELECT pg_sleep({}); ROLLBACK",
+                            time.as_secs_f64()
+                        );
+                        let cut = async {
+                            if waits_for_lock(&server, time).await {
+                                proxy.cut().await;
+                            }
+                        };
+                        tokio::join!(server.execute(&lock), cut);
+                    }
+                    // Another session holds the count of an event.
                     _ => {
                         let lock = format!(
                             "BEGIN; UPDATE rsvp.counts SET count = count WHERE event_id = '1';
@@ -190,11 +225,17 @@ mod redis {
         let faults = async {
             for stop in 0..stops() {
                 let time = duration(&mut random);
-                match stop % 2 {
+                match stop % 3 {
                     0 => {
                         server.pause().await;
                         sleep(time).await;
                         server.resume().await;
+                    }
+                    // Commands that were given up arrive when later ones were acknowledged.
+                    1 => {
+                        proxy.stall_existing();
+                        sleep(time).await;
+                        proxy.resume().await;
                     }
                     _ => {
                         proxy.stall().await;

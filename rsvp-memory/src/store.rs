@@ -1,15 +1,15 @@
 //! The table as a store.
 
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
+use rsvp_core::backend::{Admission, LabelMap};
 use rsvp_core::{
-    BatchReceipt, Count, Deadline, Error, EventId, Label, LabelName, Maintenance, Operation, Page,
-    PageLimit, PageRequest, ReadOptions, RemovalStep, Result, Rsvp, RsvpStore, SessionToken,
-    UserId, Write, WriteOptions, async_trait,
+    BatchReceipt, Count, EventId, Label, LabelName, Maintenance, Operation, Page, PageLimit,
+    PageRequest, ReadOptions, RemovalStep, Result, Rsvp, RsvpStore, SessionToken, UserId, Write,
+    WriteOptions, async_trait,
 };
 
-use crate::data::{Labels, RsvpTable};
+use crate::data::RsvpTable;
 
 /// Keeps RSVPs in the memory of this process, until it ends.
 ///
@@ -28,8 +28,8 @@ use crate::data::{Labels, RsvpTable};
 #[derive(Debug, Default)]
 pub struct MemoryStore {
     table: RsvpTable,
-    labels: Labels,
-    closed: AtomicBool,
+    labels: LabelMap,
+    admission: Admission,
 }
 
 impl MemoryStore {
@@ -42,24 +42,13 @@ impl MemoryStore {
     pub fn table(&self) -> &RsvpTable {
         &self.table
     }
-
-    /// Refuses a call to a closed store, and one whose answer nobody can use any more.
-    fn admit(&self, operation: Operation, deadline: Option<Deadline>) -> Result<()> {
-        if self.closed.load(Ordering::Acquire) {
-            return Err(Error::closed(operation));
-        }
-        match deadline {
-            Some(deadline) if deadline.has_passed() => Err(Error::too_late(operation)),
-            _ => Ok(()),
-        }
-    }
 }
 
 #[async_trait]
 #[deny(clippy::missing_trait_methods)]
 impl RsvpStore for MemoryStore {
     async fn write_batch(&self, writes: &[Write], options: &WriteOptions) -> Result<BatchReceipt> {
-        self.admit(Operation::Write, options.deadline)?;
+        self.admission.check(Operation::Write, options.deadline)?;
         let outcomes = writes.iter().map(|write| self.table.write(write));
         Ok(BatchReceipt::acknowledged(outcomes, SessionToken::new()))
     }
@@ -69,7 +58,7 @@ impl RsvpStore for MemoryStore {
         pairs: &[Rsvp],
         options: &ReadOptions,
     ) -> Result<Vec<Result<bool>>> {
-        self.admit(Operation::HasRsvped, options.deadline)?;
+        self.admission.check(Operation::HasRsvped, options.deadline)?;
         Ok(pairs.iter().map(|pair| Ok(self.table.has_rsvped(&pair.user, &pair.event))).collect())
     }
 
@@ -78,22 +67,22 @@ impl RsvpStore for MemoryStore {
         events: &[EventId],
         options: &ReadOptions,
     ) -> Result<Vec<Result<Count>>> {
-        self.admit(Operation::RsvpCount, options.deadline)?;
+        self.admission.check(Operation::RsvpCount, options.deadline)?;
         Ok(events.iter().map(|event| Ok(Count::fresh(self.table.rsvp_count(event)))).collect())
     }
 
     async fn attendees_page(&self, event: &EventId, request: &PageRequest) -> Result<Page<UserId>> {
-        self.admit(Operation::Attendees, request.options.deadline)?;
+        self.admission.check(Operation::Attendees, request.options.deadline)?;
         self.table.attendees(event, request.cursor.as_ref(), request.limit)
     }
 
     async fn events_of_page(&self, user: &UserId, request: &PageRequest) -> Result<Page<EventId>> {
-        self.admit(Operation::EventsOf, request.options.deadline)?;
+        self.admission.check(Operation::EventsOf, request.options.deadline)?;
         self.table.events_of(user, request.cursor.as_ref(), request.limit)
     }
 
     async fn scan_page(&self, request: &PageRequest) -> Result<Page<Rsvp>> {
-        self.admit(Operation::Scan, request.options.deadline)?;
+        self.admission.check(Operation::Scan, request.options.deadline)?;
         self.table.scan(request.cursor.as_ref(), request.limit)
     }
 
@@ -103,7 +92,7 @@ impl RsvpStore for MemoryStore {
         limit: PageLimit,
         options: &WriteOptions,
     ) -> Result<RemovalStep> {
-        self.admit(Operation::RemoveEvent, options.deadline)?;
+        self.admission.check(Operation::RemoveEvent, options.deadline)?;
         Ok(self.table.remove_event_step(event, limit))
     }
 
@@ -113,12 +102,12 @@ impl RsvpStore for MemoryStore {
         limit: PageLimit,
         options: &WriteOptions,
     ) -> Result<RemovalStep> {
-        self.admit(Operation::RemoveUser, options.deadline)?;
+        self.admission.check(Operation::RemoveUser, options.deadline)?;
         Ok(self.table.remove_user_step(user, limit))
     }
 
     async fn label(&self, name: &LabelName, options: &ReadOptions) -> Result<Option<Label>> {
-        self.admit(Operation::Label, options.deadline)?;
+        self.admission.check(Operation::Label, options.deadline)?;
         Ok(self.labels.get(name))
     }
 
@@ -129,16 +118,16 @@ impl RsvpStore for MemoryStore {
         value: &Label,
         options: &WriteOptions,
     ) -> Result<Option<Label>> {
-        self.admit(Operation::ReplaceLabel, options.deadline)?;
+        self.admission.check(Operation::ReplaceLabel, options.deadline)?;
         Ok(self.labels.replace(name, expected, value))
     }
 
     async fn ready(&self) -> Result<()> {
-        self.admit(Operation::Ready, None)
+        self.admission.check(Operation::Ready, None)
     }
 
     async fn close(&self) -> Result<()> {
-        self.closed.store(true, Ordering::Release);
+        self.admission.close();
         Ok(())
     }
 

@@ -17,6 +17,11 @@ pub struct Hedge {
     pub after: Duration,
 }
 
+impl Hedge {
+    /// The wait of a URL that gives none.
+    pub const DEFAULT: Duration = Duration::from_millis(50);
+}
+
 impl Layer for Hedge {
     async fn call<C: Call, S: RsvpStore>(&self, call: C, store: &S) -> Result<C::Answer> {
         if call.operation().is_write() {

@@ -6,9 +6,3 @@ rsvp_testkit::conformance!(rsvp_sorted::registry().open(URL).await.unwrap(), exc
     a_store_that_cannot_write_is_not_ready => "there is no engine that could stop",
     an_entry_that_fails_takes_no_other_down => "there is no engine that could refuse an entry",
 });
-
-#[tokio::test]
-async fn an_unknown_parameter_is_named() {
-    let error = rsvp_sorted::registry().open("sorted:?coalese=true").await.unwrap_err();
-    assert!(error.to_string().contains("unknown parameter `coalese`"), "{error}");
-}

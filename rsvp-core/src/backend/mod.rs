@@ -7,20 +7,28 @@
 //! - [`run_to_end`] lets a call finish after its caller has gone away.
 //! - [`HostRotation`] tries hosts in turn, from the last one that answered.
 //! - [`CursorWriter`] and [`CursorReader`] put the fields of a cursor into bytes and back.
+//!   [`keyset_page`] makes pages of a sorted listing with them.
+//! - [`Admission`] and [`LabelMap`] are for stores that keep everything in memory.
 //! - [`stored_id`], [`check_range`], [`check_timeout`] and [`check_name`] check values and say
 //!   consistently which of them is wrong.
 
+mod admission;
 mod cursor;
 mod folded_batch;
 mod hosts;
+mod keyset;
+mod label_map;
 mod range;
 mod run;
 mod scatter;
 mod stored;
 
+pub use self::admission::Admission;
 pub use self::cursor::{CursorReader, CursorWriter};
 pub use self::folded_batch::FoldedBatch;
 pub use self::hosts::{HostFailure, HostRotation};
+pub use self::keyset::keyset_page;
+pub use self::label_map::LabelMap;
 pub use self::range::{check_range, check_timeout};
 pub use self::run::run_to_end;
 pub use self::scatter::{

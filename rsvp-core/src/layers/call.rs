@@ -27,6 +27,11 @@ pub trait Call: Clone + Send + Sync {
     #[must_use]
     fn with_deadline(self, deadline: Deadline) -> Self;
 
+    /// Whether the call comes from a queue with a bound of its own.
+    fn is_queued(&self) -> bool {
+        false
+    }
+
     /// Runs the call on a store.
     ///
     /// # Errors
@@ -56,7 +61,7 @@ pub trait Call: Clone + Send + Sync {
     /// Replaces the result of one entry of a batch by an error.
     fn fail(_answer: &mut Self::Answer, _place: usize, _error: Error) {}
 
-    /// Notes that a write was repeated after an attempt of unknown effect.
+    /// Notes that a write, or a step of a removal, was repeated after an attempt of unknown effect.
     fn mark_repeated(_answer: &mut Self::Answer, _place: usize) {}
 }
 
@@ -124,6 +129,10 @@ impl Call for WriteBatch<'_> {
         Self { options, ..self }
     }
 
+    fn is_queued(&self) -> bool {
+        self.options.queued
+    }
+
     fn run<'f, S: RsvpStore + ?Sized>(
         &'f self,
         store: &'f S,
@@ -185,6 +194,10 @@ macro_rules! read_batch {
                 Self { options, ..self }
             }
 
+            fn is_queued(&self) -> bool {
+                self.options.queued
+            }
+
             fn run<'f, S: RsvpStore + ?Sized>(
                 &'f self,
                 store: &'f S,
@@ -215,11 +228,12 @@ read_batch!(HasRsvpedBatch, has_rsvped_batch, HasRsvped, Rsvp, bool);
 read_batch!(RsvpCountBatch, rsvp_count_batch, RsvpCount, EventId, Count);
 
 /// Implements [`Call`] for a call without entries: its struct, the arguments in front of its
-/// options, and the place of its deadline.
+/// options, the place of its deadline, and the field of the answer that says that it was repeated.
 macro_rules! single {
     (
         $name:ident, $method:ident, $operation:ident, $answer:ty,
         ($($argument:ident: $kind:ty),*), $options:ident: $of:ty, $entries:expr, $deadline:expr
+        $(, $repeated:ident)?
     ) => {
         #[doc = concat!("A call of [`", stringify!($method), "`](RsvpStore::", stringify!($method), ").")]
         #[derive(Clone, Debug)]
@@ -257,6 +271,10 @@ macro_rules! single {
             ) -> impl Future<Output = Result<$answer>> + Send {
                 store.$method($(self.$argument,)* &self.$options)
             }
+
+            $(fn mark_repeated(answer: &mut $answer, _: usize) {
+                answer.$repeated = true;
+            })?
         }
     };
 }
@@ -279,12 +297,12 @@ single!(
 single!(
     RemoveEventStep, remove_event_step, RemoveEvent, RemovalStep,
     (event: &'a EventId, limit: PageLimit), options: WriteOptions,
-    |call| call.limit.get(), |options| options.deadline
+    |call| call.limit.get(), |options| options.deadline, repeated
 );
 single!(
     RemoveUserStep, remove_user_step, RemoveUser, RemovalStep,
     (user: &'a UserId, limit: PageLimit), options: WriteOptions,
-    |call| call.limit.get(), |options| options.deadline
+    |call| call.limit.get(), |options| options.deadline, repeated
 );
 single!(
     ReadLabel, label, Label, Option<Label>,

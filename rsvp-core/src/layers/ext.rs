@@ -80,7 +80,10 @@ pub trait LayerExt: RsvpStore + Sized {
     /// # Errors
     ///
     /// As [`CountCache::new`].
-    fn with_count_cache(self, config: CountCacheConfig) -> Result<CountCache<Self>> {
+    fn with_count_cache(self, config: CountCacheConfig) -> Result<CountCache<Self>>
+    where
+        Self: 'static,
+    {
         CountCache::new(self, config)
     }
 

@@ -2,12 +2,12 @@
 
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use tokio::sync::Semaphore;
+use tokio::sync::{Semaphore, SemaphorePermit};
 use tokio::time::{Instant, timeout_at};
 
 use super::{Call, Layer, Layered};
 use crate::backend::check_range;
-use crate::{Effect, Error, Operation, Result, RsvpStore};
+use crate::{Deadline, Effect, Error, Operation, Result, RsvpStore};
 
 /// How many calls a [`LimitStore`] lets through at once, and how many may wait.
 #[derive(Clone, Copy, Debug)]
@@ -46,6 +46,10 @@ impl LimitConfig {
 /// Calls over the bound wait in the order in which they came, until their deadlines. When too many
 /// wait, one more is refused at once as [`Error::Overloaded`], before any effect. A batch is one
 /// call. A caller that goes away leaves its place to others.
+///
+/// A call from a queue with a bound of its own ([`WriteOptions::queued`](crate::WriteOptions::queued)),
+/// such as a batch of a [`CoalescedStore`](super::CoalescedStore), waits for its turn like the others
+/// and is never refused, since it stands for many calls.
 ///
 /// [`ready`](RsvpStore::ready) does not wait: it is refused when a write would be refused, and
 /// takes no place otherwise.
@@ -88,24 +92,20 @@ impl Layer for Limit {
         if self.closed.load(Ordering::Acquire) {
             return Err(Error::closed(operation));
         }
-        let admitted = self.admitted.try_acquire().map_err(|_| Error::overloaded(operation))?;
+        let admitted = match self.admitted.try_acquire() {
+            Ok(admitted) => Some(admitted),
+            Err(_) if call.is_queued() => None,
+            Err(_) => return Err(Error::overloaded(operation)),
+        };
         if operation == Operation::Ready {
             drop(admitted);
             return call.run(store).await;
         }
-        let (began, place) = (Instant::now(), self.running.acquire());
-        let place = match call.deadline() {
-            None => place.await,
-            Some(deadline) => match timeout_at(deadline.instant(), place).await {
-                Ok(place) => place,
-                Err(_) => {
-                    let waited = began.elapsed();
-                    return Err(Error::timed_out(operation, waited, Effect::NotApplied));
-                }
-            },
+        // Those that wait come first: a place that is given back is theirs, and no free one.
+        let _running = match self.running.try_acquire() {
+            Ok(running) => running,
+            Err(_) => Box::pin(self.turn(operation, call.deadline())).await?,
         };
-        // The semaphore is never closed.
-        let _running = place.map_err(|_| Error::overloaded(operation))?;
         call.run(store).await
     }
 
@@ -114,5 +114,23 @@ impl Layer for Limit {
         self.closed.store(true, Ordering::Release);
         let _all = self.running.acquire_many(self.concurrency).await;
         store.close().await
+    }
+}
+
+impl Limit {
+    /// Waits for the turn of a call, until its deadline.
+    async fn turn(
+        &self,
+        operation: Operation,
+        deadline: Option<Deadline>,
+    ) -> Result<SemaphorePermit<'_>> {
+        let (began, turn) = (Instant::now(), self.running.acquire());
+        let late = || Error::timed_out(operation, began.elapsed(), Effect::NotApplied);
+        let turn = match deadline {
+            None => turn.await,
+            Some(deadline) => timeout_at(deadline.instant(), turn).await.map_err(|_| late())?,
+        };
+        // The semaphore is never closed.
+        turn.map_err(|_| Error::overloaded(operation))
     }
 }

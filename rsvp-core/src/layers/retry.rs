@@ -74,7 +74,8 @@ impl RetryConfig {
     ///
     /// A retried write answers [`Unchanged`](crate::Outcome::Unchanged) if an earlier attempt had
     /// applied it, and its receipt says that it was [repeated](crate::Receipt::repeated). A retried
-    /// step does not count the RSVPs that an earlier attempt removed. A host that acts on every
+    /// step does not count the RSVPs that an earlier attempt removed, and says that it was
+    /// [repeated](crate::RemovalStep::repeated) too. A host that acts on every
     /// `Applied` and must not miss one sets false and handles the error.
     #[must_use]
     pub fn with_unknown_writes(self, retried: bool) -> Self {

@@ -18,7 +18,8 @@ pub enum Consistency {
     /// across servers.
     ///
     /// Only the store that issued a token can judge it: one whose engine has no positions issues
-    /// tokens that hold none. A cache in front of it must pass such reads through.
+    /// tokens that hold none. A cache in front of it must pass such reads through, unless it knows
+    /// from the store that its answer has each position of the token.
     Session(SessionToken),
     /// Answers a state that was current at most this long before the read began.
     /// The default of [`rsvp_count`](crate::RsvpStoreExt::rsvp_count), with

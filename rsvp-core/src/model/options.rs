@@ -22,13 +22,18 @@ pub struct ReadOptions {
     pub consistency: Consistency,
     /// When the answer is of no use any more. `None` leaves that to the store's configuration.
     pub deadline: Option<Deadline>,
+    /// Whether the call comes from a queue with a bound of its own. A limit of concurrent calls lets
+    /// it wait for its turn instead of refusing it.
+    pub queued: bool,
 }
 
 impl ReadOptions {
-    pub(crate) const STRONG: Self = Self { consistency: Consistency::Strong, deadline: None };
+    pub(crate) const STRONG: Self =
+        Self { consistency: Consistency::Strong, deadline: None, queued: false };
     pub(crate) const DEFAULT_COUNT: Self = Self {
         consistency: Consistency::Bounded(Consistency::DEFAULT_COUNT_BOUND),
         deadline: None,
+        queued: false,
     };
 
     /// A read at [`Consistency::Strong`].
@@ -72,11 +77,20 @@ impl ReadOptions {
     pub fn with_timeout(self, time: Duration) -> Self {
         self.with_deadline(Deadline::after(time))
     }
+
+    /// Marks the call as one from a queue with a bound of its own.
+    ///
+    /// Such a call stands for many others, and their number is bounded already. A limit of concurrent
+    /// calls therefore lets it wait for its turn instead of refusing it as overloaded.
+    #[must_use]
+    pub fn with_queued(self) -> Self {
+        Self { queued: true, ..self }
+    }
 }
 
 impl From<Consistency> for ReadOptions {
     fn from(consistency: Consistency) -> Self {
-        Self { consistency, deadline: None }
+        Self { consistency, deadline: None, queued: false }
     }
 }
 
@@ -97,20 +111,32 @@ pub struct WriteOptions {
     /// When the answer is of no use any more. A write that has not begun by then is not done.
     /// `None` leaves that to the store's configuration.
     pub deadline: Option<Deadline>,
+    /// Whether the call comes from a queue with a bound of its own. A limit of concurrent calls lets
+    /// it wait for its turn instead of refusing it.
+    pub queued: bool,
 }
 
 impl WriteOptions {
-    pub(crate) const DEFAULT: Self = Self { deadline: None };
+    pub(crate) const DEFAULT: Self = Self { deadline: None, queued: false };
 
     /// Lowers the deadline to this one.
     #[must_use]
     pub fn with_deadline(self, deadline: Deadline) -> Self {
-        Self { deadline: Deadline::earliest(self.deadline, Some(deadline)) }
+        Self { deadline: Deadline::earliest(self.deadline, Some(deadline)), ..self }
     }
 
     /// Lowers the deadline to this long from now.
     #[must_use]
     pub fn with_timeout(self, time: Duration) -> Self {
         self.with_deadline(Deadline::after(time))
+    }
+
+    /// Marks the call as one from a queue with a bound of its own.
+    ///
+    /// Such a call stands for many others, and their number is bounded already. A limit of concurrent
+    /// calls therefore lets it wait for its turn instead of refusing it as overloaded.
+    #[must_use]
+    pub fn with_queued(self) -> Self {
+        Self { queued: true, ..self }
     }
 }

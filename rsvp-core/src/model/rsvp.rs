@@ -204,6 +204,10 @@ pub struct RemovalStep {
     pub removed: u64,
     /// Whether another step is needed.
     pub more: bool,
+    /// Whether the step was repeated after an attempt of unknown effect. `removed` then lacks the
+    /// RSVPs that the earlier attempt may have removed.
+    #[cfg_attr(feature = "serde", serde(default))]
+    pub repeated: bool,
     /// Reads at [`Consistency::Session`](crate::Consistency::Session) with it see the removal.
     pub token: SessionToken,
 }
@@ -212,7 +216,7 @@ impl RemovalStep {
     /// The answer to a step.
     #[must_use]
     pub fn new(removed: u64, more: bool, token: SessionToken) -> Self {
-        Self { removed, more, token }
+        Self { removed, more, repeated: false, token }
     }
 }
 
@@ -223,6 +227,10 @@ impl RemovalStep {
 pub struct Removal {
     /// The number of RSVPs that it removed.
     pub removed: u64,
+    /// Whether one of its steps was repeated after an attempt of unknown effect: see
+    /// [`RemovalStep::repeated`].
+    #[cfg_attr(feature = "serde", serde(default))]
+    pub repeated: bool,
     /// Reads at [`Consistency::Session`](crate::Consistency::Session) with it see the removal.
     pub token: SessionToken,
 }

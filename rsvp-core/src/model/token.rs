@@ -15,7 +15,7 @@ const VERSION: &str = "r1";
 /// others, pass it to later reads as [`Consistency::Session`](crate::Consistency::Session). It
 /// prints as visible ASCII of the letters `r . -` and hexadecimal digits (34 bytes per engine, so one for most
 /// hosts), fit for a header or a cookie. It holds no ids and no secret; it is not authenticated,
-/// and a forged one can only make reads slower: its bearer's, and those that are coalesced with them.
+/// and a forged one can only make its bearer's reads slower.
 ///
 /// To a backend a token is a map from an *origin* to a *position*. The origin names a log whose
 /// positions can be compared (a Postgres cluster's system identifier, say); positions grow.
@@ -58,6 +58,13 @@ impl SessionToken {
         self.positions.is_empty()
     }
 
+    /// Whether each position of this token is before that of `other` in the same log.
+    #[cfg(feature = "layers")]
+    pub(crate) fn is_before(&self, other: &Self) -> bool {
+        let before = |(&origin, &position)| other.position(origin).is_some_and(|at| position < at);
+        self.positions.iter().all(before)
+    }
+
     /// Makes this token stand for the writes of both. Merging is commutative, associative and
     /// idempotent.
     pub fn merge(&mut self, other: &Self) {
@@ -65,6 +72,28 @@ impl SessionToken {
             let reached = self.positions.entry(origin).or_insert(position);
             *reached = position.max(*reached);
         }
+    }
+
+    /// Whether a session that has seen the writes behind `other` has seen those behind this one.
+    ///
+    /// ```
+    /// use rsvp_core::SessionToken;
+    ///
+    /// let (earlier, later) = (SessionToken::at(0x2a, 16), SessionToken::at(0x2a, 17));
+    /// assert!(earlier.is_within(&later) && !later.is_within(&earlier));
+    /// assert!(!SessionToken::at(0x2b, 1).is_within(&later), "of another engine");
+    /// ```
+    pub fn is_within(&self, other: &Self) -> bool {
+        let reached = |origin| other.positions.get(origin);
+        self.positions
+            .iter()
+            .all(|(origin, position)| reached(origin).is_some_and(|reached| position <= reached))
+    }
+
+    /// The number of engines of which it holds a position.
+    #[cfg(feature = "layers")]
+    pub(crate) fn origins(&self) -> usize {
+        self.positions.len()
     }
 }
 
@@ -153,6 +182,24 @@ mod tests {
                 prop_assert!(refused);
             }
         }
+    }
+
+    #[cfg(feature = "layers")]
+    #[test]
+    fn a_token_is_before_another_if_each_position_is() {
+        let reached = merged(&SessionToken::at(1, 10), &SessionToken::at(2, 10));
+        for (positions, before) in [
+            ([(1, 9), (2, 9)], true),
+            ([(1, 9), (1, 9)], true),
+            ([(1, 9), (2, 10)], false),
+            ([(1, 9), (3, 0)], false),
+            ([(1, 9), (2, u64::MAX)], false),
+        ] {
+            let token = SessionToken { positions: positions.into_iter().collect() };
+            assert_eq!(token.is_before(&reached), before, "{token}");
+        }
+        let never = SessionToken::at(1, u64::MAX);
+        assert!(!never.is_before(&never), "a position that no read is known to have reached");
     }
 
     #[test]

@@ -283,7 +283,8 @@ fn only<T>(operation: Operation, mut answers: Vec<Result<T>>) -> Result<T> {
 impl Removal {
     /// Adds a step, and tells whether another one is needed.
     fn take(&mut self, step: RemovalStep) -> bool {
-        let RemovalStep { removed, more, token } = step;
+        let RemovalStep { removed, more, repeated, token } = step;
+        self.repeated |= repeated;
         self.removed = self.removed.saturating_add(removed);
         self.token.merge(&token);
         more

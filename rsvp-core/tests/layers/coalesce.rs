@@ -7,8 +7,8 @@ use futures_util::FutureExt;
 use futures_util::future::join_all;
 use rsvp_core::layers::{CoalesceConfig, CoalescedStore, LayerExt};
 use rsvp_core::{
-    Consistency, Effect, Error, EventId, Operation, Outcome, Result, RsvpStore, RsvpStoreExt,
-    SessionToken, Write, WriteOptions,
+    Consistency, Effect, Error, Operation, Outcome, Result, RsvpStore, RsvpStoreExt, SessionToken,
+    Write, WriteOptions,
 };
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, sleep};
@@ -46,20 +46,6 @@ async fn queue_rsvps(
     let calls = users.map(|n| spawn_write(store, Write::rsvp(user(n), event(1_u64)))).collect();
     settle().await;
     calls
-}
-
-/// Two events that fall on different lanes of two.
-async fn events_of_two_lanes() -> [EventId; 2] {
-    let (store, probe) = coalesced(narrow().with_lanes(2));
-    for n in 1..100_u32 {
-        let pair = [event(0_u64), event(n)];
-        let writes = pair.clone().map(|event| Write::rsvp(user(1_u64), event));
-        write_all(&store, &writes).await.unwrap();
-        if probe.batches() == [1, 1] {
-            return pair;
-        }
-    }
-    panic!("a hundred events on one lane");
 }
 
 #[tokio::test(start_paused = true)]
@@ -157,12 +143,12 @@ async fn as_many_callers_as_there_is_room_for_are_never_refused() {
 
 #[tokio::test(start_paused = true)]
 async fn a_store_that_would_refuse_every_write_is_not_ready() {
-    let [first, second] = events_of_two_lanes().await;
+    let [first, second] = [1_u64, 2].map(event);
     let (store, probe) = coalesced(narrow().with_lanes(2).with_max_pending(1));
     probe.shut();
     let mut calls = vec![spawn_write(&store, Write::rsvp(user(1_u64), first))];
     settle().await;
-    assert!(store.ready().now_or_never().is_none(), "writes of other lanes would be accepted");
+    assert!(store.ready().now_or_never().is_none(), "writes of other events would be accepted");
     calls.push(spawn_write(&store, Write::rsvp(user(1_u64), second)));
     settle().await;
     let refused = store.ready().now_or_never().expect("at once").unwrap_err();
@@ -176,8 +162,8 @@ async fn a_store_that_would_refuse_every_write_is_not_ready() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn of_a_batch_a_full_lane_refuses_its_own_entries_alone() {
-    let [first, second] = events_of_two_lanes().await;
+async fn of_a_batch_an_event_without_room_refuses_its_own_entries_alone() {
+    let [first, second] = [1_u64, 2].map(event);
     let (store, probe) = coalesced(narrow().with_lanes(2).with_max_pending(5));
     probe.shut();
     let calls: Vec<_> =
@@ -193,7 +179,7 @@ async fn of_a_batch_a_full_lane_refuses_its_own_entries_alone() {
         })
         .collect();
     settle().await;
-    assert_eq!(store.pending(), 7, "each has room in the other lane alone");
+    assert_eq!(store.pending(), 7, "each has room for the other event alone");
     probe.open();
     for call in calls {
         call.await.unwrap().unwrap();
@@ -210,8 +196,8 @@ async fn of_a_batch_a_full_lane_refuses_its_own_entries_alone() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_full_lane_leaves_others_alone() {
-    let [first, second] = events_of_two_lanes().await;
+async fn an_event_without_room_leaves_others_alone() {
+    let [first, second] = [1_u64, 2].map(event);
     let (store, probe) = coalesced(narrow().with_lanes(2).with_max_pending(3));
     probe.shut();
     for n in 0..3_u32 {
@@ -253,12 +239,25 @@ async fn a_count_that_a_thousand_ask_for_is_asked_for_once() {
     assert!(probe.batches().iter().sum::<usize>() <= 2, "each event once, after the first");
 }
 
+/// Makes writes until their receipts have this position, and returns the origin of their tokens.
+async fn writes_seen_up_to(store: &Coalesced, probe: &Probe, position: u64) -> u64 {
+    let origin = probe.origin();
+    loop {
+        let token = store.cancel(&user(1_u64), &event(1_u64)).await.unwrap().token;
+        if token.position(origin) == Some(position) {
+            probe.asked();
+            return origin;
+        }
+    }
+}
+
 #[tokio::test(start_paused = true)]
 async fn reads_of_different_kinds_are_not_mixed() {
     let (store, probe) = coalesced(narrow());
+    let origin = writes_seen_up_to(&store, &probe, 8).await;
     probe.shut();
     let bounded = |millis| Consistency::Bounded(Duration::from_millis(millis));
-    let session = |position| Consistency::Session(SessionToken::at(1, position));
+    let session = |position| Consistency::Session(SessionToken::at(origin, position));
     let levels = [
         Consistency::Strong,
         bounded(7),

@@ -126,21 +126,21 @@ async fn a_read_that_panics_or_falls_short_is_an_error_of_its_callers() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn of_a_batch_over_many_lanes_of_which_one_fails_its_entries_fail_alone() {
+async fn of_a_call_that_goes_in_many_batches_of_which_one_fails_its_entries_fail_alone() {
     let (store, probe) = coalesced(CoalesceConfig::default().with_lanes(64));
     let writes: Vec<_> = (0..100_u32).map(|n| Write::rsvp(user(n), event(n))).collect();
     let refused = || Reaction::Fail(Error::overloaded(Operation::Write));
     probe.react([refused()]);
     let receipt = store.write_batch(&writes, &WriteOptions::default()).await.unwrap();
     let failed = receipt.results.iter().filter(|result| result.is_err()).count();
-    assert_eq!(Some(failed), probe.batches().first().copied(), "those of one lane");
+    assert_eq!(Some(failed), probe.batches().first().copied(), "those of one batch");
     for (write, result) in writes.iter().zip(&receipt.results) {
         let Rsvp { user, event } = &write.rsvp;
         assert_eq!(probe.store.table().has_rsvped(user, event), result.is_ok());
         let effect = result.as_ref().map_err(Error::effect).err();
         assert!(effect.is_none_or(|effect| effect == Effect::NotApplied), "{result:?}");
     }
-    probe.react((0..64).map(|_| refused()));
+    probe.react(writes.iter().map(|_| refused()));
     let receipt = store.write_batch(&writes, &WriteOptions::default()).await.unwrap();
     for result in receipt.results {
         assert_eq!(result.unwrap_err().effect(), Effect::NotApplied, "all of it was refused");

@@ -24,6 +24,16 @@ pub(crate) trait Hook: Debug + Send + Sync {
         call: impl Future<Output = Result<T>> + Send,
     ) -> impl Future<Output = Result<T>> + Send;
 
+    /// Around a batch of writes, for a hook that looks at its options.
+    fn write_with<T: Send>(
+        &self,
+        writes: &[Write],
+        _options: &WriteOptions,
+        call: impl Future<Output = Result<T>> + Send,
+    ) -> impl Future<Output = Result<T>> + Send {
+        self.write(writes, call)
+    }
+
     fn count(
         &self,
         _events: &[EventId],
@@ -32,6 +42,9 @@ pub(crate) trait Hook: Debug + Send + Sync {
     ) -> impl Future<Output = Counted> + Send {
         call
     }
+
+    /// After a page of the events of a user.
+    fn listed(&self, _user: &UserId, _events: &[EventId]) {}
 
     fn maintenance(&self) -> Option<&dyn Maintenance> {
         self.store().maintenance()
@@ -54,7 +67,8 @@ impl<H> Deref for Hooked<H> {
 #[deny(clippy::missing_trait_methods)]
 impl<H: Hook> RsvpStore for Hooked<H> {
     async fn write_batch(&self, writes: &[Write], options: &WriteOptions) -> Result<BatchReceipt> {
-        self.write(writes, self.store().write_batch(writes, options)).await
+        let call = self.store().write_batch(writes, options);
+        self.write_with(writes, options, call).await
     }
 
     async fn has_rsvped_batch(
@@ -79,7 +93,9 @@ impl<H: Hook> RsvpStore for Hooked<H> {
     }
 
     async fn events_of_page(&self, user: &UserId, request: &PageRequest) -> Result<Page<EventId>> {
-        self.store().events_of_page(user, request).await
+        let page = self.store().events_of_page(user, request).await?;
+        self.listed(user, &page.items);
+        Ok(page)
     }
 
     async fn scan_page(&self, request: &PageRequest) -> Result<Page<Rsvp>> {

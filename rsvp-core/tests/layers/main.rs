@@ -11,11 +11,15 @@
 
 mod breaker;
 mod coalesce;
+mod coalesce_blocked;
 mod coalesce_deadlines;
+mod coalesce_fair;
 mod coalesce_faults;
 mod coalesce_order;
+mod coalesce_tokens;
 mod conformance;
 mod count_cache;
+mod engine;
 mod hooked;
 mod limit;
 mod observe;

@@ -100,6 +100,11 @@ impl Probe {
         Arc::default()
     }
 
+    /// The origin of the tokens of its writes.
+    pub(crate) fn origin(&self) -> u64 {
+        std::ptr::from_ref(self).addr() as u64
+    }
+
     /// From now on calls wait until they are let through.
     pub(crate) fn shut(&self) {
         self.gate.shut(false);
@@ -225,7 +230,7 @@ impl RsvpStore for Probe {
         let call = |writes: &[Write]| Ok(now(self.store.write_batch(writes, options))?.results);
         let results = self.batch(asked, writes, call).await;
         let position = self.position.fetch_add(1, Ordering::SeqCst);
-        let token = SessionToken::at(std::ptr::from_ref(self).addr() as u64, position);
+        let token = SessionToken::at(self.origin(), position);
         results.map(|results| BatchReceipt::new(results, token))
     }
 

@@ -1,36 +1,9 @@
-//! The kinds of batches that the calls of a lane become: writes, memberships, counts.
+//! The kinds of batches that the reads of a lane become: memberships and counts.
 
 use std::collections::HashMap;
 
 use super::lane::{Answered, Batch};
-use crate::{
-    Consistency, Count, Deadline, EventId, Operation, ReadOptions, Rsvp, RsvpStore, SessionToken,
-    Write, WriteOptions, Written,
-};
-
-/// Writes of one lane, in the order in which they came.
-pub(super) struct Writes;
-
-impl Batch for Writes {
-    const OPERATION: Operation = Operation::Write;
-    type Entry = Write;
-    type Answer = Written;
-    type Freshness = ();
-    type Token = SessionToken;
-
-    fn join((): &mut (), (): ()) {}
-
-    async fn run<S: RsvpStore>(
-        store: &S,
-        writes: Vec<Write>,
-        (): (),
-        deadline: Deadline,
-    ) -> Answered<Self> {
-        let options = WriteOptions::default().with_deadline(deadline);
-        let receipt = store.write_batch(&writes, &options).await?;
-        Ok((receipt.results, receipt.token))
-    }
-}
+use crate::{Count, EventId, Operation, ReadOptions, Rsvp, RsvpStore};
 
 /// Reads of whether pairs exist.
 pub(super) struct Memberships;
@@ -39,21 +12,13 @@ impl Batch for Memberships {
     const OPERATION: Operation = Operation::HasRsvped;
     type Entry = Rsvp;
     type Answer = bool;
-    type Freshness = Consistency;
-    type Token = ();
-
-    fn join(freshness: &mut Consistency, other: Consistency) {
-        both(freshness, other);
-    }
 
     async fn run<S: RsvpStore>(
         store: &S,
         pairs: Vec<Rsvp>,
-        consistency: Consistency,
-        deadline: Deadline,
+        options: ReadOptions,
     ) -> Answered<Self> {
-        let options = ReadOptions::from(consistency).with_deadline(deadline);
-        Ok((store.has_rsvped_batch(&pairs, &options).await?, ()))
+        store.has_rsvped_batch(&pairs, &options).await
     }
 }
 
@@ -64,18 +29,11 @@ impl Batch for Counts {
     const OPERATION: Operation = Operation::RsvpCount;
     type Entry = EventId;
     type Answer = Count;
-    type Freshness = Consistency;
-    type Token = ();
-
-    fn join(freshness: &mut Consistency, other: Consistency) {
-        both(freshness, other);
-    }
 
     async fn run<S: RsvpStore>(
         store: &S,
         events: Vec<EventId>,
-        consistency: Consistency,
-        deadline: Deadline,
+        options: ReadOptions,
     ) -> Answered<Self> {
         let (mut distinct, mut places) = (Vec::new(), HashMap::new());
         let asked: Vec<usize> = events
@@ -87,46 +45,8 @@ impl Batch for Counts {
                 })
             })
             .collect();
-        let options = ReadOptions::from(consistency).with_deadline(deadline);
         let counts = store.rsvp_count_batch(&distinct, &options).await?;
         // Too few answers are found out by their number.
-        Ok((asked.into_iter().filter_map(|at| counts.get(at).cloned()).collect(), ()))
-    }
-}
-
-/// Makes `freshness` as fresh as both.
-fn both(freshness: &mut Consistency, other: Consistency) {
-    *freshness = match (std::mem::take(freshness), other) {
-        (Consistency::Session(mut token), Consistency::Session(other)) => {
-            token.merge(&other);
-            Consistency::Session(token)
-        }
-        (Consistency::Bounded(bound), Consistency::Bounded(other)) => {
-            Consistency::Bounded(bound.min(other))
-        }
-        (Consistency::Eventual, Consistency::Eventual) => Consistency::Eventual,
-        _ => Consistency::Strong,
-    };
-}
-
-#[cfg(test)]
-mod tests {
-    use std::time::Duration;
-
-    use super::*;
-
-    #[test]
-    fn a_batch_is_as_fresh_as_its_most_demanding_call() {
-        let of = |mut freshness: Consistency, other| {
-            both(&mut freshness, other);
-            freshness
-        };
-        let bounded = |millis| Consistency::Bounded(Duration::from_millis(millis));
-        let session = |position| Consistency::Session(SessionToken::at(1, position));
-        assert_eq!(of(bounded(7), bounded(3)), bounded(3));
-        assert_eq!(of(bounded(3), bounded(7)), bounded(3));
-        assert_eq!(of(session(7), session(3)), session(7));
-        assert_eq!(of(Consistency::Eventual, Consistency::Eventual), Consistency::Eventual);
-        assert_eq!(of(Consistency::Eventual, bounded(7)), Consistency::Strong);
+        Ok(asked.into_iter().filter_map(|at| counts.get(at).cloned()).collect())
     }
 }

@@ -3,8 +3,8 @@
 use crate::Result;
 use crate::backend::check_range;
 
-/// How many batches a [`CoalescedStore`](super::CoalescedStore) has in flight, how large they are
-/// and how much may wait for them.
+/// The number of batches that a [`CoalescedStore`](super::CoalescedStore) has in flight, their size,
+/// and the number of entries that may wait for them.
 ///
 /// ```
 /// use rsvp_core::layers::CoalesceConfig;
@@ -26,10 +26,13 @@ impl Default for CoalesceConfig {
 }
 
 impl CoalesceConfig {
-    /// Sets the number of lanes that the events are divided over, and so the number of batches of
-    /// writes in flight at once, within 1 to 1,024. Defaults to 4.
+    /// Sets the number of batches of writes in flight at once, within 1 to 1,024. Defaults to 4.
     ///
-    /// More lanes keep a distant store busier and make smaller batches.
+    /// More of them keep a distant store busier and make smaller batches. With two or more, events
+    /// with a backlog (more writes waiting than a 32nd of a batch) use all but one of them, so that
+    /// the others never wait for a long batch. As many again, and at least two, are for events that
+    /// may be blocked: see [`CoalescedStore`](super::CoalescedStore). A pool of connections should
+    /// have a connection for each.
     #[must_use]
     pub fn with_lanes(self, lanes: usize) -> Self {
         Self { lanes, ..self }
@@ -46,18 +49,20 @@ impl CoalesceConfig {
     /// Sets the most entries of a batch that is made of several calls, within 1 to 100,000.
     /// Defaults to 2,048.
     ///
-    /// A call that has more entries is a batch of its own. Calls are never divided within a lane.
+    /// The writes of one call to one event are never divided, nor are the reads of one call. More of
+    /// them than this are a batch of their own.
     #[must_use]
     pub fn with_max_batch(self, entries: usize) -> Self {
         Self { max_batch: entries, ..self }
     }
 
-    /// Sets the number of entries that may wait or be in flight in each lane, and in each queue of
-    /// reads, before a call is refused as [`Error::Overloaded`](crate::Error::Overloaded), within
-    /// 1 to 1,000,000. Defaults to 16,384.
+    /// Sets the number of writes that one event may have waiting and in flight while others have
+    /// none, within 1 to 1,000,000. Defaults to 16,384. It bounds each queue of reads as well.
     ///
-    /// A waiting entry costs a few hundred bytes. At 50,000 entries a second the last of 16,384
-    /// waits for a third of a second.
+    /// All events together may have twice as many writes. An event may have as many as there is free
+    /// room (a dynamic threshold), so its own bound falls while others fill the queue. A call beyond a
+    /// bound is refused as [`Error::Overloaded`](crate::Error::Overloaded). A waiting entry costs a
+    /// few hundred bytes. At 50,000 entries a second the last of 16,384 waits for a third of a second.
     #[must_use]
     pub fn with_max_pending(self, entries: usize) -> Self {
         Self { max_pending: entries, ..self }

@@ -1,61 +1,49 @@
-//! A queue whose calls go to the store in batches, a bounded number of batches at a time.
+//! A queue of reads that go to the store in batches, a bounded number of batches at a time.
 
 use std::collections::VecDeque;
 use std::panic::AssertUnwindSafe;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
 
 use futures_util::FutureExt;
-use futures_util::future::Either;
-use tokio::runtime::Handle;
 use tokio::sync::oneshot;
+use tokio::task::consume_budget;
 use tokio::time::{Instant, timeout_at};
 use tokio_util::task::TaskTracker;
 use tokio_util::task::task_tracker::TaskTrackerToken;
+use tracing::{Instrument, Span};
 
+use super::failure::{LONGEST_BATCH, lost, runtime, stopped};
+use super::freshness::both;
 use super::patience::Patience;
+use super::span::BatchSpan;
 use crate::backend::check_answer_count;
-use crate::{Deadline, Effect, Error, Operation, Result, RsvpStore};
+use crate::{Consistency, Deadline, Error, Operation, ReadOptions, Result, RsvpStore};
 
 /// What the calls of a lane become on the store.
 pub(super) trait Batch: 'static {
     const OPERATION: Operation;
     type Entry: Clone + Send + Sync + 'static;
     type Answer: Send + 'static;
-    /// How fresh the answer of a call must be.
-    type Freshness: Send + 'static;
-    /// What every call of a batch is given beside its answers.
-    type Token: Clone + Send + 'static;
-
-    /// Makes `freshness` stand for both.
-    fn join(freshness: &mut Self::Freshness, other: Self::Freshness);
-
-    /// Whether a call whose caller has gone need not be made.
-    fn may_be_skipped() -> bool {
-        !Self::OPERATION.is_write()
-    }
 
     /// One call of the store, with a result for each entry.
     fn run<S: RsvpStore>(
         store: &S,
         entries: Vec<Self::Entry>,
-        freshness: Self::Freshness,
-        deadline: Deadline,
+        options: ReadOptions,
     ) -> impl Future<Output = Answered<Self>> + Send;
 }
 
-/// A result for each entry of a call or a batch, and its metadata.
-pub(super) type Answered<B> = Result<(Vec<Result<<B as Batch>::Answer>>, <B as Batch>::Token)>;
-
-/// The deadline of a call that has none, from when its batch is sent. So no batch is without one,
-/// and whoever gives up on a batch knows when it is over.
-const LONGEST_BATCH: Duration = Duration::from_secs(30);
+/// A result for each entry of a call or a batch.
+pub(super) type Answered<B> = Result<Vec<Result<<B as Batch>::Answer>>>;
 
 /// A call that waits for its batch.
 struct Call<B: Batch + ?Sized> {
     entries: Vec<B::Entry>,
-    freshness: B::Freshness,
+    /// How fresh the answer must be.
+    freshness: Consistency,
     patience: Option<Patience>,
+    /// The span in which the call was made.
+    caller: Span,
     reply: oneshot::Sender<Answered<B>>,
 }
 
@@ -76,6 +64,8 @@ pub(super) struct Limits {
     pub(super) max_batch: usize,
     /// Entries that wait or are in flight when a call is refused.
     pub(super) max_pending: usize,
+    /// Whether only reads of equal freshness share a batch.
+    pub(super) only_equal: bool,
 }
 
 struct Queue<B: Batch> {
@@ -96,26 +86,13 @@ impl<S: RsvpStore + 'static, B: Batch> Lane<S, B> {
     pub(super) async fn call(
         self: &Arc<Self>,
         entries: &[B::Entry],
-        freshness: B::Freshness,
+        freshness: Consistency,
         deadline: Option<Deadline>,
     ) -> Answered<B> {
-        let answer = if let [_] = entries {
-            let queue = self.admit(1)?;
-            Either::Left(self.push(queue, entries.to_vec(), freshness, deadline))
-        } else {
-            // Many are not copied under the lock.
-            Either::Right(self.reserve(entries.len())?.call(entries.to_vec(), freshness, deadline))
-        };
-        answer.await
-    }
-
-    /// Makes room for a call of so many entries, to be used later.
-    pub(super) fn reserve(self: &Arc<Self>, entries: usize) -> Result<Place<'_, S, B>> {
-        let queue = self.admit(entries)?;
-        let place = Place { lane: self, entries, _token: self.tasks.token() };
-        // Not before there is a token: whoever closes the lane must see one of the two.
-        drop(queue);
-        Ok(place)
+        // Nothing is copied, and no span is asked for, under the lock.
+        let (entries, caller) = (entries.to_vec(), Span::current());
+        let queue = self.admit(entries.len())?;
+        self.push(queue, entries, freshness, deadline, caller).await
     }
 
     /// Makes room for a call of so many entries.
@@ -139,8 +116,9 @@ impl<S: RsvpStore + 'static, B: Batch> Lane<S, B> {
         self: &Arc<Self>,
         mut queue: MutexGuard<'_, Queue<B>>,
         entries: Vec<B::Entry>,
-        freshness: B::Freshness,
+        freshness: Consistency,
         deadline: Option<Deadline>,
+        caller: Span,
     ) -> impl Future<Output = Answered<B>> + Send + use<S, B> {
         let (reply, answer) = oneshot::channel();
         let patience = deadline.map(Patience::new);
@@ -152,7 +130,7 @@ impl<S: RsvpStore + 'static, B: Batch> Lane<S, B> {
                 let _ = reply.send(Err(error));
             }
             Some(Ok(runtime)) => {
-                queue.calls.push_back(Call { entries, freshness, patience, reply });
+                queue.calls.push_back(Call { entries, freshness, patience, caller, reply });
                 queue.drivers += 1;
                 // Made here and not by the task, which a runtime that shuts down may never begin.
                 let driver = Driver::new(self.clone());
@@ -160,7 +138,7 @@ impl<S: RsvpStore + 'static, B: Batch> Lane<S, B> {
                 drop(queue);
                 drop(runtime.spawn(driver.drive()));
             }
-            None => queue.calls.push_back(Call { entries, freshness, patience, reply }),
+            None => queue.calls.push_back(Call { entries, freshness, patience, caller, reply }),
         }
         async move {
             let lost = |_| Err(lost(B::OPERATION, settling));
@@ -189,11 +167,6 @@ impl<S: RsvpStore + 'static, B: Batch> Lane<S, B> {
         self.queue().pending
     }
 
-    /// Whether a call would be refused now.
-    pub(super) fn would_refuse(&self) -> bool {
-        self.is_full(&self.queue())
-    }
-
     fn is_full(&self, queue: &Queue<B>) -> bool {
         queue.pending >= self.limits.max_pending
     }
@@ -205,41 +178,40 @@ impl<S: RsvpStore + 'static, B: Batch> Lane<S, B> {
 
     /// Makes one call of all, and gives each its own answers once `landed` has been told.
     async fn run(&self, mut calls: Vec<Call<B>>, landed: impl FnOnce()) {
-        if B::may_be_skipped() {
-            calls.retain(|call| !call.reply.is_closed());
-        }
+        calls.retain(|call| !call.reply.is_closed());
         let deadline = batch_deadline(&calls);
         let (mut entries, mut replies) = (Vec::new(), Vec::with_capacity(calls.len()));
-        let mut freshness = None;
+        let (mut freshness, mut span) = (None, BatchSpan::new(B::OPERATION));
         for mut call in calls {
             if call.patience.as_ref().is_some_and(|patience| !patience.send(deadline)) {
                 let _ = call.reply.send(Err(Error::too_late(B::OPERATION)));
                 continue;
             }
+            span.link(&call.caller);
             replies.push((call.entries.len(), call.reply));
             entries.append(&mut call.entries);
             match &mut freshness {
                 None => freshness = Some(call.freshness),
-                Some(freshness) => B::join(freshness, call.freshness),
+                Some(freshness) => both(freshness, call.freshness),
             }
         }
         let Some(freshness) = freshness else { return };
         let asked = entries.len();
-        let answered = B::run(&*self.store, entries, freshness, deadline).await.and_then(
-            |(answers, token)| {
-                check_answer_count(B::OPERATION, asked, answers.len())?;
-                Ok((answers, token))
-            },
-        );
+        let options = ReadOptions::from(freshness).with_deadline(deadline).with_queued();
+        let answered = B::run(&*self.store, entries, options).instrument(span.of(asked));
+        let answered = answered.await.and_then(|answers| {
+            check_answer_count(B::OPERATION, asked, answers.len())?;
+            Ok(answers)
+        });
         // Whoever calls again as soon as there is an answer finds its room free.
         landed();
         // A caller that has gone away needs no answer.
         match answered {
-            Ok((answers, token)) => {
+            Ok(answers) => {
                 let mut answers = answers.into_iter();
                 for (entries, reply) in replies {
                     let own = answers.by_ref().take(entries).collect();
-                    let _ = reply.send(Ok((own, token.clone())));
+                    let _ = reply.send(Ok(own));
                 }
             }
             Err(error) => {
@@ -256,36 +228,6 @@ fn batch_deadline<B: Batch>(calls: &[Call<B>]) -> Deadline {
     let longest = Deadline::after(LONGEST_BATCH);
     let deadline = |call: &Call<B>| call.patience.as_ref().map_or(longest, |own| own.deadline);
     calls.iter().map(deadline).max().unwrap_or(longest)
-}
-
-/// Room in a lane for one call. Dropped, it is room for others again.
-pub(super) struct Place<'a, S: RsvpStore + 'static, B: Batch> {
-    lane: &'a Arc<Lane<S, B>>,
-    entries: usize,
-    /// Whoever waits for the lane to drain waits for this call, too.
-    _token: TaskTrackerToken,
-}
-
-impl<S: RsvpStore + 'static, B: Batch> Place<'_, S, B> {
-    /// Queues a call of as many entries as there is room for, and returns what waits for its answer.
-    pub(super) fn call(
-        mut self,
-        entries: Vec<B::Entry>,
-        freshness: B::Freshness,
-        deadline: Option<Deadline>,
-    ) -> impl Future<Output = Answered<B>> + Send + use<S, B> {
-        // From now on the room is that of the call in the queue.
-        self.entries = 0;
-        self.lane.push(self.lane.queue(), entries, freshness, deadline)
-    }
-}
-
-impl<S: RsvpStore + 'static, B: Batch> Drop for Place<'_, S, B> {
-    fn drop(&mut self) {
-        if self.entries > 0 {
-            self.lane.queue().pending -= self.entries;
-        }
-    }
 }
 
 /// What takes batches from a lane, on a task. Dropped before it is finished, by a runtime that
@@ -312,6 +254,8 @@ impl<S: RsvpStore + 'static, B: Batch> Driver<S, B> {
             let lane = self.lane.clone();
             let run = lane.run(calls, || self.landed());
             let _ = AssertUnwindSafe(run).catch_unwind().await;
+            // Over a store that answers at once nothing else lets other tasks have their turn.
+            consume_budget().await;
         }
     }
 
@@ -331,6 +275,10 @@ impl<S: RsvpStore + 'static, B: Batch> Driver<S, B> {
         let mut batch = Vec::new();
         while let Some(call) = queue.calls.front() {
             let entries = self.in_flight + call.entries.len();
+            let differs = |first: &Call<B>| first.freshness != call.freshness;
+            if self.lane.limits.only_equal && batch.first().is_some_and(differs) {
+                break;
+            }
             if !batch.is_empty() && entries > self.lane.limits.max_batch {
                 break;
             }
@@ -364,30 +312,4 @@ impl<S: RsvpStore + 'static, B: Batch> Drop for Driver<S, B> {
             let _ = call.reply.send(Err(stopped(B::OPERATION)));
         }
     }
-}
-
-#[derive(Debug, thiserror::Error)]
-enum Failure {
-    #[error("the store panicked, or the runtime that drove it was shut down")]
-    Lost,
-    #[error("the runtime that drove the queue was shut down")]
-    Stopped,
-    #[error("calls are coalesced on a Tokio runtime, and there is none here")]
-    NoRuntime,
-}
-
-/// A batch that was dropped in flight may take effect until its deadline.
-fn lost(operation: Operation, settling: Duration) -> Error {
-    let effect = Effect::Pending(Deadline::after(LONGEST_BATCH + settling));
-    Error::unavailable(operation, effect, Some(Failure::Lost.into()))
-}
-
-fn stopped(operation: Operation) -> Error {
-    Error::unavailable(operation, Effect::NotApplied, Some(Failure::Stopped.into()))
-}
-
-/// The runtime that the caller is on.
-pub(super) fn runtime(operation: Operation) -> Result<Handle> {
-    let none = |_| Error::backend(operation, Effect::NotApplied, false, Failure::NoRuntime);
-    Handle::try_current().map_err(none)
 }

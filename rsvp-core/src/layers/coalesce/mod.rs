@@ -2,31 +2,36 @@
 
 mod batch;
 mod config;
+mod failure;
+mod flows;
+mod freshness;
 mod lane;
 mod patience;
+mod reply;
+mod seen;
+mod span;
+mod suspects;
+mod table;
+mod writes;
 
 use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use futures_util::future::join_all;
 use tokio_util::task::TaskTracker;
-use xxhash_rust::xxh3::xxh3_64;
 
-use self::batch::{Counts, Memberships, Writes};
+use self::batch::{Counts, Memberships};
 pub use self::config::CoalesceConfig;
+use self::freshness::{BEYOND, KINDS, kind};
 use self::lane::{Batch, Lane, Limits};
-use crate::backend::{Part, fail_all, partition, reorder, run_to_end};
+use self::seen::SeenTokens;
+use self::writes::Writes;
+use crate::backend::run_to_end;
 use crate::{
-    BatchReceipt, Consistency, Count, Error, EventId, Label, LabelName, Maintenance, Operation,
-    Page, PageLimit, PageRequest, ReadOptions, RemovalStep, Result, Rsvp, RsvpStore, SessionToken,
-    UserId, Write, WriteOptions,
+    BatchReceipt, Count, Error, EventId, Label, LabelName, Maintenance, Operation, Page, PageLimit,
+    PageRequest, ReadOptions, RemovalStep, Result, Rsvp, RsvpStore, UserId, Write, WriteOptions,
 };
-
-/// The kinds of [`Consistency`]. Reads of one kind make batches, so that a read that a replica may
-/// answer does not go to the primary because another may not.
-const KINDS: usize = 4;
 
 /// A store that makes few large batches out of many small calls.
 ///
@@ -35,49 +40,68 @@ const KINDS: usize = 4;
 /// event becomes one statement for each round trip instead of thousands that queue for its
 /// counter.
 ///
-/// - **Writes** go through lanes. A lane owns the events whose hash falls on it and has one batch
-///   in flight, so that writes of one event are never in flight twice and writes of one pair take
-///   effect in the order in which they were called. Each call gets the outcomes of its own writes.
-/// - **Memberships and counts** are batched by the kind of their [`Consistency`], each batch as
-///   fresh as its most demanding call. An event whose count many ask for is asked for once.
-/// - Lists and removals are passed on as they are, and so is [`ready`](RsvpStore::ready), unless
-///   every lane is full: then every write would be refused. One full lane refuses the writes of its
-///   own events only.
+/// - **Writes** wait in one queue by event and are served round robin (fair queueing). Up to
+///   [`lanes`](CoalesceConfig::with_lanes) batches are in flight, each of as many events as wait.
+///   One event is never in flight twice, so the writes of one pair take effect in the order in which
+///   they were called. Each call gets the outcomes of its own writes.
+/// - **Memberships and counts** are batched by the kind of their
+///   [`Consistency`](crate::Consistency), each batch as fresh as its most demanding call. An event
+///   whose count many ask for is asked for once. Session reads share a batch if receipts of this
+///   store have shown the positions of their tokens. A token of another instance, or a forged one,
+///   shares a batch with equal tokens only, so it makes no other read wait.
+/// - Lists and removals are passed on as they are, and so is [`ready`](RsvpStore::ready), unless the
+///   queue is full and would refuse every write.
+///
+/// # One event does not take down others
+///
+/// - **A hot event waits for itself.** Events with a backlog share batches among themselves, with an
+///   equal share each, and leave one lane to the others.
+/// - **Its room is bounded.** An event may have as many writes pending as there is free room in the
+///   queue, so a single hot event fills half of it. Beyond that it is refused at once as
+///   [`Error::Overloaded`](crate::Error::Overloaded), before any effect, while others go on. A call of
+///   more entries than there is room for is accepted as long as its event is below its bound.
+/// - **A blocked event delays others once.** A batch may wait for an event that another client of
+///   the store has locked. When it times out, its calls get the answers of the store, and its events
+///   are sent alone from then on, in at most as many batches again (at least two), until a batch of
+///   theirs succeeds. Events that have timed out alone use at most half of these. As many suspects as a
+///   batch has entries are remembered.
 ///
 /// # What it preserves, and what it weakens
 ///
 /// Everything of the contract is kept. A session token stands for the whole batch that a write was
 /// part of. An entry that fails fails alone, and a batch that fails as a whole gives its error to
-/// every caller in it, with its effect. If the store panics, the callers of that batch get an error of pending effect, and
-/// everybody else notices nothing.
+/// every caller in it, with its effect. If the store panics, the callers of that batch get an error
+/// of pending effect, and no other call notices.
 ///
-/// - **Queues are bounded.** A lane that has
-///   [`max_pending`](CoalesceConfig::with_max_pending) entries refuses a call at once as
-///   [`Error::Overloaded`](crate::Error::Overloaded), before any effect; other lanes go on.
 /// - **Dropping a call** does not recall a queued write: it takes effect in its turn. A queued
 ///   read whose caller has gone is not made; its room is given back when its turn comes.
 /// - **Deadlines are kept.** A queued call whose deadline has passed is not sent. A batch has the
 ///   latest deadline of its calls, or 30 s for a call without one. A caller whose deadline passes
 ///   while its batch is in flight gets [`Error::TimedOut`], and a write is then
 ///   [pending](crate::Effect::Pending) until its batch is over. If the deadline is that of the batch
-///   as well, the caller waits up to a quarter of a second for what the batch has come to.
-/// - Batches run on tasks of the Tokio runtime of the caller that found the lane idle. Without a
-///   runtime that caller is refused; when the runtime shuts down, its queued calls are answered with
-///   an error. A runtime of one thread must be kept running for as long as others wait.
-///
+///   as well, the caller waits up to a quarter of a second for the outcome of the batch.
+/// - Batches run on tasks of the Tokio runtime of a caller that found a batch to send. Without a
+///   runtime that caller is refused, unless others send batches already. When the runtime shuts
+///   down, its queued calls are answered with an error. A runtime of one thread must be kept running
+///   for as long as others wait.
+/// - **Batches wait for a limit.** A [`LimitStore`](super::LimitStore) inside lets them wait for
+///   their turn and refuses none.
 /// - **Removals are not queued.** A step of a removal overtakes queued writes of the same event or
 ///   user, which take effect after it.
-/// - **A lane waits for its batch.** An event that is blocked, by a lock that somebody else holds for
-///   example, delays the other events of its lane until the deadline of the batch.
 /// - **A dropped write keeps the deadline of its batch**, which may be later than its own.
 ///
-/// A write goes to at most [`lanes`](CoalesceConfig::with_lanes) batches, whatever its length.
+/// A call that writes to several events may go in several batches, whose results are put together. The
+/// writes of one call to one event are in one batch.
+///
+/// Every batch is a span `rsvp_batch` of the crate `tracing`, at the level debug and with the target
+/// `rsvp`. It follows from the spans of its callers, of up to 128.
 pub struct CoalescedStore<S> {
     store: Arc<S>,
     config: CoalesceConfig,
-    writes: Vec<Arc<Lane<S, Writes>>>,
+    writes: Arc<Writes<S>>,
     memberships: [Arc<Lane<S, Memberships>>; KINDS],
     counts: [Arc<Lane<S, Counts>>; KINDS],
+    seen: Arc<SeenTokens>,
     tasks: TaskTracker,
 }
 
@@ -91,21 +115,14 @@ impl<S: RsvpStore + 'static> CoalescedStore<S> {
     pub fn new(store: S, config: CoalesceConfig) -> Result<Self> {
         config.check()?;
         let store = Arc::new(store);
-        let tasks = TaskTracker::new();
-        let CoalesceConfig { lanes, concurrent_reads, max_batch, max_pending } = config;
-        let limits = |width| Limits { width, max_batch, max_pending };
+        let (seen, tasks) = (Arc::default(), TaskTracker::new());
         Ok(Self {
-            writes: (0..lanes)
-                .map(|_| Lane::new(store.clone(), limits(1), tasks.clone()))
-                .collect(),
-            memberships: std::array::from_fn(|_| {
-                Lane::new(store.clone(), limits(concurrent_reads), tasks.clone())
-            }),
-            counts: std::array::from_fn(|_| {
-                Lane::new(store.clone(), limits(concurrent_reads), tasks.clone())
-            }),
+            writes: Writes::new(store.clone(), &config, Arc::clone(&seen), tasks.clone()),
+            memberships: lanes(&store, &config, &tasks),
+            counts: lanes(&store, &config, &tasks),
             store,
             config,
+            seen,
             tasks,
         })
     }
@@ -122,40 +139,41 @@ impl<S: RsvpStore + 'static> CoalescedStore<S> {
 
     /// How many entries wait or are in flight, in all queues.
     pub fn pending(&self) -> usize {
-        let writes = self.writes.iter().map(|lane| lane.pending());
         let memberships = self.memberships.iter().map(|lane| lane.pending());
         let counts = self.counts.iter().map(|lane| lane.pending());
-        writes.chain(memberships).chain(counts).sum()
+        self.writes.pending() + memberships.chain(counts).sum::<usize>()
     }
 
     fn refuse_if_closed(&self, operation: Operation) -> Result<()> {
         if self.tasks.is_closed() { Err(Error::closed(operation)) } else { Ok(()) }
     }
 
-    fn lane_of(&self, event: &EventId) -> usize {
-        let lanes = self.config.lanes as u64;
-        // Less than the number of lanes, which is a `usize`.
-        (xxh3_64(event.as_str().as_bytes()) % lanes) as usize
-    }
-
-    /// Reads through a queue of its level of consistency.
-    async fn read<B: Batch<Freshness = Consistency, Token = ()>>(
+    /// Reads through the queue of its kind.
+    async fn read<B: Batch>(
         &self,
         lanes: &[Arc<Lane<S, B>>; KINDS],
         entries: &[B::Entry],
         options: &ReadOptions,
     ) -> Result<Vec<Result<B::Answer>>> {
-        let [strong, session, bounded, eventual] = lanes;
-        let lane = match options.consistency {
-            Consistency::Strong => strong,
-            Consistency::Session(_) => session,
-            Consistency::Bounded(_) => bounded,
-            Consistency::Eventual => eventual,
+        let Some(lane) = lanes.get(kind(&options.consistency, &self.seen)) else {
+            return Err(Error::overloaded(B::OPERATION));
         };
-        let consistency = options.consistency.clone();
-        let (answers, ()) = lane.call(entries, consistency, options.deadline).await?;
-        Ok(answers)
+        lane.call(entries, options.consistency.clone(), options.deadline).await
     }
+}
+
+/// A queue for each kind of reads.
+fn lanes<S: RsvpStore + 'static, B: Batch>(
+    store: &Arc<S>,
+    config: &CoalesceConfig,
+    tasks: &TaskTracker,
+) -> [Arc<Lane<S, B>>; KINDS] {
+    let CoalesceConfig { concurrent_reads, max_batch, max_pending, .. } = *config;
+    std::array::from_fn(|kind| {
+        let only_equal = kind == BEYOND;
+        let limits = Limits { width: concurrent_reads, max_batch, max_pending, only_equal };
+        Lane::new(store.clone(), limits, tasks.clone())
+    })
 }
 
 impl<S: fmt::Debug> fmt::Debug for CoalescedStore<S> {
@@ -174,49 +192,7 @@ impl<S: RsvpStore + 'static> RsvpStore for CoalescedStore<S> {
         if writes.is_empty() {
             return Ok(BatchReceipt::default());
         }
-        if let [write] = writes
-            && let Some(lane) = self.writes.get(self.lane_of(&write.rsvp.event))
-        {
-            let (results, token) = lane.call(writes, (), options.deadline).await?;
-            return Ok(BatchReceipt::new(results, token));
-        }
-        // Found out before a part is queued.
-        lane::runtime(Operation::Write)?;
-        let parts = partition(writes.iter().cloned(), |write| self.lane_of(&write.rsvp.event));
-        // Room in every lane before the first is used. A full lane refuses its own entries only.
-        let rooms: Vec<_> = parts
-            .iter()
-            .map(|part| match self.writes.get(part.target) {
-                Some(lane) => lane.reserve(part.entries.len()),
-                None => Err(Error::overloaded(Operation::Write)),
-            })
-            .collect();
-        let calls = parts.into_iter().zip(rooms).map(|(part, room)| {
-            let Part { entries, places, .. } = part;
-            let answer = room.map(|room| room.call(entries, (), options.deadline));
-            async move {
-                let answer = match answer {
-                    Ok(answer) => answer.await,
-                    Err(refused) => Err(refused),
-                };
-                (places, answer)
-            }
-        });
-        // All are queued before the first answer is awaited.
-        let calls: Vec<_> = calls.collect();
-        let mut token = SessionToken::new();
-        let answered = join_all(calls).await.into_iter().map(|(places, answered)| {
-            let results = match answered {
-                Ok((results, of_lane)) => {
-                    token.merge(&of_lane);
-                    results
-                }
-                Err(error) => fail_all(places.len(), &error),
-            };
-            (places, results)
-        });
-        let results = reorder(Operation::Write, answered)?;
-        Ok(BatchReceipt::new(results, token))
+        self.writes.call(writes, options.deadline).await
     }
 
     async fn has_rsvped_batch(
@@ -263,7 +239,9 @@ impl<S: RsvpStore + 'static> RsvpStore for CoalescedStore<S> {
         options: &WriteOptions,
     ) -> Result<RemovalStep> {
         self.refuse_if_closed(Operation::RemoveEvent)?;
-        self.store.remove_event_step(event, limit, options).await
+        let step = self.store.remove_event_step(event, limit, options).await?;
+        self.seen.learn(&step.token);
+        Ok(step)
     }
 
     async fn remove_user_step(
@@ -273,7 +251,9 @@ impl<S: RsvpStore + 'static> RsvpStore for CoalescedStore<S> {
         options: &WriteOptions,
     ) -> Result<RemovalStep> {
         self.refuse_if_closed(Operation::RemoveUser)?;
-        self.store.remove_user_step(user, limit, options).await
+        let step = self.store.remove_user_step(user, limit, options).await?;
+        self.seen.learn(&step.token);
+        Ok(step)
     }
 
     async fn label(&self, name: &LabelName, options: &ReadOptions) -> Result<Option<Label>> {
@@ -294,7 +274,7 @@ impl<S: RsvpStore + 'static> RsvpStore for CoalescedStore<S> {
 
     async fn ready(&self) -> Result<()> {
         self.refuse_if_closed(Operation::Ready)?;
-        if self.writes.iter().all(|lane| lane.would_refuse()) {
+        if self.writes.is_full() {
             return Err(Error::overloaded(Operation::Ready));
         }
         self.store.ready().await
@@ -302,7 +282,7 @@ impl<S: RsvpStore + 'static> RsvpStore for CoalescedStore<S> {
 
     async fn close(&self) -> Result<()> {
         // 1. Nothing is queued from now on.
-        self.writes.iter().for_each(|lane| lane.close());
+        self.writes.close();
         self.memberships.iter().for_each(|lane| lane.close());
         self.counts.iter().for_each(|lane| lane.close());
         self.tasks.close();
@@ -313,7 +293,7 @@ impl<S: RsvpStore + 'static> RsvpStore for CoalescedStore<S> {
             tasks.wait().await;
             store.close().await
         };
-        match lane::runtime(Operation::Close) {
+        match failure::runtime(Operation::Close) {
             Ok(_) => run_to_end(Operation::Close, close).await,
             Err(_) => close.await,
         }

@@ -63,8 +63,8 @@ impl CountCacheConfig {
 
     /// Sets the most events whose counts are kept, within 1 to 10,000,000. Defaults to 10,000.
     ///
-    /// The events that are asked for most often and most recently stay. An event costs about half
-    /// a kilobyte.
+    /// Events that were asked for since the last look stay (the CLOCK algorithm). An event costs
+    /// about half a kilobyte.
     #[must_use]
     pub fn with_capacity(self, events: u64) -> Self {
         Self { capacity: events, ..self }

@@ -1,226 +1,40 @@
-//! What is known of the count of one event, and when it was true.
-//!
-//! Two clocks are kept apart. *Moments* ([`Instant`]) say how old a count is. *Ticks* say what came
-//! before what: a write that was over before a read of the store began is in what that read
-//! returned, one that began after the read had ended is not, and of one that overlaps it nobody
-//! can tell.
+//! What is known of the count of one event.
 
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use tokio::sync::{Mutex as AsyncMutex, RwLock};
+use tokio::sync::Notify;
 use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
 
-use crate::{Count, Error};
-
-/// A place in the order of what happens to a cache.
-pub(super) type Tick = u64;
-
-/// A count that was read from the store.
-#[derive(Clone, Copy, Debug)]
-struct Known {
-    /// Below zero if others have written what is not in it, or if two writes of a pair were told
-    /// in the wrong order.
-    value: i64,
-    /// How old it was already when the read began, which was at `read_at`.
-    age: Duration,
-    read_at: Instant,
-    began: Tick,
-    ended: Tick,
-    validity: Validity,
-}
-
-/// What is known of the writes through this cache.
-#[derive(Clone, Copy, Debug, PartialEq)]
-enum Validity {
-    /// Each is known to be in the count or not, and those that are not have been added.
-    Exact,
-    /// Some may be in it or not; nobody was told what became of them.
-    Ambiguous,
-    /// It may lack one that was acknowledged.
-    Stale,
-}
-
-impl Known {
-    fn aged(&self, age: Duration) -> Count {
-        Count::aged(u64::try_from(self.value).unwrap_or(0), age)
-    }
-
-    fn age(&self) -> Duration {
-        self.read_at.elapsed().saturating_add(self.age)
-    }
-}
+use super::cached::{Cached, Written};
+use super::caller::{Bounds, Caller, Next};
+use super::clock::{BegunRead, Tick};
+use super::fence::{Fence, Place};
+use super::snapshot::{Counted, Snapshot};
+use super::validity::Validity;
+use crate::{Count, Error, EventId, SessionToken};
 
 #[derive(Debug, Default)]
 struct State {
-    known: Option<Known>,
-    /// When the count last changed through this cache, or may have.
-    changed: Tick,
-    /// When a write of the event was last acknowledged.
-    acknowledged: Tick,
-    /// Until when a write that has failed may still take effect.
-    pending_until: Option<Instant>,
-    /// Why the last read failed, if it did, and when.
+    cached: Cached,
+    /// Why the last refresh failed, if it did, and when.
     failure: Option<(Tick, Instant, Error)>,
+    /// Whether it did not end by the deadline of a caller, which says nothing of the store.
+    hurried: bool,
+    /// The refresh under way, which is the only one (single flight); cancelled when it is over.
+    refresh: Option<CancellationToken>,
+    fence: Fence,
+    /// Whether the table has dropped the entry. Writes that end later look for the next one.
+    evicted: bool,
 }
 
 impl State {
-    /// Whether the last read failed with what is worth repeating, no longer ago than this.
+    /// Whether the last refresh failed with a retryable error, no longer ago than this.
     fn failed_within(&self, time: Duration) -> bool {
         let failure = self.failure.as_ref();
         failure.is_some_and(|(_, at, error)| error.is_retryable() && at.elapsed() < time)
-    }
-}
-
-/// The counts that one caller accepts.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct ReadRequest {
-    /// When the call began. A read that began later is as good as the caller's own.
-    pub(super) asked: Tick,
-    /// How old an answer from before may be.
-    pub(super) bound: Duration,
-    /// How old it may be if there is a write that may be in it or not.
-    pub(super) ambiguous_bound: Duration,
-    /// How old it may be while the store fails.
-    pub(super) stale_bound: Option<Duration>,
-    /// Since when counts may have changed in ways that are not known: nothing that was read
-    /// before is an answer.
-    pub(super) not_before: Tick,
-}
-
-/// What a call that writes has made of the count of an event.
-#[derive(Clone, Copy, Debug)]
-pub(super) enum Change {
-    /// Some of it was applied, which adds up to so much. A sum of zero is a change as well: a read
-    /// may have seen a part of it.
-    Applied(i64),
-    /// It was acknowledged, and there was nothing to do.
-    Unchanged,
-    /// It was acknowledged, and may have changed the count by more than it says.
-    Uncounted,
-    /// It failed, or nobody waited to see what became of it.
-    Unknown,
-}
-
-/// The count of one event.
-#[derive(Debug, Default)]
-pub(super) struct Entry {
-    state: Mutex<State>,
-    /// Held by whoever reads the count from the store.
-    pub(super) refresh_lock: Arc<AsyncMutex<()>>,
-    /// Shared by writers of the event, held alone while the count is read. So a read and a write
-    /// overlap only after the fence timeout of one of them.
-    pub(super) fence: Arc<RwLock<()>>,
-}
-
-impl Entry {
-    /// The count from memory, if it will do.
-    pub(super) fn answer(&self, request: &ReadRequest) -> Option<Count> {
-        let state = self.state();
-        let known = state.known?;
-        if known.began > request.asked {
-            return Some(known.aged(known.age));
-        }
-        let age = known.age();
-        let bound = match known.validity {
-            Validity::Exact => Some(request.bound),
-            Validity::Ambiguous => Some(request.ambiguous_bound),
-            Validity::Stale => None,
-        };
-        if bound.is_some_and(|bound| age <= bound) && known.began > request.not_before {
-            return Some(known.aged(age));
-        }
-        // While the store is down not every caller tries it again.
-        if state.failed_within(RETRY_AFTER) { stale(known, request) } else { None }
-    }
-
-    /// An old count for whoever would otherwise wait until somebody else has read it: while the
-    /// store is down that may take as long as it takes to fail.
-    pub(super) fn stale_while_error(&self, request: &ReadRequest) -> Option<Count> {
-        let state = self.state();
-        state
-            .known
-            .filter(|_| state.failed_within(FAILURE_MEMORY))
-            .and_then(|known| stale(known, request))
-    }
-
-    /// An old count for a caller whose deadline has passed.
-    pub(super) fn last_resort(&self, request: &ReadRequest) -> Option<Count> {
-        self.state().known.and_then(|known| stale(known, request))
-    }
-
-    /// What came of the read that the caller has been waiting for: an answer after all, or why
-    /// there is none. `None` if there was no such read.
-    pub(super) fn outcome(&self, request: &ReadRequest) -> Option<Result<Count, Error>> {
-        if let Some(count) = self.answer(request) {
-            return Some(Ok(count));
-        }
-        let state = self.state();
-        let (_, _, error) = state.failure.as_ref().filter(|(tick, ..)| *tick > request.asked)?;
-        Some(Err(error.clone()))
-    }
-
-    /// Records a count that the store returned to a read between two ticks.
-    pub(super) fn record_read(&self, count: Count, read_at: Instant, began: Tick, ended: Tick) {
-        let mut state = self.state();
-        let pending = state.pending_until.is_some_and(|until| read_at < until);
-        let validity = match (state.changed < began, state.acknowledged < began) {
-            (true, _) if pending => Validity::Ambiguous,
-            (true, _) => Validity::Exact,
-            (false, true) => Validity::Ambiguous,
-            (false, false) => Validity::Stale,
-        };
-        let value = i64::try_from(count.value).unwrap_or(i64::MAX);
-        let known = Known { value, age: count.age, read_at, began, ended, validity };
-        state.known = Some(known);
-        state.failure = None;
-    }
-
-    /// The store could not say. Answers the last count instead, if that will do.
-    pub(super) fn fail(&self, error: &Error, tick: Tick, request: &ReadRequest) -> Option<Count> {
-        let mut state = self.state();
-        state.failure = Some((tick, Instant::now(), error.clone()));
-        state.known.filter(|_| error.is_retryable()).and_then(|known| stale(known, request))
-    }
-
-    /// A write has failed, and may still take effect until this moment.
-    pub(super) fn pend(&self, until: Instant) {
-        let mut state = self.state();
-        state.pending_until = state.pending_until.max(Some(until));
-    }
-
-    /// A write that began at the tick `began` is over at `ended`.
-    pub(super) fn change(&self, change: Change, began: Tick, ended: Tick) {
-        let mut state = self.state();
-        // Of two that end at once the later one may get here first.
-        if !matches!(change, Change::Unknown) {
-            state.acknowledged = state.acknowledged.max(ended);
-        }
-        if !matches!(change, Change::Unchanged) {
-            state.changed = state.changed.max(ended);
-        }
-        let Some(known) = &mut state.known else { return };
-        let exact = known.validity == Validity::Exact;
-        match change {
-            Change::Unchanged if exact => {}
-            // What is added to a count that may have it already would be a count that never was.
-            Change::Applied(by) if exact && began > known.ended => {
-                known.value = known.value.saturating_add(by);
-                if known.value < 0 {
-                    known.validity = Validity::Stale;
-                }
-            }
-            Change::Applied(_) | Change::Unchanged | Change::Uncounted => {
-                known.validity = Validity::Stale;
-            }
-            Change::Unknown if exact => known.validity = Validity::Ambiguous,
-            Change::Unknown => {}
-        }
-    }
-
-    fn state(&self) -> MutexGuard<'_, State> {
-        // Nothing that panics runs under the lock.
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -231,34 +45,327 @@ const RETRY_AFTER: Duration = Duration::from_secs(1);
 /// than an attempt should take.
 const FAILURE_MEMORY: Duration = Duration::from_secs(10);
 
-fn stale(known: Known, request: &ReadRequest) -> Option<Count> {
-    let age = known.age();
-    request.stale_bound.filter(|bound| age <= *bound).map(|_| known.aged(age))
+/// The count of one event.
+#[derive(Debug)]
+pub(super) struct Entry {
+    event: EventId,
+    epoch: Instant,
+    snapshot: Snapshot,
+    /// Whether it was asked for since the last eviction came by.
+    touched: AtomicBool,
+    state: Mutex<State>,
+    /// The refresh that has closed the fence waits for it.
+    drained: Notify,
+}
+
+impl Entry {
+    pub(super) fn new(event: EventId, epoch: Instant) -> Self {
+        let (snapshot, touched) = (Snapshot::default(), AtomicBool::new(false));
+        Self { event, epoch, snapshot, touched, state: Mutex::default(), drained: Notify::new() }
+    }
+
+    pub(super) fn event(&self) -> &EventId {
+        &self.event
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        // Nothing that panics runs under the lock.
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn count(&self, counted: &Counted) -> Count {
+        Count::aged(counted.value, counted.age(self.epoch))
+    }
+
+    /// The count, if it is within the bounds.
+    fn within(&self, counted: &Counted, bounds: &Bounds) -> Option<Count> {
+        let bound = match counted.validity {
+            Validity::Exact => bounds.exact,
+            Validity::Ambiguous => bounds.ambiguous,
+            Validity::Stale => return None,
+        };
+        let count = self.count(counted);
+        (count.age <= bound && counted.began > bounds.not_before).then_some(count)
+    }
+
+    /// An old count, for callers that accept one while the store fails.
+    fn old(&self, state: &State, bounds: &Bounds) -> Option<Count> {
+        let count = self.count(&state.cached.counted()?);
+        bounds.stale.is_some_and(|bound| count.age <= bound).then_some(count)
+    }
+
+    /// The count from memory, without a lock, and without a store to memory that others load.
+    pub(super) fn hit(&self, bounds: &Bounds) -> Option<Count> {
+        self.touch();
+        self.within(&self.snapshot.load()?, bounds)
+    }
+
+    /// The count from memory, if it has every write behind the token.
+    ///
+    /// Positions strictly before those of receipts that were known when the read began belong to
+    /// writes that had been acknowledged by then. A position of its own receipt may be that of
+    /// another write, too, which was not visible yet.
+    pub(super) fn hit_of_session(&self, token: &SessionToken, bounds: &Bounds) -> Option<Count> {
+        self.touch();
+        let state = self.state();
+        self.within(&state.cached.counted_for(token)?, bounds)
+    }
+
+    fn touch(&self) {
+        // Mostly it is set, and a load leaves the cache line to the other readers.
+        if !self.touched.load(Ordering::Relaxed) {
+            self.touched.store(true, Ordering::Relaxed);
+        }
+    }
+
+    /// Whether nobody has asked since this was last called, and no refresh is under way.
+    pub(super) fn is_unused(&self) -> bool {
+        let touched = self.touched.load(Ordering::Relaxed);
+        self.touched.store(false, Ordering::Relaxed);
+        !touched && self.state().refresh.is_none()
+    }
+
+    /// Records that the entry is in the table, where writes that end from now on find it.
+    pub(super) fn insert(&self, since: Tick) {
+        self.state().cached.insert(since);
+    }
+
+    pub(super) fn evict(&self) {
+        self.state().evicted = true;
+    }
+
+    /// Answers the caller if that is possible by now. Otherwise it takes the refresh lock, given
+    /// the tokens of a refresh with other events and of one apart from them, or waits for the caller
+    /// that has it.
+    pub(super) fn next(
+        &self,
+        caller: &Caller,
+        refresh: Option<(&CancellationToken, &CancellationToken)>,
+    ) -> Option<Next> {
+        let mut state = self.state();
+        // 1. A read that began after the caller had asked is as good as its own.
+        if let Some(counted) = state.cached.counted() {
+            if counted.began > caller.asked {
+                let age = state.cached.age_when_read();
+                return Some(Next::Answer(Ok(Count::aged(counted.value, age))));
+            }
+            if let Some(count) = self.within(&counted, &caller.bounds) {
+                return Some(Next::Answer(Ok(count)));
+            }
+        }
+        // 2. While the store is down not every caller tries it again, and none waits for another
+        //    one's attempt if an old count will do.
+        let memory = if state.refresh.is_some() { FAILURE_MEMORY } else { RETRY_AFTER };
+        if state.failed_within(memory)
+            && let Some(count) = self.old(&state, &caller.bounds)
+        {
+            return Some(Next::Answer(Ok(count)));
+        }
+        // 3. The failure of a refresh that the caller has waited for is its own.
+        if let Some((tick, _, error)) = &state.failure
+            && *tick > caller.asked
+        {
+            return Some(Next::Answer(Err(error.clone())));
+        }
+        // 4. Single flight.
+        if let Some(under_way) = &state.refresh {
+            return Some(Next::Wait(under_way.clone()));
+        }
+        let apart = state.hurried || state.failure.is_some();
+        let refresh = refresh.map(|(together, alone)| if apart { alone } else { together });
+        state.refresh = Some(refresh?.clone());
+        Some(Next::Refresh { apart })
+    }
+
+    /// An old count for a caller whose deadline has passed.
+    pub(super) fn last_resort(&self, bounds: &Bounds) -> Option<Count> {
+        self.old(&self.state(), bounds)
+    }
+
+    /// Closes the fence, and waits until the writes inside have left.
+    pub(super) async fn close_fence(&self) {
+        self.state().fence.close();
+        while !self.state().fence.is_empty() {
+            self.drained.notified().await;
+        }
+    }
+
+    pub(super) fn open_fence(&self) {
+        let opens = self.state().fence.open();
+        if let Some(opens) = opens {
+            opens.cancel();
+        }
+    }
+
+    /// Releases the refresh lock, and opens the fence.
+    pub(super) fn end_refresh(&self) {
+        let mut state = self.state();
+        state.refresh = None;
+        let opens = state.fence.open();
+        drop(state);
+        if let Some(opens) = opens {
+            opens.cancel();
+        }
+    }
+
+    /// Records that a caller saw a count of an unknown moment: it may have more in it than the
+    /// cached one. If the two differ, the count is read again.
+    pub(super) fn doubt(&self, count: Count, ended: Tick) {
+        let mut state = self.state();
+        state.cached.doubt(count, ended);
+        self.publish(&state);
+    }
+
+    /// Records a read that is over: a refresh, or one that a caller made as strongly as a refresh.
+    pub(super) fn record_read(&self, count: Count, read: &BegunRead, ended: Tick) {
+        let mut state = self.state();
+        (state.failure, state.hurried) = (None, false);
+        state.cached.record_read(count, read, ended, self.epoch);
+        self.publish(&state);
+    }
+
+    fn publish(&self, state: &State) {
+        if let Some(counted) = state.cached.counted() {
+            self.snapshot.store(&counted);
+        }
+    }
+
+    /// Records that a refresh failed.
+    pub(super) fn fail(&self, error: &Error, ended: Tick) {
+        self.state().failure = Some((ended, Instant::now(), error.clone()));
+    }
+
+    /// Records that a refresh did not end by the deadline of its caller. The next one has more time.
+    pub(super) fn hurry(&self) {
+        self.state().hurried = true;
+    }
+
+    /// Lets a write in.
+    pub(super) fn enter(&self) -> Place {
+        self.state().fence.enter()
+    }
+
+    /// Lets a write go that is not over.
+    pub(super) fn leave(&self, place: &Place) {
+        let drained = self.state().fence.leave(place);
+        if drained {
+            self.drained.notify_one();
+        }
+    }
+
+    /// Lets a write go that is over. Returns whether its change was recorded: a dropped entry
+    /// leaves that to the next one of the event.
+    pub(super) fn end_write(&self, place: &Place, written: &Written) -> bool {
+        let mut state = self.state();
+        let drained = state.fence.leave(place);
+        let current = !state.evicted;
+        if current {
+            self.change(&mut state, written);
+        }
+        drop(state);
+        if drained {
+            self.drained.notify_one();
+        }
+        current
+    }
+
+    /// Records a write that is over.
+    pub(super) fn record_write(&self, written: &Written) {
+        self.change(&mut self.state(), written);
+    }
+
+    fn change(&self, state: &mut State, written: &Written) {
+        if state.cached.change(written) {
+            self.publish(state);
+        }
+    }
 }
 
 #[cfg(test)]
 mod tests {
-    use super::*;
+    use std::sync::Arc;
 
-    fn request(asked: Tick) -> ReadRequest {
-        let second = Duration::from_secs(1);
-        ReadRequest {
-            asked,
-            bound: second,
-            ambiguous_bound: Duration::ZERO,
-            stale_bound: None,
-            not_before: 0,
-        }
+    use super::*;
+    use crate::layers::count_cache::clock::Span;
+    use crate::layers::count_cache::validity::Change;
+
+    const BOUNDS: Bounds = Bounds {
+        exact: Duration::from_secs(1),
+        ambiguous: Duration::ZERO,
+        stale: None,
+        not_before: 0,
+    };
+
+    fn entry() -> Entry {
+        let entry = Entry::new(EventId::from(1_u64), Instant::now());
+        entry.insert(0);
+        entry
+    }
+
+    fn read(began: Tick) -> BegunRead {
+        BegunRead { at: Instant::now(), began, receipts: Arc::default() }
+    }
+
+    fn applied(began: Tick, ended: Tick) -> Written {
+        let span = Span { began, ended };
+        Written { change: Some(Change::Applied(1)), pending: None, span }
+    }
+
+    fn hit(entry: &Entry) -> Option<u64> {
+        entry.hit(&BOUNDS).map(|count| count.value)
     }
 
     #[tokio::test(start_paused = true)]
     async fn of_two_writes_that_end_at_once_the_later_one_is_not_forgotten() {
-        let entry = Entry::default();
+        let entry = entry();
         // A read from 11 to 13. One write was over before it, the other was not.
-        entry.change(Change::Applied(1), 8, 12);
-        entry.change(Change::Applied(1), 9, 10);
-        entry.record_read(Count::fresh(1), Instant::now(), 11, 13);
+        entry.record_write(&applied(8, 12));
+        entry.record_write(&applied(9, 10));
+        entry.record_read(Count::fresh(1), &read(11), 13);
         tokio::time::advance(Duration::from_millis(1)).await;
-        assert!(entry.answer(&request(14)).is_none(), "it may lack the one that ended at 12");
+        assert_eq!(hit(&entry), None, "it may lack the one that ended at 12");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_read_from_before_the_entry_was_told_of_writes_is_not_kept() {
+        let entry = entry();
+        entry.insert(5);
+        entry.record_read(Count::fresh(7), &read(4), 6);
+        assert_eq!(hit(&entry), None);
+        entry.record_read(Count::fresh(7), &read(7), 8);
+        assert_eq!(hit(&entry), Some(7));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_read_that_began_earlier_replaces_no_later_one() {
+        let entry = entry();
+        entry.record_read(Count::fresh(7), &read(5), 6);
+        entry.record_read(Count::fresh(3), &read(1), 2);
+        entry.record_read(Count::fresh(4), &read(3), 4);
+        assert_eq!(hit(&entry), Some(7));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn of_two_reads_at_one_time_that_differ_neither_is_kept() {
+        for (first, second) in [((1, 6), (3, 8)), ((3, 8), (1, 6))] {
+            let entry = entry();
+            entry.record_read(Count::fresh(7), &read(first.0), first.1);
+            entry.record_read(Count::fresh(8), &read(second.0), second.1);
+            assert_eq!(hit(&entry), None);
+            let entry = super::tests::entry();
+            entry.record_read(Count::fresh(7), &read(first.0), first.1);
+            entry.record_read(Count::fresh(7), &read(second.0), second.1);
+            assert_eq!(hit(&entry), Some(7), "they agree");
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_refresh_under_way_that_saw_less_than_a_caller_is_not_kept() {
+        let entry = entry();
+        entry.doubt(Count::aged(8, Duration::from_millis(20)), 6);
+        entry.record_read(Count::fresh(7), &read(5), 7);
+        assert_eq!(hit(&entry), None);
+        entry.record_read(Count::fresh(7), &read(8), 9);
+        assert_eq!(hit(&entry), Some(7), "it began later");
     }
 }

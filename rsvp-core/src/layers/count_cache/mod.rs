@@ -1,27 +1,54 @@
 //! Counts from memory, as fresh as asked.
+//!
+//! | file | idea |
+//! |---|---|
+//! | `table` | the entries of the events that are asked for, in a lock-free map |
+//! | `eviction` | which entry goes when the table is full |
+//! | `entry` | the refresh lock of one event, its last failure, and the way to its count |
+//! | `cached` | that count, and the reads and writes that change it |
+//! | `snapshot` | the count of an entry for readers that take no lock |
+//! | `validity` | the states of a count, and the events that change them: a state table |
+//! | `clock` | the ticks that order reads and writes: a diagram and an example |
+//! | `fence` | how writes and refreshes of an event keep apart |
+//! | `caller`, `read`, `refresh` | a caller's bounds, the ways of a read, and the one read of the store for all who wait |
+//! | `writing`, `tally`, `removals` | calls that write, and what they make of counts |
 
+mod cached;
+mod caller;
+mod clock;
 mod config;
 mod entry;
+mod eviction;
+mod fence;
+mod read;
+mod refresh;
+mod removals;
+mod snapshot;
 mod table;
+mod tally;
+mod validity;
+mod writing;
 
-use std::collections::BTreeMap;
+use std::fmt;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use async_trait::async_trait;
-use tokio::sync::OwnedMutexGuard;
-use tokio::time::{Instant, timeout_at};
+use tokio::runtime::Handle;
+use tokio::sync::Semaphore;
+use tokio_util::task::TaskTracker;
 
 pub use self::config::CountCacheConfig;
-use self::entry::{Entry, ReadRequest};
-use self::table::{Table, within_fence_timeout};
-use crate::backend::{check_answer_count, fail_all};
-use crate::layers::timeout::GRACE;
+use self::read::MOST_REFRESHES;
+use self::removals::RunningStep;
+use self::table::Table;
+use self::tally::Tally;
+use self::writing::{EventWrites, Writing};
+use crate::backend::run_to_end;
 use crate::{
-    BatchReceipt, Consistency, Count, Deadline, Effect, Error, EventId, Label, LabelName,
-    Maintenance, Operation, Page, PageLimit, PageRequest, ReadOptions, RemovalStep, Result, Rsvp,
-    RsvpStore, UserId, Write, WriteOptions,
+    BatchReceipt, Consistency, Count, Error, EventId, Label, LabelName, Maintenance, Operation,
+    Page, PageLimit, PageRequest, ReadOptions, RemovalStep, Result, Rsvp, RsvpStore, UserId, Write,
+    WriteOptions,
 };
 
 /// A store that answers counts from memory where the caller lets them be older.
@@ -29,55 +56,106 @@ use crate::{
 /// - [`Consistency::Bounded`] is answered from memory within the bound and within
 ///   [`max_age`](CountCacheConfig::with_max_age), never beyond, and [`Count::age`] says how old the
 ///   answer is. [`Consistency::Eventual`] is answered within `max_age`.
-/// - [`Consistency::Strong`], a bound of nothing, and [`Consistency::Session`] go to the store:
-///   only the store that issued a token can judge what it stands for.
-/// - An event's count is read once in each period, strongly, however many callers wait for it:
-///   they share the answer, or the error.
+/// - [`Consistency::Strong`] and a bound of nothing go to the store. So does
+///   [`Consistency::Session`], unless the cached count is known to have every write of the session
+///   in it: see below.
+/// - An event's count is read once in each period, strongly, on a task of its own. All callers share
+///   the answer, or the error. A caller that gives up does not end the read, so the next callers have
+///   its answer from memory.
 /// - Writes through this cache that answer [`Applied`](crate::Outcome::Applied) move the count in
 ///   memory, so a user's own RSVP shows in the next count.
+/// - Counts do not go back for a caller that has seen more: if a read that went to the store saw a
+///   later count, the cached one becomes that count, or is read again.
 /// - Everything else is passed on.
+///
+/// ```
+/// use rsvp_core::layers::{CountCacheConfig, LayerExt};
+/// use rsvp_core::{Consistency, EventId, RsvpStoreExt, UserId};
+/// use rsvp_memory::MemoryStore;
+///
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> rsvp_core::Result<()> {
+/// // Two instances of a service, of which the first has a cache.
+/// let shared = std::sync::Arc::new(MemoryStore::new());
+/// let cached = shared.clone().with_count_cache(CountCacheConfig::default())?;
+/// let (fair, ann) = (EventId::new("fair")?, UserId::new("ann")?);
+/// assert_eq!(cached.rsvp_count(&fair).await?.value, 0);
+/// let receipt = shared.rsvp(&ann, &fair).await?;
+/// assert_eq!(cached.rsvp_count(&fair).await?.value, 0, "up to 5 s old");
+/// let session = Consistency::Session(receipt.token);
+/// assert_eq!(cached.rsvp_count_with(&fair, session).await?.value, 1);
+/// assert_eq!(cached.rsvp_count(&fair).await?.value, 1, "it does not go back");
+/// # Ok(())
+/// # }
+/// ```
 ///
 /// # What it preserves, and what it weakens
 ///
 /// The contract is kept, with one reading of [`Count`] that is wider: a count from memory is a
-/// number that was exact at a moment no longer before the read than its age, *and then moved by what was
-/// written through this cache since*. What others wrote since is not in it. To others belongs what
-/// nobody was told of as [`Applied`](crate::Outcome::Applied), such as a write that takes effect
-/// after its caller has gone. Such a write shows within the period, and at once at
+/// number that was exact at a moment no longer before the read than its age, *and then moved by the
+/// writes through this cache since*. The writes of others since are not in it. To others belongs a
+/// write that no caller was told of as [`Applied`](crate::Outcome::Applied), such as one that takes
+/// effect after its caller has gone. Such a write shows within the period, and at once at
 /// [`Consistency::Session`]. After a write that was [repeated](crate::Written::repeated) the count
 /// is read again.
 ///
-/// A count that is read while a write of the event is on its way may have that write in it or
-/// not. So writers and the reading of a count wait for each other, once in a period, for as long as
-/// those that are on their way take and for a twentieth of `max_age` at most, within 50 and 250 ms.
-/// Where they overlap all the same (a write took longer, failed with unknown effect, or its caller
+/// **Writes and refreshes.** A count that is read while a write of the event is on its way may have
+/// that write in it or not. So the writes of an event and the refresh of its count wait for each
+/// other, once in a period, for as long as those that are on their way take and for a twentieth of
+/// `max_age` at most, within 50 and 250 ms. An event whose count nobody has asked for has no such
+/// fence. Where the two overlap all the same (a write took longer, failed with unknown effect, or its caller
 /// has gone) the count stays as it was read. It is kept for a twentieth of `max_age`, and no longer
 /// than until a write of the event is acknowledged, which would not show in it: then it is read
 /// again. So a store whose writes take longer than that is asked for the count of a hot event more
 /// often, one read after another. The same happens to an event that is dropped from memory while it
 /// is asked for and written to.
 ///
-/// After a [`remove_event_step`](RsvpStore::remove_event_step) the event's count is read again, and
-/// after a [`remove_user_step`](RsvpStore::remove_user_step) all counts are, since nobody can tell
-/// which have changed.
+/// **Sessions.** The tokens of this cache's own receipts tell which positions the store had reached
+/// when a count was read. A count answers [`Consistency::Session`] from memory if each position of
+/// the token comes before those. Other tokens go to the store: empty ones, since the store has no
+/// positions, those of receipts that are newer than the count, and forged ones, of which nothing is
+/// kept. A count from a replica, with an age, is not cached. If it differs from the cached count,
+/// the next caller has that read again. A strong or session read beside writes of the same event
+/// may do so as well, which is one more read of the store.
 ///
-/// With [`stale_if_error`](CountCacheConfig::with_stale_if_error) counts may be older than the
-/// caller's bound while the store fails; then one caller a second asks it again, and nobody else
-/// waits for that.
+/// **Removals.** After a [`remove_event_step`](RsvpStore::remove_event_step) the event's count is
+/// read again. Before a [`remove_user_step`](RsvpStore::remove_user_step) the cache lists the events
+/// of the user, strongly, and their counts are read again after it. That costs one more read for
+/// each step. If the user has more than 10,000 events, the list fails, or the step removes
+/// more than was listed, all counts are read again. An RSVP of the user that another instance makes
+/// between the list and the step, and the step removes, may be counted until the period is over.
+///
+/// **Failures.** With [`stale_if_error`](CountCacheConfig::with_stale_if_error) counts may be older
+/// than the caller's bound while the store fails; then one caller a second asks it again, and nobody
+/// else waits for that.
+///
+/// # Waits
 ///
 /// A call for counts that memory cannot answer is one call of the store, however many events it
-/// asks for, except for those that somebody else is reading: their answers are waited for. Such
-/// waits are as long as that read takes or until the caller's deadline, so put a [`TimeoutStore`](crate::layers::TimeoutStore) inside where
-/// the backend has no timeouts of its own, and do not stop polling a call without dropping it.
-#[derive(Debug)]
+/// asks for, except for those that are being read: their answers are waited for. Events whose last
+/// read failed are read in a call apart, so that they hold up no others. A caller waits until its
+/// deadline at the longest, or a quarter of a second longer for the end of its own read.
+///
+/// A read ends by the deadline of its first caller, but has 250 ms at least: then a store of shards
+/// answers for those that do not hang. If it did not end by then, the next read of these events has
+/// 10 s, since the store may need longer than its callers wait. So has the read of a caller without a
+/// deadline. The timeouts of the store usually end it before.
+///
+/// At most 1,024 callers have reads in flight; further ones wait for one of them to end.
+/// [`close`](RsvpStore::close) waits for the reads under way. They run on tasks of the Tokio
+/// runtime of their first caller. If it shuts down, those who wait get an error, and the next caller
+/// reads again. Without a runtime a caller reads by itself, and nothing waits at a fence.
 pub struct CountCache<S> {
-    store: S,
+    store: Arc<S>,
     config: CountCacheConfig,
-    table: Table,
-    closed: AtomicBool,
+    table: Arc<Table>,
+    /// Room for refreshes.
+    refreshes: Arc<Semaphore>,
+    /// The tasks of refreshes.
+    tasks: TaskTracker,
 }
 
-impl<S: RsvpStore> CountCache<S> {
+impl<S: RsvpStore + 'static> CountCache<S> {
     /// Keeps counts of `store` in memory.
     ///
     /// # Errors
@@ -86,8 +164,14 @@ impl<S: RsvpStore> CountCache<S> {
     /// out of range: `count_cache`, `stale_if_error` or `count_cache_capacity`.
     pub fn new(store: S, config: CountCacheConfig) -> Result<Self> {
         config.check()?;
-        let table = Table::new(config.capacity, config.fence_timeout());
-        Ok(Self { store, config, table, closed: AtomicBool::new(false) })
+        let capacity = usize::try_from(config.capacity).unwrap_or(usize::MAX);
+        Ok(Self {
+            store: Arc::new(store),
+            config,
+            table: Arc::new(Table::new(capacity, config.fence_timeout())),
+            refreshes: Arc::new(Semaphore::new(MOST_REFRESHES)),
+            tasks: TaskTracker::new(),
+        })
     }
 
     /// The store inside. What is written to it directly does not move the counts in memory.
@@ -95,168 +179,56 @@ impl<S: RsvpStore> CountCache<S> {
         &self.store
     }
 
-    /// The store inside.
-    pub fn into_inner(self) -> S {
+    /// The store inside, shared with the refreshes that are still in flight.
+    pub fn into_inner(self) -> Arc<S> {
         self.store
     }
 
-    /// What a caller will take for an answer; nothing if only the store will do.
-    fn request(&self, consistency: &Consistency) -> Option<ReadRequest> {
-        let max_age = self.config.max_age;
-        let bound = match consistency {
-            Consistency::Strong | Consistency::Session(_) => return None,
-            Consistency::Bounded(bound) if bound.is_zero() => return None,
-            Consistency::Bounded(bound) => max_age.min(*bound),
-            Consistency::Eventual => max_age,
-        };
-        Some(ReadRequest {
-            asked: self.table.tick(),
-            bound,
-            ambiguous_bound: bound.min(self.config.short()),
-            stale_bound: self.config.stale_if_error,
-            not_before: self.table.changed_anywhere(),
-        })
-    }
-
-    /// Reads counts that memory does not have, each by one caller at a time.
-    async fn read<'a>(
-        &self,
-        mut missing: BTreeMap<&'a EventId, Arc<Entry>>,
-        request: &ReadRequest,
-        deadline: Option<Deadline>,
-    ) -> Counts<'a> {
-        let mut counts = Counts::new();
-        while !missing.is_empty() {
-            let mut refreshes = Vec::new();
-            let locks = take_refresh_locks(&mut missing, &mut counts, request);
-            let Some(taken) = until(deadline, Duration::ZERO, locks).await else { break };
-            for (event, entry, refresh_lock) in taken {
-                match entry.outcome(request) {
-                    Some(count) => drop(counts.insert(event, count)),
-                    None => refreshes.push((event, entry, refresh_lock)),
-                }
+    /// Sends writes to the store, and records what they make of counts.
+    async fn write<'a, E: AsMut<[EventWrites<'a>]> + Send>(
+        &'a self,
+        events: E,
+        writes: &'a [Write],
+        options: &'a WriteOptions,
+    ) -> Result<BatchReceipt> {
+        let mut writing = Writing::new(&self.table, events, writes);
+        let call = self.store.write_batch(writes, options);
+        let answer = writing.run(options.deadline, Tally::unknown(), call).await;
+        match &answer {
+            Ok(receipt) => {
+                self.table.acknowledge(&receipt.token);
+                writing.answered(&receipt.results);
             }
-            if !refreshes.is_empty() {
-                counts.extend(self.refresh(refreshes, request, deadline).await);
-            }
+            Err(error) => writing.failed(error),
         }
-        counts
-    }
-
-    /// Reads counts whose refresh locks the caller holds, in one call.
-    async fn refresh<'a>(
-        &self,
-        refreshes: Vec<Refresh<'a>>,
-        request: &ReadRequest,
-        deadline: Option<Deadline>,
-    ) -> Counts<'a> {
-        // Keep the writes of these events out, or as many as let themselves be kept out in time.
-        let fence_timeout = self.config.fence_timeout();
-        let fenced_by = Instant::now() + fence_timeout;
-        let fenced_by = deadline.map_or(fenced_by, |own| fenced_by.min(own.instant()));
-        let mut fences = Vec::new();
-        for (_, entry, _) in &refreshes {
-            fences.extend(timeout_at(fenced_by, entry.fence.clone().write_owned()).await);
-        }
-        // Read, between two ticks.
-        let events: Vec<EventId> = refreshes.iter().map(|(event, ..)| (*event).clone()).collect();
-        let (read_at, began) = (Instant::now(), self.table.tick());
-        let mut options = ReadOptions::strong();
-        options.deadline = deadline;
-        let read = self.store.rsvp_count_batch(&events, &options);
-        let read = within_fence_timeout(fence_timeout, &mut fences, read);
-        let late = || Error::timed_out(Operation::RsvpCount, read_at.elapsed(), Effect::NotApplied);
-        let read = until(deadline, GRACE, read).await.unwrap_or_else(|| Err(late()));
-        let read = read.and_then(|counts| {
-            check_answer_count(Operation::RsvpCount, events.len(), counts.len())?;
-            Ok(counts)
-        });
-        let ended = self.table.tick();
-        // Every entry has to know before the first lock is released.
-        let results = read.unwrap_or_else(|error| fail_all(events.len(), &error));
-        let record = |((event, entry, _), result): (&Refresh<'a>, Result<Count>)| {
-            let result = match result {
-                Ok(count) => {
-                    entry.record_read(count, read_at, began, ended);
-                    Ok(count)
-                }
-                // That one caller was in a hurry says nothing of the store.
-                Err(error) if is_of_deadline(&error, deadline) => {
-                    entry.last_resort(request).ok_or(error)
-                }
-                Err(error) => entry.fail(&error, ended, request).ok_or(error),
-            };
-            (*event, result)
-        };
-        refreshes.iter().zip(results).map(record).collect()
+        answer
     }
 }
 
-/// Waits for something until the deadline and a grace are over. Without a deadline it waits for as
-/// long as it takes.
-async fn until<T>(
-    deadline: Option<Deadline>,
-    grace: Duration,
-    call: impl Future<Output = T>,
-) -> Option<T> {
-    match deadline {
-        None => Some(call.await),
-        Some(deadline) => timeout_at(deadline.instant() + grace, call).await.ok(),
+impl<S: fmt::Debug> fmt::Debug for CountCache<S> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("CountCache")
+            .field("store", &self.store)
+            .field("config", &self.config)
+            .field("table", &self.table)
+            .finish_non_exhaustive()
     }
-}
-
-/// Whether a read failed because its caller's deadline had passed.
-fn is_of_deadline(error: &Error, deadline: Option<Deadline>) -> bool {
-    matches!(error, Error::TimedOut { .. }) && deadline.is_some_and(Deadline::has_passed)
-}
-
-type Counts<'a> = BTreeMap<&'a EventId, Result<Count>>;
-
-/// An event whose count the holder of the lock alone reads.
-type Refresh<'a> = (&'a EventId, Arc<Entry>, OwnedMutexGuard<()>);
-
-/// Takes the events whose refresh locks are free out of `missing`. If there is none, waits for one. A
-/// count that somebody else is reading from a store that is down is answered with an old one, if
-/// the caller accepts that.
-///
-/// Nobody waits for a refresh lock while holding another. Otherwise a read that hangs would hold up those of
-/// other events, and batches that overlap would be read, and fail, one after another.
-async fn take_refresh_locks<'a>(
-    missing: &mut BTreeMap<&'a EventId, Arc<Entry>>,
-    counts: &mut Counts<'a>,
-    request: &ReadRequest,
-) -> Vec<Refresh<'a>> {
-    let mut refreshes = Vec::new();
-    for (event, entry) in std::mem::take(missing) {
-        match entry.refresh_lock.clone().try_lock_owned() {
-            Ok(refresh_lock) => refreshes.push((event, entry, refresh_lock)),
-            Err(_) => match entry.stale_while_error(request) {
-                Some(count) => drop(counts.insert(event, Ok(count))),
-                None => drop(missing.insert(event, entry)),
-            },
-        }
-    }
-    if refreshes.is_empty()
-        && let Some((event, entry)) = missing.pop_first()
-    {
-        let refresh_lock = entry.refresh_lock.clone().lock_owned().await;
-        refreshes.push((event, entry, refresh_lock));
-    }
-    refreshes
 }
 
 #[async_trait]
 #[deny(clippy::missing_trait_methods)]
-impl<S: RsvpStore> RsvpStore for CountCache<S> {
+impl<S: RsvpStore + 'static> RsvpStore for CountCache<S> {
     async fn write_batch(&self, writes: &[Write], options: &WriteOptions) -> Result<BatchReceipt> {
-        let mut writing =
-            self.table.begin(writes.iter().map(|write| &write.rsvp.event), options.deadline).await;
-        let written = writing.done(self.store.write_batch(writes, options)).await;
-        match &written {
-            Ok(receipt) => writing.answered(writes, &receipt.results),
-            Err(error) => writing.failed(error),
+        match writes {
+            [write] => {
+                let events = [EventWrites::new(&write.rsvp.event)];
+                self.write(events, writes, options).await
+            }
+            _ => {
+                let events = EventWrites::of(writes.iter().map(|write| &write.rsvp.event));
+                self.write(events, writes, options).await
+            }
         }
-        written
     }
 
     async fn has_rsvped_batch(
@@ -272,34 +244,22 @@ impl<S: RsvpStore> RsvpStore for CountCache<S> {
         events: &[EventId],
         options: &ReadOptions,
     ) -> Result<Vec<Result<Count>>> {
-        if self.closed.load(Ordering::Acquire) {
+        if self.tasks.is_closed() {
             return Err(Error::closed(Operation::RsvpCount));
         }
-        let Some(request) = self.request(&options.consistency) else {
-            return self.store.rsvp_count_batch(events, options).await;
-        };
-        let mut missing = BTreeMap::new();
-        let known: Vec<_> = events
-            .iter()
-            .map(|event| {
-                let entry = self.table.entry(event);
-                let count = entry.answer(&request);
-                if count.is_none() {
-                    missing.insert(event, entry.clone());
-                }
-                (event, entry, count)
-            })
-            .collect();
-        // At the deadline counts from memory are answered all the same.
-        let began = Instant::now();
-        let read = self.read(missing, &request, options.deadline).await;
-        let late = || Error::timed_out(Operation::RsvpCount, began.elapsed(), Effect::NotApplied);
-        let result = |(event, entry, count): (&EventId, Arc<Entry>, Option<Count>)| {
-            let read = || read.get(event).cloned();
-            let late = || entry.last_resort(&request).ok_or_else(late);
-            count.map(Ok).or_else(read).unwrap_or_else(late)
-        };
-        Ok(known.into_iter().map(result).collect())
+        if let Some(bounds) = self.bounds(&options.consistency) {
+            // The usual call: one event that is in memory.
+            if let [event] = events
+                && let Some(count) = self.table.hit(event, &bounds)
+            {
+                return Ok(vec![Ok(count)]);
+            }
+            return Ok(self.cached(events, bounds, options.deadline).await);
+        }
+        match options.consistency {
+            Consistency::Session(_) => self.of_session(events, options).await,
+            _ => self.read_through(events, options).await,
+        }
     }
 
     async fn attendees_page(&self, event: &EventId, request: &PageRequest) -> Result<Page<UserId>> {
@@ -320,10 +280,14 @@ impl<S: RsvpStore> RsvpStore for CountCache<S> {
         limit: PageLimit,
         options: &WriteOptions,
     ) -> Result<RemovalStep> {
-        let mut writing = self.table.begin(std::iter::once(event), options.deadline).await;
-        let step = writing.done(self.store.remove_event_step(event, limit, options)).await;
+        let mut writing = Writing::new(&self.table, [EventWrites::new(event)], &[]);
+        let call = self.store.remove_event_step(event, limit, options);
+        let step = writing.run(options.deadline, Tally::unknown(), call).await;
         match &step {
-            Ok(_) => writing.removed(),
+            Ok(step) => {
+                self.table.acknowledge(&step.token);
+                writing.removed();
+            }
             Err(error) => writing.failed(error),
         }
         step
@@ -335,10 +299,24 @@ impl<S: RsvpStore> RsvpStore for CountCache<S> {
         limit: PageLimit,
         options: &WriteOptions,
     ) -> Result<RemovalStep> {
-        let writing = self.table.begin_anywhere();
-        let step = self.store.remove_user_step(user, limit, options).await;
-        if step.as_ref().is_err_and(|error| error.effect() == Effect::NotApplied) {
-            writing.not_applied();
+        // 1. The events whose counts may change.
+        let mut running = RunningStep::new(&self.table, user);
+        let events = running.list_events(&*self.store, options.deadline).await;
+        // 2. The step is a write of these events. Without an answer they are read again.
+        let mut writing = Writing::new(&self.table, EventWrites::of(events.iter()), &[]);
+        let call = self.store.remove_user_step(user, limit, options);
+        let step = writing.run(options.deadline, Tally::uncounted(), call).await;
+        match &step {
+            Ok(step) => {
+                self.table.acknowledge(&step.token);
+                running.removed(step.removed, events.len());
+                writing.removed();
+            }
+            Err(error) => {
+                running.failed(error);
+                writing.failed(error);
+                writing.make_uncounted();
+            }
         }
         step
     }
@@ -362,8 +340,19 @@ impl<S: RsvpStore> RsvpStore for CountCache<S> {
     }
 
     async fn close(&self) -> Result<()> {
-        self.closed.store(true, Ordering::Release);
-        self.store.close().await
+        // 1. No refresh is begun from now on.
+        self.tasks.close();
+        // 2. Those under way are finished, then the store inside is closed, also when the caller
+        //    does not wait for it.
+        let (tasks, store) = (self.tasks.clone(), self.store.clone());
+        let close = async move {
+            tasks.wait().await;
+            store.close().await
+        };
+        match Handle::try_current() {
+            Ok(_) => run_to_end(Operation::Close, close).await,
+            Err(_) => close.await,
+        }
     }
 
     fn settling_time(&self) -> Duration {

@@ -182,6 +182,7 @@ impl<S: RsvpStore> ShardedStore<S> {
                 }
             };
             all.removed = all.removed.saturating_add(step.removed);
+            all.repeated |= step.repeated;
             all.token.merge(&step.token);
             if step.more {
                 return Ok(all);

@@ -6,7 +6,8 @@ use rsvp_core::layers::CountCacheConfig;
 use rsvp_core::{EventId, RsvpStoreExt};
 use tokio::task::JoinSet;
 
-use crate::count_cache::{Cache, bounded, cache, event, ms, number, user};
+use crate::count_cache::control::Point;
+use crate::count_cache::{Cache, bounded, cache, event, ms, number, settle, user};
 use crate::counts;
 
 const EVENTS: u64 = 1000;
@@ -45,17 +46,76 @@ async fn with_room_for_a_few_of_a_thousand_events_all_counts_are_right() {
 
 #[tokio::test(start_paused = true)]
 async fn entries_are_bounded() {
-    // What comes is kept until the next housekeeping, which is after some hundreds of calls.
-    const HOUSEKEEPING: u64 = 600;
     for capacity in [1, 10, 1000] {
         let (cache, _) = cache(room_for(capacity));
         for n in 0..20_000 {
             number(&*cache, &event(n), 5000).await;
             if n % 100 == 0 {
-                assert!(entries(&cache) <= capacity + HOUSEKEEPING, "{} of {n}", entries(&cache));
+                assert!(entries(&cache) <= capacity, "{} of {n}", entries(&cache));
             }
         }
+        assert_eq!(entries(&cache), capacity);
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_event_that_is_asked_for_stays_among_many_that_are_asked_for_once() {
+    let (cache, inner) = cache(room_for(100));
+    let hot = event("hot");
+    for n in 0..10_000 {
+        number(&*cache, &hot, 5000).await;
+        number(&*cache, &event(n), 5000).await;
+    }
+    assert_eq!(inner.reads(), 10_001);
+}
+
+/// The entry goes while its count is read and its event is written to.
+#[tokio::test(start_paused = true)]
+async fn an_event_that_is_dropped_while_it_is_read_loses_no_write() {
+    let (cache, inner) = cache(room_for(2));
+    let fair = event("fair");
+    inner.reads.hold(Point::After);
+    let ask = |of: EventId| {
+        let cache = cache.clone();
+        tokio::spawn(async move { number(&*cache, &of, 5000).await })
+    };
+    let reading = ask(fair.clone());
+    settle().await;
+    let others: Vec<_> = (0..50).map(|n| ask(event(n))).collect();
+    settle().await;
+    cache.rsvp(&user("ann"), &fair).await.unwrap();
+    let again = ask(fair.clone());
+    settle().await;
+    inner.reads.release();
+    assert_eq!(reading.await.unwrap(), 0, "it was asked before");
+    assert_eq!(again.await.unwrap(), 1);
+    for other in others {
+        assert_eq!(other.await.unwrap(), 0);
+    }
+    assert_eq!(number(&*cache, &fair, 5000).await, 1);
+    assert!(entries(&cache) <= 2);
+}
+
+/// The entry of the beginning of a write is not that of its end, which was read in between.
+#[tokio::test(start_paused = true)]
+async fn an_event_that_is_dropped_while_it_is_written_to_shows_the_write() {
+    let (cache, inner) = cache(room_for(2));
+    let fair = event("fair");
+    number(&*cache, &fair, 5000).await;
+    inner.writes.hold(Point::Before);
+    let writing = tokio::spawn({
+        let (cache, fair) = (cache.clone(), fair.clone());
+        async move { cache.rsvp(&user("ann"), &fair).await.unwrap() }
+    });
+    settle().await;
+    for n in 0..50 {
+        number(&*cache, &event(n), 5000).await;
+    }
+    assert_eq!(number(&*cache, &fair, 5000).await, 0);
+    assert_eq!(inner.reads(), 52, "it was dropped, and read again");
+    inner.writes.release();
+    writing.await.unwrap();
+    assert_eq!(number(&*cache, &fair, 5000).await, 1);
 }
 
 #[tokio::test(start_paused = true)]

@@ -16,8 +16,11 @@ use crate::count_cache::{bounded, cache, event, ms, number, settle, user};
 use crate::ends;
 use crate::probe::Probe;
 
-/// How long a caller waits for its own read that ends with its deadline.
-const GRACE: u64 = 250;
+/// How long a read for all callers may take.
+const REFRESH_TIMEOUT: u64 = 10_000;
+
+/// How long it may take however short the patience of its caller is.
+const SHORTEST_TIMEOUT: u64 = 250;
 
 fn within(milliseconds: u64) -> ReadOptions {
     ReadOptions::from(bounded(5000)).with_timeout(ms(milliseconds))
@@ -47,13 +50,13 @@ fn waited(error: &Error) -> Duration {
 
 #[tokio::test(start_paused = true)]
 async fn a_deadline_bounds_the_wait_while_counts_from_memory_are_answered() {
-    let (cache, probe) = probed(CountCacheConfig::default());
-    let (fair, gala) = (event("fair"), event("gala"));
-    cache.rsvp(&user("ann"), &fair).await.unwrap();
-    number(&*cache, &fair, 5000).await;
-    probe.asked();
-    let events = [gala.clone(), fair.clone(), gala];
-    for (deaf, longest) in [(false, 100), (true, 100 + GRACE)] {
+    for deaf in [false, true] {
+        let (cache, probe) = probed(CountCacheConfig::default());
+        let (fair, gala) = (event("fair"), event("gala"));
+        cache.rsvp(&user("ann"), &fair).await.unwrap();
+        number(&*cache, &fair, 5000).await;
+        probe.asked();
+        let events = [gala.clone(), fair.clone(), gala];
         if deaf {
             probe.shut()
         } else {
@@ -61,12 +64,13 @@ async fn a_deadline_bounds_the_wait_while_counts_from_memory_are_answered() {
         }
         let (began, options) = (Instant::now(), within(100));
         let results = ends(cache.rsvp_count_batch(&events, &options)).await.unwrap();
-        assert_eq!(began.elapsed(), ms(longest));
+        assert_eq!(began.elapsed(), ms(100));
         assert_eq!(results[1].as_ref().unwrap().value, 1);
         for at in [0, 2] {
-            assert_eq!(waited(results[at].as_ref().unwrap_err()), ms(longest));
+            assert_eq!(waited(results[at].as_ref().unwrap_err()), ms(100));
         }
-        assert_eq!(probe.deadlines(), [options.deadline], "the store is told of it");
+        let least = Deadline::at(began + ms(SHORTEST_TIMEOUT));
+        assert_eq!(probe.deadlines(), [Some(least)], "the read is for all callers");
     }
 }
 
@@ -85,9 +89,9 @@ async fn nobody_waits_for_the_read_of_another_beyond_a_deadline() {
     assert_eq!(inner.reads(), 1);
 }
 
-/// The caller in a hurry is the one that reads.
+/// The caller in a hurry is the first one.
 #[tokio::test(start_paused = true)]
-async fn a_callers_deadline_fails_nobody_who_waits_for_its_read() {
+async fn a_callers_deadline_fails_nobody_who_waits_for_the_read_and_ends_no_read() {
     for deaf in [false, true] {
         let (cache, probe) = probed(CountCacheConfig::default());
         let fair = event("fair");
@@ -101,11 +105,78 @@ async fn a_callers_deadline_fails_nobody_who_waits_for_its_read() {
         let patient: Vec<_> = (0..10).map(|_| ask(&cache, &fair, bounded(5000))).collect();
         ends(impatient).await.unwrap().unwrap_err();
         settle().await;
-        assert_eq!(probe.batches(), [1, 1], "one of the others reads");
         probe.open();
         for call in patient {
             assert_eq!(call.await.unwrap().unwrap().value, 0);
         }
+        assert_eq!(probe.batches(), [1], "one read for all");
+    }
+}
+
+/// Of a store of shards one may hang, and at the deadline the others answer.
+#[tokio::test(start_paused = true)]
+async fn a_read_ends_with_its_caller_and_the_next_one_has_the_full_time() {
+    for deaf in [false, true] {
+        let (cache, probe) = probed(CountCacheConfig::default());
+        let (fair, gala) = (event("fair"), event("gala"));
+        if deaf {
+            probe.shut()
+        } else {
+            probe.shut_until_the_deadline()
+        }
+        let (began, options) = (Instant::now(), within(500));
+        let results =
+            ends(cache.rsvp_count_batch(std::slice::from_ref(&fair), &options)).await.unwrap();
+        assert!(matches!(results[0], Err(Error::TimedOut { .. })));
+        assert_eq!(began.elapsed(), ms(if deaf { 750 } else { 500 }));
+        assert_eq!(probe.deadlines(), [options.deadline], "the store is told of it");
+        // The event that was late does not make another one late.
+        let began = Instant::now();
+        let next = ask(&cache, &fair, within(500));
+        settle().await;
+        let of_its_own = Deadline::at(began + ms(REFRESH_TIMEOUT));
+        assert_eq!(probe.deadlines(), [Some(of_its_own)]);
+        ends(next).await.unwrap().unwrap_err();
+        assert_eq!(began.elapsed(), ms(500));
+        probe.open();
+        assert_eq!(number(&*cache, &fair, 5000).await, 0);
+        assert_eq!(number(&*cache, &gala, 5000).await, 0);
+        assert_eq!(probe.batches(), [1], "the late one has been answered");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_event_that_failed_is_read_apart_from_others() {
+    let (cache, inner) = cache(CountCacheConfig::default());
+    let events = ["ball", "fair", "gala"].map(event);
+    inner.refuse(&events[1]);
+    for _ in 0..2 {
+        let results = cache.rsvp_count_batch(&events, &bounded(5000).into()).await.unwrap();
+        assert_eq!(results.iter().filter(|result| result.is_err()).count(), 1);
+        advance(ms(5001)).await;
+    }
+    let asked: Vec<_> = inner.log().into_iter().map(|(events, _)| events.len()).collect();
+    assert_eq!(asked, [3, 2, 1]);
+}
+
+/// A store that does not keep its deadlines, either.
+#[tokio::test(start_paused = true)]
+async fn a_read_ends_by_itself_and_the_next_caller_reads_again() {
+    for (deaf, longest) in [(false, REFRESH_TIMEOUT), (true, REFRESH_TIMEOUT + 250)] {
+        let (cache, probe) = probed(CountCacheConfig::default());
+        let fair = event("fair");
+        if deaf {
+            probe.shut()
+        } else {
+            probe.shut_until_the_deadline()
+        }
+        let began = Instant::now();
+        let error = ends(cache.rsvp_count_with(&fair, bounded(5000))).await.unwrap_err();
+        assert_eq!(began.elapsed(), ms(longest));
+        assert!(matches!(error, Error::TimedOut { .. }), "{error}");
+        probe.open();
+        assert_eq!(number(&*cache, &fair, 5000).await, 0);
+        assert_eq!(probe.batches(), [1, 1]);
     }
 }
 
@@ -126,7 +197,7 @@ async fn at_a_deadline_an_old_count_is_served_where_it_may_be() {
         let began = Instant::now();
         let count = ends(cache.rsvp_count_with(&fair, within(200))).await.unwrap();
         assert_eq!(count.value, 1);
-        assert!(count.age >= ms(500) && began.elapsed() <= ms(200 + GRACE), "{count:?}");
+        assert!(count.age >= ms(500) && began.elapsed() <= ms(200), "{count:?}");
     }
 }
 

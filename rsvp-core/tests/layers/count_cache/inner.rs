@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use rsvp_core::{Consistency, Error, EventId, Operation, Result, Write};
 use rsvp_memory::MemoryStore;
@@ -23,6 +24,8 @@ pub(crate) struct Controlled {
     /// The events whose counts fail.
     refused: Mutex<BTreeSet<EventId>>,
     answers_too_little: AtomicBool,
+    /// How old the counts of session reads may be.
+    lag: Mutex<Duration>,
 }
 
 impl Controlled {
@@ -49,6 +52,11 @@ impl Controlled {
     /// From now on calls for counts answer one too few.
     pub(crate) fn answer_too_little(&self) {
         self.answers_too_little.store(true, Ordering::SeqCst);
+    }
+
+    /// From now on session reads are answered by a replica whose counts may be this old.
+    pub(crate) fn lag(&self, age: Duration) {
+        *self.lag.lock().unwrap() = age;
     }
 
     /// From now on the count of `event` fails.
@@ -96,6 +104,9 @@ impl Hook for Controlled {
             if self.refused.lock().unwrap().contains(event) {
                 *count = Err(Error::corrupt(Operation::RsvpCount, "the engine refuses it"));
             }
+        }
+        if matches!(consistency, Consistency::Session(_)) {
+            counts.iter_mut().flatten().for_each(|count| count.age = *self.lag.lock().unwrap());
         }
         if self.answers_too_little.load(Ordering::SeqCst) {
             counts.pop();

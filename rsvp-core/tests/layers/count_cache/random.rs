@@ -10,7 +10,7 @@ use proptest::sample::select;
 use proptest::test_runner::{Config, FileFailurePersistence, RngAlgorithm, RngSeed, TestRunner};
 use rsvp_core::layers::CountCacheConfig;
 use rsvp_core::layers::{CountCache, LayerExt};
-use rsvp_core::{Action, Consistency, Count, EventId, PageLimit, RsvpStore};
+use rsvp_core::{Action, Consistency, Count, EventId, PageLimit, RsvpStore, SessionToken};
 use rsvp_core::{Rsvp, UserId, Write, WriteOptions};
 use rsvp_testkit::SEED_VARIABLE;
 use tokio::task::JoinSet;
@@ -33,7 +33,7 @@ enum What {
     Write(Vec<Write>),
     RemoveEvent(EventId),
     RemoveUser(UserId),
-    Read(Vec<EventId>, Duration),
+    Read(Vec<EventId>, Consistency),
 }
 
 /// A call through one of the caches, which begins some time after the one before.
@@ -61,12 +61,17 @@ fn writes() -> impl Strategy<Value = Write> {
 }
 
 fn what() -> impl Strategy<Value = What> {
-    let bounds = select(vec![0, 1, 10, 30, 100, 300, 1000, 5000]).prop_map(ms);
+    let bounds = select(vec![0, 1, 10, 30, 100, 300, 1000, 5000]);
+    let levels = prop_oneof![
+        10 => bounds.prop_map(|bound| Consistency::Bounded(ms(bound))),
+        1 => Just(Consistency::Strong),
+        1 => Just(Consistency::Session(SessionToken::new())),
+    ];
     prop_oneof![
         8 => vec(writes(), 1..4).prop_map(What::Write),
         1 => events().prop_map(What::RemoveEvent),
         1 => (0..4_u8).prop_map(|id| What::RemoveUser(user(id))),
-        12 => (vec(events(), 1..3), bounds).prop_map(|(events, bound)| What::Read(events, bound)),
+        12 => (vec(events(), 1..3), levels).prop_map(|(events, level)| What::Read(events, level)),
     ]
 }
 
@@ -75,18 +80,26 @@ fn pauses() -> impl Strategy<Value = Duration> {
     prop_oneof![4 => 0..3_u64, 2 => 3..30_u64, 1 => 30..80_u64].prop_map(ms)
 }
 
-fn steps() -> impl Strategy<Value = Vec<Step>> {
+fn plans() -> impl Strategy<Value = Plan> {
     let fate = prop_oneof![
         12 => Just(Fate::Answered),
         1 => Just(Fate::Refused),
         1 => Just(Fate::Lost),
         1 => Just(Fate::AnswerLost),
     ];
+    let plan = (pauses(), pauses(), fate);
+    plan.prop_map(|(before, after, fate)| Plan { call: 0, process: 0, before, after, fate })
+}
+
+fn steps() -> impl Strategy<Value = Vec<Step>> {
     let patience = prop_oneof![8 => Just(None), 1 => (0..60_u64).prop_map(|after| Some(ms(after)))];
-    let step = (pauses(), 0..2_usize, what(), (pauses(), pauses(), fate), patience);
-    let step = step.prop_map(|(pause, process, what, (before, after, fate), patience)| {
-        let plan = Plan { call: 0, before, after, fate };
-        Step { after: pause, process, what, plan, patience }
+    let step = (pauses(), 0..2_usize, what(), plans(), patience);
+    let step = step.prop_map(|(pause, process, what, plan, patience)| Step {
+        after: pause,
+        process,
+        what,
+        plan: Plan { process, ..plan },
+        patience,
     });
     vec(step, 1..60)
 }
@@ -125,14 +138,18 @@ async fn carry_out(cache: Arc<CountCache<Recorded>>, step: Step, record: Arc<Mut
         What::RemoveUser(user) => {
             cache.remove_user_step(user, PageLimit::MIN, &WriteOptions::default()).await.map(drop)
         }
-        What::Read(events, bound) => {
-            let read = counts(&*cache, events, Consistency::Bounded(*bound)).await;
+        What::Read(events, level) => {
+            let bound = match level {
+                Consistency::Bounded(bound) => *bound,
+                _ => Duration::ZERO,
+            };
+            let read = counts(&*cache, events, level.clone()).await;
             read.map(|counts| {
                 let mut record = record.lock().unwrap();
                 let span = Span { began, ended: record.now() };
                 assert_eq!(counts.len(), events.len());
                 let counts = events.iter().cloned().zip(counts).collect();
-                record.told.push(Told { process: step.process, span, bound: *bound, counts });
+                record.told.push(Told { process: step.process, span, bound, counts });
             })
         }
     };
@@ -143,8 +160,9 @@ async fn carry_out(cache: Arc<CountCache<Recorded>>, step: Step, record: Arc<Mut
     }
 }
 
-async fn run(steps: Vec<Step>) -> Result<(), TestCaseError> {
-    let history = Arc::new(History::new(&[event(0), event(1)]));
+/// `reads` are the plans of the reads that the caches make.
+async fn run(steps: Vec<Step>, reads: Vec<Plan>) -> Result<(), TestCaseError> {
+    let history = Arc::new(History::new(&[event(0), event(1)], reads));
     let config = CountCacheConfig::default().with_max_age(ms(MAX_AGE));
     let caches =
         [0, 1].map(|_| Arc::new(Hooked(history.clone()).with_count_cache(config).unwrap()));
@@ -173,8 +191,16 @@ async fn run(steps: Vec<Step>) -> Result<(), TestCaseError> {
         for (event, count) in counts {
             let greatest = (*bound).min(ms(MAX_AGE));
             prop_assert!(count.age <= greatest, "{:?} within {:?}", count, bound);
+            // No count is older than one that the same cache has told before.
+            let before =
+                |told: &&Told| told.process == *process && told.span.ended.0 < span.began.0;
+            let earlier = record.told.iter().filter(before);
+            let of_event = earlier.flat_map(|told| {
+                let counts = told.counts.iter().filter(|(of, _)| of == event);
+                counts.map(|(_, count)| told.span.began.1 - count.age)
+            });
             prop_assert!(
-                history.allows(event, count, span, ended),
+                history.allows(event, count, span, of_event.max(), ended),
                 "{:?} of {:?} through {} at {:?}\n{:#?}\n{:?}",
                 count,
                 event,
@@ -200,9 +226,9 @@ fn every_count_was_true_within_its_age_and_its_age_is_within_the_bound() {
         failure_persistence: Some(Box::new(FileFailurePersistence::Direct(REGRESSIONS))),
         ..Config::default()
     };
-    let outcome = TestRunner::new(config).run(&steps(), |steps| {
+    let outcome = TestRunner::new(config).run(&(steps(), vec(plans(), 1..30)), |(steps, reads)| {
         let mut runtime = tokio::runtime::Builder::new_current_thread();
-        runtime.enable_time().start_paused(true).build().unwrap().block_on(run(steps))
+        runtime.enable_time().start_paused(true).build().unwrap().block_on(run(steps, reads))
     });
     if let Err(error) = outcome {
         panic!("{error}");

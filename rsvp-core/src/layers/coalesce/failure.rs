@@ -1,0 +1,38 @@
+//! The errors of a coalescer itself.
+
+use std::time::Duration;
+
+use tokio::runtime::Handle;
+
+use crate::{Deadline, Effect, Error, Operation, Result};
+
+/// The deadline of a call that has none, from when its batch is sent. So no batch is without one,
+/// and a caller that gives up on a batch knows when it is over.
+pub(super) const LONGEST_BATCH: Duration = Duration::from_secs(30);
+
+#[derive(Debug, thiserror::Error)]
+enum Failure {
+    #[error("the store panicked, or the runtime that drove it was shut down")]
+    Lost,
+    #[error("the runtime that drove the queue was shut down")]
+    Stopped,
+    #[error("calls are coalesced on a Tokio runtime, and there is none here")]
+    NoRuntime,
+}
+
+/// A batch that was dropped in flight may take effect until its deadline, and for as long as the
+/// store needs to settle after it.
+pub(super) fn lost(operation: Operation, settling: Duration) -> Error {
+    let effect = Effect::Pending(Deadline::after(LONGEST_BATCH + settling));
+    Error::unavailable(operation, effect, Some(Failure::Lost.into()))
+}
+
+pub(super) fn stopped(operation: Operation) -> Error {
+    Error::unavailable(operation, Effect::NotApplied, Some(Failure::Stopped.into()))
+}
+
+/// The runtime that the caller is on.
+pub(super) fn runtime(operation: Operation) -> Result<Handle> {
+    let none = |_| Error::backend(operation, Effect::NotApplied, false, Failure::NoRuntime);
+    Handle::try_current().map_err(none)
+}

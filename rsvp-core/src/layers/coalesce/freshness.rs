@@ -1,0 +1,61 @@
+//! How fresh a batch of reads must be, and which reads may share one.
+
+use super::seen::SeenTokens;
+use crate::Consistency;
+
+/// Kinds of reads. Those of one kind make batches, so that a read that a replica may answer does not
+/// go to the primary because another may not.
+pub(super) const KINDS: usize = 5;
+
+/// The kind of a read, below [`KINDS`], and whether it shares batches with equal ones alone.
+pub(super) fn kind(consistency: &Consistency, seen: &SeenTokens) -> usize {
+    match consistency {
+        Consistency::Strong => 0,
+        Consistency::Session(token) if seen.cover(token) => 1,
+        Consistency::Bounded(_) => 2,
+        Consistency::Eventual => 3,
+        Consistency::Session(_) => BEYOND,
+    }
+}
+
+/// The kind of session reads whose tokens are beyond all that this store has seen. They share
+/// batches with equal ones alone, so that no read waits for what another asks for.
+pub(super) const BEYOND: usize = 4;
+
+/// Makes `freshness` as fresh as both.
+pub(super) fn both(freshness: &mut Consistency, other: Consistency) {
+    *freshness = match (std::mem::take(freshness), other) {
+        (Consistency::Session(mut token), Consistency::Session(other)) => {
+            token.merge(&other);
+            Consistency::Session(token)
+        }
+        (Consistency::Bounded(bound), Consistency::Bounded(other)) => {
+            Consistency::Bounded(bound.min(other))
+        }
+        (Consistency::Eventual, Consistency::Eventual) => Consistency::Eventual,
+        _ => Consistency::Strong,
+    };
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+    use crate::SessionToken;
+
+    #[test]
+    fn a_batch_is_as_fresh_as_its_most_demanding_call() {
+        let of = |mut freshness: Consistency, other| {
+            both(&mut freshness, other);
+            freshness
+        };
+        let bounded = |millis| Consistency::Bounded(Duration::from_millis(millis));
+        let session = |position| Consistency::Session(SessionToken::at(1, position));
+        assert_eq!(of(bounded(7), bounded(3)), bounded(3));
+        assert_eq!(of(bounded(3), bounded(7)), bounded(3));
+        assert_eq!(of(session(7), session(3)), session(7));
+        assert_eq!(of(Consistency::Eventual, Consistency::Eventual), Consistency::Eventual);
+        assert_eq!(of(Consistency::Eventual, bounded(7)), Consistency::Strong);
+    }
+}

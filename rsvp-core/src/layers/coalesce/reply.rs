@@ -1,0 +1,211 @@
+//! The answer to a call of writes, shared by its caller and the queue.
+
+use std::future::poll_fn;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::task::{Poll, Waker};
+use std::time::Duration;
+
+use smallvec::SmallVec;
+use tokio::time::{Instant, timeout_at};
+use tracing::Span;
+
+use super::failure::lost;
+use crate::layers::timeout::GRACE;
+use crate::{BatchReceipt, Deadline, Effect, Error, Operation, Result, Write};
+
+/// The results of the writes of one request, and the token of their batch.
+pub(super) type Answer = Result<BatchReceipt>;
+
+/// The writes of a call to one event: one, usually.
+pub(super) type WritesOfEvent = SmallVec<[Write; 1]>;
+
+/// The writes of one call to one event, which go to the store in one batch.
+pub(super) struct WriteRequest {
+    /// The number of writes.
+    pub(super) entries: usize,
+    /// The flow that the request has waited in.
+    pub(super) flow: usize,
+    /// Where the writes are, and the caller waits.
+    reply: Arc<Reply>,
+    /// The place of the request in its call.
+    place: usize,
+    answered: bool,
+}
+
+impl WriteRequest {
+    pub(super) fn deadline(&self) -> Option<Deadline> {
+        self.reply.deadline
+    }
+
+    pub(super) fn caller(&self) -> &Span {
+        &self.reply.caller
+    }
+
+    /// Takes the writes for a batch with this deadline, unless the caller cannot use the answer any
+    /// more.
+    pub(super) fn send(&self, batch: Deadline, now: Instant) -> Option<WritesOfEvent> {
+        if self.reply.deadline.is_some_and(|deadline| deadline.instant() <= now) {
+            return None;
+        }
+        let mut state = self.reply.state();
+        let progress = state.progress.get_mut(self.place)?;
+        match std::mem::replace(progress, Progress::Sent(batch)) {
+            Progress::Queued(writes) => Some(writes),
+            other => {
+                *progress = other;
+                None
+            }
+        }
+    }
+
+    /// Gives the caller its answer, and wakes it if that is the last one of its call.
+    pub(super) fn answer(&mut self, answer: Answer) {
+        self.finish(Progress::Answered(answer));
+    }
+
+    fn finish(&mut self, outcome: Progress) {
+        self.answered = true;
+        let mut state = self.reply.state();
+        if let Some(progress) = state.progress.get_mut(self.place) {
+            *progress = outcome;
+        }
+        state.open -= 1;
+        let waker = if state.open == 0 { state.waker.take() } else { None };
+        drop(state);
+        if let Some(waker) = waker {
+            waker.wake();
+        }
+    }
+}
+
+impl Drop for WriteRequest {
+    /// A request that is dropped with its batch was lost in flight.
+    fn drop(&mut self) {
+        if !self.answered {
+            self.finish(Progress::Lost);
+        }
+    }
+}
+
+/// How far a request has got.
+enum Progress {
+    /// It waits for its batch.
+    Queued(WritesOfEvent),
+    /// It is part of a batch with this deadline.
+    Sent(Deadline),
+    /// The caller has given up while the request was queued, so it is not sent.
+    GivenUp,
+    Answered(Answer),
+    /// Its batch was dropped, so nobody knows what has become of it.
+    Lost,
+}
+
+/// Where a caller waits for the answers to the requests of its call.
+pub(super) struct Reply {
+    deadline: Option<Deadline>,
+    /// The span in which the call was made.
+    caller: Span,
+    state: Mutex<State>,
+}
+
+struct State {
+    progress: SmallVec<[Progress; 1]>,
+    /// Requests without an answer.
+    open: usize,
+    waker: Option<Waker>,
+}
+
+impl Reply {
+    /// A reply to a call of requests with these writes.
+    pub(super) fn new(
+        deadline: Option<Deadline>,
+        writes: impl IntoIterator<Item = WritesOfEvent>,
+    ) -> Arc<Self> {
+        let progress: SmallVec<[Progress; 1]> = writes.into_iter().map(Progress::Queued).collect();
+        let open = progress.len();
+        let caller = Span::current();
+        Arc::new(Self {
+            deadline,
+            caller,
+            state: Mutex::new(State { progress, open, waker: None }),
+        })
+    }
+
+    /// The request at this place, of so many writes. There is one for each place.
+    pub(super) fn request(self: &Arc<Self>, place: usize, entries: usize) -> WriteRequest {
+        WriteRequest { entries, flow: 0, reply: self.clone(), place, answered: false }
+    }
+
+    /// The answers to all requests, or at the deadline what has become of them.
+    ///
+    /// `settling` tells how much longer than the deadline of its batch a write may be pending.
+    pub(super) async fn answers(
+        &self,
+        began: Option<Instant>,
+        settling: impl Fn() -> Duration,
+    ) -> SmallVec<[Answer; 1]> {
+        let (Some(deadline), Some(began)) = (self.deadline, began) else {
+            return self.all_answered(&settling).await;
+        };
+        if let Ok(answers) = timeout_at(deadline.instant(), self.all_answered(&settling)).await {
+            return answers;
+        }
+        // A batch with the same deadline gives up now, and is about to say what it has done.
+        if let Some(end) = self.end_of_batches(deadline)
+            && let Ok(answers) = timeout_at(end, self.all_answered(&settling)).await
+        {
+            return answers;
+        }
+        self.state().take(began.elapsed(), &settling)
+    }
+
+    async fn all_answered(&self, settling: &impl Fn() -> Duration) -> SmallVec<[Answer; 1]> {
+        poll_fn(|context| {
+            let mut state = self.state();
+            if state.open == 0 {
+                return Poll::Ready(state.take(Duration::ZERO, settling));
+            }
+            match &mut state.waker {
+                Some(waker) => waker.clone_from(context.waker()),
+                none => *none = Some(context.waker().clone()),
+            }
+            Poll::Pending
+        })
+        .await
+    }
+
+    /// When the batches in flight should be over at the latest, of those that have no later deadline
+    /// than the call.
+    fn end_of_batches(&self, deadline: Deadline) -> Option<Instant> {
+        let state = self.state();
+        let ends = state.progress.iter().filter_map(|progress| match progress {
+            Progress::Sent(batch) if *batch <= deadline => Some(batch.instant() + GRACE),
+            _ => None,
+        });
+        ends.max()
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        // Nothing that panics runs under the lock.
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl State {
+    /// Takes the answers, and gives up on the requests that have none.
+    fn take(&mut self, waited: Duration, settling: impl Fn() -> Duration) -> SmallVec<[Answer; 1]> {
+        const OPERATION: Operation = Operation::Write;
+        let take = |progress: &mut Progress| match std::mem::replace(progress, Progress::GivenUp) {
+            Progress::Answered(answer) => answer,
+            Progress::Queued(_) | Progress::GivenUp => {
+                Err(Error::timed_out(OPERATION, waited, Effect::NotApplied))
+            }
+            Progress::Sent(batch) => {
+                let until = Deadline::at(batch.instant() + settling());
+                Err(Error::timed_out(OPERATION, waited, Effect::Pending(until)))
+            }
+            Progress::Lost => Err(lost(OPERATION, settling())),
+        };
+        self.progress.iter_mut().map(take).collect()
+    }
+}

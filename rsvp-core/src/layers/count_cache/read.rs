@@ -1,0 +1,230 @@
+//! The ways of a read of counts: memory, a refresh, the store.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::runtime::Handle;
+use tokio::sync::OwnedSemaphorePermit;
+use tokio::time::{Instant, timeout_at};
+use tokio_util::sync::CancellationToken;
+
+use super::CountCache;
+use super::caller::{Bounds, Caller, Next};
+use super::entry::Entry;
+use super::refresh::{Refresh, deadline_of_refresh};
+use crate::layers::timeout::GRACE;
+use crate::{
+    Consistency, Count, Deadline, Effect, Error, EventId, Operation, ReadOptions, Result, RsvpStore,
+};
+
+/// The most callers with refreshes in flight. Further ones wait for one of them to end.
+pub(super) const MOST_REFRESHES: usize = 1024;
+
+type Counts<'a> = BTreeMap<&'a EventId, Result<Count>>;
+
+type Missing<'a> = BTreeMap<&'a EventId, Arc<Entry>>;
+
+impl<S: RsvpStore + 'static> CountCache<S> {
+    /// The counts from memory that a caller at this level accepts; `None` if it goes to the store.
+    pub(super) fn bounds(&self, consistency: &Consistency) -> Option<Bounds> {
+        let max_age = self.config.max_age;
+        let exact = match consistency {
+            Consistency::Strong | Consistency::Session(_) => return None,
+            Consistency::Bounded(bound) if bound.is_zero() => return None,
+            Consistency::Bounded(bound) => max_age.min(*bound),
+            Consistency::Eventual => max_age,
+        };
+        Some(self.bounds_within(exact))
+    }
+
+    fn bounds_within(&self, exact: Duration) -> Bounds {
+        Bounds {
+            exact,
+            ambiguous: exact.min(self.config.short()),
+            stale: self.config.stale_if_error,
+            not_before: self.table.changed_anywhere(),
+        }
+    }
+
+    /// Counts from memory, or from a refresh where memory has none.
+    pub(super) async fn cached(
+        &self,
+        events: &[EventId],
+        bounds: Bounds,
+        deadline: Option<Deadline>,
+    ) -> Vec<Result<Count>> {
+        // 1. Memory.
+        let hits: Vec<Option<Count>> =
+            events.iter().map(|event| self.table.hit(event, &bounds)).collect();
+        if hits.iter().all(Option::is_some) {
+            return hits.into_iter().flatten().map(Ok).collect();
+        }
+        // 2. Refreshes, each event once.
+        let began = Instant::now();
+        let caller = Caller { asked: self.table.clock.latest(), bounds };
+        let missing = events.iter().zip(&hits).filter(|(_, hit)| hit.is_none());
+        let missing: Missing<'_> =
+            missing.map(|(event, _)| (event, self.table.get_or_insert(event))).collect();
+        let mut counts = Counts::new();
+        self.refresh_all(missing.clone(), &caller, deadline, &mut counts).await;
+        // 3. What is missing still is late.
+        let late = || Error::timed_out(Operation::RsvpCount, began.elapsed(), Effect::NotApplied);
+        let last_resort = |event| {
+            let entry = missing.get(event);
+            entry.and_then(|entry| entry.last_resort(&bounds)).ok_or_else(late)
+        };
+        let hits = events.iter().zip(hits);
+        hits.map(|(event, hit)| match hit {
+            Some(count) => Ok(count),
+            None => counts.get(event).cloned().unwrap_or_else(|| last_resort(event)),
+        })
+        .collect()
+    }
+
+    /// Has the missing counts refreshed, and waits for them until the deadline.
+    async fn refresh_all<'a>(
+        &self,
+        mut missing: Missing<'a>,
+        caller: &Caller,
+        deadline: Option<Deadline>,
+        counts: &mut Counts<'a>,
+    ) {
+        let mut room = None;
+        loop {
+            // 1. Answers by now, refreshes to wait for, and those to begin: one for all events, and
+            //    one for those that are read apart.
+            let late = deadline.is_some_and(Deadline::has_passed);
+            room = room.or_else(|| self.refreshes.clone().try_acquire_owned().ok());
+            let mut begun = [false, true].map(|apart| (apart, CancellationToken::new(), vec![]));
+            let (mut waits, mut idle) = (Vec::new(), false);
+            missing.retain(|event, entry| {
+                let [(_, together, _), (_, apart, _)] = &begun;
+                let refresh = room.as_ref().filter(|_| !late).map(|_| (together, apart));
+                match entry.next(caller, refresh) {
+                    Some(Next::Answer(count)) => {
+                        counts.insert(event, count);
+                        return false;
+                    }
+                    Some(Next::Wait(refresh)) => waits.push(refresh),
+                    Some(Next::Refresh { apart }) => {
+                        let of_kind = begun.iter_mut().filter(|(kind, ..)| *kind == apart);
+                        of_kind.for_each(|(.., entries)| entries.push(entry.clone()));
+                    }
+                    None => idle = true,
+                }
+                true
+            });
+            if missing.is_empty() || late {
+                return;
+            }
+            // 2. Begin, or wait for room to begin, or wait for the others.
+            if begun.iter().any(|(.., entries)| !entries.is_empty()) {
+                self.refresh(begun, room.take().map(Arc::new), deadline).await;
+            } else if idle {
+                let permit = until(deadline, self.refreshes.clone().acquire_owned()).await;
+                room = permit.and_then(|permit| permit.ok());
+            } else {
+                room = None;
+                for refresh in waits {
+                    until(deadline, refresh.cancelled()).await;
+                }
+            }
+        }
+    }
+
+    /// Refreshes counts whose refresh locks the caller has taken, on tasks, or in the caller if there
+    /// is no runtime for a task, and waits for them.
+    async fn refresh(
+        &self,
+        begun: [(bool, CancellationToken, Vec<Arc<Entry>>); 2],
+        permit: Option<Arc<OwnedSemaphorePermit>>,
+        deadline: Option<Deadline>,
+    ) {
+        // Made here and not by the task, which a runtime that shuts down may never begin.
+        let refreshes = begun.map(|(apart, done, entries)| {
+            if entries.is_empty() {
+                return None;
+            }
+            let (ends, permit) = (deadline_of_refresh(deadline, apart), permit.clone());
+            let refresh = Refresh::new(self.table.clone(), entries, done.clone(), ends, permit);
+            Some((done, ends, refresh))
+        });
+        let runtime = Handle::try_current();
+        let mut waits = Vec::new();
+        for (done, ends, refresh) in refreshes.into_iter().flatten() {
+            let run = refresh.run(self.store.clone());
+            match &runtime {
+                Ok(runtime) => drop(self.tasks.spawn_on(run, runtime)),
+                Err(_) => run.await,
+            }
+            waits.push((done, ends));
+        }
+        for (done, ends) in waits {
+            // One that ends with its caller is about to tell which entries have failed.
+            let last = deadline
+                .map(|own| if ends <= own { Deadline::at(own.instant() + GRACE) } else { own });
+            until(last, done.cancelled()).await;
+        }
+    }
+
+    /// Counts for a session: from memory where it has the writes of the session in it.
+    pub(super) async fn of_session(
+        &self,
+        events: &[EventId],
+        options: &ReadOptions,
+    ) -> Result<Vec<Result<Count>>> {
+        let Consistency::Session(token) = &options.consistency else {
+            return self.read_through(events, options).await;
+        };
+        // An empty token is of writes to a store that has no positions.
+        if token.is_empty() {
+            return self.read_through(events, options).await;
+        }
+        let bounds = self.bounds_within(self.config.max_age);
+        let hit = |event| self.table.get(event)?.hit_of_session(token, &bounds);
+        let hits: Vec<Option<Count>> = events.iter().map(hit).collect();
+        let missing = events.iter().zip(&hits).filter(|(_, hit)| hit.is_none());
+        let missing: Vec<EventId> = missing.map(|(event, _)| event.clone()).collect();
+        if missing.is_empty() {
+            return Ok(hits.into_iter().flatten().map(Ok).collect());
+        }
+        let mut read = self.read_through(&missing, options).await?.into_iter();
+        let short = || Err(Error::corrupt(Operation::RsvpCount, "fewer answers than entries"));
+        let answer = |hit: Option<Count>| hit.map_or_else(|| read.next().unwrap_or_else(short), Ok);
+        Ok(hits.into_iter().map(answer).collect())
+    }
+
+    /// Counts from the store, at the level of the caller. The cache learns from them, so that none
+    /// of its counts goes back behind one that a caller has seen.
+    pub(super) async fn read_through(
+        &self,
+        events: &[EventId],
+        options: &ReadOptions,
+    ) -> Result<Vec<Result<Count>>> {
+        let read = self.table.begin_read();
+        let counts = self.store.rsvp_count_batch(events, options).await?;
+        let ended = self.table.clock.tick();
+        let strong = !matches!(options.consistency, Consistency::Session(_));
+        for (event, count) in events.iter().zip(&counts) {
+            let (Ok(count), Some(entry)) = (count, self.table.get(event)) else { continue };
+            // A count without age was exact while it was read, wherever it came from.
+            if strong || count.age.is_zero() {
+                entry.record_read(*count, &read, ended);
+            } else {
+                entry.doubt(*count, ended);
+            }
+        }
+        Ok(counts)
+    }
+}
+
+/// Waits until the deadline, or without an end if there is none, or no runtime with timers.
+async fn until<T>(deadline: Option<Deadline>, call: impl Future<Output = T>) -> Option<T> {
+    match deadline {
+        Some(deadline) if Handle::try_current().is_ok() => {
+            timeout_at(deadline.instant(), call).await.ok()
+        }
+        _ => Some(call.await),
+    }
+}

@@ -10,6 +10,7 @@
 mod support;
 
 mod faults {
+    mod bounded;
     mod crash;
     mod cross_talk;
     mod cut;

@@ -17,5 +17,6 @@ mod operations {
     mod labels;
     mod refused_entries;
     mod repair;
+    mod round_trips;
     mod wait_replicas;
 }

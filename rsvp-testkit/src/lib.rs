@@ -26,6 +26,7 @@
 //! ```
 
 mod calls;
+mod every_call;
 mod fault_store;
 mod ids;
 pub mod ledger;
@@ -36,6 +37,7 @@ pub mod staleness;
 mod stub;
 mod suite;
 
+pub use self::every_call::{PendingCall, every_call};
 pub use self::fault_store::{FaultStore, Faults};
 pub use self::ids::{HOSTILE_IDS, hostile_ids};
 pub use self::model::Model;

@@ -97,6 +97,19 @@ async fn a_stalled_proxy_keeps_connections_and_says_nothing_until_it_resumes() {
 }
 
 #[tokio::test]
+async fn connections_that_exist_can_stall_while_new_ones_are_forwarded() {
+    let proxy = Proxy::start(server(1).await).await;
+    let mut old = connect(&proxy).await;
+    assert_eq!(ask(&mut old, 1).await.unwrap(), 2);
+    proxy.stall_existing();
+    old.write_u8(7).await.unwrap();
+    assert_eq!(ask(&mut connect(&proxy).await, 1).await.unwrap(), 2);
+    assert!(timeout(SILENCE, old.read_u8()).await.is_err());
+    proxy.resume().await;
+    assert_eq!(timeout(LIMIT, old.read_u8()).await.unwrap().unwrap(), 8);
+}
+
+#[tokio::test]
 async fn a_cut_resets_connections_also_stalled_ones_and_new_ones_are_served() {
     let proxy = Proxy::start(server(1).await).await;
     for stalled in [false, true] {
@@ -176,4 +189,38 @@ async fn a_dropped_proxy_closes_everything() {
         }
     };
     timeout(LIMIT, refused).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_pipeline_is_one_turn_and_each_question_after_an_answer_another() {
+    let proxy = Proxy::start(server(1).await).await;
+    let (mut one, mut other) = (connect(&proxy).await, connect(&proxy).await);
+    proxy.set_delay(Duration::from_millis(50));
+    one.write_all(&[1, 2, 3]).await.unwrap();
+    one.write_u8(4).await.unwrap();
+    for byte in 2..6 {
+        assert_eq!(timeout(LIMIT, one.read_u8()).await.unwrap().unwrap(), byte);
+    }
+    for byte in 0..3 {
+        ask(&mut other, byte).await.unwrap();
+    }
+    let turns = proxy.take_turns();
+    assert_eq!((turns.total, turns.longest), (4, 3));
+    drop(one);
+    ask(&mut other, 1).await.unwrap();
+    assert_eq!(proxy.take_turns().total, 1, "since the last time");
+}
+
+#[tokio::test]
+async fn a_truncated_answer_ends_its_connection_in_the_middle() {
+    let proxy = Proxy::start(server(1).await).await;
+    let mut stream = connect(&proxy).await;
+    assert_eq!(ask(&mut stream, 1).await.unwrap(), 2);
+    proxy.set_truncated_answers(true);
+    stream.write_all(&[1, 2, 3, 4]).await.unwrap();
+    let mut answer = Vec::new();
+    timeout(LIMIT, stream.read_to_end(&mut answer)).await.unwrap().unwrap();
+    assert!(answer.len() < 4, "{answer:?}");
+    proxy.set_truncated_answers(false);
+    assert_eq!(ask(&mut connect(&proxy).await, 1).await.unwrap(), 2);
 }

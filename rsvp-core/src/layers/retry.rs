@@ -266,7 +266,7 @@ async fn attempt_again<C: Call, S: RsvpStore>(
         failed.iter_mut().for_each(|one| one.effect = one.effect.and(effect));
         *answer = first;
         if let (Some(answer), false) = (answer, effect == Effect::NotApplied) {
-            (0..call.entries()).for_each(|place| C::mark_repeated(answer, place));
+            (0..call.entries().max(1)).for_each(|place| C::mark_repeated(answer, place));
         }
         return failed;
     };

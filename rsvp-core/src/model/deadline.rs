@@ -65,10 +65,4 @@ impl Deadline {
             (one, other) => one.or(other),
         }
     }
-
-    /// The later of two deadlines, of which each may be missing, and a missing one is the latest.
-    #[must_use]
-    pub fn latest(one: Option<Self>, other: Option<Self>) -> Option<Self> {
-        Some(one?.max(other?))
-    }
 }

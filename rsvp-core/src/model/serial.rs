@@ -147,9 +147,12 @@ mod tests {
         assert!(!short.repeated);
         survives(
             &RemovalStep::new(3, true, SessionToken::new()),
-            json!({"removed": 3, "more": true, "token": "r1"}),
+            json!({"removed": 3, "more": true, "repeated": false, "token": "r1"}),
         );
-        survives(&Removal::default(), json!({"removed": 0, "token": "r1"}));
+        let form = json!({"removed": 0, "repeated": false, "token": "r1"});
+        survives(&Removal::default(), form);
+        let short: Removal = serde_json::from_value(json!({"removed": 2, "token": "r1"})).unwrap();
+        assert_eq!((short.removed, short.repeated), (2, false));
     }
 
     #[test]

@@ -138,7 +138,8 @@ pub trait RsvpStore: Debug + Send + Sync {
     /// - A step that says that there is more has removed something, or a later one will. Steps end
     ///   on an event that nobody writes to.
     /// - Steps may be repeated and may be stopped at any point, by a crash too. A repeated step
-    ///   does not count again the RSVPs that a failed one had removed.
+    ///   does not count again the RSVPs that a failed one had removed. A layer that repeats a step
+    ///   after an attempt of unknown effect says so by [`RemovalStep::repeated`].
     /// - RSVPs that arrive meanwhile may stay or go.
     ///
     /// # Errors

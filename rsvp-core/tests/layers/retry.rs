@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
-use rsvp_core::layers::{LayerExt, RetryConfig, RetryStore, Shard, ShardedStore};
+use rsvp_core::layers::{LayerExt, RetryConfig, RetryStore};
 use rsvp_core::{Effect, Error, Operation, Outcome, RsvpStore, RsvpStoreExt, Write};
 use rsvp_memory::MemoryStore;
 use rsvp_testkit::{FaultStore, Faults, Model};
@@ -116,32 +116,6 @@ async fn writes_of_unknown_effect_can_be_left_to_the_caller() {
     probe.react([Reaction::Lose(unavailable(Effect::Unknown))]);
     assert_eq!(rsvp(&store).await.unwrap(), Outcome::Unchanged, "the first try had applied it");
     assert_eq!(probe.asked().len(), 2);
-}
-
-#[tokio::test(start_paused = true)]
-async fn a_removal_says_that_a_step_was_repeated_after_a_lost_answer() {
-    let (store, probe) = retried(RetryConfig::default());
-    let fair = event(1_u64);
-    store.rsvp(&user(1_u64), &fair).await.unwrap();
-    probe.react([Reaction::Lose(Error::unavailable(
-        Operation::RemoveEvent,
-        Effect::Unknown,
-        None,
-    ))]);
-    let removal = store.remove_event(&fair).await.unwrap();
-    assert_eq!((removal.removed, removal.repeated), (0, true), "the first attempt removed one");
-    let shards = ["a", "b"].map(|name| {
-        let probe = Probe::new();
-        probe.react([Reaction::Lose(Error::unavailable(
-            Operation::RemoveUser,
-            Effect::Unknown,
-            None,
-        ))]);
-        Shard::new(name, probe.with_retry(RetryConfig::default()).unwrap())
-    });
-    let store = ShardedStore::new(shards, 1).unwrap();
-    assert!(store.remove_user(&user(1_u64)).await.unwrap().repeated, "over shards as well");
-    assert!(!store.remove_user(&user(1_u64)).await.unwrap().repeated);
 }
 
 #[tokio::test(start_paused = true)]

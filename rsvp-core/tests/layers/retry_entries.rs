@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use rsvp_core::layers::{LayerExt, Layers, RetryConfig, TimeoutConfig};
+use rsvp_core::layers::{LayerExt, Layers, RetryConfig, Shard, ShardedStore, TimeoutConfig};
 use rsvp_core::{
     Consistency, Deadline, Effect, Error, LabelName, Operation, Outcome, ReadOptions, Result, Rsvp,
     RsvpStore, RsvpStoreExt, Write, WriteOptions, Written,
@@ -103,6 +103,56 @@ async fn a_receipt_says_repeated_after_an_attempt_of_unknown_effect_and_not_afte
     let once = Written::new(Outcome::Applied);
     let again = Written::new(Outcome::Unchanged).after_repetition();
     assert_eq!(results, [once, again, again, once]);
+}
+
+/// A step whose answer is lost has removed its RSVPs, and its repetition counts none of them.
+#[tokio::test(start_paused = true)]
+async fn a_removal_says_repeated_after_a_step_of_unknown_effect_and_not_after_a_refused_one() {
+    for of_user in [false, true] {
+        let (store, probe) = retried(RetryConfig::default());
+        let operation = if of_user { Operation::RemoveUser } else { Operation::RemoveEvent };
+        let refused = || Reaction::Fail(Error::overloaded(operation));
+        let lost = || Reaction::Lose(Error::unavailable(operation, Effect::Unknown, None));
+        for (attempts, expected) in [
+            (vec![], (3, false)),
+            (vec![refused()], (3, false)),
+            (vec![lost()], (0, true)),
+            (vec![refused(), lost(), refused()], (0, true)),
+        ] {
+            for n in 0..3_u32 {
+                let other = if of_user { (1, n) } else { (n, 1) };
+                store.rsvp(&user(other.0), &event(other.1)).await.unwrap();
+            }
+            probe.react(attempts);
+            let removal = match of_user {
+                true => store.remove_user(&user(1_u64)).await.unwrap(),
+                false => store.remove_event(&event(1_u64)).await.unwrap(),
+            };
+            assert_eq!((removal.removed, removal.repeated), expected, "{operation}");
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_removal_over_steps_and_shards_says_repeated_if_one_of_them_was() {
+    let probes = [Probe::new(), Probe::new()];
+    let shards = ["eu1", "eu2"].into_iter().zip(&probes).map(|(name, probe)| {
+        Shard::new(name, probe.clone().with_retry(RetryConfig::default()).unwrap())
+    });
+    let store = ShardedStore::new(shards, 2).unwrap();
+    let fair = event(1_u64);
+    // The default limit of a step is lower.
+    let crowd: Vec<_> = (0..3_000_u32).map(|n| Write::rsvp(user(n), fair.clone())).collect();
+    for [first, second] in [[false, false], [true, false], [false, true]] {
+        write_all(&store, &crowd).await.unwrap();
+        for (probe, fails) in probes.iter().zip([first, second]) {
+            let lost = Error::unavailable(Operation::RemoveEvent, Effect::Unknown, None);
+            probe.react(fails.then_some(Reaction::Lose(lost)));
+        }
+        let removal = store.remove_event(&fair).await.unwrap();
+        assert_eq!(removal.repeated, first || second);
+        assert_eq!(removal.removed < 3_000, removal.repeated, "{}", removal.removed);
+    }
 }
 
 #[tokio::test(start_paused = true)]

@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "a panic is how a test fails")]
 #![allow(clippy::print_stdout, reason = "seeds and measured times are printed")]
 
+mod bounded;
 mod cancellation;
 mod clock;
 mod crash;

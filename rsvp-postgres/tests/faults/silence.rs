@@ -2,13 +2,11 @@
 
 use std::time::Duration;
 
-use futures_util::FutureExt;
-use futures_util::future::{BoxFuture, join_all};
-use rsvp_core::{
-    Effect, Error, Operation, PageLimit, ReadOptions, RsvpStore, RsvpStoreExt, WriteOptions,
-};
+use futures_util::future::join_all;
+use rsvp_core::{Effect, Error, Operation, ReadOptions, RsvpStore, RsvpStoreExt};
 use rsvp_postgres::{PostgresConfig, PostgresStore};
 use rsvp_testkit::servers::{PostgresServer, Proxy};
+use rsvp_testkit::{PendingCall, every_call};
 use tokio::time::Instant;
 
 use crate::support::{
@@ -30,46 +28,15 @@ fn impatient(url: &str) -> PostgresConfig {
         .with_statement_timeout(half_a_second)
 }
 
-/// Every call of the trait.
-fn calls(store: &PostgresStore) -> Vec<(Operation, BoxFuture<'_, Result<(), Error>>)> {
-    vec![
-        (Operation::Write, async { store.rsvp(&user(1), &event(1)).await.map(drop) }.boxed()),
-        (
-            Operation::HasRsvped,
-            async { store.has_rsvped(&user(1), &event(1)).await.map(drop) }.boxed(),
-        ),
-        (Operation::RsvpCount, async { store.rsvp_count(&event(1)).await.map(drop) }.boxed()),
-        (
-            Operation::Attendees,
-            async { store.attendees_page(&event(1), &Default::default()).await.map(drop) }.boxed(),
-        ),
-        (
-            Operation::EventsOf,
-            async { store.events_of_page(&user(1), &Default::default()).await.map(drop) }.boxed(),
-        ),
-        (Operation::Scan, async { store.scan_page(&Default::default()).await.map(drop) }.boxed()),
-        (
-            Operation::RemoveEvent,
-            async {
-                let options = WriteOptions::default();
-                store.remove_event_step(&event(9), PageLimit::MIN, &options).await.map(drop)
-            }
-            .boxed(),
-        ),
-        (
-            Operation::RemoveUser,
-            async {
-                let options = WriteOptions::default();
-                store.remove_user_step(&user(9), PageLimit::MIN, &options).await.map(drop)
-            }
-            .boxed(),
-        ),
-        (Operation::Ready, async { store.ready().await }.boxed()),
-    ]
+/// Every call of the trait, except that which closes the store.
+fn calls(store: &PostgresStore) -> Vec<PendingCall<'_>> {
+    let mut calls = every_call(store, None);
+    calls.retain(|(operation, _)| *operation != Operation::Close);
+    calls
 }
 
 /// One call after another, each on a pool whose connections all look alive.
-async fn assert_bounded(operation: Operation, call: BoxFuture<'_, Result<(), Error>>) {
+async fn assert_bounded((operation, call): PendingCall<'_>) {
     let begin = Instant::now();
     let error = call.await.unwrap_err();
     assert!(begin.elapsed() < BOUND + SLACK, "{operation} took {:?}", begin.elapsed());
@@ -92,11 +59,9 @@ async fn every_call_is_bounded_when_the_network_falls_silent() {
     for at in 0..calls(&store).len() {
         assert_full_capacity(&store, POOL).await;
         proxy.stall().await;
-        let (operation, call) = calls(&store).swap_remove(at);
-        assert_bounded(operation, call).await;
+        assert_bounded(calls(&store).swap_remove(at)).await;
         // No connection is left that looks alive, and none can be made.
-        let (operation, call) = calls(&store).swap_remove(at);
-        assert_bounded(operation, call).await;
+        assert_bounded(calls(&store).swap_remove(at)).await;
         proxy.cut().await;
         proxy.resume().await;
     }

@@ -8,3 +8,4 @@ mod closing;
 mod counts;
 mod labels;
 mod migrations;
+mod round_trips;

@@ -2,12 +2,12 @@
 //! store.
 
 use crate::support::calls::{
-    CONNECTIONS, Call, HALF_A_SECOND, IMPATIENT, SLACK, assert_all_well, assert_unavailable, calls,
-    store,
+    CONNECTIONS, HALF_A_SECOND, IMPATIENT, SLACK, assert_all_well, assert_unavailable, calls, store,
 };
 use crate::support::eventually;
 use futures_util::future::join_all;
 use rsvp_core::{Effect, Error, Operation};
+use rsvp_testkit::PendingCall;
 use rsvp_testkit::servers::{Proxy, RedisServer};
 use tokio::time::Instant;
 
@@ -19,7 +19,7 @@ enum Expected {
 }
 
 /// A call on a connection that looks alive and is not.
-async fn assert_times_out((operation, call): Call<'_>, expected: Expected) {
+async fn assert_times_out((operation, call): PendingCall<'_>, expected: Expected) {
     let begin = Instant::now();
     let error = call.await.unwrap_err();
     let took = begin.elapsed();

@@ -42,20 +42,14 @@ fn user_with<'a>(name: &'a str, rights: &[&[&'a str]]) -> Vec<&'a str> {
     [&user, rights.concat().as_slice()].concat()
 }
 
+/// A database of its own, so that a scan meets no keys of other cases. Rights hold for all.
 async fn standalone() -> String {
-    static SERVER: OnceCell<RedisServer> = OnceCell::const_new();
-    let server = SERVER
-        .get_or_init(async || {
-            let server = RedisServer::start().await;
-            server.command(&user_with("app", &[RIGHTS])).await;
-            server
-        })
-        .await;
-    format!(
-        "redis://app:secret@127.0.0.1:{}?prefix=rsvp{}",
-        server.port(),
-        crate::support::prefix()
-    )
+    static MADE: OnceCell<()> = OnceCell::const_new();
+    MADE.get_or_init(async || {
+        RedisServer::shared().await.command(&user_with("app", &[RIGHTS])).await;
+    })
+    .await;
+    RedisServer::database().await.replace("://", "://app:secret@")
 }
 
 /// Rights are each node's own.

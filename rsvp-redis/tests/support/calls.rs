@@ -3,14 +3,11 @@
 use std::time::Duration;
 
 use futures_util::FutureExt;
-use futures_util::future::BoxFuture;
-use rsvp_core::{
-    Effect, Error, LabelName, Maintenance, Operation, PageLimit, ReadOptions, Result, Rsvp,
-    RsvpStore, Write, WriteOptions,
-};
+use rsvp_core::{Effect, Error, Maintenance, Operation, Result};
 use rsvp_redis::RedisStore;
+use rsvp_testkit::{PendingCall, every_call};
 
-use crate::support::{counts, event, held, open, user, write};
+use crate::support::open;
 
 pub(crate) const HALF_A_SECOND: Duration = Duration::from_millis(500);
 pub(crate) const IMPATIENT: &str = "connect_timeout=500ms&response_timeout=500ms";
@@ -22,52 +19,13 @@ pub(crate) async fn store(port: u16, parameters: &str) -> RedisStore {
     open(&format!("redis://127.0.0.1:{port}?{parameters}")).await
 }
 
-pub(crate) type Call<'a> = (Operation, BoxFuture<'a, Result<()>>);
-
-/// Every call there is.
-pub(crate) fn calls(store: &RedisStore) -> Vec<Call<'_>> {
-    let writes = [Write::rsvp(user(1), event(1)), Write::cancel(user(2), event(1))];
-    let pairs = [Rsvp::new(user(1), event(1))];
-    vec![
-        (Operation::Write, async move { write(store, &writes).await.map(drop) }.boxed()),
-        (Operation::HasRsvped, async move { held(store, &pairs).await.map(drop) }.boxed()),
-        (Operation::RsvpCount, async { counts(store, &[event(1)]).await.map(drop) }.boxed()),
-        (
-            Operation::Attendees,
-            async { store.attendees_page(&event(1), &Default::default()).await.map(drop) }.boxed(),
-        ),
-        (
-            Operation::EventsOf,
-            async { store.events_of_page(&user(1), &Default::default()).await.map(drop) }.boxed(),
-        ),
-        (Operation::Scan, async { store.scan_page(&Default::default()).await.map(drop) }.boxed()),
-        (
-            Operation::RemoveEvent,
-            async {
-                let options = WriteOptions::default();
-                store.remove_event_step(&event(9), PageLimit::MIN, &options).await.map(drop)
-            }
-            .boxed(),
-        ),
-        (
-            Operation::RemoveUser,
-            async {
-                let options = WriteOptions::default();
-                store.remove_user_step(&user(9), PageLimit::MIN, &options).await.map(drop)
-            }
-            .boxed(),
-        ),
-        (
-            Operation::Label,
-            async {
-                let name = LabelName::new("shard")?;
-                store.label(&name, &ReadOptions::strong()).await.map(drop)
-            }
-            .boxed(),
-        ),
-        (Operation::Repair, async { store.repair_step(None).await.map(drop) }.boxed()),
-        (Operation::Ready, async { store.ready().await }.boxed()),
-    ]
+/// Every call there is, except that which closes the store.
+pub(crate) fn calls(store: &RedisStore) -> Vec<PendingCall<'_>> {
+    let mut calls = every_call(store, None);
+    calls.retain(|(operation, _)| *operation != Operation::Close);
+    let repair = async { store.repair_step(None).await.map(drop) };
+    calls.push((Operation::Repair, repair.boxed()));
+    calls
 }
 
 /// Every call succeeds at once, on every connection.

@@ -25,9 +25,11 @@
 //! ```
 
 mod check;
+mod crashes;
 mod record;
 mod writers;
 
 pub use self::check::{check, lost};
+pub use self::crashes::crash_under_writers;
 pub use self::record::Ledger;
 pub use self::writers::Writers;

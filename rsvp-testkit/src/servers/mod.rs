@@ -18,17 +18,21 @@
 //! This is test support. Every failure panics, with the end of the server's log or the command
 //! that installs a missing program. Every wait is bounded and panics when its time is up.
 
+mod bounded;
 mod client;
 mod port;
 mod postgres;
 mod process;
 mod proxy;
 mod redis;
+mod round_trips;
 mod temp_dir;
 mod wait;
 
+pub use bounded::{Bounds, Silence, Unbounded, unbounded_calls};
 pub use postgres::{
     PostgresBuilder, PostgresServer, ReplicatedPostgres, ReplicatedPostgresBuilder, Replication,
 };
-pub use proxy::Proxy;
+pub use proxy::{Proxy, Turns};
 pub use redis::{Persistence, RedisBuilder, RedisCluster, RedisServer, ReplicatedRedis};
+pub use round_trips::{Cost, round_trips};

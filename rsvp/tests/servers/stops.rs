@@ -14,8 +14,9 @@ use tokio::time::{sleep, timeout};
 /// The layers that the README recommends, with short limits.
 const LAYERS: &str = "timeout=400ms&retry=1s&coalesce=true&count_cache=5s";
 
-const WRITERS: u64 = 6;
-const EVENTS: u64 = 3;
+/// Enough to have writes on their way at any moment.
+const WRITERS: u64 = 24;
+const EVENTS: usize = 3;
 
 /// The faults of one run. `RSVP_STOPS=200` makes it as long as a run by hand should be.
 fn stops() -> usize {
@@ -45,36 +46,61 @@ async fn look(store: &dyn RsvpStore, user: &UserId, event: &EventId) -> bool {
     timeout(Duration::from_secs(60), answer).await.expect("the store recovers")
 }
 
-/// Changes its mind while a write is on its way. Once a write is acknowledged, it holds until the next.
-async fn write(store: Arc<dyn RsvpStore>, seen: Arc<Seen>, user: UserId, mut random: StdRng) {
-    while !seen.over.load(Ordering::SeqCst) {
-        let event = EventId::from(random.random_range(0..EVENTS));
-        let wanted = loop {
-            let wanted = random.random_bool(0.5);
-            let written = match wanted {
-                true => store.rsvp(&user, &event).await,
-                false => store.cancel(&user, &event).await,
-            };
-            match written {
-                Ok(_) => break wanted,
-                Err(error) => {
-                    assert!(error.is_retryable(), "{error:?}");
-                    seen.failed.fetch_add(1, Ordering::SeqCst);
-                    let pending = usize::from(!error.effect().is_settled());
-                    seen.pending.fetch_add(pending, Ordering::SeqCst);
-                    sleep(Duration::from_millis(5)).await;
-                }
-            }
+/// Writes until a write is acknowledged, and may change its mind after each that is not. Returns
+/// whether the RSVP is to be there.
+async fn write_one(
+    (store, seen): (&dyn RsvpStore, &Seen),
+    (user, event): (&UserId, &EventId),
+    held: bool,
+    random: &mut StdRng,
+) -> bool {
+    // Mostly a change, since a late write shows only after one.
+    let mut wanted = held == random.random_bool(0.2);
+    loop {
+        let written = match wanted {
+            true => store.rsvp(user, event).await,
+            false => store.cancel(user, event).await,
         };
-        seen.acknowledged.fetch_add(1, Ordering::SeqCst);
-        // At once, and when an earlier attempt has had time to come late.
-        for pause in [0, random.random_range(0..600)] {
-            sleep(Duration::from_millis(pause)).await;
-            let held = look(&*store, &user, &event).await;
-            assert_eq!(held, wanted, "{user} and {event}: an earlier write came late");
-            seen.looks.fetch_add(1, Ordering::SeqCst);
-        }
+        let Err(error) = written else {
+            seen.acknowledged.fetch_add(1, Ordering::SeqCst);
+            return wanted;
+        };
+        assert!(error.is_retryable(), "{error:?}");
+        seen.failed.fetch_add(1, Ordering::SeqCst);
+        let pending = usize::from(!error.effect().is_settled());
+        seen.pending.fetch_add(pending, Ordering::SeqCst);
+        sleep(Duration::from_millis(5)).await;
+        wanted = random.random_bool(0.5);
     }
+}
+
+/// Writes to pairs of its own. Once a write is acknowledged, it holds until the next of its pair.
+async fn write(store: Arc<dyn RsvpStore>, seen: Arc<Seen>, user: UserId, mut random: StdRng) {
+    let mut held = [false; EVENTS];
+    while !seen.over.load(Ordering::SeqCst) {
+        let place = random.random_range(0..EVENTS);
+        let event = EventId::from(place as u64);
+        assert_holds(&*store, &seen, (&user, &event), held[place]).await;
+        held[place] = write_one((&*store, &seen), (&user, &event), held[place], &mut random).await;
+        assert_holds(&*store, &seen, (&user, &event), held[place]).await;
+        sleep(Duration::from_millis(random.random_range(0..20))).await;
+    }
+    // What still may come has had the time to.
+    sleep(Duration::from_secs(2)).await;
+    for (event, held) in (0..).map(EventId::from).zip(held) {
+        assert_holds(&*store, &seen, (&user, &event), held).await;
+    }
+}
+
+async fn assert_holds(
+    store: &dyn RsvpStore,
+    seen: &Seen,
+    (user, event): (&UserId, &EventId),
+    expected: bool,
+) {
+    let held = look(store, user, event).await;
+    assert_eq!(held, expected, "{user} and {event}: an earlier write came late");
+    seen.looks.fetch_add(1, Ordering::SeqCst);
 }
 
 /// Runs writers until `faults` is over.
@@ -121,6 +147,18 @@ mod postgres {
         server.execute(sql).await.lines().map(str::to_owned).collect()
     }
 
+    /// Whether a statement of the store waits for a lock within this time.
+    async fn waits_for_lock(server: &PostgresServer, time: Duration) -> bool {
+        let waiting = "SELECT count(*) FROM pg_stat_activity
+                       WHERE application_name = 'stops' AND wait_event_type = 'Lock'";
+        let looking = async {
+            while server.execute(waiting).await.trim() == "0" {
+                sleep(Duration::from_millis(5)).await;
+            }
+        };
+        timeout(time, looking).await.is_ok()
+    }
+
     #[tokio::test(flavor = "multi_thread")]
     async fn no_write_lands_after_a_later_acknowledged_one() {
         let server = PostgresServer::start().await;
@@ -135,11 +173,11 @@ mod postgres {
         let faults = async {
             for stop in 0..stops() {
                 let time = duration(&mut random);
-                match stop % 4 {
+                match stop % 6 {
                     // A process stands still, or all do.
                     0 | 1 => {
                         let mut pids = backends(&server).await;
-                        if stop % 4 == 0 {
+                        if stop % 6 == 0 {
                             pids.truncate(1);
                         }
                         signal("-STOP", &pids);
@@ -155,7 +193,32 @@ mod postgres {
                         }
                         proxy.resume().await;
                     }
-                    // Another session holds the rows of an event.
+                    // Statements that were given up arrive when later ones were acknowledged.
+                    3 => {
+                        proxy.stall_existing();
+                        sleep(time + Duration::from_millis(500)).await;
+                        proxy.resume().await;
+                    }
+                    // Another session holds the pairs of an event, and connections are lost while
+                    // statements wait for it. The server goes on with these when it lets go, which is
+                    // after the writers have given up.
+                    4 => {
+                        let time = time + Duration::from_millis(1500);
+                        let lock = format!(
+                            "BEGIN; INSERT INTO rsvp.rsvps (event_id, user_id)
+                             SELECT '1', n FROM generate_series(0, {WRITERS} - 1) n
+                             ON CONFLICT DO NOTHING;
+                             SELECT pg_sleep({}); ROLLBACK",
+                            time.as_secs_f64()
+                        );
+                        let cut = async {
+                            if waits_for_lock(&server, time).await {
+                                proxy.cut().await;
+                            }
+                        };
+                        tokio::join!(server.execute(&lock), cut);
+                    }
+                    // Another session holds the count of an event.
                     _ => {
                         let lock = format!(
                             "BEGIN; UPDATE rsvp.counts SET count = count WHERE event_id = '1';
@@ -190,11 +253,17 @@ mod redis {
         let faults = async {
             for stop in 0..stops() {
                 let time = duration(&mut random);
-                match stop % 2 {
+                match stop % 3 {
                     0 => {
                         server.pause().await;
                         sleep(time).await;
                         server.resume().await;
+                    }
+                    // Commands that were given up arrive when later ones were acknowledged.
+                    1 => {
+                        proxy.stall_existing();
+                        sleep(time + Duration::from_millis(500)).await;
+                        proxy.resume().await;
                     }
                     _ => {
                         proxy.stall().await;

@@ -2,6 +2,7 @@
 
 use std::io;
 use std::net::Ipv4Addr;
+use std::sync::Arc;
 
 use futures_util::future::try_join;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -11,10 +12,14 @@ use tokio::sync::{mpsc, watch};
 use tokio::time::{Instant, sleep_until};
 
 use super::state::{Flow, State, wait_for};
+use super::turns::Conversation;
 
 /// Bytes read at once, and how many such chunks may wait in each direction.
 const CHUNK: usize = 16 * 1024;
 const CHUNKS: usize = 64;
+
+/// The end of a connection whose answer was truncated, which reads and writes never give.
+const TRUNCATED: io::ErrorKind = io::ErrorKind::UnexpectedEof;
 
 /// Forwards between `client` and the target until both directions end, one fails, or it is cut.
 ///
@@ -22,20 +27,42 @@ const CHUNKS: usize = 64;
 pub(super) async fn serve(
     mut cut: watch::Receiver<bool>,
     state: watch::Receiver<State>,
+    (number, turns): (usize, Arc<Conversation>),
     client: TcpStream,
 ) {
-    relay(&mut cut, state, client).await;
+    relay(&mut cut, Gate { number, state }, &turns, client).await;
+}
+
+/// The state of the proxy, as one of its connections sees it.
+#[derive(Clone)]
+struct Gate {
+    number: usize,
+    state: watch::Receiver<State>,
+}
+
+impl Gate {
+    /// Waits until the connection is forwarded.
+    async fn flowing(&mut self) -> State {
+        let number = self.number;
+        wait_for(&mut self.state, |state| {
+            state.flow == Flow::Forward && number >= state.silent_below
+        })
+        .await
+    }
 }
 
 async fn relay(
     cut: &mut watch::Receiver<bool>,
-    state: watch::Receiver<State>,
+    gate: Gate,
+    turns: &Conversation,
     mut client: TcpStream,
 ) {
     let mut server = None;
     let ended_in_order = tokio::select! {
         _ = cut.wait_for(|cut| *cut) => false,
-        outcome = forward(&mut client, &mut server, state) => outcome.is_ok(),
+        outcome = forward(&mut client, &mut server, gate, turns) => {
+            outcome.map_or_else(|error| error.kind() == TRUNCATED, |()| true)
+        }
     };
     if !ended_in_order {
         // Closing without lingering sends RST instead of FIN.
@@ -48,35 +75,47 @@ async fn relay(
 async fn forward(
     client: &mut TcpStream,
     server: &mut Option<TcpStream>,
-    mut state: watch::Receiver<State>,
+    mut gate: Gate,
+    turns: &Conversation,
 ) -> io::Result<()> {
-    let target = flowing(&mut state).await.target;
+    let target = gate.flowing().await.target;
     let server = server.insert(TcpStream::connect((Ipv4Addr::LOCALHOST, target)).await?);
     client.set_nodelay(true)?;
     server.set_nodelay(true)?;
     let (from_client, to_client) = client.split();
     let (from_server, to_server) = server.split();
     let outcome = try_join(
-        pump(from_client, to_server, state.clone()),
-        pump(from_server, to_client, state.clone()),
+        pump(from_client, to_server, gate.clone(), Direction::ToServer, turns),
+        pump(from_server, to_client, gate.clone(), Direction::ToClient, turns),
     )
     .await;
     // The end of one side does not reach the other through a stalled proxy either.
-    flowing(&mut state).await;
+    gate.flowing().await;
     outcome.map(|_| ())
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Direction {
+    ToServer,
+    ToClient,
 }
 
 /// Forwards one direction, each chunk `delay` after it arrived, until its end has been forwarded.
 async fn pump(
     mut from: ReadHalf<'_>,
     mut to: WriteHalf<'_>,
-    mut state: watch::Receiver<State>,
+    mut gate: Gate,
+    direction: Direction,
+    turns: &Conversation,
 ) -> io::Result<()> {
     let (queue, mut arrivals) = mpsc::channel::<(Instant, Vec<u8>)>(CHUNKS);
     let receive = async move {
         let mut buffer = vec![0; CHUNK];
         loop {
             let length = from.read(&mut buffer).await?;
+            if direction == Direction::ToServer && length > 0 {
+                turns.asks();
+            }
             let chunk = (Instant::now(), buffer[..length].to_vec());
             // An empty chunk is the end.
             if queue.send(chunk).await.is_err() || length == 0 {
@@ -86,19 +125,22 @@ async fn pump(
     };
     let send = async move {
         while let Some((arrival, chunk)) = arrivals.recv().await {
-            let delay = state.borrow().delay;
+            let delay = gate.state.borrow().delay;
             sleep_until(arrival + delay).await;
-            flowing(&mut state).await;
+            let state = gate.flowing().await;
             if chunk.is_empty() {
                 return to.shutdown().await;
+            }
+            if direction == Direction::ToClient {
+                turns.answers();
+                if state.truncates_answers {
+                    to.write_all(chunk.get(..chunk.len() / 2).unwrap_or_default()).await?;
+                    return Err(TRUNCATED.into());
+                }
             }
             to.write_all(&chunk).await?;
         }
         Ok(())
     };
     try_join(receive, send).await.map(|_| ())
-}
-
-async fn flowing(state: &mut watch::Receiver<State>) -> State {
-    wait_for(state, |state| state.flow == Flow::Forward).await
 }

@@ -1,7 +1,8 @@
-//! A TCP proxy that stalls, delays, cuts and refuses.
+//! A TCP proxy that stalls, delays, cuts and refuses, and counts round trips.
 
 mod connection;
 mod state;
+mod turns;
 
 use std::net::Ipv4Addr;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -14,6 +15,9 @@ use tokio::task::JoinSet;
 
 use super::port::PortLease;
 use state::{Flow, State, wait_for};
+use turns::Conversation;
+
+pub use turns::Turns;
 
 /// A TCP proxy on 127.0.0.1 in front of a server on another port, for faults of the network.
 ///
@@ -35,11 +39,17 @@ struct Connections {
     accepted: AtomicUsize,
     /// Tells the connections opened since the last cut that they are cut.
     cut: Mutex<watch::Sender<bool>>,
+    /// Those of every connection whose turns have not been taken since it was closed.
+    turns: Mutex<Vec<Arc<Conversation>>>,
 }
 
 impl Connections {
     fn cut(&self) -> MutexGuard<'_, watch::Sender<bool>> {
         self.cut.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn turns(&self) -> MutexGuard<'_, Vec<Arc<Conversation>>> {
+        self.turns.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -47,8 +57,13 @@ impl Proxy {
     /// Starts a proxy in front of 127.0.0.1:`target`, where nobody needs to listen yet.
     pub async fn start(target: u16) -> Self {
         let port = PortLease::take();
-        let (state, _) =
-            watch::channel(State { flow: Flow::Forward, delay: Duration::ZERO, target });
+        let (state, _) = watch::channel(State {
+            flow: Flow::Forward,
+            delay: Duration::ZERO,
+            target,
+            silent_below: 0,
+            truncates_answers: false,
+        });
         let (listens, listening) = watch::channel(false);
         let connections = Arc::new(Connections::default());
         let mut acceptor = JoinSet::new();
@@ -69,6 +84,12 @@ impl Proxy {
         self.state.send_modify(|state| state.delay = delay);
     }
 
+    /// Closes each connection in the middle of its next answer, of which it forwards one half, or
+    /// does so no more.
+    pub fn set_truncated_answers(&self, truncated: bool) {
+        self.state.send_modify(|state| state.truncates_answers = truncated);
+    }
+
     /// Connects new connections to 127.0.0.1:`target`; those that exist stay where they are.
     pub fn retarget(&self, target: u16) {
         self.state.send_modify(|state| state.target = target);
@@ -77,6 +98,12 @@ impl Proxy {
     /// Forwards nothing any more, not even the end of a connection, and still accepts connections.
     pub async fn stall(&self) {
         self.set_flow(Flow::Stall).await;
+    }
+
+    /// Stalls the connections that exist, and forwards new ones.
+    pub fn stall_existing(&self) {
+        let accepted = self.accepted();
+        self.state.send_modify(|state| state.silent_below = accepted);
     }
 
     /// Resets (RST) all connections on both sides, and returns when they are closed.
@@ -94,9 +121,10 @@ impl Proxy {
         self.cut().await;
     }
 
-    /// Forwards again after [`stall`](Self::stall) or [`refuse`](Self::refuse), beginning with what
-    /// a stall held back. The delay stays.
+    /// Forwards again after [`stall`](Self::stall), [`stall_existing`](Self::stall_existing) or
+    /// [`refuse`](Self::refuse), beginning with what a stall held back. The delay stays.
     pub async fn resume(&self) {
+        self.state.send_modify(|state| state.silent_below = 0);
         self.set_flow(Flow::Forward).await;
     }
 
@@ -108,6 +136,18 @@ impl Proxy {
     /// The number of open connections.
     pub fn open(&self) -> usize {
         self.connections.cut().receiver_count()
+    }
+
+    /// The round trips since this was last called.
+    ///
+    /// A client that still sends a request while its answer arrives begins another turn. So set a
+    /// [delay](Self::set_delay) that is longer than sending one takes.
+    pub fn take_turns(&self) -> Turns {
+        let mut turns = self.connections.turns();
+        let all = turns.iter().map(|one| one.take()).fold(Turns::default(), Turns::and);
+        // A connection holds its own until it is closed.
+        turns.retain(|one| Arc::strong_count(one) > 1);
+        all
     }
 
     async fn set_flow(&self, flow: Flow) {
@@ -159,6 +199,8 @@ fn open(
     tasks: &mut JoinSet<()>,
 ) {
     let cut = connections.cut().subscribe();
-    connections.accepted.fetch_add(1, Ordering::SeqCst);
-    tasks.spawn(connection::serve(cut, state.clone(), client));
+    let number = connections.accepted.fetch_add(1, Ordering::SeqCst);
+    let turns = Arc::new(Conversation::default());
+    connections.turns().push(Arc::clone(&turns));
+    tasks.spawn(connection::serve(cut, state.clone(), (number, turns), client));
 }

@@ -16,6 +16,10 @@ pub(super) struct State {
     pub(super) flow: Flow,
     pub(super) delay: Duration,
     pub(super) target: u16,
+    /// The connections with a lower number say nothing.
+    pub(super) silent_below: usize,
+    /// Whether each connection is closed in the middle of its next answer.
+    pub(super) truncates_answers: bool,
 }
 
 /// Waits until `condition` holds, or for ever once there is nobody left to change the state.

@@ -10,6 +10,8 @@
 )]
 
 #[cfg(feature = "postgres")]
+mod locked;
+#[cfg(feature = "postgres")]
 mod postgres;
 #[cfg(feature = "redis")]
 mod redis;

@@ -1,5 +1,6 @@
 //! The Redis store keeps the contract in a cluster.
 
+use crate::support::own_keys::OwnKeys;
 use rsvp_core::EventId;
 use rsvp_redis::{RedisConfig, RedisStore};
 use rsvp_testkit::Subject;
@@ -9,7 +10,8 @@ use rsvp_testkit::servers::RedisCluster;
 /// is refused whose keys hold no sets.
 async fn fresh() -> Subject {
     let url = RedisCluster::shared().await.url();
-    let prefix = crate::support::prefix();
+    let keys = OwnKeys::begin("").await;
+    let prefix = keys.prefix().to_owned();
     let url = format!("{url}?prefix={prefix}&event_spread=3");
     let config = RedisConfig::from_url(&url).unwrap();
     let store = RedisStore::open(config.clone()).await.unwrap();
@@ -22,6 +24,7 @@ async fn fresh() -> Subject {
     Subject::from(store)
         .with_peer(RedisStore::open(config).await.unwrap())
         .refusing(EventId::new("refused").unwrap(), refuse)
+        .holding(keys)
 }
 
 rsvp_testkit::conformance!(fresh().await, except {

@@ -3,6 +3,7 @@
 use std::error::Error as _;
 use std::time::Duration;
 
+use crate::support::own_keys::OwnKeys;
 use crate::support::{event, open, repair, user, write};
 use rsvp_core::{
     Effect, Label, LabelName, ReadOptions, RsvpStore, RsvpStoreExt, Write, WriteOptions,
@@ -52,8 +53,8 @@ async fn standalone() -> String {
     RedisServer::database().await.replace("://", "://app:secret@")
 }
 
-/// Rights are each node's own.
-async fn cluster() -> String {
+/// The user on the cluster that all tests share. Rights are each node's own.
+async fn cluster(prefix: &str) -> String {
     static MADE: OnceCell<()> = OnceCell::const_new();
     let cluster = RedisCluster::shared().await;
     MADE.get_or_init(async || {
@@ -65,7 +66,7 @@ async fn cluster() -> String {
     })
     .await;
     let url = cluster.url().replace("://", "://app:secret@");
-    format!("{url}?prefix=rsvp{}&event_spread=2", crate::support::prefix())
+    format!("{url}?prefix={prefix}&event_spread=2")
 }
 
 mod on_one_server {
@@ -78,9 +79,15 @@ mod on_one_server {
 }
 
 mod in_a_cluster {
-    use super::{cluster, open};
+    use super::{OwnKeys, cluster, open};
+    use rsvp_testkit::Subject;
 
-    rsvp_testkit::conformance!(open(&cluster().await).await, except {
+    async fn fresh() -> Subject {
+        let keys = OwnKeys::begin("rsvp").await;
+        Subject::from(open(&cluster(keys.prefix()).await).await).holding(keys)
+    }
+
+    rsvp_testkit::conformance!(fresh().await, except {
         a_store_that_cannot_write_is_not_ready => "other tests use the server, so it is not stopped",
         an_entry_that_fails_takes_no_other_down => "the binary `conformance` refuses an entry; rights do not matter there",
     });
@@ -106,13 +113,18 @@ async fn assert_all_is_allowed(store: &RedisStore) {
 async fn the_user_may_repair_and_wait_for_replicas() {
     let pair = RedisServer::builder().start_replicated().await;
     pair.primary().command(&user_with("app", &[RIGHTS])).await;
+    let keys = [OwnKeys::begin("rsvp").await, OwnKeys::begin("rsvp").await];
     let replicated = format!("redis://app:secret@127.0.0.1:{}?", pair.primary().port());
-    for url in [replicated, format!("{}&", cluster().await), format!("{}&", standalone().await)] {
+    for url in [
+        replicated,
+        format!("{}&", cluster(keys[0].prefix()).await),
+        format!("{}&", standalone().await),
+    ] {
         assert_all_is_allowed(&open(url.trim_end_matches(['?', '&'])).await).await;
     }
     let replicated =
         format!("redis://app:secret@127.0.0.1:{}?prefix=rsvp-2&", pair.primary().port());
-    for url in [replicated, format!("{}&", cluster().await)] {
+    for url in [replicated, format!("{}&", cluster(keys[1].prefix()).await)] {
         assert_all_is_allowed(&open(&format!("{url}wait_replicas=1&wait_timeout=50s")).await).await;
     }
 }

@@ -5,6 +5,7 @@
 pub(crate) mod calls;
 pub(crate) mod log;
 pub(crate) mod mover;
+pub(crate) mod own_keys;
 pub(crate) mod prober;
 pub(crate) mod raw;
 

@@ -39,19 +39,39 @@ impl Raw {
     pub(crate) async fn keys(&self, prefix: &str) -> BTreeSet<String> {
         let mut keys = BTreeSet::new();
         for connection in &self.0 {
-            let mut cursor = 0;
-            loop {
-                let mut scan = cmd("SCAN");
-                scan.arg(cursor).arg("MATCH").arg(format!("{prefix}:*")).arg("COUNT").arg(1000);
-                let (next, found): (u64, Vec<String>) =
-                    scan.query_async(&mut connection.clone()).await.unwrap();
-                keys.extend(found);
-                cursor = next;
-                if cursor == 0 {
-                    break;
-                }
-            }
+            keys.extend(keys_of(connection, prefix).await);
         }
         keys
+    }
+
+    /// Removes all keys that begin with `prefix:`.
+    pub(crate) async fn remove(&self, prefix: &str) {
+        for connection in &self.0 {
+            let keys: Vec<_> = keys_of(connection, prefix).await.into_iter().collect();
+            for keys in keys.chunks(1000) {
+                let mut unlink = redis::pipe();
+                keys.iter().for_each(|key| {
+                    unlink.unlink(key).ignore();
+                });
+                unlink.query_async::<()>(&mut connection.clone()).await.unwrap();
+            }
+        }
+    }
+}
+
+/// All keys of one server that begin with `prefix:`.
+async fn keys_of(connection: &MultiplexedConnection, prefix: &str) -> BTreeSet<String> {
+    let mut keys = BTreeSet::new();
+    let mut cursor = 0;
+    loop {
+        let mut scan = cmd("SCAN");
+        scan.arg(cursor).arg("MATCH").arg(format!("{prefix}:*")).arg("COUNT").arg(1000);
+        let (next, found): (u64, Vec<String>) =
+            scan.query_async(&mut connection.clone()).await.unwrap();
+        keys.extend(found);
+        cursor = next;
+        if cursor == 0 {
+            return keys;
+        }
     }
 }

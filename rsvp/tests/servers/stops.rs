@@ -199,14 +199,15 @@ mod postgres {
                         sleep(time + Duration::from_millis(500)).await;
                         proxy.resume().await;
                     }
-                    // Another session holds the pairs of an event, and connections are lost while
+                    // Another session holds the pairs of all writers, and connections are lost while
                     // statements wait for it. The server goes on with these when it lets go, which is
                     // after the writers have given up.
                     4 => {
                         let time = time + Duration::from_millis(1500);
                         let lock = format!(
                             "BEGIN; INSERT INTO rsvp.rsvps (event_id, user_id)
-                             SELECT '1', n FROM generate_series(0, {WRITERS} - 1) n
+                             SELECT event, writer FROM generate_series(0, {EVENTS} - 1) event,
+                                 generate_series(0, {WRITERS} - 1) writer
                              ON CONFLICT DO NOTHING;
                              SELECT pg_sleep({}); ROLLBACK",
                             time.as_secs_f64()

@@ -2,6 +2,7 @@
 
 mod handles;
 
+use std::fmt;
 use std::sync::Arc;
 
 use metrics::{SharedString, Unit, describe_counter, describe_gauge, describe_histogram};
@@ -50,9 +51,14 @@ const IN_FLIGHT: &str = "rsvp_store_calls_in_flight";
 pub type ObservedStore<S> = Layered<Observe, S>;
 
 /// The layer of an [`ObservedStore`].
-#[derive(Debug)]
 pub struct Observe {
     metrics: Metrics,
+}
+
+impl fmt::Debug for Observe {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Observe").field("name", &self.metrics.store()).finish()
+    }
 }
 
 impl<S> Layered<Observe, S> {

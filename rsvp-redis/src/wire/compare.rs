@@ -4,7 +4,7 @@
 //! uses. Scripts would need rights that nothing else here needs.
 
 use redis::{Pipeline, Value, cmd};
-use rsvp_core::Result;
+use rsvp_core::{Effect, Result};
 
 use crate::wire::call::Call;
 use crate::wire::client::{ClusterClient, MAX_REDIRECTIONS};
@@ -39,15 +39,15 @@ impl ClusterClient {
             let topology = self.topology();
             let owner = topology.owner_of(replacement.slot).cloned();
             let owner = owner.map(|node| Redirect { node, asking: false });
-            let failure = match redirects.get(&replacement.slot).cloned().or(owner) {
-                None => Failure::NoOwner,
+            let (failure, effect) = match redirects.get(&replacement.slot).cloned().or(owner) {
+                None => unsent(Failure::NoOwner),
                 Some(to) => match to.node.compare_and_set(call, replacement, to.asking).await {
                     Ok(before) => return Ok(before),
-                    Err(failure) => failure,
+                    Err(failed) => failed,
                 },
             };
             if !failure.is_reroutable() || attempt == MAX_REDIRECTIONS || call.is_late() {
-                return Err(failure.into_error(call.operation));
+                return Err(failure.into_error(call.operation).with_effect(effect));
             }
             // The same rules as for any request say where it goes next.
             let request = Request::read(replacement.slot, replacement.get());
@@ -64,12 +64,12 @@ impl Node {
         call: Call,
         replacement: &Replacement,
         asking: bool,
-    ) -> Result<Option<Vec<u8>>, Failure> {
+    ) -> Result<Option<Vec<u8>>, (Failure, Effect)> {
         for _ in 0..MAX_ROUNDS {
-            let connection = self.exclusive(call).await?;
+            let connection = self.exclusive(call).await.map_err(unsent)?;
             // Step 1: watch the key, then read it.
             let before = self.watch(&connection, call, replacement, asking).await;
-            let before = before.inspect_err(|_| connection.close())?;
+            let before = before.inspect_err(|_| connection.close()).map_err(unsent)?;
             if before.as_deref() != replacement.expected.as_deref().map(str::as_bytes) {
                 self.unwatch(&connection, call).await;
                 return Ok(before);
@@ -78,17 +78,17 @@ impl Node {
             let set = Request::write(replacement.slot, vec![replacement.set(), replacement.get()]);
             // If nothing was sent it still watches, and must not go back to the others.
             let answers = self.send_on(&connection, call, &[set], asking).await;
-            let mut answers = answers.inspect_err(|_| connection.close())?;
+            let mut answers = answers.inspect_err(|_| connection.close()).map_err(sent)?;
             match answers.pop().unwrap_or(Err(Failure::Malformed("no reply to EXEC"))) {
                 Err(Failure::Outrun) => {}
-                Ok(answer) => return answer.checked().map(|_| before),
+                Ok(answer) => return answer.checked().map(|_| before).map_err(sent),
                 Err(failure) => {
                     connection.close();
-                    return Err(failure);
+                    return Err(sent(failure));
                 }
             }
         }
-        Err(Failure::Outrun)
+        Err(unsent(Failure::Outrun))
     }
 
     async fn watch(
@@ -121,6 +121,17 @@ impl Node {
             connection.close();
         }
     }
+}
+
+/// A failure before the value was sent.
+fn unsent(failure: Failure) -> (Failure, Effect) {
+    (failure, Effect::NotApplied)
+}
+
+/// A failure of the transaction that sets the value.
+fn sent(failure: Failure) -> (Failure, Effect) {
+    let effect = failure.effect();
+    (failure, effect)
 }
 
 impl Replacement {

@@ -9,7 +9,7 @@ use deadpool::managed::{
     Manager, Metrics, Object, Pool, PoolError, RecycleError, RecycleResult, Timeouts,
 };
 use futures_util::FutureExt;
-use futures_util::future::{BoxFuture, Shared};
+use futures_util::future::{BoxFuture, Shared, WeakShared};
 use rsvp_core::url::Host;
 use tokio::time::Instant;
 
@@ -25,7 +25,10 @@ use crate::wire::request::{Answer, Request};
 const EXCLUSIVE_CONNECTIONS: usize = 8;
 
 /// A connection, or the attempt at one that all its callers wait for.
-type Attempt = Shared<BoxFuture<'static, Result<Connection, Arc<ConnectError>>>>;
+type Attempt = Shared<Connecting>;
+/// An attempt that is not kept, so that its connection is closed once nobody uses it.
+type WeakAttempt = WeakShared<Connecting>;
+type Connecting = BoxFuture<'static, Result<Connection, Arc<ConnectError>>>;
 
 /// A server, or the primary among several.
 pub(crate) struct Node {
@@ -34,6 +37,8 @@ pub(crate) struct Node {
     connector: Arc<Connector>,
     shared: Vec<Mutex<Option<Attempt>>>,
     next: AtomicUsize,
+    /// The last attempt at a connection that fences others, unless a shared one does.
+    spare: Mutex<Option<WeakAttempt>>,
     exclusive: Pool<ExclusiveConnections>,
     pub(super) fences: Arc<Fences>,
     pub(super) config: Arc<RedisConfig>,
@@ -58,7 +63,8 @@ impl Node {
             .map_err(|_| ConnectError::OtherMode("the connection pool cannot be built"))?;
         let shared = (0..config.connections).map(|_| Mutex::default()).collect();
         let (next, config) = (AtomicUsize::new(0), Arc::clone(config));
-        Ok(Self { address, connector, shared, next, exclusive, fences, config })
+        let spare = Mutex::default();
+        Ok(Self { address, connector, shared, spare, next, exclusive, fences, config })
     }
 
     /// One of the shared connections, in turn. It is made if there is none. Concurrent callers
@@ -92,7 +98,21 @@ impl Node {
         };
         let place = self.shared.iter().position(is_here);
         let attempt = place.and_then(|place| self.attempt_at(place));
-        attempt.unwrap_or_else(|| self.attempt()).await
+        attempt.unwrap_or_else(|| self.spare_attempt()).await
+    }
+
+    /// An attempt at a connection beside the shared ones. Callers share the one that is under way.
+    fn spare_attempt(&self) -> Attempt {
+        let mut spare = self.spare.lock().unwrap_or_else(PoisonError::into_inner);
+        let under_way = spare
+            .as_ref()
+            .and_then(WeakAttempt::upgrade)
+            .filter(|attempt| attempt.peek().is_none());
+        under_way.unwrap_or_else(|| {
+            let attempt = self.attempt();
+            *spare = attempt.downgrade();
+            attempt
+        })
     }
 
     /// Connects on a task of its own, so that a caller who goes away does not stop the attempt.

@@ -19,10 +19,12 @@ pub(crate) async fn store(port: u16, parameters: &str) -> RedisStore {
     open(&format!("redis://127.0.0.1:{port}?{parameters}")).await
 }
 
-/// Every call there is, except that which closes the store.
+/// Every call on the shared connections. To replace a label takes one that no other call uses, and to
+/// close the store ends them.
 pub(crate) fn calls(store: &RedisStore) -> Vec<PendingCall<'_>> {
     let mut calls = every_call(store, None);
-    calls.retain(|(operation, _)| *operation != Operation::Close);
+    let others = [Operation::ReplaceLabel, Operation::Close];
+    calls.retain(|(operation, _)| !others.contains(operation));
     let repair = async { store.repair_step(None).await.map(drop) };
     calls.push((Operation::Repair, repair.boxed()));
     calls

@@ -83,7 +83,7 @@ pub trait RsvpStoreExt: RsvpStore {
         write_one(self, Write::cancel(user.clone(), event.clone()), options)
     }
 
-    /// Whether `user` is coming to `event`, at [`Consistency::Strong`].
+    /// Whether `user` is coming to `event`, at [`Consistency::Strong`](crate::Consistency::Strong).
     ///
     /// # Errors
     ///
@@ -111,7 +111,7 @@ pub trait RsvpStoreExt: RsvpStore {
     }
 
     /// How many are coming to `event`, at most 5 seconds old
-    /// ([`Consistency::DEFAULT_COUNT_BOUND`]).
+    /// ([`Consistency::DEFAULT_COUNT_BOUND`](crate::Consistency::DEFAULT_COUNT_BOUND)).
     ///
     /// # Errors
     ///
@@ -133,7 +133,7 @@ pub trait RsvpStoreExt: RsvpStore {
         count_one(self, event, options.into())
     }
 
-    /// Everyone who is coming to `event`, read page by page at [`Consistency::Strong`].
+    /// Everyone who is coming to `event`, read page by page at [`Consistency::Strong`](crate::Consistency::Strong).
     ///
     /// After an error the stream ends. For another consistency or page size see
     /// [`attendees_with`](Self::attendees_with); to go on after an error, or to hand the list on

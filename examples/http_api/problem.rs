@@ -60,6 +60,8 @@ impl From<Error> for Problem {
                 (StatusCode::SERVICE_UNAVAILABLE, None)
             }
             Error::TimedOut { .. } => (StatusCode::GATEWAY_TIMEOUT, None),
+            // Such as a deadlock that the engine has ended: the client repeats the request.
+            error if error.is_retryable() => (StatusCode::SERVICE_UNAVAILABLE, None),
             // Corrupt data, a backend's own errors, and kinds that are yet to come.
             _ => (StatusCode::INTERNAL_SERVER_ERROR, None),
         };

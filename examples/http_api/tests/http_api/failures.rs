@@ -58,7 +58,8 @@ async fn every_kind_of_failure_has_its_status() {
         (Error::unavailable(write, Effect::Unknown, Some(driver().into())), 503, None),
         (Error::timed_out(write, Duration::from_secs(1), Effect::Unknown), 504, None),
         (Error::corrupt(write, "a negative count"), 500, None),
-        (Error::backend(write, Effect::Unknown, true, driver()), 500, None),
+        (Error::backend(write, Effect::Unknown, true, driver()), 503, None),
+        (Error::backend(write, Effect::Unknown, false, driver()), 500, None),
         (Error::invalid_input("cursor", "is malformed"), 400, Some("cursor")),
     ] {
         let running = start(Arc::new(failing(error.clone()))).await;

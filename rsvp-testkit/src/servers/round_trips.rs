@@ -67,6 +67,11 @@ pub async fn round_trips(
         // A store may ask otherwise about one entry than about several.
         for number in [1, 2] {
             join_all((0..WARM_UP).map(|_| call(store, operation, number, 0))).await;
+            // One after another as well: a store that keeps some connections for other calls uses
+            // them in turn all the same.
+            for _ in 0..WARM_UP / 2 {
+                call(store, operation, number, 0).await;
+            }
         }
     }
 
@@ -77,11 +82,9 @@ pub async fn round_trips(
             let samples = if *number == 1 { SINGLE } else { 1 };
             let mut most = Turns::default();
             for sample in 0..samples {
-                take(proxies);
-                call(store, operation, *number, sample).await;
-                let sample = take(proxies);
-                most.total = most.total.max(sample.total);
-                most.longest = most.longest.max(sample.longest);
+                let cheaper = cheaper_of_two(store, proxies, operation, *number, sample).await;
+                most.total = most.total.max(cheaper.total);
+                most.longest = most.longest.max(cheaper.longest);
             }
             turns.push((*number, most));
         }
@@ -101,6 +104,23 @@ const OPERATIONS: [Operation; 5] = [
     Operation::Attendees,
     Operation::EventsOf,
 ];
+
+/// The round trips of a call, and of the same once more, whichever has fewer: now and then a store
+/// tests a connection before it uses it.
+async fn cheaper_of_two(
+    store: &dyn RsvpStore,
+    proxies: &[&Proxy],
+    operation: Operation,
+    number: usize,
+    begin: usize,
+) -> Turns {
+    take(proxies);
+    call(store, operation, number, begin).await;
+    let first = take(proxies);
+    call(store, operation, number, begin).await;
+    let second = take(proxies);
+    if second.total < first.total { second } else { first }
+}
 
 fn take(proxies: &[&Proxy]) -> Turns {
     proxies.iter().map(|proxy| proxy.take_turns()).fold(Turns::default(), Turns::and)

@@ -20,8 +20,10 @@ use crate::data::counts::{Counts, aged};
 use crate::data::label::{ReadLabel, ReplaceLabel};
 use crate::data::list_page::ListPage;
 use crate::data::listing::Listing;
+use crate::data::locked::LockedEvents;
 use crate::data::membership::Membership;
 use crate::data::ready::Ready;
+use crate::data::removal_keys::RemovalKeys;
 use crate::data::remove::{RemoveEvent, RemoveUser};
 use crate::data::write::{Sent, Writes, receipt};
 use crate::sql::Statements;
@@ -37,7 +39,8 @@ use crate::wire::work::Work;
 ///
 /// An acknowledged write is committed, and as durable as the server's settings make it: with
 /// `fsync` and `synchronous_commit` on, it survives `kill -9` and power loss. With a synchronous
-/// standby it survives the loss of the primary. Counts are exact: they move in the statement that
+/// standby it survives the loss of the primary; a write that repeats an earlier attempt is
+/// acknowledged only when the standby has that one, too. Counts are exact: they move in the statement that
 /// changes the rows, by the number of rows that it changed.
 ///
 /// A batch is one statement and one round trip for its RSVPs, and one for its cancels if it has
@@ -46,7 +49,18 @@ use crate::wire::work::Work;
 /// as many connections: the server works on a statement with one core. A statement has at most 4,096
 /// pairs, so a larger batch has more statements, up to four at once. Each statement succeeds or
 /// fails on its own. One that the server refuses for what is in it, such as a character that the
-/// database's encoding lacks, is divided until the culprit is alone.
+/// database's encoding lacks, is divided until the culprit is alone. A batch of cancels after which
+/// nobody comes to some event costs one more round trip, which drops the event's count.
+///
+/// # Locks
+///
+/// A write waits for the locks of other sessions for at most the
+/// [`lock_timeout`](PostgresConfig::with_lock_timeout), and then fails as
+/// [`TimedOut`](rsvp_core::Error::TimedOut), without any effect. Only the writes of the locked event
+/// fail. Until one of them succeeds, they are tried one at a time, on one connection. A fifth of the
+/// connections is left to reads, so calls that change something wait for each other and not reads
+/// for them; those that find no place within the `acquire_timeout` are refused as
+/// [`Overloaded`](rsvp_core::Error::Overloaded).
 ///
 /// Clones are cheap and share the connections.
 ///
@@ -90,6 +104,8 @@ struct Inner {
     primary: Pool,
     replicas: Replicas,
     auditor: Auditor,
+    locked: LockedEvents,
+    removal_keys: RemovalKeys,
 }
 
 impl PostgresStore {
@@ -113,7 +129,9 @@ impl PostgresStore {
         check_version(&schema, version)?;
         let replicas = Replicas::new(&config, &sql)?;
         let auditor = Auditor::new(&config, &sql)?;
-        Ok(Self { inner: Arc::new(Inner { config, primary, replicas, auditor }) })
+        let (locked, removal_keys) = Default::default();
+        let inner = Inner { config, primary, replicas, auditor, locked, removal_keys };
+        Ok(Self { inner: Arc::new(inner) })
     }
 
     /// The configuration that the store was opened with.
@@ -187,11 +205,31 @@ impl PostgresStore {
         may_write: impl Fn(&Write) -> bool,
         options: &WriteOptions,
     ) -> Sent {
-        let parts = Writes::divide_all(batch, may_write, self.inner.config.pool_size);
+        let Inner { config, locked, .. } = &*self.inner;
+        let parts = Writes::divide_all(batch, may_write, config.pool_size, locked);
         let places: Vec<usize> = parts.iter().flat_map(Writes::places).copied().collect();
         let answered =
-            run_all(parts.into_iter(), |part| self.write_within(call, part, options)).await;
+            run_all(parts.into_iter(), |part| self.write_part(call, part, options)).await;
         (places, answered)
+    }
+
+    /// Writes a part of a batch. Writes of an event that another session has locked take turns.
+    async fn write_part(
+        &self,
+        call: &Entered,
+        part: Writes,
+        options: &WriteOptions,
+    ) -> Result<(Vec<bool>, SessionToken)> {
+        let Some(event) = part.event().cloned() else {
+            return self.write_within(call, part, options).await;
+        };
+        let Inner { config, locked, .. } = &*self.inner;
+        let longest = config.lock_timeout;
+        let longest = options.deadline.map_or(longest, |by| longest.min(by.remaining() / 2));
+        let turn = locked.turn(&event, longest).await?;
+        let answer = self.write_within(call, part, options).await;
+        locked.hear(&event, turn.as_ref(), &answer);
+        answer
     }
 
     async fn list<L: Listing>(
@@ -200,16 +238,6 @@ impl PostgresStore {
         request: &PageRequest,
     ) -> Result<Page<L::Item>> {
         self.read(work, &request.options).await?.0
-    }
-
-    async fn remove(
-        &self,
-        work: impl Work<Answer = u64>,
-        limit: PageLimit,
-        options: &WriteOptions,
-    ) -> Result<RemovalStep> {
-        let (removed, token) = self.write_settled(work, options).await?;
-        Ok(RemovalStep::new(removed, removed >= limit.get() as u64, token))
     }
 }
 
@@ -302,7 +330,11 @@ impl RsvpStore for PostgresStore {
         limit: PageLimit,
         options: &WriteOptions,
     ) -> Result<RemovalStep> {
-        self.remove(RemoveEvent { event: event.clone(), limit }, limit, options).await
+        let keys = &self.inner.removal_keys;
+        let work = RemoveEvent { event: event.clone(), limit, after: keys.after(event) };
+        let (step, token) = self.write_settled(work, options).await?;
+        keys.set(event, step.next.as_deref());
+        Ok(RemovalStep::new(step.removed, step.next.is_some(), token))
     }
 
     async fn remove_user_step(
@@ -311,7 +343,9 @@ impl RsvpStore for PostgresStore {
         limit: PageLimit,
         options: &WriteOptions,
     ) -> Result<RemovalStep> {
-        self.remove(RemoveUser { user: user.clone(), limit }, limit, options).await
+        let work = RemoveUser { user: user.clone(), limit };
+        let (removed, token) = self.write_settled(work, options).await?;
+        Ok(RemovalStep::new(removed, removed >= limit.get() as u64, token))
     }
 
     async fn label(&self, name: &LabelName, options: &ReadOptions) -> Result<Option<Label>> {

@@ -156,6 +156,18 @@ impl Error {
         Self::TimedOut { operation, after, effect: effect.of(operation), source: None }
     }
 
+    /// As [`timed_out`](Self::timed_out), of an engine that gave up itself, and says why in `source`:
+    /// for instance after waiting for a lock.
+    pub fn gave_up(
+        operation: Operation,
+        after: Duration,
+        effect: Effect,
+        source: impl Into<Source>,
+    ) -> Self {
+        let (effect, source) = (effect.of(operation), Some(source.into()));
+        Self::TimedOut { operation, after, effect, source }
+    }
+
     /// A store that cannot be reached or does not take the call now.
     pub fn unavailable(operation: Operation, effect: Effect, source: Option<Source>) -> Self {
         Self::Unavailable { operation, effect: effect.of(operation), source }

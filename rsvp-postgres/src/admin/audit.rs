@@ -36,8 +36,12 @@ pub(crate) struct Auditor {
 
 impl Auditor {
     pub(crate) fn new(config: &PostgresConfig, sql: &Arc<Statements>) -> Result<Self> {
-        let (acquire_timeout, statement_timeout) = (STEP_TIMEOUT, STEP_TIMEOUT);
-        let limits = Limits { size: AT_ONCE, acquire_timeout, statement_timeout };
+        let limits = Limits {
+            size: AT_ONCE,
+            acquire_timeout: STEP_TIMEOUT,
+            statement_timeout: STEP_TIMEOUT,
+            lock_timeout: STEP_TIMEOUT,
+        };
         Ok(Self { pool: Pool::new(Connector::maintenance(config), limits, sql)? })
     }
 

@@ -40,7 +40,13 @@ fn latest() -> i32 {
 pub async fn migrate(config: &PostgresConfig) -> Result<()> {
     config.check()?;
     let schema = config.schema_name()?;
-    let limits = Limits { size: 1, acquire_timeout: TIMEOUT, statement_timeout: TIMEOUT };
+    let timeout = TIMEOUT;
+    let limits = Limits {
+        size: 1,
+        acquire_timeout: timeout,
+        statement_timeout: timeout,
+        lock_timeout: timeout,
+    };
     let sql = Arc::new(Statements::new(&schema));
     let pool = Pool::new(Connector::maintenance(config), limits, &sql)?;
     let migrated = pool.run(Migrate { schema }, None).await;

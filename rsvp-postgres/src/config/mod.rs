@@ -82,6 +82,7 @@ pub struct PostgresConfig {
     pub(crate) connect_timeout: Duration,
     pub(crate) acquire_timeout: Duration,
     pub(crate) statement_timeout: Duration,
+    pub(crate) lock_timeout: Duration,
     pub(crate) ssl_mode: SslMode,
     pub(crate) ssl_root_cert: Option<String>,
     /// A malformed one is not kept, because it may hold a password.
@@ -104,6 +105,7 @@ impl PostgresConfig {
             connect_timeout: Duration::from_secs(2),
             acquire_timeout: Duration::from_secs(2),
             statement_timeout: Duration::from_secs(5),
+            lock_timeout: Duration::from_secs(1),
             ssl_mode: SslMode::Disable,
             ssl_root_cert: None,
             replicas: Vec::new(),
@@ -131,7 +133,7 @@ impl PostgresConfig {
     }
 
     /// The most connections to the primary, and to each replica, within 1 to 1,000. Defaults to
-    /// 10.
+    /// 10. Of several to the primary, a fifth is left to reads.
     ///
     /// Stopping calls that take too long needs up to two more connections to each server. The name
     /// of these ends with `control`. A server's limit for the role must leave room for them.
@@ -147,8 +149,9 @@ impl PostgresConfig {
         Self { connect_timeout: timeout, ..self }
     }
 
-    /// The longest time that a call waits for a connection to become free, within 1 ms to 1 h.
-    /// Then the call is refused as [`Error::Overloaded`]. Defaults to 2 s.
+    /// The longest time that a call waits for a connection to become free, or for a place among the
+    /// calls that change something, within 1 ms to 1 h. Then the call is refused as
+    /// [`Error::Overloaded`]. Defaults to 2 s.
     #[must_use]
     pub fn with_acquire_timeout(self, timeout: Duration) -> Self {
         Self { acquire_timeout: timeout, ..self }
@@ -163,6 +166,16 @@ impl PostgresConfig {
     #[must_use]
     pub fn with_statement_timeout(self, timeout: Duration) -> Self {
         Self { statement_timeout: timeout, ..self }
+    }
+
+    /// The longest time that a write waits for a lock that another session of the server holds,
+    /// within 1 ms to 1 h. Defaults to 1 s.
+    ///
+    /// Then the write fails as [`Error::TimedOut`], without any effect. Other writes of its batch
+    /// go on. A write that has less time than that left gives up earlier.
+    #[must_use]
+    pub fn with_lock_timeout(self, timeout: Duration) -> Self {
+        Self { lock_timeout: timeout, ..self }
     }
 
     /// Adds a read replica at `host` or `host:port`, with the credentials and the database of the
@@ -199,6 +212,7 @@ impl PostgresConfig {
         check_timeout("connect_timeout", self.connect_timeout)?;
         check_timeout("acquire_timeout", self.acquire_timeout)?;
         check_timeout("statement_timeout", self.statement_timeout)?;
+        check_timeout("lock_timeout", self.lock_timeout)?;
         if self.replicas.contains(&None) {
             return Err(Error::invalid_input("replica", "is not a host, or a host:port"));
         }
@@ -222,6 +236,7 @@ mod tests {
             (config().with_connect_timeout(none), "connect_timeout"),
             (config().with_acquire_timeout(long), "acquire_timeout"),
             (config().with_statement_timeout(none), "statement_timeout"),
+            (config().with_lock_timeout(none), "lock_timeout"),
             (config().with_replica("hunter2:x").with_replica("r"), "replica"),
         ] {
             let error = config.check().unwrap_err().to_string();

@@ -22,6 +22,7 @@ impl PostgresConfig {
     /// | `connect_timeout` | for one host, such as `500ms` or `2s` | 2s |
     /// | `acquire_timeout` | wait for a free connection | 2s |
     /// | `statement_timeout` | for one statement | 5s |
+    /// | `lock_timeout` | wait of a write for a lock | 1s |
     /// | `application_name` | shown in `pg_stat_activity` | `rsvp` |
     /// | `sslmode` | as libpq's; other than `disable` needs the cargo feature `tls` | `prefer` with that feature |
     /// | `sslrootcert` | a file of root certificates | the platform's |
@@ -61,6 +62,7 @@ impl PostgresConfig {
         override_with(&mut config.acquire_timeout, parameters.take_duration("acquire_timeout")?);
         let statement_timeout = parameters.take_duration("statement_timeout")?;
         override_with(&mut config.statement_timeout, statement_timeout);
+        override_with(&mut config.lock_timeout, parameters.take_duration("lock_timeout")?);
         override_with(&mut config.application_name, parameters.take("application_name")?);
         config.ssl_mode = parameters.take("sslmode")?.map_or(Ok(DEFAULT_SSL_MODE), ssl_mode)?;
         config.ssl_root_cert = parameters.take("sslrootcert")?;
@@ -126,7 +128,7 @@ mod tests {
         let config = PostgresConfig::from_url(
             "postgresql://me%40x:p%3A%2Fw%40@db1,[::1]:5433,db3:6000/my%20db?schema=other&pool_size=3\
              &replica=r1:7000&replica=r2&connect_timeout=500ms&statement_timeout=3s&migrate=true\
-             &acquire_timeout=7s&application_name=tickets&sslmode=disable",
+             &acquire_timeout=7s&lock_timeout=250ms&application_name=tickets&sslmode=disable",
         )
         .unwrap();
         assert_eq!(format!("{:?}", config.hosts), "[db1:5432, ::1:5433, db3:6000]");
@@ -138,6 +140,7 @@ mod tests {
         assert_eq!(config.connect_timeout, Duration::from_millis(500));
         assert_eq!(config.acquire_timeout, Duration::from_secs(7));
         assert_eq!(config.statement_timeout, Duration::from_secs(3));
+        assert_eq!(config.lock_timeout, Duration::from_millis(250));
         assert_eq!(config.application_name, "tickets");
         assert!(config.migrate);
         let shown = format!("{config:?} {config:#?}");
@@ -157,7 +160,8 @@ mod tests {
         let error = PostgresConfig::from_url("postgres://db?migrate=true&scema=x").unwrap_err();
         let expected = "invalid url: unknown parameter `scema`; supported: `schema`, `migrate`, \
                         `replica`, `pool_size`, `connect_timeout`, `acquire_timeout`, \
-                        `statement_timeout`, `application_name`, `sslmode`, `sslrootcert`";
+                        `statement_timeout`, `lock_timeout`, `application_name`, `sslmode`, \
+                        `sslrootcert`";
         assert_eq!(error.to_string(), expected);
     }
 

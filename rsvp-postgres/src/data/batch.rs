@@ -7,7 +7,7 @@ use futures_util::{StreamExt, stream};
 use rsvp_core::backend::fail_all;
 use rsvp_core::{Effect, Error, Operation, Result};
 
-use crate::wire::failure::content_code;
+use crate::wire::failure::{content_code, waited_for_lock};
 use crate::wire::work::Work;
 
 /// The most entries of one statement. A larger one would take a noticeable part of the statement
@@ -25,6 +25,10 @@ const DIVISIONS: usize = 128;
 /// accepted: most likely everything is refused.
 const ALIKE: usize = 16;
 
+/// The most times that one statement is divided because of locks. What is left then has waited for a
+/// lock, too.
+const LOCK_DIVISIONS: usize = 64;
+
 /// A work that answers for each of its entries, and can be divided.
 pub(crate) trait Batch: Work {
     /// The number of entries.
@@ -32,6 +36,11 @@ pub(crate) trait Batch: Work {
 
     /// The first `at` entries, and the others.
     fn split_at(&self, at: usize) -> (Self, Self);
+
+    /// Two parts that take no lock in common, if there are any. Defaults to none.
+    fn split_locked(&self) -> Option<(Self, Self)> {
+        None
+    }
 
     /// All entries in statements of bounded size.
     fn bounded(self) -> impl Iterator<Item = Self> {
@@ -93,8 +102,8 @@ where
     answered.into_iter().flatten().collect()
 }
 
-/// Runs a part of a batch. If the server refuses it for what is in it, it is divided until the
-/// culprit is alone.
+/// Runs a part of a batch. If the server refuses it for what is in it, or for a lock, it is divided
+/// until the culprit is alone.
 async fn run_part<B, A, F>(
     part: B,
     run: &impl Fn(B) -> F,
@@ -126,7 +135,17 @@ where
                 let (first, second) = part.split_at(entries / 2);
                 waiting.extend([second, first]);
             }
-            // 3. Any other answer stands for all entries of the part.
+            // 3. Those of a part that has waited for a lock in vain, so that it holds back only
+            //    entries of its own event.
+            Err(error)
+                if waited_for_lock(&error)
+                    && search.lock_divisions < LOCK_DIVISIONS
+                    && let Some((first, second)) = part.split_locked() =>
+            {
+                search.lock_divisions += 1;
+                waiting.extend([second, first]);
+            }
+            // 4. Any other answer stands for all entries of the part.
             answer => {
                 if let Err(error @ Error::Unavailable { .. }) = &answer
                     && error.effect() == Effect::NotApplied
@@ -145,6 +164,7 @@ where
 #[derive(Debug, Default)]
 struct Search {
     divisions: usize,
+    lock_divisions: usize,
     /// The SQLSTATE of the entries alone that were refused, and their number, while nothing else was
     /// answered.
     alike: Option<(String, usize)>,

@@ -1,10 +1,12 @@
 //! Labels: small facts that the store keeps about itself.
 
+use std::time::Duration;
+
 use rsvp_core::{Label, LabelName, Operation};
 
 use crate::sql::Statements;
 use crate::wire::connection::Connection;
-use crate::wire::failure::{WorkError, in_time};
+use crate::wire::failure::WorkError;
 use crate::wire::footprint::Footprint;
 use crate::wire::work::Work;
 
@@ -66,9 +68,12 @@ impl Work for ReplaceLabel {
         if let Some(expected) = &self.expected {
             query = query.bind(expected.as_str());
         }
-        let query = query.bind(self.value.as_str()).bind(connection.latest_begin());
-        let (began, before): (bool, Option<String>) = connection.change(query).await?;
-        in_time(began)?;
+        let query = query
+            .bind(self.value.as_str())
+            .bind(connection.latest_begin())
+            .bind(connection.lock_timeout(Duration::MAX));
+        let (in_time, synchronous, before) = connection.change(query).await?;
+        connection.take_turn(in_time, synchronous)?;
         Ok(before)
     }
 }

@@ -1,12 +1,13 @@
 //! Removing the RSVPs of an event or of a user, in bounded steps.
 
-use rsvp_core::{EventId, Operation, PageLimit, UserId};
-use sqlx::postgres::{PgArguments, Postgres};
-use sqlx::query::QueryAs;
+use std::time::Duration;
 
+use rsvp_core::{EventId, Operation, PageLimit, UserId};
+
+use super::slots::drop_empty;
 use crate::sql::Statements;
 use crate::wire::connection::Connection;
-use crate::wire::failure::{WorkError, in_time};
+use crate::wire::failure::WorkError;
 use crate::wire::footprint::Footprint;
 use crate::wire::work::Work;
 
@@ -15,11 +16,36 @@ use crate::wire::work::Work;
 pub(crate) struct RemoveEvent {
     pub(crate) event: EventId,
     pub(crate) limit: PageLimit,
+    /// Only users after this one: see [`RemovalKeys`](super::removal_keys::RemovalKeys).
+    pub(crate) after: String,
+}
+
+/// The outcome of a step of the removal of an event.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct EventStep {
+    /// The number of RSVPs removed.
+    pub(crate) removed: u64,
+    /// The user after which the next step begins; nothing if this was the last step.
+    pub(crate) next: Option<String>,
+}
+
+impl EventStep {
+    /// The outcome of a step of at most `limit` RSVPs that began after the user `after`. The last
+    /// user removed is `last`, and the event had `counted` RSVPs before the step.
+    fn new(limit: u64, after: &str, removed: u64, last: Option<String>, counted: i64) -> Self {
+        let left = u64::try_from(counted).unwrap_or(0) > removed;
+        let next = match last {
+            Some(last) if removed >= limit => Some(last),
+            // Some have come behind the key meanwhile, or are from before this removal.
+            _ if left && !after.is_empty() => Some(String::new()),
+            _ => None,
+        };
+        Self { removed, next }
+    }
 }
 
 impl Work for RemoveEvent {
-    /// The number of RSVPs removed.
-    type Answer = u64;
+    type Answer = EventStep;
 
     fn operation(&self) -> Operation {
         Operation::RemoveEvent
@@ -29,16 +55,28 @@ impl Work for RemoveEvent {
         Footprint::of_event(&self.event)
     }
 
-    async fn run(&self, connection: &mut Connection, sql: &Statements) -> Result<u64, WorkError> {
-        let (event, limit) = (self.event.as_str(), self.limit.get());
-        let query = sqlx::query_as(&sql.remove_event).bind(event).bind(limit as i64);
-        let removed = remove(connection, query).await?;
+    async fn run(
+        &self,
+        connection: &mut Connection,
+        sql: &Statements,
+    ) -> Result<EventStep, WorkError> {
+        let (event, limit) = (self.event.as_str(), self.limit.get() as i64);
+        let query = sqlx::query_as(&sql.remove_event)
+            .bind(event)
+            .bind(limit)
+            .bind(connection.latest_begin())
+            .bind(connection.lock_timeout(Duration::MAX))
+            .bind(&self.after);
+        let (in_time, synchronous, removed, last, counted): (_, _, i64, _, _) =
+            connection.change(query).await?;
+        connection.take_turn(in_time, synchronous)?;
         connection.applied = true;
-        // Whenever it runs, it changes no count.
-        if removed < limit as u64 {
-            sqlx::query(&sql.drop_slots).bind(event).execute(&mut connection.pg).await?;
+        let (limit, removed) = (limit.unsigned_abs(), removed.unsigned_abs());
+        let step = EventStep::new(limit, &self.after, removed, last, counted);
+        if step.next.is_none() {
+            drop_empty(connection, sql, &[event]).await;
         }
-        Ok(removed)
+        Ok(step)
     }
 }
 
@@ -62,19 +100,40 @@ impl Work for RemoveUser {
     }
 
     async fn run(&self, connection: &mut Connection, sql: &Statements) -> Result<u64, WorkError> {
-        let (user, limit) = (self.user.as_str(), self.limit.get() as i64);
-        remove(connection, sqlx::query_as(&sql.remove_user).bind(user).bind(limit)).await
+        let query = sqlx::query_as(&sql.remove_user)
+            .bind(self.user.as_str())
+            .bind(self.limit.get() as i64)
+            .bind(connection.latest_begin())
+            .bind(connection.lock_timeout(Duration::MAX));
+        let (in_time, synchronous, removed, emptied): (_, _, i64, Vec<String>) =
+            connection.change(query).await?;
+        connection.take_turn(in_time, synchronous)?;
+        connection.applied = true;
+        let emptied: Vec<&str> = emptied.iter().map(String::as_str).collect();
+        drop_empty(connection, sql, &emptied).await;
+        Ok(removed.unsigned_abs())
     }
 }
 
-/// Runs a statement that removes rows, and returns their number.
-async fn remove<'q>(
-    connection: &mut Connection,
-    query: QueryAs<'q, Postgres, (bool, i64), PgArguments>,
-) -> Result<u64, WorkError> {
-    let latest_begin = connection.latest_begin();
-    let (began, removed) = connection.change(query.bind(latest_begin)).await?;
-    in_time(began)?;
-    // The server counts as signed.
-    Ok(removed.unsigned_abs())
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_removal_goes_on_after_the_last_user_until_nothing_is_counted() {
+        let step = |after, removed, last: Option<&str>, counted| {
+            EventStep::new(10, after, removed, last.map(str::to_owned), counted).next
+        };
+        assert_eq!(step("", 10, Some("k"), 25).as_deref(), Some("k"));
+        assert_eq!(step("k", 10, Some("u"), 10).as_deref(), Some("u"), "one more, of nothing");
+        assert_eq!(step("u", 0, None, 0), None);
+        assert_eq!(step("u", 3, Some("z"), 3), None);
+    }
+
+    #[test]
+    fn a_removal_begins_again_for_those_that_came_behind_its_key() {
+        let step = |after| EventStep::new(10, after, 3, Some("z".to_owned()), 5).next;
+        assert_eq!(step("u").as_deref(), Some(""));
+        assert_eq!(step(""), None, "a count that is wrong does not keep it going");
+    }
 }

@@ -6,14 +6,17 @@
 use std::collections::{HashMap, HashSet};
 use std::ops::Range;
 use std::sync::Arc;
+use std::time::Duration;
 
 use rsvp_core::backend::FoldedBatch;
-use rsvp_core::{Action, BatchReceipt, Error, Operation, Result, SessionToken, Write};
+use rsvp_core::{Action, BatchReceipt, Error, EventId, Operation, Result, SessionToken, Write};
 
 use super::batch::{AT_ONCE, Answered, Batch, LARGEST, split};
+use super::locked::LockedEvents;
+use super::slots::drop_empty;
 use crate::sql::Statements;
 use crate::wire::connection::Connection;
-use crate::wire::failure::{WorkError, in_time};
+use crate::wire::failure::WorkError;
 use crate::wire::footprint::Footprint;
 use crate::wire::work::Work;
 
@@ -21,6 +24,10 @@ use crate::wire::work::Work;
 /// core, so a large batch goes to several connections; smaller parts than this cost more in
 /// statements and commits than they save.
 const SMALLEST: usize = 512;
+
+/// The longest wait for a lock of a part of a statement that has waited for one in vain: long enough
+/// for another write to be done.
+const PATIENCE_OF_PARTS: Duration = Duration::from_millis(50);
 
 /// Writes of one kind, in one statement.
 #[derive(Clone, Debug)]
@@ -31,24 +38,37 @@ pub(crate) struct Writes {
     places: Arc<[usize]>,
     /// The part of the places that this statement writes.
     range: Range<usize>,
+    /// The longest wait for a lock, if it is shorter than that of the store.
+    patience: Duration,
 }
 
 impl Writes {
     /// The final writes of a batch that `may_write` lets through, in statements of about the same
-    /// size. No pair is in two statements, so they can run in any order.
+    /// size. No pair is in two statements, so they can run in any order. Each event that is locked
+    /// has statements of its own, which come last.
     pub(crate) fn divide_all(
         batch: &Arc<FoldedBatch>,
         may_write: impl Fn(&Write) -> bool,
         connections: usize,
+        locked: &LockedEvents,
     ) -> Vec<Self> {
-        let of_kind = |action| {
+        let locked = locked.among(batch.finals().iter().map(|write| &write.rsvp.event));
+        let of_kind = |action, chosen: &dyn Fn(&EventId) -> bool| {
             let all = batch.finals().iter().enumerate();
-            let kind = all.filter(|(_, write)| write.action == action && may_write(write));
+            let kind = all.filter(|(_, write)| {
+                write.action == action && chosen(&write.rsvp.event) && may_write(write)
+            });
             let places: Arc<[usize]> = kind.map(|(place, _)| place).collect();
-            Self { batch: batch.clone(), action, range: 0..places.len(), places }
+            let (batch, range) = (batch.clone(), 0..places.len());
+            Self { batch, action, range, places, patience: Duration::MAX }
         };
-        let kinds = [Action::Cancel, Action::Rsvp].map(of_kind).into_iter();
-        kinds
+        const KINDS: [Action; 2] = [Action::Cancel, Action::Rsvp];
+        let free = KINDS.map(|action| of_kind(action, &|event| !locked.contains(event)));
+        let alone = locked
+            .iter()
+            .flat_map(|event| KINDS.map(|action| of_kind(action, &|other| other == event)));
+        free.into_iter()
+            .chain(alone)
             .filter(|writes| writes.len() > 0)
             .flat_map(|writes| writes.parts(connections))
             .collect()
@@ -65,6 +85,14 @@ impl Writes {
         self.places.get(self.range.clone()).unwrap_or_default()
     }
 
+    /// The event of all writes, if there is only one.
+    pub(crate) fn event(&self) -> Option<&EventId> {
+        // They are sorted by event.
+        let first = self.writes().next()?;
+        let last = self.places().last().and_then(|place| self.batch.finals().get(*place))?;
+        (first.rsvp.event == last.rsvp.event).then_some(&first.rsvp.event)
+    }
+
     fn writes(&self) -> impl Iterator<Item = &Write> + Clone {
         self.places().iter().filter_map(|place| self.batch.finals().get(*place))
     }
@@ -78,6 +106,16 @@ impl Batch for Writes {
     fn split_at(&self, at: usize) -> (Self, Self) {
         let (first, second) = split(&self.range, at);
         (Self { range: first, ..self.clone() }, Self { range: second, ..self.clone() })
+    }
+
+    /// Divides between two events, in the middle if possible.
+    fn split_locked(&self) -> Option<(Self, Self)> {
+        let events: Vec<_> = self.writes().map(|write| &write.rsvp.event).collect();
+        let borders = (1..events.len()).filter(|at| events.get(at - 1) != events.get(*at));
+        let middle = borders.min_by_key(|at| at.abs_diff(events.len() / 2))?;
+        let (first, second) = self.split_at(middle);
+        let patience = PATIENCE_OF_PARTS;
+        Some((Self { patience, ..first }, Self { patience, ..second }))
     }
 }
 
@@ -105,11 +143,18 @@ impl Work for Writes {
             Action::Cancel => &sql.cancel,
             Action::Rsvp => &sql.add,
         };
-        let latest_begin = connection.latest_begin();
-        let query = sqlx::query_as(statement).bind(events).bind(users).bind(latest_begin);
-        let (began, events, users): (bool, Vec<String>, Vec<String>) =
+        let query = sqlx::query_as(statement)
+            .bind(events)
+            .bind(users)
+            .bind(connection.latest_begin())
+            .bind(connection.lock_timeout(self.patience));
+        let (in_time, synchronous, events, users, emptied): (_, _, _, _, Vec<String>) =
             connection.change(query).await?;
-        in_time(began)?;
+        let (events, users): (Vec<String>, Vec<String>) = (events, users);
+        connection.take_turn(in_time, synchronous)?;
+        connection.applied = true;
+        let emptied: Vec<&str> = emptied.iter().map(String::as_str).collect();
+        drop_empty(connection, sql, &emptied).await;
         let changed = events.iter().map(String::as_str).zip(users.iter().map(String::as_str));
         let changed: HashSet<(&str, &str)> = changed.collect();
         Ok(pairs.map(|pair| changed.contains(&pair)).collect())
@@ -166,7 +211,7 @@ mod tests {
             [(0, 9, 0), (2, 9, 2), (1024, 9, 2), (1536, 9, 3), (6000, 9, 7), (6000, 1, 2)]
         {
             let batch = batch(pairs);
-            let parts = Writes::divide_all(&batch, |_| true, connections);
+            let parts = Writes::divide_all(&batch, |_| true, connections, &LockedEvents::default());
             assert_eq!(parts.len(), expected, "{pairs} over {connections}");
             let mut places: Vec<_> = parts.iter().flat_map(|part| part.places()).collect();
             places.sort();
@@ -179,7 +224,7 @@ mod tests {
 
     #[test]
     fn a_large_batch_has_many_statements_of_bounded_size() {
-        let parts = Writes::divide_all(&batch(100_000), |_| true, 10);
+        let parts = Writes::divide_all(&batch(100_000), |_| true, 10, &LockedEvents::default());
         assert!(parts.iter().all(|part| (1..=LARGEST).contains(&part.len())));
         assert_eq!(parts.len(), 9 + 17);
     }
@@ -187,11 +232,35 @@ mod tests {
     #[test]
     fn a_part_can_be_divided_down_to_one_write() {
         let batch = batch(10);
-        let part = Writes::divide_all(&batch, |_| true, 1).remove(1);
+        let part = Writes::divide_all(&batch, |_| true, 1, &LockedEvents::default()).remove(1);
         let (first, second) = part.split_at(2);
         assert_eq!([first.places(), second.places()].concat(), part.places());
         let (one, none) = first.split_at(1).0.split_at(1);
         assert_eq!((one.len(), none.len()), (1, 0));
+    }
+
+    #[test]
+    fn the_writes_of_a_locked_event_are_statements_of_their_own() {
+        let locked = LockedEvents::default();
+        locked.add(&EventId::from(3));
+        let parts = Writes::divide_all(&batch(100), |_| true, 1, &locked);
+        let events: Vec<_> = parts.iter().map(|part| part.event().cloned()).collect();
+        assert_eq!(events, [None, None, Some(EventId::from(3)), Some(EventId::from(3))]);
+        assert_eq!(parts.iter().map(Writes::len).sum::<usize>(), 100);
+    }
+
+    #[test]
+    fn a_part_that_waits_for_a_lock_is_divided_between_events_down_to_one() {
+        let part = Writes::divide_all(&batch(100), |_| true, 1, &LockedEvents::default()).remove(1);
+        let mut waiting = vec![part];
+        let mut events = Vec::new();
+        while let Some(part) = waiting.pop() {
+            match part.split_locked() {
+                Some((first, second)) => waiting.extend([second, first]),
+                None => events.push(part.event().unwrap().clone()),
+            }
+        }
+        assert_eq!(events, (0..7_u64).map(EventId::from).collect::<Vec<_>>());
     }
 
     #[test]

@@ -43,11 +43,19 @@ statements! {
     /// `added` before it locks its first slot, again in one order: no two writers can wait for
     /// each other.
     ///
-    /// As in every statement that changes what the store holds, the last argument is the latest
+    /// As in every statement that changes what the store holds, an argument is the latest
     /// time of the server at which it may begin, in microseconds since 1970. It does nothing after
     /// that, and says so: a process that was stopped may read it late.
+    ///
+    /// The argument after it is the longest time that the statement waits for a lock. It is set by
+    /// the statement itself, so that it needs no setting of the session.
+    ///
+    /// A commit waits for the synchronous standby only if its transaction has written something. So a
+    /// statement that has changed nothing, because an earlier commit already had, writes a message
+    /// to the log: its answer is confirmed by the standby too.
     add = include_str!("add.sql");
-    /// Cancels pairs that are present; answers those cancelled. Locks as `add` does.
+    /// Cancels pairs that are present; answers those cancelled, and the events that may have lost
+    /// their last RSVP by it. Locks as `add` does.
     cancel = include_str!("cancel.sql");
     has_rsvped = include_str!("has_rsvped.sql");
     /// Which of some users come to one event: half the server's work of the statement for pairs
@@ -57,9 +65,13 @@ statements! {
     attendees = "SELECT user_id FROM {schema}.rsvps WHERE event_id = $1 AND user_id > $2 ORDER BY user_id LIMIT $3";
     events_of = "SELECT event_id FROM {schema}.rsvps WHERE user_id = $1 AND event_id > $2 ORDER BY event_id LIMIT $3";
     scan = "SELECT event_id, user_id FROM {schema}.rsvps WHERE (event_id, user_id) > ($1, $2) ORDER BY event_id, user_id LIMIT $3";
+    /// Removes RSVPs of an event after a user; answers their number, the last user, and the event's
+    /// count before that.
     remove_event = include_str!("remove_event.sql");
     remove_user = include_str!("remove_user.sql");
     drop_slots = include_str!("drop_slots.sql");
+    /// Waits for the synchronous standby to have all that is committed by now.
+    confirm = "SELECT pg_logical_emit_message(true, 'rsvp', ''::text)::text";
     label = "SELECT value FROM {schema}.labels WHERE name = $1";
     replace_label = include_str!("replace_label.sql");
     set_label = include_str!("set_label.sql");

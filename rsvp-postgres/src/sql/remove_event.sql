@@ -1,16 +1,24 @@
 WITH turn AS (
-    SELECT extract(epoch FROM clock_timestamp()) * 1000000 <= $3::bigint AS in_time
+    SELECT extract(epoch FROM clock_timestamp()) * 1000000 <= $3::bigint
+           AND set_config('lock_timeout', $4, true) IS NOT NULL AS in_time,
+           current_setting('synchronous_standby_names') <> '' AS synchronous
 ), going AS (
     SELECT event_id, user_id FROM {schema}.rsvps
-    WHERE event_id = $1 AND (SELECT in_time FROM turn)
+    WHERE event_id = $1 AND user_id > $5 AND (SELECT in_time FROM turn)
     ORDER BY user_id LIMIT $2 FOR UPDATE
 ), gone AS (
     DELETE FROM {schema}.rsvps r USING going
     WHERE r.event_id = going.event_id AND r.user_id = going.user_id
-    RETURNING r.event_id
+    RETURNING r.event_id, r.user_id
 ), counted AS (
     INSERT INTO {schema}.counts AS c (event_id, slot, count)
     SELECT event_id, pg_backend_pid() % 16, -count(*) FROM gone GROUP BY event_id
     ON CONFLICT (event_id, slot) DO UPDATE SET count = c.count + excluded.count
+), answer AS (
+    SELECT count(*) AS removed, max(user_id) AS last FROM gone
 )
-SELECT (SELECT in_time FROM turn), count(*) FROM gone
+SELECT turn.in_time, turn.synchronous, answer.removed, answer.last,
+       (SELECT coalesce(sum(c.count), 0)::bigint FROM {schema}.counts c WHERE c.event_id = $1),
+       CASE WHEN turn.in_time AND turn.synchronous AND answer.removed = 0
+            THEN pg_logical_emit_message(true, 'rsvp', ''::text)::text END
+FROM turn, answer

@@ -2,11 +2,13 @@
 -- comes meanwhile, is written again as it is, because only a row that the statement writes can be
 -- read as it is now. The row is new if no transaction has locked it.
 WITH turn AS (
-    SELECT extract(epoch FROM clock_timestamp()) * 1000000 <= $3::bigint AS in_time
+    SELECT extract(epoch FROM clock_timestamp()) * 1000000 <= $3::bigint
+       AND set_config('lock_timeout', $4, true) IS NOT NULL AS in_time,
+           current_setting('synchronous_standby_names') <> '' AS synchronous
 ), written AS (
     INSERT INTO {schema}.labels AS l (name, value) SELECT $1::text, $2::text
     WHERE (SELECT in_time FROM turn)
     ON CONFLICT (name) DO UPDATE SET value = l.value
     RETURNING CASE WHEN xmax = 0 THEN NULL ELSE value END AS before
 )
-SELECT turn.in_time, written.before FROM turn LEFT JOIN written ON true
+SELECT turn.in_time, turn.synchronous, written.before FROM turn LEFT JOIN written ON true

@@ -1,6 +1,9 @@
 //! Work that changes something, answered with the session token of the change.
 
+use std::time::Duration;
+
 use rsvp_core::{Operation, SessionToken};
+use tokio::time::Instant;
 
 use super::connection::Connection;
 use super::failure::WorkError;
@@ -8,6 +11,11 @@ use super::footprint::Footprint;
 use super::lsn::{Lsn, Watermark};
 use super::work::Work;
 use crate::sql::Statements;
+
+/// A change whose commit has waited for a synchronous standby for longer than this is confirmed by
+/// another commit. Somebody may have cancelled the wait: then the server answers with success and a
+/// warning that the driver does not pass on.
+const UNSUSPICIOUS: Duration = Duration::from_millis(200);
 
 /// Runs `work`, and then learns where in the log its changes are.
 #[derive(Clone, Debug)]
@@ -35,9 +43,18 @@ impl<W: Work> Work for Commit<W> {
         sql: &Statements,
     ) -> Result<Self::Answer, WorkError> {
         // 1. The change itself.
+        let mut began = Instant::now();
         let answer = self.work.run(connection, sql).await?;
         connection.applied = true;
-        // 2. An LSN is behind the commit only if it is asked for after the commit. A change whose
+        // 2. The synchronous standby has the change if a later commit has not waited long for it.
+        while connection.synchronous && began.elapsed() > UNSUSPICIOUS {
+            if !connection.may_begin() {
+                return Err(WorkError::TooLate);
+            }
+            began = Instant::now();
+            let (_confirmed,): (String,) = connection.change(sqlx::query_as(&sql.confirm)).await?;
+        }
+        // 3. An LSN is behind the commit only if it is asked for after the commit. A change whose
         //    LSN could not be had is acknowledged all the same, and seen on the primary.
         let primary_only = Watermark { log: connection.log, lsn: Lsn::PRIMARY_ONLY };
         if !self.asks_lsn {

@@ -1,5 +1,7 @@
 //! An open connection, with all that is known of its server and of the call that uses it.
 
+use std::time::Duration;
+
 use sqlx::FromRow;
 use sqlx::postgres::{PgArguments, PgConnection, PgRow, Postgres};
 use sqlx::query::QueryAs;
@@ -7,7 +9,7 @@ use tokio::time::Instant;
 
 use super::backend::Backend;
 use super::clock::ServerClock;
-use super::failure::is_answer;
+use super::failure::{WorkError, is_answer};
 use super::lsn::{LogId, Lsn, Timeline, Watermark};
 
 /// The server's clock, in microseconds since 1970.
@@ -40,8 +42,12 @@ pub(crate) struct Connection {
     pub(crate) applied: bool,
     /// A statement of the present call that changes something was sent, and has no answer yet.
     pub(crate) unanswered: bool,
+    /// The last change of the present call waited for a synchronous standby.
+    pub(crate) synchronous: bool,
     /// The statements of the present call that change something must begin by this moment.
     begin_by: Instant,
+    /// The longest time that a statement of the present call waits for a lock.
+    lock_timeout: Duration,
 }
 
 impl Connection {
@@ -65,17 +71,21 @@ impl Connection {
             stale: false,
             applied: false,
             unanswered: false,
+            synchronous: false,
             begin_by: Instant::now(),
+            lock_timeout: Duration::ZERO,
         }
     }
 
-    /// Begins a call, whose statements must begin by `begin_by`. Until it has ended well, the
-    /// connection is not to be used again.
-    pub(crate) fn begin(&mut self, begin_by: Instant) {
+    /// Begins a call, whose statements must begin by `begin_by` and wait for a lock for at most
+    /// `lock_timeout`. Until it has ended well, the connection is not to be used again.
+    pub(crate) fn begin(&mut self, begin_by: Instant, lock_timeout: Duration) {
         self.in_use = true;
         self.applied = false;
         self.unanswered = false;
+        self.synchronous = false;
         self.begin_by = begin_by;
+        self.lock_timeout = lock_timeout;
     }
 
     /// The latest time of the server at which a statement of the present call may begin, in
@@ -83,6 +93,26 @@ impl Connection {
     /// holds.
     pub(crate) fn latest_begin(&self) -> i64 {
         self.clock.at(self.begin_by)
+    }
+
+    /// The longest time that the next statement waits for a lock, and at most `most`, as a setting
+    /// of the server. It leaves a part of the call's time, so that the server's answer is in time.
+    pub(crate) fn lock_timeout(&self, most: Duration) -> String {
+        let left = self.begin_by.saturating_duration_since(Instant::now());
+        let longest = self.lock_timeout.min(most).min(left * 3 / 4);
+        // Nothing is no limit.
+        longest.as_millis().max(1).to_string()
+    }
+
+    /// Takes what a statement that changes something says of its turn: whether it began in time, and
+    /// whether its commit waited for a synchronous standby.
+    ///
+    /// # Errors
+    ///
+    /// [`WorkError::TooLate`] if it did not begin in time.
+    pub(crate) fn take_turn(&mut self, in_time: bool, synchronous: bool) -> Result<(), WorkError> {
+        self.synchronous = synchronous;
+        if in_time { Ok(()) } else { Err(WorkError::TooLate) }
     }
 
     /// Whether statements of the present call may still begin.

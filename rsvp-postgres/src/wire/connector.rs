@@ -23,8 +23,9 @@ use crate::config::PostgresConfig;
 /// statement timeout.
 const HOST: &str = include_str!("../sql/host.sql");
 
-/// A connection that was idle for longer is tested before it is used.
-const TRUSTED_IDLE: Duration = Duration::from_secs(30);
+/// A connection that was idle for longer is tested before it is used. Servers, poolers and firewalls
+/// end sessions that are idle.
+const TRUSTED_IDLE: Duration = Duration::from_secs(5);
 
 /// The server's clock is read again after so long, because clocks drift.
 const TRUSTED_CLOCK: Duration = Duration::from_secs(60);

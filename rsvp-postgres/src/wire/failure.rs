@@ -23,21 +23,15 @@ impl From<sqlx::Error> for WorkError {
     }
 }
 
-/// Continues after a statement that tells whether it began in time.
-///
-/// # Errors
-///
-/// [`WorkError::TooLate`] if it did not.
-pub(crate) fn in_time(began: bool) -> Result<(), WorkError> {
-    if began { Ok(()) } else { Err(WorkError::TooLate) }
-}
-
 /// The meaning of a statement's failure for the connection and the call.
 pub(crate) struct Failure {
     pub(crate) error: Error,
     /// The server, or this connection to it, no longer serves its purpose: neither this
     /// connection nor the idle ones to the same server should be used again.
     pub(crate) evicts: bool,
+    /// Another connection may serve the call at once: this one is of no use any more, and the
+    /// statement was certainly not executed, or only reads.
+    pub(crate) elsewhere: bool,
 }
 
 enum Kind {
@@ -49,6 +43,8 @@ enum Kind {
     Content,
     /// The server gave up after its statement timeout or was asked to, and rolled back.
     TimedOut,
+    /// The server waited for a lock as long as the statement allows, and rolled back.
+    Locked,
     /// The server does not accept this now, before any effect.
     Refused,
     /// The connection was lost at an unknown moment.
@@ -60,18 +56,22 @@ enum Kind {
 /// The meaning of a SQLSTATE (Postgres manual, appendix A).
 fn kind_of(code: &str) -> Kind {
     match code {
-        // Serialization failure, deadlock, lock not available.
-        "40001" | "40P01" | "55P03" => Kind::Transient,
+        "55P03" => Kind::Locked,
         "57014" => Kind::TimedOut,
+        // An object that is in use, as by a change of the tables. A prepared statement that the
+        // session lacks, or has already. A transaction that had failed before.
+        "55006" | "26000" | "42P05" | "25P02" => Kind::Transient,
         // Read-only: a demoted primary. Starting up or shutting down. Too many connections.
         "25006" | "57P03" | "53300" => Kind::Refused,
-        // Statement completion unknown; the connection or the database went away.
-        "40003" | "57P01" | "57P02" | "57P04" | "57P05" => Kind::Lost,
+        // Statement completion unknown; the connection or the database went away, or was idle for
+        // too long.
+        "40003" | "57P01" | "57P02" | "57P04" | "57P05" | "25P03" | "25P04" => Kind::Lost,
         "XX001" | "XX002" => Kind::Corrupt,
         code => match code.get(..2) {
             Some("08") => Kind::Lost,
-            // Out of disk, memory or another resource.
-            Some("53") => Kind::Transient,
+            // Serialization failure, deadlock, and what else rolls a transaction back. Out of disk,
+            // memory or another resource. An error of the operating system. A snapshot too old.
+            Some("40" | "53" | "58" | "72") => Kind::Transient,
             // Data, such as a character that the database's encoding lacks; a constraint; a view's
             // check; a limit, such as the size of an index entry; an exception of a trigger.
             Some("22" | "23" | "44" | "54" | "P0") => Kind::Content,
@@ -98,6 +98,43 @@ fn ends_the_connection(error: &dyn DatabaseError) -> bool {
     matches!(severity, Some(PgSeverity::Fatal | PgSeverity::Panic))
 }
 
+/// Whether the server itself has ended the session at a moment when it was not committing: the first
+/// thing that a statement hears of it then is this error. A pooler that makes up such an error does
+/// not name the routine of the server's source that does so.
+fn ended_the_session(error: &dyn DatabaseError) -> bool {
+    let routine = error.try_downcast_ref::<PgDatabaseError>().and_then(PgDatabaseError::routine);
+    ends_the_connection(error) && routine == Some("ProcessInterrupts")
+}
+
+/// Whether the server no longer has a statement as it was prepared: it does not exist in this session,
+/// or its tables have changed since. It was not executed.
+pub(crate) fn is_outdated(error: &WorkError) -> bool {
+    let WorkError::Driver(sqlx::Error::Database(error)) = error else { return false };
+    matches!(error.code().as_deref(), Some("0A000" | "26000" | "42P05"))
+        && !ends_the_connection(&**error)
+}
+
+/// Whether a call has failed because it waited for a lock that another session holds.
+pub(crate) fn waited_for_lock(error: &Error) -> bool {
+    let Error::TimedOut { source: Some(source), .. } = error else { return false };
+    let code = match source.downcast_ref::<sqlx::Error>() {
+        Some(sqlx::Error::Database(database)) => database.code(),
+        _ => None,
+    };
+    code.as_deref() == Some("55P03") || source.is::<Locked>()
+}
+
+/// Another call waits for a lock of the same event.
+#[derive(Debug, thiserror::Error)]
+#[error("another session of the server holds a lock on the event")]
+struct Locked;
+
+/// The failure of a call that was not sent, because the event is locked and the turn of another
+/// call.
+pub(crate) fn locked(operation: Operation, waited: Duration) -> Error {
+    Error::gave_up(operation, waited, Effect::NotApplied, Locked)
+}
+
 /// Whether the server refuses a statement for good, as one that this role may not run.
 pub(crate) fn is_refusal(error: &sqlx::Error) -> bool {
     let sqlx::Error::Database(error) = error else { return false };
@@ -112,7 +149,7 @@ pub(crate) fn is_answer<T>(answer: &sqlx::Result<T>) -> bool {
         Ok(_) => true,
         Err(sqlx::Error::Database(error)) => {
             let lost = error.code().is_some_and(|code| matches!(kind_of(&code), Kind::Lost));
-            !lost && !ends_the_connection(&**error)
+            ended_the_session(&**error) || (!lost && !ends_the_connection(&**error))
         }
         Err(_) => false,
     }
@@ -124,10 +161,11 @@ pub(crate) fn failure(operation: Operation, error: WorkError, longest: Duration)
     let error = match error {
         WorkError::Driver(error) => error,
         WorkError::TooLate => {
-            return Failure { error: Error::too_late(operation), evicts: false };
+            return Failure { error: Error::too_late(operation), evicts: false, elsewhere: false };
         }
     };
     let kind = match &error {
+        E::Database(database) if ended_the_session(&**database) => Kind::Refused,
         E::Database(database) if ends_the_connection(&**database) => Kind::Lost,
         E::Database(database) => database.code().map_or(Kind::Permanent, |code| kind_of(&code)),
         E::Io(_)
@@ -145,7 +183,7 @@ pub(crate) fn failure(operation: Operation, error: WorkError, longest: Duration)
         | E::Decode(_)
         | E::AnyDriverError(_) => {
             let error = Error::backend(operation, Effect::Unknown, false, error);
-            return Failure { error, evicts: false };
+            return Failure { error, evicts: false, elsewhere: false };
         }
         // Nothing was sent.
         E::Configuration(_) | E::InvalidArgument(_) | E::Encode(_) => Kind::Permanent,
@@ -153,17 +191,25 @@ pub(crate) fn failure(operation: Operation, error: WorkError, longest: Duration)
         _ => Kind::Lost,
     };
     let evicts = matches!(kind, Kind::Refused | Kind::Lost);
+    let ended = matches!(&error, E::Database(database) if ended_the_session(&**database));
+    let elsewhere = ended || (matches!(kind, Kind::Lost) && !commits(operation));
     let error = match kind {
         Kind::Transient => Error::backend(operation, Effect::NotApplied, true, error),
         Kind::Permanent | Kind::Content => {
             Error::backend(operation, Effect::NotApplied, false, error)
         }
         Kind::TimedOut => Error::timed_out(operation, longest, Effect::NotApplied),
+        Kind::Locked => Error::gave_up(operation, longest, Effect::NotApplied, error),
         Kind::Refused => Error::unavailable(operation, Effect::NotApplied, Some(error.into())),
         Kind::Lost => Error::unavailable(operation, Effect::Unknown, Some(error.into())),
         Kind::Corrupt => Error::corrupt(operation, format!("reported by the server: {error}")),
     };
-    Failure { error, evicts }
+    Failure { error, evicts, elsewhere }
+}
+
+/// Whether the success of a call means that the server has committed something.
+pub(crate) fn commits(operation: Operation) -> bool {
+    operation.is_write() || operation == Operation::Ready
 }
 
 /// An earlier change of the same is not settled.
@@ -239,7 +285,9 @@ mod tests {
 
     fn effect_and_retry(code: &str) -> (Effect, bool) {
         match kind_of(code) {
-            Kind::Transient | Kind::TimedOut | Kind::Refused => (Effect::NotApplied, true),
+            Kind::Transient | Kind::TimedOut | Kind::Locked | Kind::Refused => {
+                (Effect::NotApplied, true)
+            }
             Kind::Permanent | Kind::Content => (Effect::NotApplied, false),
             Kind::Lost => (Effect::Unknown, true),
             Kind::Corrupt => (Effect::Unknown, false),
@@ -248,7 +296,10 @@ mod tests {
 
     #[test]
     fn a_statement_that_was_rolled_back_is_not_applied() {
-        for code in ["40001", "40P01", "55P03", "53300", "53100", "57P03", "57014", "25006"] {
+        for code in [
+            "40001", "40P01", "40002", "55P03", "55006", "53300", "53100", "53400", "57P03",
+            "57014", "25006", "25P02", "26000", "42P05", "58030", "72000",
+        ] {
             assert_eq!(effect_and_retry(code), (Effect::NotApplied, true), "{code}");
         }
         for code in ["42P01", "42501", "23505", "22021", "P0001"] {
@@ -268,7 +319,7 @@ mod tests {
 
     #[test]
     fn the_effect_of_a_statement_whose_connection_was_lost_is_unknown() {
-        for code in ["08000", "08003", "08006", "57P01", "57P02", "40003"] {
+        for code in ["08000", "08006", "08P01", "57P01", "57P02", "57P05", "25P03", "40003"] {
             assert_eq!(effect_and_retry(code), (Effect::Unknown, true), "{code}");
         }
     }

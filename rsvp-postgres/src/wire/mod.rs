@@ -13,6 +13,7 @@ mod health;
 mod lag_tracker;
 pub(crate) mod lsn;
 mod options;
+mod places;
 pub(crate) mod pool;
 mod replayed;
 pub(crate) mod replicas;

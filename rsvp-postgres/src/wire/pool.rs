@@ -11,22 +11,23 @@ use futures_util::future::{join, join_all};
 use rsvp_core::backend::run_to_end;
 use rsvp_core::{Deadline, Effect, Error, Operation, Result};
 use sqlx::Connection as _;
-use tokio::time::{timeout, timeout_at};
+use tokio::time::{Instant, timeout, timeout_at};
 
 use super::connection::Connection;
 use super::connector::Connector;
 use super::control::Control;
-use super::failure::{WorkError, failure, no_connection};
+use super::failure::{Failure, WorkError, commits, failure, is_outdated, no_connection};
 use super::footprint::Footprint;
 use super::gate::{Entered, Gate};
 use super::lsn::LogId;
+use super::places::{Place, Places};
 use super::schedule::{GRACE, Schedule};
 use super::unsettled::Attempt;
 use super::work::Work;
 use crate::config::PostgresConfig;
 use crate::sql::Statements;
 
-/// Calls that may wait for a connection at once; one more is refused at once.
+/// Reads that may wait for a connection at once; one more is refused at once.
 const MAX_WAITING: usize = 16_384;
 
 /// The limits of a pool.
@@ -38,12 +39,18 @@ pub(crate) struct Limits {
     pub(crate) acquire_timeout: Duration,
     /// The longest time of a statement.
     pub(crate) statement_timeout: Duration,
+    /// The longest time that a statement waits for a lock.
+    pub(crate) lock_timeout: Duration,
 }
 
 impl From<&PostgresConfig> for Limits {
     fn from(config: &PostgresConfig) -> Self {
-        let &PostgresConfig { pool_size: size, acquire_timeout, statement_timeout, .. } = config;
-        Self { size, acquire_timeout, statement_timeout }
+        Self {
+            size: config.pool_size,
+            acquire_timeout: config.acquire_timeout,
+            statement_timeout: config.statement_timeout,
+            lock_timeout: config.lock_timeout,
+        }
     }
 }
 
@@ -53,8 +60,16 @@ pub(crate) struct Pool {
     pool: ManagedPool<Connector>,
     control: Arc<Control>,
     gate: Gate,
+    places: Places,
     sql: Arc<Statements>,
     limits: Limits,
+}
+
+/// An attempt of a call that has failed.
+struct Failed {
+    error: Error,
+    /// Another connection may serve the call at once.
+    elsewhere: bool,
 }
 
 impl Pool {
@@ -73,7 +88,8 @@ impl Pool {
             .runtime(Runtime::Tokio1)
             .build()
             .map_err(|error| Error::backend(Operation::Open, Effect::NotApplied, false, error))?;
-        Ok(Self { pool, control, gate, sql: sql.clone(), limits })
+        let places = Places::new(limits.size);
+        Ok(Self { pool, control, gate, places, sql: sql.clone(), limits })
     }
 
     /// Lets a call in that runs several works by [`run_within`](Self::run_within). Refuses one whose
@@ -108,8 +124,8 @@ impl Pool {
     ///
     /// It runs on a task of its own: a caller that goes away leaves it to finish, so no
     /// connection is ever returned in the middle of an answer. A connection that fails or falls
-    /// silent is closed and its place becomes free. When it returns, the work is settled, or its
-    /// error says that it is pending.
+    /// silent is closed and its place becomes free when the work is settled. When it returns, the
+    /// work is settled, or its error says that it is pending.
     pub(crate) async fn run_within<W: Work>(
         &self,
         call: &Entered,
@@ -117,22 +133,43 @@ impl Pool {
         deadline: Option<Deadline>,
     ) -> Result<W::Answer> {
         let operation = work.operation();
-        if self.pool.status().waiting >= MAX_WAITING {
-            return Err(Error::overloaded(operation));
-        }
-        let connection = self.acquire(operation, deadline).await?;
-        run_to_end(operation, self.clone().run_on(call.clone(), connection, work, deadline)).await
+        // 1. A place, if it changes something, and a connection.
+        let began = Instant::now();
+        let place = match commits(operation) {
+            true => Some(self.place(operation, deadline).await?),
+            false if self.pool.status().waiting >= MAX_WAITING => {
+                return Err(Error::overloaded(operation));
+            }
+            false => None,
+        };
+        let connection = self.acquire(operation, deadline, began).await?;
+        // 2. The work itself.
+        let call = call.clone();
+        let running = self.clone().run_on(call, place, connection, work, deadline);
+        run_to_end(operation, running).await
     }
 
-    /// A connection within the acquire timeout, and the time that it takes to test one and to
-    /// try each host, and before the deadline.
+    /// A place for a call that changes something, within the acquire timeout and before the
+    /// deadline.
+    async fn place(&self, operation: Operation, deadline: Option<Deadline>) -> Result<Place> {
+        // Attempts that have places are settled even if the runtime of the last call has gone.
+        self.control.unsettled();
+        let longest = Instant::now() + self.limits.acquire_timeout;
+        let by = deadline.map_or(longest, |deadline| longest.min(deadline.instant()));
+        self.places.enter(operation, by).await
+    }
+
+    /// A connection for a call that `began` then: within the acquire timeout, and the time that it
+    /// takes to test one and to try each host, and before the deadline.
     async fn acquire(
         &self,
         operation: Operation,
         deadline: Option<Deadline>,
+        began: Instant,
     ) -> Result<Object<Connector>> {
         let longest_connect = self.pool.manager().longest_connect();
         let longest = self.limits.acquire_timeout + longest_connect.saturating_mul(2);
+        let longest = longest.saturating_sub(began.elapsed());
         let longest = deadline.map_or(longest, |deadline| longest.min(deadline.remaining()));
         if longest.is_zero() {
             return Err(Error::too_late(operation));
@@ -143,11 +180,13 @@ impl Pool {
         }
     }
 
-    /// The one place that sees the time limit, the connection and the outcome of a work.
+    /// Runs a work on a connection. If its session has ended before the work was executed, the work
+    /// is run once more, on another connection.
     async fn run_on<W: Work>(
         self,
-        entered: Entered,
-        mut connection: Object<Connector>,
+        _entered: Entered,
+        place: Option<Place>,
+        connection: Object<Connector>,
         work: W,
         deadline: Option<Deadline>,
     ) -> Result<W::Answer> {
@@ -157,17 +196,44 @@ impl Pool {
             return Err(Error::too_late(operation));
         }
         let schedule = Schedule::new(deadline, self.limits.statement_timeout);
-        connection.begin(schedule.cancel_at);
 
-        // 2. The answer of the server is final. A failure of the connection concerns all to the same
+        // 2. On this connection, and on another one if that is certain to do no harm.
+        let failed = match self.attempt(connection, place.as_ref(), &work, &schedule).await {
+            Ok(answer) => return Ok(answer),
+            Err(failed) => failed,
+        };
+        if !failed.elsewhere {
+            return Err(failed.error);
+        }
+        let rest = Some(Deadline::at(schedule.cancel_at));
+        let Ok(connection) = self.acquire(operation, rest, Instant::now()).await else {
+            return Err(failed.error);
+        };
+        let second = self.attempt(connection, place.as_ref(), &work, &schedule).await;
+        second.map_err(|failed| failed.error)
+    }
+
+    /// The one place that sees the time limit, the connection and the outcome of a work.
+    async fn attempt<W: Work>(
+        &self,
+        mut connection: Object<Connector>,
+        place: Option<&Place>,
+        work: &W,
+        schedule: &Schedule,
+    ) -> Result<W::Answer, Failed> {
+        let operation = work.operation();
+        connection.begin(schedule.cancel_at, self.limits.lock_timeout);
+
+        // 1. The answer of the server is final. A failure of the connection concerns all to the same
         //    server. If there is no answer, only this one is closed, and the others are tested
         //    before they are used.
-        let (answer, canceled) = self.answer(&mut connection, &work, &schedule).await;
-        let (error, closes) = match answer {
+        let (answer, canceled) = self.answer(&mut connection, work, schedule).await;
+        let Failure { error, evicts: closes, elsewhere } = match answer {
             // A commit that waits for a synchronous standby and is canceled succeeds, with a warning
             // that the driver does not pass on: the standby may lack the change.
             Some(Ok(_)) if canceled && commits(operation) => {
-                (Error::timed_out(operation, schedule.elapsed(), Effect::Unknown), false)
+                let error = Error::timed_out(operation, schedule.elapsed(), Effect::Unknown);
+                Failure { error, evicts: false, elsewhere: false }
             }
             Some(Ok(answer)) => {
                 connection.in_use = false;
@@ -182,15 +248,16 @@ impl Pool {
                 if failure.evicts {
                     self.give_up_all();
                 }
-                (failure.error, failure.evicts)
+                failure
             }
             None => {
                 self.pool.manager().suspect();
-                (Error::timed_out(operation, schedule.elapsed(), Effect::NotApplied), true)
+                let error = Error::timed_out(operation, schedule.elapsed(), Effect::NotApplied);
+                Failure { error, evicts: true, elsewhere: false }
             }
         };
 
-        // 3. A statement that changes something and has no answer is stopped before the caller
+        // 2. A statement that changes something and has no answer is stopped before the caller
         //    hears of it.
         let Connection { applied, unanswered, backend, timeline, .. } = *connection;
         if closes {
@@ -199,7 +266,8 @@ impl Pool {
             connection.in_use = false;
         }
         let effect = if closes && unanswered {
-            let attempt = Attempt::new(backend, timeline, work.footprint(), schedule.over());
+            let (footprint, place) = (work.footprint(), place.cloned());
+            let attempt = Attempt::new(backend, timeline, footprint, place, schedule.over());
             self.control.settle(attempt, schedule.fence_until()).await
         } else if applied {
             // Rolling back the last statement leaves the ones before it.
@@ -207,8 +275,8 @@ impl Pool {
         } else {
             error.effect()
         };
-        drop(entered);
-        Err(error.with_effect(effect))
+        let elsewhere = elsewhere && effect == Effect::NotApplied;
+        Err(Failed { error: error.with_effect(effect), elsewhere })
     }
 
     /// The answer of the server; nothing if it gives none in time. Tells as well whether the server
@@ -291,8 +359,9 @@ impl Pool {
     }
 }
 
-/// Runs a work. If the server finds it too late although it is in time here, the server's clock was
-/// set since it was read: it is read again, and the work, which has done nothing, is run again.
+/// Runs a work, which the server may refuse once before it does anything. If it finds the work too
+/// late although it is in time here, its clock was set since it was read: it is read again. If it no
+/// longer has a statement as it was prepared, all are prepared again.
 async fn run_in_time<W: Work>(
     work: &W,
     connection: &mut Connection,
@@ -301,15 +370,13 @@ async fn run_in_time<W: Work>(
     match work.run(connection, sql).await {
         Err(WorkError::TooLate) if !connection.applied && connection.may_begin() => {
             connection.read_clock().await?;
-            work.run(connection, sql).await
         }
-        answer => answer,
+        Err(error) if !connection.applied && is_outdated(&error) => {
+            connection.pg.clear_cached_statements().await?;
+        }
+        answer => return answer,
     }
-}
-
-/// Whether the success of a call means that the server has committed something.
-fn commits(operation: Operation) -> bool {
-    operation.is_write() || operation == Operation::Ready
+    work.run(connection, sql).await
 }
 
 impl fmt::Debug for Pool {

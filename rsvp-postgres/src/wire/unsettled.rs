@@ -8,6 +8,7 @@ use tokio::task::JoinHandle;
 use super::backend::{Backend, Reply};
 use super::footprint::Footprint;
 use super::lsn::Timeline;
+use super::places::Place;
 
 /// An attempt to change something that got no answer.
 ///
@@ -21,6 +22,8 @@ pub(super) struct Attempt {
     /// The timeline of the server.
     pub(super) timeline: Timeline,
     pub(super) footprint: Arc<Footprint>,
+    /// Held until it is settled, because the server's process may go on.
+    _place: Option<Place>,
     /// The moment at which it is over even if nobody stops it, if it is not in the middle of a
     /// change.
     pub(super) over: Deadline,
@@ -37,10 +40,19 @@ impl Attempt {
         backend: Backend,
         timeline: Timeline,
         footprint: Footprint,
+        place: Option<Place>,
         over: Deadline,
     ) -> Self {
-        let footprint = Arc::new(footprint);
-        Self { backend, timeline, footprint, over, told: false, refused: false, changing: false }
+        Self {
+            backend,
+            timeline,
+            footprint: Arc::new(footprint),
+            _place: place,
+            over,
+            told: false,
+            refused: false,
+            changing: false,
+        }
     }
 
     /// Takes the answer of the server on `timeline` after it was asked to end the process.
@@ -155,7 +167,7 @@ mod tests {
 
     fn attempt() -> Attempt {
         let over = Deadline::after(Duration::from_secs(6));
-        Attempt::new(BACKEND, HERE, Footprint::default(), over)
+        Attempt::new(BACKEND, HERE, Footprint::default(), None, over)
     }
 
     fn alive(changing: bool) -> Reply {

@@ -4,6 +4,7 @@
 #![allow(clippy::print_stdout, reason = "seeds and measured times are printed")]
 
 mod bounded;
+mod bulkheads;
 mod cancellation;
 mod clock;
 mod crash;

@@ -6,7 +6,7 @@ use std::time::Duration;
 use futures_util::future::join_all;
 use rand::SeedableRng;
 use rand::rngs::StdRng;
-use rsvp_core::{EventId, RsvpStore, UserId};
+use rsvp_core::{EventId, PageLimit, ReadOptions, RsvpStore, RsvpStoreExt, UserId, WriteOptions};
 use rsvp_postgres::{PostgresConfig, PostgresStore, migrate};
 use rsvp_testkit::ledger::{self, Ledger};
 use rsvp_testkit::servers::PostgresServer;
@@ -57,16 +57,25 @@ pub(crate) async fn eventually(state: &str, mut probe: impl AsyncFnMut() -> bool
     assert!(timeout(LIMIT, asking).await.is_ok(), "waited {LIMIT:?} for {state}");
 }
 
-/// Runs as many calls at once as the pool has connections, until it has that many and all of
-/// them are idle. Every call must succeed promptly. A round may leave fewer connections than
+/// Runs as many reads at once as the pool has connections, and as many calls that may change
+/// something, until it has that many and all of them are idle. Every call must succeed promptly. A round may leave fewer connections than
 /// calls, as one that is done before the next begins leaves it its own; a place that was lost
 /// leaves fewer after every round.
 pub(crate) async fn assert_full_capacity(store: &PostgresStore, size: usize) {
     eventually("all connections to be open and idle", async || {
         let began = Instant::now();
-        for answer in join_all((0..size).map(|_| store.ready())).await {
+        let (strong, changing) = (ReadOptions::strong(), WriteOptions::default());
+        let nobody = event("nobody's");
+        let reads = (0..size).map(|_| store.rsvp_count_with(&nobody, strong.clone()));
+        for answer in join_all(reads).await {
             answer.unwrap();
         }
+        let changes =
+            (0..size).map(|_| store.remove_event_step(&nobody, PageLimit::MIN, &changing));
+        for answer in join_all(changes).await {
+            answer.unwrap();
+        }
+        store.ready().await.unwrap();
         assert!(began.elapsed() < Duration::from_secs(5), "promptly: {:?}", began.elapsed());
         eventually("the connections to be idle", async || {
             let (open, idle) = store.connections();

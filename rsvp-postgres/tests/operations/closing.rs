@@ -17,12 +17,14 @@ use tokio::time::{sleep, timeout};
 async fn closing_finishes_the_calls_under_way_and_refuses_later_ones() {
     let server = PostgresServer::start().await;
     let url = server.url("postgres");
-    let config = PostgresConfig::from_url(&format!("{url}?migrate=true&pool_size=2")).unwrap();
+    let config =
+        PostgresConfig::from_url(&format!("{url}?migrate=true&pool_size=3&lock_timeout=60s"))
+            .unwrap();
     let store = PostgresStore::open(config).await.unwrap();
     let fair = EventId::new("fair").unwrap();
     store.maintenance().unwrap().audit().await.unwrap();
 
-    // Eight calls on two connections, all behind a lock.
+    // Eight calls on two connections, all behind a lock. The third is left to reads.
     let mut lock = PgConnection::connect(&url).await.unwrap();
     sqlx::raw_sql("BEGIN; LOCK TABLE rsvp.counts").execute(&mut lock).await.unwrap();
     let mut calls = JoinSet::new();

@@ -8,4 +8,6 @@ mod closing;
 mod counts;
 mod labels;
 mod migrations;
+mod removals;
 mod round_trips;
+mod sessions;

@@ -1,0 +1,125 @@
+//! The places of a pool: how many of its connections each kind of call may use.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use rsvp_core::{Error, Operation, Result};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::time::{Instant, timeout_at};
+
+/// Calls that may wait for a place at once; one more is refused at once.
+const MAX_WAITING: usize = 16_384;
+
+/// The places of the calls that change something.
+///
+/// A fifth of the connections, and at least one of several, is left to reads, because changes may
+/// all wait: for a lock, or for a synchronous standby that is away. Probes of whether the store is
+/// ready change something too, one at a time, however many ask.
+///
+/// A place is given back when the call is settled. So the server has no more processes of calls that
+/// change something than there are places, whatever has become of their connections.
+#[derive(Clone, Debug)]
+pub(super) struct Places {
+    changes: Arc<Semaphore>,
+    probes: Arc<Semaphore>,
+    waiting: Arc<AtomicUsize>,
+}
+
+/// The place of one call that changes something, until all clones are dropped.
+#[derive(Clone, Debug)]
+pub(super) struct Place {
+    _permits: Arc<[OwnedSemaphorePermit]>,
+}
+
+impl Places {
+    /// The places of a pool of `connections`.
+    pub(super) fn new(connections: usize) -> Self {
+        let for_reads = if connections > 1 { connections.div_ceil(5) } else { 0 };
+        Self {
+            changes: Arc::new(Semaphore::new(connections - for_reads)),
+            probes: Arc::new(Semaphore::new(1)),
+            waiting: Arc::default(),
+        }
+    }
+
+    /// A place for a call of this kind, as soon as there is one until `by`.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Overloaded`] if there is none by then, or too many wait already.
+    pub(super) async fn enter(&self, operation: Operation, by: Instant) -> Result<Place> {
+        let overloaded = || Error::overloaded(operation);
+        let _waiting = Waiting::among(&self.waiting).ok_or_else(overloaded)?;
+        let mut permits = Vec::with_capacity(2);
+        let probes = (operation == Operation::Ready).then_some(&self.probes);
+        for kind in probes.into_iter().chain([&self.changes]) {
+            let permit = timeout_at(by, kind.clone().acquire_owned()).await;
+            permits.push(permit.map_err(|_| overloaded())?.map_err(|_| overloaded())?);
+        }
+        Ok(Place { _permits: permits.into() })
+    }
+}
+
+/// One of the calls that wait for a place.
+struct Waiting<'a>(&'a AtomicUsize);
+
+impl<'a> Waiting<'a> {
+    /// One more, if there are not too many.
+    fn among(waiting: &'a AtomicUsize) -> Option<Self> {
+        let one_more = Self(waiting);
+        (waiting.fetch_add(1, Ordering::Relaxed) < MAX_WAITING).then_some(one_more)
+    }
+}
+
+impl Drop for Waiting<'_> {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+
+    async fn enter(places: &Places, operation: Operation) -> Result<Place> {
+        places.enter(operation, Instant::now() + Duration::from_secs(1)).await
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_fifth_of_the_connections_is_left_to_reads() {
+        for (connections, changes) in [(1, 1), (2, 1), (5, 4), (10, 8), (11, 8)] {
+            let places = Places::new(connections);
+            let mut held = Vec::new();
+            for _ in 0..changes {
+                held.push(enter(&places, Operation::Write).await.unwrap());
+            }
+            let refused = enter(&places, Operation::Write).await.unwrap_err();
+            assert!(matches!(refused, Error::Overloaded { .. }), "{connections}: {refused:?}");
+            held.pop();
+            assert!(enter(&places, Operation::Write).await.is_ok());
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn one_probe_at_a_time_uses_a_place() {
+        let places = Places::new(10);
+        let probe = enter(&places, Operation::Ready).await.unwrap();
+        assert!(enter(&places, Operation::Ready).await.is_err());
+        assert_eq!(places.changes.available_permits(), 7);
+        drop(probe);
+        assert!(enter(&places, Operation::Ready).await.is_ok());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn the_number_of_those_that_wait_is_bounded() {
+        let places = Places::new(1);
+        let _held = enter(&places, Operation::Write).await.unwrap();
+        places.waiting.store(MAX_WAITING, Ordering::Relaxed);
+        let began = Instant::now();
+        assert!(enter(&places, Operation::Write).await.is_err());
+        assert_eq!(began.elapsed(), Duration::ZERO);
+        assert_eq!(places.waiting.load(Ordering::Relaxed), MAX_WAITING);
+    }
+}

@@ -20,6 +20,7 @@
 //! | `rsvp:u:{USER}` | hash | the events of a user, as fields with empty values: the user index |
 //! | `rsvp:l:{NAME}` | string | a label of the store |
 //! | `rsvp:layout` | string | the version of this layout, and the `event_spread` |
+//! | `rsvp:w:{…}` | string | nothing, for a millisecond: with `wait_replicas` it follows each write, so that `WAIT` has something to wait for |
 //!
 //! `rsvp` is the configured prefix. `PART` is 0 unless `event_spread` is more than 1. The part of a
 //! user is the slot of the user's id (`CLUSTER KEYSLOT`: CRC16 modulo 16384) modulo the spread. In

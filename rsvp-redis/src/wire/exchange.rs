@@ -37,16 +37,21 @@ pub(crate) async fn exchange(
         hold(fences, connection, config, call).await?;
     }
     let kills = if writes { fences.due(connection.peer) } else { Kills::default() };
-    // Step 2: one pipeline of the fences, all requests, and `WAIT`.
+    // Step 2: one pipeline of the fences, all requests, a marker, and `WAIT`.
     let extra = if waits { config.wait_timeout } else { Duration::ZERO };
     let patience = call.patience(config.response_timeout + extra, writes)?;
     let count: usize = requests.iter().map(|request| request.replies(asking)).sum();
-    let mut pipeline = Pipeline::with_capacity(kills.len() + count + 1);
+    let marker = requests.iter().rfind(|request| request.writes).filter(|_| waits);
+    let marker = marker.map(|last| marker_beside(last, &config.prefix));
+    let mut pipeline = Pipeline::with_capacity(kills.len() + count + 3);
     kills.commands().for_each(|kill| {
         pipeline.add_command(kill);
     });
     for request in requests {
         request.append_to(&mut pipeline, asking);
+    }
+    if let Some(marker) = &marker {
+        marker.append_to(&mut pipeline, asking);
     }
     if waits {
         // The server gives up before the call does, so that its reply arrives in time.
@@ -71,8 +76,13 @@ pub(crate) async fn exchange(
             if_primary(request, answer, demoted.as_ref())
         })
         .collect();
-    // Step 4: without enough replicas no request is acknowledged.
-    if waits && let Some(failure) = wait_failure(rest.next(), config.wait_replicas) {
+    // Step 4: without enough replicas no request is acknowledged, nor if the marker is not written.
+    let marked = marker.map(|marker| {
+        let replies = rest.by_ref().take(marker.replies(asking)).collect();
+        marker.answer(replies, connection.peer.server).map(drop)
+    });
+    let waited = waits.then(|| wait_failure(rest.next(), config.wait_replicas)).flatten();
+    if let Some(failure) = marked.and_then(Result::err).map(unmarked).or(waited) {
         for answer in answers.iter_mut().filter(|answer| answer.is_ok()) {
             *answer = Err(failure.clone());
         }
@@ -110,6 +120,25 @@ fn if_primary(
         // be sent again, since its outcome would differ. But the new primary may not have it.
         Some(Failure::ReadOnly(error)) => answer.and(Err(Failure::Demoted(error.clone()))),
         _ => answer,
+    }
+}
+
+/// A write of no meaning in the slot of `request`, which is gone after a millisecond.
+///
+/// Since Redis 7.2, and in Valkey, `WAIT` waits for the last write of its connection that went to the
+/// replicas. A repeated write changes nothing, so nothing of it goes there, although the replicas
+/// may lack the first one. A `SET` always goes to them.
+fn marker_beside(request: &Request, prefix: &str) -> Request {
+    let key = format!("{prefix}:w:{{{}}}", request.tag());
+    Request::write(request.slot, vec![cmd("SET").arg(key).arg("").arg("PX").arg(1).to_owned()])
+}
+
+/// The failure of requests behind which no marker could be written, as when the slot of the marker has
+/// moved meanwhile: replicas may lack them.
+fn unmarked(failure: Failure) -> Failure {
+    match failure {
+        Failure::Rejected(error) => Failure::PartlyApplied(error),
+        _ => Failure::NotReplicated(0),
     }
 }
 

@@ -126,6 +126,17 @@ impl Request {
         size
     }
 
+    /// The part of its first key that decides about the slot.
+    pub(crate) fn tag(&self) -> String {
+        let key = self.commands.iter().find_map(|command| match command.args_iter().nth(1) {
+            Some(Arg::Simple(key)) => Some(String::from_utf8_lossy(key).into_owned()),
+            _ => None,
+        });
+        let key = key.unwrap_or_default();
+        let tag = key.split_once('{').and_then(|(_, rest)| rest.split_once('}'));
+        tag.map_or_else(|| key.clone(), |(tag, _)| tag.to_owned())
+    }
+
     fn is_transaction(&self) -> bool {
         self.commands.len() > 1
     }

@@ -102,3 +102,37 @@ async fn a_deadline_ends_the_wait_for_replicas() {
     assert!(store.has_rsvped(&user(2), &event(1)).await.unwrap());
     pair.replica().resume().await;
 }
+
+/// A repetition changes nothing, so it sends nothing to the replicas by itself. Retries make it the
+/// normal path.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_repeated_write_is_acknowledged_only_when_the_replica_has_the_first() {
+    let pair = ReplicatedRedis::start().await;
+    let url = pair.primary().url();
+    let store = open(&format!("{url}?wait_replicas=1&wait_timeout=300ms")).await;
+    let warm: Vec<_> = (0..8).map(user).collect();
+    let fair = event(1);
+    for answer in join_all(warm.iter().map(|user| store.rsvp(user, &fair))).await {
+        answer.unwrap();
+    }
+    pair.replica().pause().await;
+    for _ in 0..10 {
+        // Each on a connection that may have waited for other writes before.
+        assert_not_replicated(store.cancel(&user(0), &event(1)).await);
+        assert_not_replicated(store.rsvp(&user(9), &event(1)).await);
+    }
+    pair.replica().resume().await;
+    eventually("the replica to acknowledge", async || {
+        store.cancel(&user(0), &event(1)).await.is_ok()
+            && store.rsvp(&user(9), &event(1)).await.is_ok()
+    })
+    .await;
+    pair.primary().kill().await;
+    pair.promote().await;
+    let promoted = open(&pair.primary().url()).await;
+    assert!(!promoted.has_rsvped(&user(0), &event(1)).await.unwrap());
+    assert!(promoted.has_rsvped(&user(9), &event(1)).await.unwrap());
+    // Markers leave nothing behind.
+    let markers = async || pair.primary().command(&["KEYS", "rsvp:w:*"]).await;
+    eventually("the markers to expire", async || markers().await.trim().is_empty()).await;
+}

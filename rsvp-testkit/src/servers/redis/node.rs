@@ -1,5 +1,6 @@
 //! One Redis server, controlled from blocking code.
 
+use std::env;
 use std::path::Path;
 use std::process::Command;
 use std::time::Duration;
@@ -13,6 +14,10 @@ use crate::servers::port::PortLease;
 use crate::servers::process::ServerProcess;
 use crate::servers::temp_dir::new_folder;
 use crate::servers::wait::{poll, wait_until};
+
+/// The environment variable with the path of the server's program, such as that of Valkey. Defaults to
+/// `redis-server` in `PATH`.
+const PROGRAM: &str = "RSVP_REDIS_SERVER";
 
 const START_LIMIT: Duration = Duration::from_secs(60);
 const STOP_LIMIT: Duration = Duration::from_secs(30);
@@ -62,7 +67,8 @@ impl Node {
     }
 
     fn launch(&self) -> Result<(), PortTaken> {
-        let mut command = Command::new("redis-server");
+        let program = env::var_os(PROGRAM).unwrap_or_else(|| "redis-server".into());
+        let mut command = Command::new(program);
         command.arg("redis.conf");
         self.process.spawn(command);
         let outcome = poll(START_LIMIT, || {

@@ -127,6 +127,7 @@ impl Work for NextEvents {
         sql: &Statements,
     ) -> Result<Self::Answer, WorkError> {
         let query = sqlx::query_as(&sql.audit).bind(&self.after).bind(STEP as i64);
+        let query = query.persistent(connection.keeps_statements());
         Ok(query.fetch_all(&mut connection.pg).await?)
     }
 }

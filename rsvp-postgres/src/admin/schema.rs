@@ -4,8 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use rsvp_core::{Error, Operation, Result};
-use sqlx::postgres::PgConnection;
-use sqlx::{AssertSqlSafe, Connection as _, raw_sql};
+use sqlx::{AssertSqlSafe, raw_sql};
 
 use crate::config::{PostgresConfig, SchemaName};
 use crate::sql::Statements;
@@ -13,6 +12,7 @@ use crate::wire::connection::Connection;
 use crate::wire::connector::Connector;
 use crate::wire::failure::WorkError;
 use crate::wire::pool::{Limits, Pool};
+use crate::wire::session::in_transaction;
 use crate::wire::work::Work;
 
 /// The additions of each version to the one before. Released ones never change.
@@ -63,7 +63,8 @@ pub async fn migrate(config: &PostgresConfig) -> Result<()> {
 /// [`Error::InvalidInput`] with the field `schema` if its name is illegal.
 pub fn schema_sql(config: &PostgresConfig) -> Result<String> {
     let schema = config.schema_name()?;
-    let mut sql = format!("BEGIN;\n{}", with_schema(LEDGER, &schema));
+    let mut sql = format!("BEGIN;\n{}", with_schema(SCHEMA, &schema));
+    sql.push_str(&with_schema(LEDGER, &schema));
     for (version, migration) in (1..).zip(MIGRATIONS) {
         sql.push_str(&with_schema(migration, &schema));
         sql.push_str(&with_schema(RECORD, &schema).replace("$1", &format!("{version}")));
@@ -72,8 +73,8 @@ pub fn schema_sql(config: &PostgresConfig) -> Result<String> {
     Ok(sql)
 }
 
+const SCHEMA: &str = "CREATE SCHEMA IF NOT EXISTS {schema};\n";
 const LEDGER: &str = "\
-CREATE SCHEMA IF NOT EXISTS {schema};
 CREATE TABLE IF NOT EXISTS {schema}.migrations (
     version    integer PRIMARY KEY,
     applied_at timestamptz NOT NULL DEFAULT now()
@@ -99,40 +100,51 @@ impl Work for Migrate {
     }
 
     async fn run(&self, connection: &mut Connection, sql: &Statements) -> Result<(), WorkError> {
-        connection.begin_transaction();
-        let answer = self.migrate(&mut connection.pg, sql).await;
-        Ok(connection.end_transaction(answer)?)
-    }
-}
-
-impl Migrate {
-    async fn migrate(&self, pg: &mut PgConnection, sql: &Statements) -> sqlx::Result<()> {
+        connection.changes();
         let schema = &self.schema;
+        let pg = &mut connection.pg;
         let with_schema = |sql| AssertSqlSafe(with_schema(sql, schema));
-        let mut transaction = pg.begin().await?;
         // 1. Instances take turns.
         sqlx::query(
             "SELECT pg_advisory_xact_lock(hashtextextended('rsvp migrations of ' || $1, 0))",
         )
         .bind(schema.as_str())
-        .execute(&mut *transaction)
+        .persistent(false)
+        .execute(&mut *pg)
         .await?;
-        // 2. The ledger, only if it is missing: even `IF NOT EXISTS` needs the right to create,
-        //    which a role without anything to do may lack.
-        let exists: bool = sqlx::query_scalar("SELECT to_regclass($1) IS NOT NULL")
+        // 2. The schema and the ledger, only if they are missing: even `IF NOT EXISTS` needs the
+        //    right to create, which the owner of the schema alone, or a role without anything to do,
+        //    may lack.
+        let exists = "SELECT to_regnamespace($1) IS NOT NULL, to_regclass($2) IS NOT NULL";
+        let (schema_exists, ledger_exists): (bool, bool) = sqlx::query_as(exists)
+            .bind(with_schema("{schema}").0)
             .bind(with_schema("{schema}.migrations").0)
-            .fetch_one(&mut *transaction)
+            .persistent(false)
+            .fetch_one(&mut *pg)
             .await?;
-        if !exists {
-            raw_sql(with_schema(LEDGER)).execute(&mut *transaction).await?;
+        if !schema_exists {
+            raw_sql(with_schema(SCHEMA)).execute(&mut *pg).await?;
+        }
+        if !ledger_exists {
+            raw_sql(with_schema(LEDGER)).execute(&mut *pg).await?;
         }
         // 3. The versions that are missing, each recorded in the ledger.
-        let version: i32 = sqlx::query_scalar(&sql.version).fetch_one(&mut *transaction).await?;
+        let version = sqlx::query_scalar(&sql.version).persistent(false);
+        let version: i32 = version.fetch_one(&mut *pg).await?;
         for (number, migration) in (1..).zip(MIGRATIONS).filter(|(number, _)| *number > version) {
-            raw_sql(with_schema(migration)).execute(&mut *transaction).await?;
-            sqlx::query(with_schema(RECORD)).bind(number).execute(&mut *transaction).await?;
+            raw_sql(with_schema(migration)).execute(&mut *pg).await?;
+            let record = sqlx::query(with_schema(RECORD)).bind(number).persistent(false);
+            record.execute(&mut *pg).await?;
         }
-        transaction.commit().await
+        Ok(())
+    }
+
+    async fn perform(
+        &self,
+        connection: &mut Connection,
+        sql: &Statements,
+    ) -> Result<(), WorkError> {
+        in_transaction(self, connection, sql).await
     }
 }
 
@@ -148,7 +160,8 @@ impl Work for CurrentVersion {
     }
 
     async fn run(&self, connection: &mut Connection, sql: &Statements) -> Result<i32, WorkError> {
-        match sqlx::query_scalar(&sql.version).fetch_one(&mut connection.pg).await {
+        let version = sqlx::query_scalar(&sql.version).persistent(connection.keeps_statements());
+        match version.fetch_one(&mut connection.pg).await {
             // Undefined table, undefined schema.
             Err(sqlx::Error::Database(error))
                 if matches!(error.code().as_deref(), Some("42P01" | "3F000")) =>

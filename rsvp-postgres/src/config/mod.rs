@@ -88,6 +88,7 @@ pub struct PostgresConfig {
     /// A malformed one is not kept, because it may hold a password.
     replicas: Vec<Option<Host>>,
     pub(crate) migrate: bool,
+    pub(crate) transaction_pooler: bool,
 }
 
 impl PostgresConfig {
@@ -110,6 +111,7 @@ impl PostgresConfig {
             ssl_root_cert: None,
             replicas: Vec::new(),
             migrate: false,
+            transaction_pooler: false,
         }
     }
 
@@ -155,6 +157,18 @@ impl PostgresConfig {
     #[must_use]
     pub fn with_acquire_timeout(self, timeout: Duration) -> Self {
         Self { acquire_timeout: timeout, ..self }
+    }
+
+    /// The servers are reached through a pooler that lends a session for one transaction at a time:
+    /// PgBouncer with `pool_mode = transaction`, and the pooled endpoints of Neon, Supabase and RDS
+    /// Proxy. Defaults to no; a pooler that lends sessions for as long as a connection lasts needs
+    /// nothing.
+    ///
+    /// Every call is then a transaction that makes its own settings, which costs four round trips
+    /// instead of one. Nothing relies on the session: no prepared statement, and no setting.
+    #[must_use]
+    pub fn with_transaction_pooler(self) -> Self {
+        Self { transaction_pooler: true, ..self }
     }
 
     /// The longest time that a statement may take, within 1 ms to 1 h. Defaults to 5 s.

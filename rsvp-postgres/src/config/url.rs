@@ -23,6 +23,7 @@ impl PostgresConfig {
     /// | `acquire_timeout` | wait for a free connection | 2s |
     /// | `statement_timeout` | for one statement | 5s |
     /// | `lock_timeout` | wait of a write for a lock | 1s |
+    /// | `pooler` | `transaction`: a pooler lends a session for one transaction at a time; or `session` | `session` |
     /// | `application_name` | shown in `pg_stat_activity` | `rsvp` |
     /// | `sslmode` | as libpq's; other than `disable` needs the cargo feature `tls` | `prefer` with that feature |
     /// | `sslrootcert` | a file of root certificates | the platform's |
@@ -63,6 +64,9 @@ impl PostgresConfig {
         let statement_timeout = parameters.take_duration("statement_timeout")?;
         override_with(&mut config.statement_timeout, statement_timeout);
         override_with(&mut config.lock_timeout, parameters.take_duration("lock_timeout")?);
+        if let Some(mode) = parameters.take("pooler")? {
+            config.transaction_pooler = transaction_pooler(&mode)?;
+        }
         override_with(&mut config.application_name, parameters.take("application_name")?);
         config.ssl_mode = parameters.take("sslmode")?.map_or(Ok(DEFAULT_SSL_MODE), ssl_mode)?;
         config.ssl_root_cert = parameters.take("sslrootcert")?;
@@ -71,6 +75,14 @@ impl PostgresConfig {
         // 3. Their ranges.
         config.check()?;
         Ok(config)
+    }
+}
+
+fn transaction_pooler(mode: &str) -> Result<bool> {
+    match mode {
+        "transaction" => Ok(true),
+        "session" => Ok(false),
+        _ => Err(Error::invalid_input("pooler", "is not transaction or session")),
     }
 }
 
@@ -160,7 +172,7 @@ mod tests {
         let error = PostgresConfig::from_url("postgres://db?migrate=true&scema=x").unwrap_err();
         let expected = "invalid url: unknown parameter `scema`; supported: `schema`, `migrate`, \
                         `replica`, `pool_size`, `connect_timeout`, `acquire_timeout`, \
-                        `statement_timeout`, `lock_timeout`, `application_name`, `sslmode`, \
+                        `statement_timeout`, `lock_timeout`, `pooler`, `application_name`, `sslmode`, \
                         `sslrootcert`";
         assert_eq!(error.to_string(), expected);
     }

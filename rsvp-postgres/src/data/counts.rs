@@ -41,7 +41,9 @@ impl Work for Counts {
     ) -> Result<Vec<i64>, WorkError> {
         let events = self.events.get(self.range.clone()).unwrap_or_default();
         let events: Vec<&str> = events.iter().map(EventId::as_str).collect();
-        Ok(sqlx::query_scalar(&sql.counts).bind(events).fetch_one(&mut connection.pg).await?)
+        let query = sqlx::query_scalar(&sql.counts).bind(events);
+        let query = query.persistent(connection.keeps_statements());
+        Ok(query.fetch_one(&mut connection.pg).await?)
     }
 }
 

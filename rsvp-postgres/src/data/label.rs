@@ -30,6 +30,7 @@ impl Work for ReadLabel {
         sql: &Statements,
     ) -> Result<Option<String>, WorkError> {
         let query = sqlx::query_scalar(&sql.label).bind(self.name.as_str());
+        let query = query.persistent(connection.keeps_statements());
         Ok(query.fetch_optional(&mut connection.pg).await?)
     }
 }

@@ -106,6 +106,7 @@ impl<L: Listing> Work for ListPage<L> {
         let [first, second] = &self.keys;
         let most = self.limit.get() as i64 + 1;
         let query = sqlx::query_as(L::statement(sql)).bind(first).bind(second).bind(most);
+        let query = query.persistent(connection.keeps_statements());
         // One more than the page may have shows whether there are any after it.
         Ok(self.page(query.fetch_all(&mut connection.pg).await?))
     }

@@ -19,7 +19,8 @@ impl Work for Ready {
     }
 
     async fn run(&self, connection: &mut Connection, sql: &Statements) -> Result<(), WorkError> {
-        sqlx::query(&sql.ready).execute(&mut connection.pg).await?;
+        let query = sqlx::query(&sql.ready).persistent(connection.keeps_statements());
+        query.execute(&mut connection.pg).await?;
         Ok(())
     }
 }

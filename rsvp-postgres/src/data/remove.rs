@@ -74,7 +74,7 @@ impl Work for RemoveEvent {
         let (limit, removed) = (limit.unsigned_abs(), removed.unsigned_abs());
         let step = EventStep::new(limit, &self.after, removed, last, counted);
         if step.next.is_none() {
-            drop_empty(connection, sql, &[event]).await;
+            drop_empty(connection, sql, &[event]).await?;
         }
         Ok(step)
     }
@@ -110,7 +110,7 @@ impl Work for RemoveUser {
         connection.take_turn(in_time, synchronous)?;
         connection.applied = true;
         let emptied: Vec<&str> = emptied.iter().map(String::as_str).collect();
-        drop_empty(connection, sql, &emptied).await;
+        drop_empty(connection, sql, &emptied).await?;
         Ok(removed.unsigned_abs())
     }
 }

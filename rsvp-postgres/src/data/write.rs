@@ -154,7 +154,7 @@ impl Work for Writes {
         connection.take_turn(in_time, synchronous)?;
         connection.applied = true;
         let emptied: Vec<&str> = emptied.iter().map(String::as_str).collect();
-        drop_empty(connection, sql, &emptied).await;
+        drop_empty(connection, sql, &emptied).await?;
         let changed = events.iter().map(String::as_str).zip(users.iter().map(String::as_str));
         let changed: HashSet<(&str, &str)> = changed.collect();
         Ok(pairs.map(|pair| changed.contains(&pair)).collect())

@@ -1,2 +1,3 @@
 SELECT pg_cancel_backend(pid) FROM pg_stat_activity
-WHERE pid = $1 AND (extract(epoch FROM backend_start) * 1000000)::bigint = $2
+WHERE pid = {pid} AND (extract(epoch FROM backend_start) * 1000000)::bigint = {started}
+  AND application_name LIKE '%' || {suffix}

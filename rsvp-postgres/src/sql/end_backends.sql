@@ -3,13 +3,16 @@
 -- a lock: only then may it be in the middle of its commit, where it does not look at signals.
 --
 -- The start of a process is hidden from a role that the process's session does not belong to. Such a
--- process may be the one or a later one of the same number, and is not told.
-SELECT given.pid, given.started, alive.changing,
+-- process may be the one or a later one of the same number, and is not told. The process of a pooler
+-- shows the transaction at the end of its name: if it shows another, the transaction is over.
+SELECT given.number, alive.changing,
        CASE WHEN alive.started = given.started THEN pg_terminate_backend(alive.pid) ELSE false END
-FROM unnest($1::int[], $2::bigint[]) AS given (pid, started)
+FROM unnest(ARRAY[{pids}]::int[], ARRAY[{starts}]::bigint[], ARRAY[{suffixes}]::text[])
+     WITH ORDINALITY AS given (pid, started, suffix, number)
 JOIN (
-    SELECT pid, (extract(epoch FROM backend_start) * 1000000)::bigint AS started,
+    SELECT pid, application_name, (extract(epoch FROM backend_start) * 1000000)::bigint AS started,
            backend_xid IS NOT NULL AND wait_event_type IS DISTINCT FROM 'Lock' AS changing
     FROM pg_stat_activity
 ) alive ON alive.pid = given.pid
        AND coalesce(alive.started = given.started, true)
+       AND alive.application_name LIKE '%' || given.suffix

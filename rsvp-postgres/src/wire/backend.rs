@@ -1,6 +1,12 @@
 //! The server's process behind a connection, and stopping it from another connection.
 
+use std::collections::hash_map::RandomState;
+use std::hash::BuildHasher;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, LazyLock, Mutex, MutexGuard, PoisonError};
+
 use sqlx::postgres::PgConnection;
+use sqlx::{AssertSqlSafe, FromRow, raw_sql};
 
 /// Asks a process to cancel its statement.
 const CANCEL: &str = include_str!("../sql/cancel_backend.sql");
@@ -14,6 +20,50 @@ pub(crate) struct Backend {
     pub(crate) pid: i32,
     /// The start of the process, in microseconds since 1970, unless it is hidden from the role.
     pub(crate) started: Option<i64>,
+    /// The transaction, if the process belongs to a pooler: the next one may be another client's.
+    pub(crate) transaction: Option<Tag>,
+}
+
+/// The mark of one transaction, which the process shows at the end of its `application_name`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(crate) struct Tag(u64);
+
+impl Tag {
+    /// A mark that no other transaction has.
+    pub(crate) fn new() -> Self {
+        // Random, so that processes do not share theirs.
+        static FIRST: LazyLock<u64> = LazyLock::new(|| RandomState::new().hash_one(()));
+        static NEXT: AtomicU64 = AtomicU64::new(0);
+        Self(FIRST.wrapping_add(NEXT.fetch_add(1, Ordering::Relaxed)))
+    }
+
+    /// The end of the name of the process.
+    pub(crate) fn suffix(self) -> String {
+        format!(" #{:016x}", self.0)
+    }
+}
+
+/// The process that runs a connection's statements now, as another task sees it.
+#[derive(Clone, Debug)]
+pub(crate) struct RunningOn(Arc<Mutex<Option<Backend>>>);
+
+impl RunningOn {
+    pub(crate) fn new(backend: Option<Backend>) -> Self {
+        Self(Arc::new(Mutex::new(backend)))
+    }
+
+    /// The process; nothing if a pooler has lent none.
+    pub(crate) fn get(&self) -> Option<Backend> {
+        *self.locked()
+    }
+
+    pub(crate) fn set(&self, backend: Option<Backend>) {
+        *self.locked() = backend;
+    }
+
+    fn locked(&self) -> MutexGuard<'_, Option<Backend>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
 }
 
 /// A process that was still there when it was to be told to end.
@@ -38,8 +88,11 @@ pub(super) enum Reply {
 impl Backend {
     /// Asks the process to cancel the statement that it runs. One that runs none ignores it.
     pub(super) async fn cancel(self, pg: &mut PgConnection) -> sqlx::Result<()> {
-        let query = sqlx::query(CANCEL).bind(self.pid).bind(self.started);
-        query.execute(pg).await.map(drop)
+        let statement = CANCEL
+            .replace("{pid}", &self.pid.to_string())
+            .replace("{started}", &self.started_sql())
+            .replace("{suffix}", &self.suffix_sql());
+        raw_sql(AssertSqlSafe(statement)).execute(pg).await.map(drop)
     }
 
     /// Tells processes to end, and returns those that were still there before that.
@@ -47,14 +100,31 @@ impl Backend {
         backends: &[Self],
         pg: &mut PgConnection,
     ) -> sqlx::Result<Vec<Alive>> {
-        let (pids, starts): (Vec<i32>, Vec<Option<i64>>) =
-            backends.iter().map(|backend| (backend.pid, backend.started)).unzip();
-        let query = sqlx::query_as(END).bind(pids).bind(starts);
-        let rows: Vec<(i32, Option<i64>, bool, bool)> = query.fetch_all(pg).await?;
-        let alive = |(pid, started, changing, told)| {
-            let backend = Self { pid, started };
-            Alive { backend, changing, told }
-        };
-        Ok(rows.into_iter().map(alive).collect())
+        // 1. Numbers and marks need no escaping.
+        let of =
+            |value: fn(&Self) -> String| backends.iter().map(value).collect::<Vec<_>>().join(", ");
+        let statement = END
+            .replace("{pids}", &of(|backend| backend.pid.to_string()))
+            .replace("{starts}", &of(Self::started_sql))
+            .replace("{suffixes}", &of(Self::suffix_sql));
+        let rows = raw_sql(AssertSqlSafe(statement)).fetch_all(pg).await?;
+        // 2. The number of each in the question, from 1.
+        let mut all = Vec::with_capacity(rows.len());
+        for row in &rows {
+            let (number, changing, told): (i64, bool, bool) = FromRow::from_row(row)?;
+            let number = usize::try_from(number).unwrap_or_default();
+            let backend = number.checked_sub(1).and_then(|place| backends.get(place)).copied();
+            all.extend(backend.map(|backend| Alive { backend, changing, told }));
+        }
+        Ok(all)
+    }
+
+    fn started_sql(&self) -> String {
+        self.started.map_or_else(|| "NULL".to_owned(), |started| started.to_string())
+    }
+
+    /// The end of its name, empty for any name.
+    fn suffix_sql(&self) -> String {
+        format!("'{}'", self.transaction.map(Tag::suffix).unwrap_or_default())
     }
 }

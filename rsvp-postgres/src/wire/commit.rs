@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use rsvp_core::{Operation, SessionToken};
+use sqlx::raw_sql;
 use tokio::time::Instant;
 
 use super::connection::Connection;
@@ -44,7 +45,7 @@ impl<W: Work> Work for Commit<W> {
     ) -> Result<Self::Answer, WorkError> {
         // 1. The change itself.
         let mut began = Instant::now();
-        let answer = self.work.run(connection, sql).await?;
+        let answer = self.work.perform(connection, sql).await?;
         connection.applied = true;
         // 2. The synchronous standby has the change if a later commit has not waited long for it.
         while connection.synchronous && began.elapsed() > UNSUSPICIOUS {
@@ -52,7 +53,9 @@ impl<W: Work> Work for Commit<W> {
                 return Err(WorkError::TooLate);
             }
             began = Instant::now();
-            let (_confirmed,): (String,) = connection.change(sqlx::query_as(&sql.confirm)).await?;
+            connection.changes();
+            let confirmed = raw_sql(&sql.confirm).execute(&mut connection.pg).await;
+            connection.end_transaction(confirmed)?;
         }
         // 3. An LSN is behind the commit only if it is asked for after the commit. A change whose
         //    LSN could not be had is acknowledged all the same, and seen on the primary.
@@ -63,5 +66,14 @@ impl<W: Work> Work for Commit<W> {
         let watermark = connection.watermark().await;
         connection.stale |= watermark.is_err();
         Ok((answer, watermark.unwrap_or(primary_only).token()))
+    }
+
+    /// The change has a session of its own: the LSN is asked for after its commit.
+    async fn perform(
+        &self,
+        connection: &mut Connection,
+        sql: &Statements,
+    ) -> Result<Self::Answer, WorkError> {
+        self.run(connection, sql).await
     }
 }

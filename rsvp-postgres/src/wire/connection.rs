@@ -7,10 +7,11 @@ use sqlx::postgres::{PgArguments, PgConnection, PgRow, Postgres};
 use sqlx::query::QueryAs;
 use tokio::time::Instant;
 
-use super::backend::Backend;
+use super::backend::{Backend, RunningOn};
 use super::clock::ServerClock;
 use super::failure::{WorkError, is_answer};
 use super::lsn::{LogId, Lsn, Timeline, Watermark};
+use super::session::{Session, ask};
 
 /// The server's clock, in microseconds since 1970.
 const CLOCK: &str = include_str!("../sql/clock.sql");
@@ -25,7 +26,9 @@ pub(crate) struct Connection {
     /// The timeline of this log.
     pub(super) timeline: Timeline,
     /// The server's process.
-    pub(crate) backend: Backend,
+    pub(crate) running_on: RunningOn,
+    /// How its statements get a session.
+    pub(crate) session: Session,
     /// The server's clock.
     clock: ServerClock,
     /// The LSN up to which the server is known to have replayed its log.
@@ -42,6 +45,8 @@ pub(crate) struct Connection {
     pub(crate) applied: bool,
     /// A statement of the present call that changes something was sent, and has no answer yet.
     pub(crate) unanswered: bool,
+    /// A statement of the present call that changes something was sent.
+    pub(crate) changed: bool,
     /// The last change of the present call waited for a synchronous standby.
     pub(crate) synchronous: bool,
     /// The statements of the present call that change something must begin by this moment.
@@ -56,13 +61,16 @@ impl Connection {
         pg: PgConnection,
         timeline: Timeline,
         backend: Backend,
+        session: Session,
         clock: ServerClock,
     ) -> Self {
         Self {
             pg,
             log: timeline.log(),
             timeline,
-            backend,
+            // The one that a pooler has lent is given back by now.
+            running_on: RunningOn::new(Some(backend).filter(|_| !session.is_lent())),
+            session,
             clock,
             replayed: None,
             generation: 0,
@@ -71,6 +79,7 @@ impl Connection {
             stale: false,
             applied: false,
             unanswered: false,
+            changed: false,
             synchronous: false,
             begin_by: Instant::now(),
             lock_timeout: Duration::ZERO,
@@ -83,6 +92,7 @@ impl Connection {
         self.in_use = true;
         self.applied = false;
         self.unanswered = false;
+        self.changed = false;
         self.synchronous = false;
         self.begin_by = begin_by;
         self.lock_timeout = lock_timeout;
@@ -129,21 +139,35 @@ impl Connection {
         R: for<'r> FromRow<'r, PgRow> + Send + Unpin,
     {
         self.unanswered = true;
-        let answer = query.fetch_one(&mut self.pg).await;
+        self.changed = true;
+        let answer = query.persistent(self.keeps_statements()).fetch_one(&mut self.pg).await;
         self.unanswered = !is_answer(&answer);
         answer
     }
 
-    /// Notes that a transaction that changes something begins, whose effect is open until
+    /// Notes that the statements of a transaction change something. Its effect is open until
     /// [`end_transaction`](Self::end_transaction).
-    pub(crate) fn begin_transaction(&mut self) {
+    pub(crate) fn changes(&mut self) {
         self.unanswered = true;
+        self.changed = true;
     }
 
-    /// Takes the answer to the transaction that was begun: that of its commit, or the first error.
+    /// Takes the answer to the commit of a transaction.
     pub(crate) fn end_transaction<T>(&mut self, answer: sqlx::Result<T>) -> sqlx::Result<T> {
         self.unanswered = !is_answer(&answer);
         answer
+    }
+
+    /// Whether a prepared statement can be used again. A session that is lent may be another one
+    /// for the next transaction, where it is not known.
+    pub(crate) fn keeps_statements(&self) -> bool {
+        !self.session.is_lent()
+    }
+
+    /// Notes the process that runs the present transaction, and its clock.
+    pub(crate) fn begin_on(&mut self, backend: Backend, clock: ServerClock) {
+        self.running_on.set(Some(backend));
+        self.clock = clock;
     }
 
     /// Asks how far the server has written or replayed its log.
@@ -153,7 +177,7 @@ impl Connection {
 
     /// Reads the server's clock again, because clocks drift.
     pub(crate) async fn read_clock(&mut self) -> sqlx::Result<()> {
-        let micros = sqlx::query_scalar(CLOCK).fetch_one(&mut self.pg).await?;
+        let (micros,) = ask(&mut self.pg, CLOCK.to_owned()).await?;
         self.clock = ServerClock::just_read(micros);
         Ok(())
     }

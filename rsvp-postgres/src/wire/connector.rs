@@ -17,10 +17,11 @@ use super::connection::Connection;
 use super::failure::ConnectError;
 use super::lsn::{LogId, Timeline};
 use super::options::options;
+use super::session::Session;
 use crate::config::PostgresConfig;
 
-/// Whether a host accepts writes, its log, the connection's process, the clock, and the session's
-/// statement timeout.
+/// Whether a host accepts writes, its log, the connection's process, the clock, the session's
+/// statement timeout, and settings that the client made when it connected.
 const HOST: &str = include_str!("../sql/host.sql");
 
 /// A connection that was idle for longer is tested before it is used. Servers, poolers and firewalls
@@ -52,6 +53,7 @@ pub(crate) struct Connector {
     role: Role,
     /// The statement timeout that each session must have.
     statement_timeout: Option<Duration>,
+    session: Session,
     connect_timeout: Duration,
 }
 
@@ -78,14 +80,17 @@ impl Connector {
         role: Role,
         statement_timeout: Option<Duration>,
     ) -> Self {
-        let hosts = hosts.iter().map(|host| options(config, host, statement_timeout)).collect();
-        Self::of_hosts(hosts, role, statement_timeout, config.connect_timeout)
+        let hosts = hosts.iter().map(|host| options(config, host)).collect();
+        let name = &config.application_name;
+        let session = Session::new(name, statement_timeout, config.transaction_pooler);
+        Self::of_hosts(hosts, role, statement_timeout, session, config.connect_timeout)
     }
 
     fn of_hosts(
         hosts: Vec<PgConnectOptions>,
         role: Role,
         statement_timeout: Option<Duration>,
+        session: Session,
         connect_timeout: Duration,
     ) -> Self {
         Self {
@@ -95,6 +100,7 @@ impl Connector {
             suspicions: AtomicU64::default(),
             role,
             statement_timeout,
+            session,
             connect_timeout,
         }
     }
@@ -106,7 +112,8 @@ impl Connector {
             host.clone().application_name(&format!("{name} control"))
         };
         let hosts = self.hosts.hosts().iter().map(named).collect();
-        Self::of_hosts(hosts, self.role, self.statement_timeout, self.connect_timeout)
+        let session = self.session.clone();
+        Self::of_hosts(hosts, self.role, self.statement_timeout, session, self.connect_timeout)
     }
 
     /// The log that the server of the last connection writes or replays.
@@ -145,10 +152,13 @@ impl Connector {
     /// Opens a connection to `host` and asks the host for its role, its log and its clock.
     async fn connect_to(&self, host: &PgConnectOptions) -> Result<Connection, ConnectError> {
         let mut pg = host.connect().await?;
-        let row: (bool, i64, i64, i32, Option<i64>, i64, i64) =
-            sqlx::query_as(HOST).fetch_one(&mut pg).await?;
-        let (read_only, system, timeline, pid, started, clock, timeout) = row;
+        let row: (bool, i64, i64, i32, Option<i64>, i64, i64, Option<String>) =
+            self.session.begin(&mut pg, HOST).await?;
+        let (read_only, system, timeline, pid, started, clock, timeout, foreign) = row;
         let clock = ServerClock::just_read(clock);
+        if let Some(settings) = foreign {
+            return Err(ConnectError::ForeignSettings(settings));
+        }
         if read_only && self.role == Role::Primary {
             return Err(ConnectError::ReadOnly);
         }
@@ -158,7 +168,8 @@ impl Connector {
         }
         let (system, number) = (system.cast_unsigned(), timeline.cast_unsigned());
         let timeline = Timeline { system, number };
-        Ok(Connection::new(pg, timeline, Backend { pid, started }, clock))
+        let backend = Backend { pid, started, transaction: None };
+        Ok(Connection::new(pg, timeline, backend, self.session.clone(), clock))
     }
 }
 

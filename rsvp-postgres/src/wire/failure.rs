@@ -229,8 +229,12 @@ pub(crate) enum ConnectError {
     TimedOut(Duration),
     #[error("none of the hosts accepts writes")]
     ReadOnly,
-    #[error("the session lacks its statement_timeout: a pooler must pass startup options on")]
+    #[error(
+        "the session lacks its statement_timeout, so a pooler lends it: add pooler=transaction"
+    )]
     SettingsIgnored,
+    #[error("the environment (PGOPTIONS) sets {0} for connections of this process; unset it")]
+    ForeignSettings(String),
     #[error("could not connect")]
     Failed(#[from] sqlx::Error),
 }
@@ -264,7 +268,9 @@ impl ConnectError {
                 // Class 28: invalid authorization. 3D000: no such database.
                 database.code().is_some_and(|code| code.starts_with("28") || code == "3D000")
             }
-            Self::Failed(sqlx::Error::Configuration(_)) | Self::SettingsIgnored => true,
+            Self::Failed(sqlx::Error::Configuration(_))
+            | Self::SettingsIgnored
+            | Self::ForeignSettings(_) => true,
             _ => false,
         }
     }

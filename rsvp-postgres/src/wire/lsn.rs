@@ -3,6 +3,8 @@
 use rsvp_core::SessionToken;
 use sqlx::postgres::PgConnection;
 
+use super::session::ask;
+
 /// The LSN up to which a primary has written its log, or a standby has replayed it.
 const CURRENT: &str = include_str!("../sql/lsn.sql");
 
@@ -58,7 +60,7 @@ impl Lsn {
 
     /// Asks a server how far it has written or replayed its log.
     pub(crate) async fn current(pg: &mut PgConnection) -> sqlx::Result<Self> {
-        let lsn: i64 = sqlx::query_scalar(CURRENT).fetch_one(pg).await?;
+        let (lsn,): (i64,) = ask(pg, CURRENT.to_owned()).await?;
         Ok(Self(lsn.cast_unsigned()))
     }
 }

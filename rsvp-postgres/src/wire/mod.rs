@@ -18,5 +18,6 @@ pub(crate) mod pool;
 mod replayed;
 pub(crate) mod replicas;
 mod schedule;
+pub(crate) mod session;
 mod unsettled;
 pub(crate) mod work;

@@ -1,33 +1,16 @@
 //! The driver's options for a host, made from the configuration.
 
-use std::time::Duration;
-
 use rsvp_core::url::{Host, Secret};
 use sqlx::ConnectOptions;
 use sqlx::postgres::{PgConnectOptions, PgSslMode};
 
 use crate::config::{DEFAULT_PORT, PostgresConfig, SslMode};
 
-/// Settings that give each statement of a call one good plan, prepared once: nested loops over
-/// index look-ups. Without them, the plan made while the tables were empty would scan them, and
-/// would be kept until the tables are next analyzed.
-const ONE_PLAN: [(&str, &str); 5] = [
-    ("plan_cache_mode", "force_generic_plan"),
-    ("enable_seqscan", "off"),
-    ("enable_hashjoin", "off"),
-    ("enable_mergejoin", "off"),
-    ("enable_material", "off"),
-];
-
-/// Options for connections to `host`. Without a `statement_timeout` they are for maintenance:
-/// statements may run for any time, and the planner is free.
-pub(super) fn options(
-    config: &PostgresConfig,
-    host: &Host,
-    statement_timeout: Option<Duration>,
-) -> PgConnectOptions {
-    // 1. The address and the login. These override libpq's environment variables; PGOPTIONS is
-    //    prepended by the driver, and ~/.pgpass is not read.
+/// Options for connections to `host`. They have no settings of the session: see
+/// [`Session`](super::session::Session).
+pub(super) fn options(config: &PostgresConfig, host: &Host) -> PgConnectOptions {
+    // 1. The address and the login. These override libpq's environment variables, of which PGOPTIONS
+    //    is left, whose settings are refused when the connection is open. ~/.pgpass is not read.
     let mut options = PgConnectOptions::new_without_pgpass()
         .host(&host.name)
         .port(host.port.unwrap_or(DEFAULT_PORT))
@@ -35,7 +18,9 @@ pub(super) fn options(
         // Also if there is none: PGPASSWORD may be meant for another server.
         .password(config.password.as_ref().map_or("", Secret::expose))
         .database(&config.database)
-        .application_name(&config.application_name);
+        .application_name(&config.application_name)
+        // Poolers refuse it, and no number with a fraction is read.
+        .extra_float_digits(None);
     // A path is the folder of a Unix socket.
     if host.name.starts_with('/') {
         options = options.socket(&host.name);
@@ -45,17 +30,6 @@ pub(super) fn options(
     options = options.ssl_mode(ssl_mode(config.ssl_mode));
     if let Some(file) = &config.ssl_root_cert {
         options = options.ssl_root_cert(file);
-    }
-
-    // 3. Settings of the server's session; a timeout of 0 is none.
-    let timeout = statement_timeout.map_or(0, |timeout| timeout.as_millis()).to_string();
-    options = options.options([
-        ("statement_timeout", timeout.as_str()),
-        // The statements are written for this level, whatever the database's default is.
-        ("default_transaction_isolation", "read committed"),
-    ]);
-    if statement_timeout.is_some() {
-        options = options.options(ONE_PLAN);
     }
     options.disable_statement_logging()
 }

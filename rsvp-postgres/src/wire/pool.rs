@@ -259,13 +259,17 @@ impl Pool {
 
         // 2. A statement that changes something and has no answer is stopped before the caller
         //    hears of it.
-        let Connection { applied, unanswered, backend, timeline, .. } = *connection;
+        let Connection { applied, unanswered, timeline, .. } = *connection;
+        let backend = connection.running_on.get();
         if closes {
             drop(Object::take(connection));
         } else {
             connection.in_use = false;
         }
-        let effect = if closes && unanswered {
+        let effect = if closes
+            && unanswered
+            && let Some(backend) = backend
+        {
             let (footprint, place) = (work.footprint(), place.cloned());
             let attempt = Attempt::new(backend, timeline, footprint, place, schedule.over());
             self.control.settle(attempt, schedule.fence_until()).await
@@ -287,7 +291,7 @@ impl Pool {
         work: &W,
         schedule: &Schedule,
     ) -> (Option<Result<W::Answer, WorkError>>, bool) {
-        let (backend, timeline) = (connection.backend, connection.timeline);
+        let (running_on, timeline) = (connection.running_on.clone(), connection.timeline);
         let (answer, asked) = {
             let mut running = pin!(run_in_time(work, connection, &self.sql));
             // 1. Most calls are answered soon.
@@ -299,7 +303,14 @@ impl Pool {
                 return (Some(answer), false);
             }
             // 2. The server is asked to cancel. Then it answers that it did, or that it was done.
-            let canceling = self.control.cancel(backend, timeline, schedule.give_up_at);
+            let canceling = async {
+                match running_on.get() {
+                    Some(backend) => {
+                        self.control.cancel(backend, timeline, schedule.give_up_at).await
+                    }
+                    None => true,
+                }
+            };
             let answer = timeout_at(schedule.give_up_at, running);
             join(answer, canceling).await
         };
@@ -367,7 +378,7 @@ async fn run_in_time<W: Work>(
     connection: &mut Connection,
     sql: &Statements,
 ) -> Result<W::Answer, WorkError> {
-    match work.run(connection, sql).await {
+    match work.perform(connection, sql).await {
         Err(WorkError::TooLate) if !connection.applied && connection.may_begin() => {
             connection.read_clock().await?;
         }
@@ -376,7 +387,7 @@ async fn run_in_time<W: Work>(
         }
         answer => return answer,
     }
-    work.run(connection, sql).await
+    work.perform(connection, sql).await
 }
 
 impl fmt::Debug for Pool {

@@ -161,7 +161,7 @@ mod tests {
     use super::*;
     use crate::wire::backend::Alive;
 
-    const BACKEND: Backend = Backend { pid: 7, started: Some(1) };
+    const BACKEND: Backend = Backend { pid: 7, started: Some(1), transaction: None };
 
     const HERE: Timeline = Timeline { system: 1, number: 3 };
 
@@ -182,7 +182,7 @@ mod tests {
     fn an_attempt_is_settled_when_its_process_is_gone_or_the_primary_is_another() {
         assert!(attempt().hear(HERE, &gone()));
         let other =
-            Alive { backend: Backend { pid: 7, started: Some(2) }, changing: true, told: true };
+            Alive { backend: Backend { started: Some(2), ..BACKEND }, changing: true, told: true };
         assert!(attempt().hear(HERE, &Reply::Alive(vec![other])), "the process id was used again");
         let later = Timeline { number: 4, ..HERE };
         assert!(attempt().hear(later, &alive(true)));
@@ -215,7 +215,7 @@ mod tests {
         unsettled.hear(HERE, &[BACKEND], &alive(true));
         tokio::time::advance(Duration::from_secs(7)).await;
         assert_eq!(unsettled.backends(), Some(vec![BACKEND]), "it may be in its commit");
-        let other = Attempt { backend: Backend { pid: 8, started: Some(1) }, ..attempt() };
+        let other = Attempt { backend: Backend { pid: 8, ..BACKEND }, ..attempt() };
         unsettled.add(other.clone(), fencer);
         tokio::time::advance(Duration::from_secs(7)).await;
         let both = Some(vec![BACKEND, other.backend]);

@@ -5,6 +5,7 @@ use rsvp_core::Operation;
 use super::connection::Connection;
 use super::failure::WorkError;
 use super::footprint::Footprint;
+use super::session::in_session;
 use crate::sql::Statements;
 
 /// The statements that one kind of call runs on a connection, with their arguments.
@@ -26,10 +27,20 @@ pub(crate) trait Work: Clone + Send + Sync + 'static {
         Footprint::default()
     }
 
-    /// Runs the statements.
+    /// Runs the statements, in a session with the settings of the store.
     fn run(
         &self,
         connection: &mut Connection,
         sql: &Statements,
     ) -> impl Future<Output = Result<Self::Answer, WorkError>> + Send;
+
+    /// Gets a session and runs the statements there. Defaults to one session for all of them, which
+    /// is one transaction if a pooler lends it.
+    fn perform(
+        &self,
+        connection: &mut Connection,
+        sql: &Statements,
+    ) -> impl Future<Output = Result<Self::Answer, WorkError>> + Send {
+        in_session(self, connection, sql)
+    }
 }

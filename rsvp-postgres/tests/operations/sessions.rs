@@ -1,5 +1,7 @@
 //! Sessions that the server ends, and statements that it forgets, cost no caller an error.
 
+use std::env;
+use std::process::Command;
 use std::time::Duration;
 
 use futures_util::future::join_all;
@@ -91,4 +93,32 @@ async fn statements_are_prepared_again_when_their_tables_have_changed() {
             store.rsvp(&ann, &fair).await.unwrap();
         }
     }
+}
+
+/// Where the test in the other process finds the database.
+const URL: &str = "RSVP_TEST_DATABASE";
+
+/// An environment can turn off what an acknowledgement promises.
+#[tokio::test(flavor = "multi_thread")]
+async fn settings_of_the_environment_are_refused_by_their_name() {
+    let (_store, url) = fresh(PostgresServer::shared().await).await;
+    let other_process = tokio::task::spawn_blocking(move || {
+        let test = ["--exact", "sessions::opening_with_settings_of_the_environment", "--ignored"];
+        let mut command = Command::new(env::current_exe().unwrap());
+        command.args(test).env(URL, url).env("PGOPTIONS", "-c synchronous_commit=off");
+        command.output().unwrap()
+    });
+    let output = other_process.await.unwrap();
+    let output = String::from_utf8_lossy(&output.stdout);
+    assert!(output.contains("1 passed"), "{output}");
+}
+
+#[tokio::test]
+#[ignore = "run by the test above in an environment of its own"]
+async fn opening_with_settings_of_the_environment() {
+    let config = PostgresConfig::from_url(&env::var(URL).unwrap()).unwrap();
+    let error = PostgresStore::open(config).await.unwrap_err();
+    assert!(!error.is_retryable());
+    let source = std::error::Error::source(&error).unwrap().to_string();
+    assert!(source.contains("synchronous_commit"), "{source}");
 }

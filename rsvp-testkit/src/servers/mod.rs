@@ -20,6 +20,7 @@
 
 mod bounded;
 mod client;
+mod pgbouncer;
 mod port;
 mod postgres;
 mod process;
@@ -30,6 +31,7 @@ mod temp_dir;
 mod wait;
 
 pub use bounded::{Bounds, Silence, Unbounded, unbounded_calls};
+pub use pgbouncer::{Lending, PgBouncer};
 pub use postgres::{
     PostgresBuilder, PostgresServer, ReplicatedPostgres, ReplicatedPostgresBuilder, Replication,
 };

@@ -1,14 +1,12 @@
-//! The installed Postgres binaries, and the user who may run them.
+//! The installed Postgres binaries.
 
 use std::env;
 use std::fs::{self, canonicalize};
-use std::os::unix::fs::chown;
-use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::OnceLock;
 
-use nix::unistd::{Uid, User, geteuid};
+use super::unprivileged;
 
 /// Where Debian and Ubuntu keep one folder for each version, outside `PATH`.
 const DEBIAN: &str = "/usr/lib/postgresql";
@@ -16,8 +14,6 @@ const DEBIAN: &str = "/usr/lib/postgresql";
 #[derive(Debug)]
 pub(super) struct Installation {
     bin: PathBuf,
-    /// Postgres refuses to run as root, so root runs it as somebody else.
-    user: Option<User>,
 }
 
 impl Installation {
@@ -30,16 +26,13 @@ impl Installation {
                 .filter_map(|bin| Some((version(&bin)?, bin)))
                 .max()
                 .expect("no Postgres server found in PATH or /usr/lib/postgresql/*/bin: apt-get install postgresql");
-            Self { bin, user: unprivileged_user() }
+            Self { bin }
         })
     }
 
     /// A command that runs one of the binaries as the server's user.
     pub(super) fn command(&self, program: &str) -> Command {
-        let mut command = Command::new(self.bin.join(program));
-        if let Some(user) = &self.user {
-            command.uid(user.uid.as_raw()).gid(user.gid.as_raw());
-        }
+        let mut command = unprivileged::command(self.bin.join(program));
         // Settings of the developer's own, PGHOST or PGOPTIONS for instance, are not the tests'.
         for (name, _) in env::vars_os() {
             if name.to_string_lossy().starts_with("PG") {
@@ -51,10 +44,7 @@ impl Installation {
 
     /// Gives a file or folder to the server's user.
     pub(super) fn give(&self, path: &Path) {
-        if let Some(user) = &self.user {
-            chown(path, Some(user.uid.as_raw()), Some(user.gid.as_raw()))
-                .unwrap_or_else(|error| panic!("chown of {}: {error}", path.display()));
-        }
+        unprivileged::give(path);
     }
 }
 
@@ -78,15 +68,4 @@ fn version(bin: &Path) -> Option<u32> {
     let text = String::from_utf8(output.stdout).ok()?;
     let number = text.split(") ").nth(1)?;
     number.split(|c: char| !c.is_ascii_digit()).next()?.parse().ok()
-}
-
-fn unprivileged_user() -> Option<User> {
-    if geteuid() != Uid::from_raw(0) {
-        return None;
-    }
-    let user = ["postgres", "nobody"]
-        .into_iter()
-        .find_map(|name| User::from_name(name).ok().flatten())
-        .expect("a user postgres or nobody, since Postgres does not run as root");
-    Some(user)
 }

@@ -6,6 +6,7 @@ mod installation;
 mod node;
 mod replicated;
 mod server;
+pub(super) mod unprivileged;
 
 pub use self::replicated::{ReplicatedPostgres, ReplicatedPostgresBuilder, Replication};
 pub use self::server::{PostgresBuilder, PostgresServer};

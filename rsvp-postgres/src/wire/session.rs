@@ -1,0 +1,192 @@
+//! The settings of a server's session, which is a connection's own or lent by a pooler for one
+//! transaction.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use sqlx::postgres::{PgConnection, PgRow};
+use sqlx::{AssertSqlSafe, FromRow, raw_sql};
+
+use super::backend::{Backend, Tag};
+use super::clock::ServerClock;
+use super::connection::Connection;
+use super::failure::WorkError;
+use super::work::Work;
+use crate::sql::Statements;
+
+/// Settings that give each statement of a call one good plan, prepared once: nested loops over
+/// index look-ups. Without them, the plan made while the tables were empty would scan them, and
+/// would be kept until the tables are next analyzed. To compile a plan takes longer than to run it.
+const ONE_PLAN: [(&str, &str); 6] = [
+    ("plan_cache_mode", "force_generic_plan"),
+    ("enable_seqscan", "off"),
+    ("enable_hashjoin", "off"),
+    ("enable_mergejoin", "off"),
+    ("enable_material", "off"),
+    ("jit", "off"),
+];
+
+/// The process of a session and its start, and the clock.
+const SELF: &str = include_str!("../sql/session.sql");
+
+/// How a connection's statements get a session with the settings of the store.
+///
+/// Settings are never made by options of the start-up packet, which poolers refuse.
+#[derive(Clone, Debug)]
+pub(crate) struct Session {
+    /// Makes the settings, for the session or for the transaction.
+    settings: Arc<str>,
+    /// Lent by a pooler for one transaction, instead of the connection's own.
+    lent: bool,
+    /// The name of the connection.
+    name: Arc<str>,
+}
+
+/// The longest name of a connection of which the end is not cut off, beside the mark.
+const NAME: usize = 40;
+
+impl Session {
+    /// Without a `statement_timeout` it is for maintenance: statements may run for any time, and the
+    /// planner is free.
+    pub(crate) fn new(name: &str, statement_timeout: Option<Duration>, lent: bool) -> Self {
+        let timeout = statement_timeout.map_or(0, |timeout| timeout.as_millis()).to_string();
+        let mut settings = vec![
+            ("statement_timeout", timeout.as_str()),
+            // The statements are written for this level, whatever the database's default is.
+            ("default_transaction_isolation", "read committed"),
+        ];
+        if statement_timeout.is_some() {
+            settings.extend(ONE_PLAN);
+        }
+        if lent {
+            // A client that is gone holds no locks, even if its pooler does not notice.
+            settings.push(("idle_in_transaction_session_timeout", "10s"));
+        }
+        let settings = settings.iter();
+        let settings =
+            settings.map(|(name, value)| format!("set_config('{name}', '{value}', {lent})"));
+        let settings = format!("SELECT {}", settings.collect::<Vec<_>>().join(", ")).into();
+        let name = name.chars().filter(char::is_ascii).take(NAME).collect::<String>().into();
+        Self { settings, lent, name }
+    }
+
+    /// Whether it is lent for one transaction.
+    pub(crate) fn is_lent(&self) -> bool {
+        self.lent
+    }
+
+    /// The beginning of a transaction with the settings of the store, which shows a mark if the
+    /// session is lent.
+    fn begin_transaction(&self, tag: Option<Tag>) -> String {
+        let settings = &self.settings;
+        let name = tag.map(|tag| {
+            let name = self.name.replace('\'', "''");
+            format!(", set_config('application_name', '{name}{}', true)", tag.suffix())
+        });
+        let name = name.unwrap_or_default();
+        format!("BEGIN ISOLATION LEVEL READ COMMITTED; {settings}{name}; {SELF}")
+    }
+
+    /// Makes the settings of a connection's own session, and answers `question` in the same round
+    /// trip.
+    pub(crate) async fn begin<R>(&self, pg: &mut PgConnection, question: &str) -> sqlx::Result<R>
+    where
+        R: for<'r> FromRow<'r, PgRow>,
+    {
+        let settings = &self.settings;
+        match self.lent {
+            true => ask(pg, format!("BEGIN; {settings}; {question}; COMMIT")).await,
+            false => ask(pg, format!("{settings}; {question}")).await,
+        }
+    }
+}
+
+/// Sends statements without arguments, in one message, and returns the last row of their answers.
+pub(crate) async fn ask<R>(pg: &mut PgConnection, statements: String) -> sqlx::Result<R>
+where
+    R: for<'r> FromRow<'r, PgRow>,
+{
+    let rows = raw_sql(AssertSqlSafe(statements)).fetch_all(pg).await?;
+    R::from_row(rows.last().ok_or(sqlx::Error::RowNotFound)?)
+}
+
+/// Runs a work in a session with the settings of the store.
+pub(crate) async fn in_session<W: Work>(
+    work: &W,
+    connection: &mut Connection,
+    sql: &Statements,
+) -> Result<W::Answer, WorkError> {
+    match connection.session.is_lent() {
+        true => in_transaction(work, connection, sql).await,
+        false => work.run(connection, sql).await,
+    }
+}
+
+/// Runs a work in a transaction of its own, which has the settings of the store.
+pub(crate) async fn in_transaction<W: Work>(
+    work: &W,
+    connection: &mut Connection,
+    sql: &Statements,
+) -> Result<W::Answer, WorkError> {
+    // 1. The transaction, its settings, and the process that runs it: with a pooler it may be another
+    //    each time, and a call that is to be stopped is stopped there.
+    let lent = connection.session.is_lent();
+    let transaction = lent.then(Tag::new);
+    let begin = connection.session.begin_transaction(transaction);
+    let (pid, started, micros): (i32, Option<i64>, i64) = ask(&mut connection.pg, begin).await?;
+    let backend = Backend { pid, started, transaction };
+    connection.begin_on(backend, ServerClock::just_read(micros));
+    // 2. The work. Its effect is open until the answer to `COMMIT`.
+    let answer = work.run(connection, sql).await;
+    let end = match answer {
+        Ok(_) => "COMMIT",
+        Err(_) => "ROLLBACK",
+    };
+    connection.unanswered |= connection.changed;
+    let ended = raw_sql(end).execute(&mut connection.pg).await;
+    if lent && ended.is_ok() {
+        connection.running_on.set(None);
+    }
+    // 3. The first failure counts. A connection that cannot end its transaction is of no more use.
+    match answer {
+        Ok(answer) => {
+            connection.end_transaction(ended)?;
+            Ok(answer)
+        }
+        Err(error) => {
+            connection.stale |= ended.is_err();
+            connection.unanswered &= ended.is_err();
+            connection.applied &= ended.is_err();
+            Err(error)
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn settings_of_a_lent_session_end_with_the_transaction() {
+        let timeout = Some(Duration::from_secs(5));
+        let own = Session::new("rsvp", timeout, false).settings;
+        assert!(own.contains("set_config('statement_timeout', '5000', false)"), "{own}");
+        assert!(own.contains("set_config('jit', 'off', false)"), "{own}");
+        let lent = Session::new("rsvp", timeout, true).settings;
+        assert!(!lent.contains("false"), "{lent}");
+        let maintenance = Session::new("rsvp", None, false).settings;
+        assert!(maintenance.contains("('statement_timeout', '0', false)"), "{maintenance}");
+        assert!(!maintenance.contains("seqscan"), "{maintenance}");
+    }
+
+    #[test]
+    fn the_name_of_a_lent_session_ends_with_the_mark_of_the_transaction() {
+        let name = format!("it's {}", "x".repeat(100));
+        let session = Session::new(&name, None, true);
+        let (tag, other) = (Tag::new(), Tag::new());
+        let begin = session.begin_transaction(Some(tag));
+        let short = format!("'it''s {}{}'", "x".repeat(NAME - 5), tag.suffix());
+        assert!(begin.contains(&short), "{begin}");
+        assert!(!begin.contains(&other.suffix()), "{begin}");
+    }
+}

@@ -14,6 +14,7 @@ use crate::config::PostgresConfig;
 use crate::sql::Statements;
 use crate::wire::connection::Connection;
 use crate::wire::connector::Connector;
+use crate::wire::election::Latest;
 use crate::wire::failure::WorkError;
 use crate::wire::pool::{Limits, Pool};
 use crate::wire::work::Work;
@@ -35,14 +36,19 @@ pub(crate) struct Auditor {
 }
 
 impl Auditor {
-    pub(crate) fn new(config: &PostgresConfig, sql: &Arc<Statements>) -> Result<Self> {
+    pub(crate) fn new(
+        config: &PostgresConfig,
+        latest: &Latest,
+        sql: &Arc<Statements>,
+    ) -> Result<Self> {
         let limits = Limits {
             size: AT_ONCE,
             acquire_timeout: STEP_TIMEOUT,
             statement_timeout: STEP_TIMEOUT,
             lock_timeout: STEP_TIMEOUT,
+            cancels_dropped: true,
         };
-        Ok(Self { pool: Pool::new(Connector::maintenance(config), limits, sql)? })
+        Ok(Self { pool: Pool::new(Connector::maintenance(config, latest), limits, sql)? })
     }
 
     pub(crate) async fn close(&self) {

@@ -1,23 +1,27 @@
 //! Creating and upgrading the tables, recorded in a ledger in the same schema.
 
+use std::ops::RangeInclusive;
 use std::sync::Arc;
 use std::time::Duration;
 
 use rsvp_core::{Error, Operation, Result};
 use sqlx::{AssertSqlSafe, raw_sql};
+use tokio::time::{Instant, sleep};
 
 use crate::config::{PostgresConfig, SchemaName};
 use crate::sql::Statements;
 use crate::wire::connection::Connection;
 use crate::wire::connector::Connector;
-use crate::wire::failure::WorkError;
+use crate::wire::election::Latest;
+use crate::wire::failure::{WorkError, waited_for_lock};
 use crate::wire::pool::{Limits, Pool};
 use crate::wire::session::in_transaction;
 use crate::wire::work::Work;
 
-/// The additions of each version to the one before. Released ones never change.
-const MIGRATIONS: &[&str] =
-    &[include_str!("../../migrations/1.sql"), include_str!("../../migrations/2.sql")];
+/// The additions of each version to the one before, and the least version that a release must know to
+/// use it: releases before that would break it. Released ones never change.
+const MIGRATIONS: &[(&str, i32)] =
+    &[(include_str!("../../migrations/1.sql"), 1), (include_str!("../../migrations/2.sql"), 1)];
 
 /// The longest time that a migration may wait for another one and then run.
 const TIMEOUT: Duration = Duration::from_secs(300);
@@ -31,7 +35,17 @@ fn latest() -> i32 {
 ///
 /// Many instances may call it at once: one works, the others wait and find it done. The role needs
 /// the right to create a schema in the database, or the schema's ownership. A store needs only
-/// SELECT, INSERT, UPDATE and DELETE afterwards. Each version is a transaction.
+/// SELECT, INSERT, UPDATE and DELETE afterwards. All versions are one transaction.
+///
+/// A change of the tables waits for a lock for two seconds at most, since everybody else waits behind
+/// it, and is tried again for up to five minutes. A call that is dropped is cancelled on the server.
+///
+/// # Rolling deploys
+///
+/// Each version says which releases can use it: those that know the version that it needs at least.
+/// So migrate first, with the new release, and deploy it host by host afterwards; hosts of the old
+/// release go on, and a deploy can be taken back. An old release that cannot use the new version is
+/// refused when it opens a store.
 ///
 /// # Errors
 ///
@@ -46,10 +60,19 @@ pub async fn migrate(config: &PostgresConfig) -> Result<()> {
         acquire_timeout: timeout,
         statement_timeout: timeout,
         lock_timeout: timeout,
+        cancels_dropped: true,
     };
     let sql = Arc::new(Statements::new(&schema));
-    let pool = Pool::new(Connector::maintenance(config), limits, &sql)?;
-    let migrated = pool.run(Migrate { schema }, None).await;
+    let pool = Pool::new(Connector::maintenance(config, &Latest::default()), limits, &sql)?;
+    let began = Instant::now();
+    let migrated = loop {
+        match pool.run(Migrate { schema: schema.clone() }, None).await {
+            Err(error) if waited_for_lock(&error) && began.elapsed() < TIMEOUT => {
+                sleep(PAUSE).await;
+            }
+            migrated => break migrated,
+        }
+    };
     pool.close().await;
     migrated
 }
@@ -62,25 +85,57 @@ pub async fn migrate(config: &PostgresConfig) -> Result<()> {
 ///
 /// [`Error::InvalidInput`] with the field `schema` if its name is illegal.
 pub fn schema_sql(config: &PostgresConfig) -> Result<String> {
+    upgrade_sql(config, 0..=latest())
+}
+
+/// The SQL that brings the tables from the first to the last of some versions, for an administrator to
+/// run. Version 0 is an empty database.
+///
+/// # Errors
+///
+/// [`Error::InvalidInput`] with the field `schema`, or with the field `versions` if this release does
+/// not know one of them or the last is before the first.
+pub fn upgrade_sql(config: &PostgresConfig, versions: RangeInclusive<i32>) -> Result<String> {
     let schema = config.schema_name()?;
-    let mut sql = format!("BEGIN;\n{}", with_schema(SCHEMA, &schema));
-    sql.push_str(&with_schema(LEDGER, &schema));
-    for (version, migration) in (1..).zip(MIGRATIONS) {
-        sql.push_str(&with_schema(migration, &schema));
-        sql.push_str(&with_schema(RECORD, &schema).replace("$1", &format!("{version}")));
+    let (first, last) = versions.into_inner();
+    if first < 0 || first > last || last > latest() {
+        let rule = format!("are not from 0 to {} and upwards", latest());
+        return Err(Error::invalid_input("versions", rule));
     }
-    sql.push_str("COMMIT;\n");
-    Ok(sql)
+    let ledger = if first == 0 { [SCHEMA, LEDGER].concat() } else { LEDGER_COLUMN.to_owned() };
+    let steps = (first + 1..=last).map(|version| step(version, &schema));
+    let steps: String = steps.collect();
+    Ok(format!("BEGIN;\n{LOCK_TIMEOUT}{}{steps}COMMIT;\n", with_schema(&ledger, &schema)))
+}
+
+/// The additions of a version and its record.
+fn step(version: i32, schema: &SchemaName) -> String {
+    let place = usize::try_from(version - 1).unwrap_or(usize::MAX);
+    let Some((additions, needed)) = MIGRATIONS.get(place) else { return String::new() };
+    let record =
+        RECORD.replace("{version}", &version.to_string()).replace("{needed}", &needed.to_string());
+    with_schema(additions, schema) + &with_schema(&record, schema)
 }
 
 const SCHEMA: &str = "CREATE SCHEMA IF NOT EXISTS {schema};\n";
 const LEDGER: &str = "\
 CREATE TABLE IF NOT EXISTS {schema}.migrations (
-    version    integer PRIMARY KEY,
-    applied_at timestamptz NOT NULL DEFAULT now()
+    version        integer PRIMARY KEY,
+    applied_at     timestamptz NOT NULL DEFAULT now(),
+    needs_at_least integer
 );
 ";
-const RECORD: &str = "INSERT INTO {schema}.migrations (version) VALUES ($1);\n";
+/// For a ledger of the first versions.
+const LEDGER_COLUMN: &str =
+    "ALTER TABLE {schema}.migrations ADD COLUMN IF NOT EXISTS needs_at_least integer;\n";
+const RECORD: &str =
+    "INSERT INTO {schema}.migrations (version, needs_at_least) VALUES ({version}, {needed});\n";
+
+/// A change that waits for a lock has everybody else wait behind it, so it does not wait for long.
+const LOCK_TIMEOUT: &str = "SET LOCAL lock_timeout = '2s';\n";
+
+/// The pause before a migration that has waited for a lock in vain is tried again.
+const PAUSE: Duration = Duration::from_secs(1);
 
 fn with_schema(sql: &str, schema: &SchemaName) -> String {
     sql.replace("{schema}", &schema.quoted())
@@ -129,12 +184,14 @@ impl Work for Migrate {
             raw_sql(with_schema(LEDGER)).execute(&mut *pg).await?;
         }
         // 3. The versions that are missing, each recorded in the ledger.
-        let version = sqlx::query_scalar(&sql.version).persistent(false);
-        let version: i32 = version.fetch_one(&mut *pg).await?;
-        for (number, migration) in (1..).zip(MIGRATIONS).filter(|(number, _)| *number > version) {
-            raw_sql(with_schema(migration)).execute(&mut *pg).await?;
-            let record = sqlx::query(with_schema(RECORD)).bind(number).persistent(false);
-            record.execute(&mut *pg).await?;
+        let version = sqlx::query_as(&sql.version).persistent(false);
+        let (version, _): (i32, Option<i32>) = version.fetch_one(&mut *pg).await?;
+        if version < latest() {
+            raw_sql(LOCK_TIMEOUT).execute(&mut *pg).await?;
+            raw_sql(with_schema(LEDGER_COLUMN)).execute(&mut *pg).await?;
+        }
+        for number in version + 1..=latest() {
+            raw_sql(AssertSqlSafe(step(number, schema))).execute(&mut *pg).await?;
         }
         Ok(())
     }
@@ -148,44 +205,34 @@ impl Work for Migrate {
     }
 }
 
-/// Reads the version of the tables, 0 if there are none.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct CurrentVersion;
-
-impl Work for CurrentVersion {
-    type Answer = i32;
-
-    fn operation(&self) -> Operation {
-        Operation::Open
-    }
-
-    async fn run(&self, connection: &mut Connection, sql: &Statements) -> Result<i32, WorkError> {
-        let version = sqlx::query_scalar(&sql.version).persistent(connection.keeps_statements());
-        match version.fetch_one(&mut connection.pg).await {
-            // Undefined table, undefined schema.
-            Err(sqlx::Error::Database(error))
-                if matches!(error.code().as_deref(), Some("42P01" | "3F000")) =>
-            {
-                Ok(0)
-            }
-            version => Ok(version?),
-        }
-    }
+/// What the ledger says of the tables.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Ledger {
+    /// Their version, 0 if there are none.
+    pub(crate) version: i32,
+    /// The least version that a release must know to use them, if that is known.
+    pub(crate) needs_at_least: Option<i32>,
 }
 
-/// Fails unless the tables in `schema` are those of this release.
+/// Fails unless this release can use the tables in `schema`.
 ///
 /// # Errors
 ///
 /// [`Error::InvalidInput`] with the field `schema`, and the ways to make the tables.
-pub(crate) fn check_version(schema: &SchemaName, version: i32) -> Result<()> {
-    let (schema, latest) = (schema.as_str(), latest());
+pub(crate) fn check_version(schema: &SchemaName, ledger: Ledger) -> Result<()> {
+    let (schema, latest, Ledger { version, needs_at_least }) = (schema.as_str(), latest(), ledger);
     if version > latest {
-        let reason = format!(
-            "{schema} is of version {version}, which is newer than the {latest} that this release \
-             supports"
-        );
-        return Err(Error::invalid_input("schema", reason));
+        return match needs_at_least {
+            Some(needed) if needed <= latest => Ok(()),
+            needed => {
+                let needed = needed.unwrap_or(version);
+                let reason = format!(
+                    "{schema} is of version {version}, which needs a release that knows version \
+                     {needed}; this one knows {latest}"
+                );
+                Err(Error::invalid_input("schema", reason))
+            }
+        };
     }
     if version == latest {
         return Ok(());
@@ -200,4 +247,40 @@ pub(crate) fn check_version(schema: &SchemaName, version: i32) -> Result<()> {
          rsvp_postgres::schema_sql"
     );
     Err(Error::invalid_input("schema", reason))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_later_version_is_used_if_it_says_that_this_release_may() {
+        let schema = PostgresConfig::from_url("postgres://db").unwrap().schema_name().unwrap();
+        let check = |version, needs_at_least| {
+            check_version(&schema, Ledger { version, needs_at_least }).map_err(|e| e.to_string())
+        };
+        let latest = latest();
+        check(latest, None).unwrap();
+        check(latest + 1, Some(latest)).unwrap();
+        check(latest + 7, Some(1)).unwrap();
+        for (version, needs_at_least) in [(latest + 1, Some(latest + 1)), (latest + 1, None)] {
+            let error = check(version, needs_at_least).unwrap_err();
+            assert!(error.contains(&format!("version {}", latest + 1)), "{error}");
+        }
+        assert!(check(latest - 1, Some(1)).unwrap_err().contains("migrate"));
+    }
+
+    #[test]
+    fn the_sql_between_two_versions_is_that_of_the_versions_after_the_first() {
+        let config = PostgresConfig::from_url("postgres://db?schema=tickets").unwrap();
+        let all = schema_sql(&config).unwrap();
+        assert_eq!(upgrade_sql(&config, 0..=latest()).unwrap(), all);
+        let last = upgrade_sql(&config, 1..=2).unwrap();
+        assert!(last.contains("\"tickets\".labels") && !last.contains("PARTITION BY"), "{last}");
+        assert!(last.contains("lock_timeout") && last.contains("(2, 1)"), "{last}");
+        for wrong in [1..=0, 0..=latest() + 1, -1..=1] {
+            let error = upgrade_sql(&config, wrong).unwrap_err().to_string();
+            assert!(error.starts_with("invalid versions: "), "{error}");
+        }
+    }
 }

@@ -41,9 +41,11 @@ impl Work for Counts {
     ) -> Result<Vec<i64>, WorkError> {
         let events = self.events.get(self.range.clone()).unwrap_or_default();
         let events: Vec<&str> = events.iter().map(EventId::as_str).collect();
-        let query = sqlx::query_scalar(&sql.counts).bind(events);
+        let query = sqlx::query_as(&sql.counts).bind(events);
         let query = query.persistent(connection.keeps_statements());
-        Ok(query.fetch_one(&mut connection.pg).await?)
+        let (counts, read_only) = query.fetch_one(&mut connection.pg).await?;
+        connection.read_only = read_only;
+        Ok(counts)
     }
 }
 

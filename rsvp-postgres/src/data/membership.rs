@@ -36,9 +36,10 @@ impl Membership {
         sql: &Statements,
     ) -> sqlx::Result<Vec<bool>> {
         let users: Vec<&str> = self.pairs().iter().map(|pair| pair.user.as_str()).collect();
-        let query = sqlx::query_scalar(&sql.has_rsvped_one).bind(event.as_str()).bind(users);
+        let query = sqlx::query_as(&sql.has_rsvped_one).bind(event.as_str()).bind(users);
         let query = query.persistent(connection.keeps_statements());
-        let present: Vec<String> = query.fetch_one(&mut connection.pg).await?;
+        let (present, read_only): (Vec<String>, bool) = query.fetch_one(&mut connection.pg).await?;
+        connection.read_only = read_only;
         let present: HashSet<&str> = present.iter().map(String::as_str).collect();
         Ok(self.pairs().iter().map(|pair| present.contains(pair.user.as_str())).collect())
     }
@@ -50,9 +51,11 @@ impl Membership {
     ) -> sqlx::Result<Vec<bool>> {
         let pairs = self.pairs().iter().map(|pair| (pair.event.as_str(), pair.user.as_str()));
         let (events, users): (Vec<&str>, Vec<&str>) = pairs.unzip();
-        let query = sqlx::query_scalar(&sql.has_rsvped).bind(events).bind(users);
+        let query = sqlx::query_as(&sql.has_rsvped).bind(events).bind(users);
         let query = query.persistent(connection.keeps_statements());
-        query.fetch_one(&mut connection.pg).await
+        let (present, read_only) = query.fetch_one(&mut connection.pg).await?;
+        connection.read_only = read_only;
+        Ok(present)
     }
 }
 

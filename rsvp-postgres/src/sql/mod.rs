@@ -57,6 +57,8 @@ statements! {
     /// Cancels pairs that are present; answers those cancelled, and the events that may have lost
     /// their last RSVP by it. Locks as `add` does.
     cancel = include_str!("cancel.sql");
+    /// As every statement of reads that are strong by default, it tells as well whether the server
+    /// takes no writes.
     has_rsvped = include_str!("has_rsvped.sql");
     /// Which of some users come to one event: half the server's work of the statement for pairs
     /// of any events.
@@ -76,8 +78,11 @@ statements! {
     replace_label = include_str!("replace_label.sql");
     set_label = include_str!("set_label.sql");
     ready = "INSERT INTO {schema}.readiness (slot, at) VALUES (pg_backend_pid() % 16, now()) ON CONFLICT (slot) DO UPDATE SET at = now()";
-    /// The version of the tables.
-    version = "SELECT coalesce(max(version), 0) FROM {schema}.migrations";
+    record_timeline = include_str!("record_timeline.sql");
+    recorded_timeline = "SELECT value::bigint FROM {schema}.labels WHERE name = 'timeline of the log'";
+    /// The version of the tables, and the least version that a release must know to use them. A ledger
+    /// of the first versions has no column for it.
+    version = "SELECT coalesce(max(version), 0), (SELECT (to_jsonb(m) ->> 'needs_at_least')::integer FROM {schema}.migrations m ORDER BY version DESC LIMIT 1) FROM {schema}.migrations";
     audit = include_str!("audit.sql");
     repair = include_str!("repair.sql");
 }

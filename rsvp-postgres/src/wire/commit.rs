@@ -9,7 +9,6 @@ use tokio::time::Instant;
 use super::connection::Connection;
 use super::failure::WorkError;
 use super::footprint::Footprint;
-use super::lsn::{Lsn, Watermark};
 use super::work::Work;
 use crate::sql::Statements;
 
@@ -59,7 +58,7 @@ impl<W: Work> Work for Commit<W> {
         }
         // 3. An LSN is behind the commit only if it is asked for after the commit. A change whose
         //    LSN could not be had is acknowledged all the same, and seen on the primary.
-        let primary_only = Watermark { log: connection.log, lsn: Lsn::PRIMARY_ONLY };
+        let primary_only = connection.timeline.primary_only();
         if !self.asks_lsn {
             return Ok((answer, primary_only.token()));
         }

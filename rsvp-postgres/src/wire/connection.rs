@@ -10,7 +10,7 @@ use tokio::time::Instant;
 use super::backend::{Backend, RunningOn};
 use super::clock::ServerClock;
 use super::failure::{WorkError, is_answer};
-use super::lsn::{LogId, Lsn, Timeline, Watermark};
+use super::lsn::{Position, Timeline, Watermark};
 use super::session::{Session, ask};
 
 /// The server's clock, in microseconds since 1970.
@@ -21,18 +21,18 @@ const CLOCK: &str = include_str!("../sql/clock.sql");
 pub(crate) struct Connection {
     /// The driver's connection, on which statements run.
     pub(crate) pg: PgConnection,
-    /// The log that this server writes or replays.
-    pub(crate) log: LogId,
-    /// The timeline of this log.
-    pub(super) timeline: Timeline,
+    /// The timeline of the log that this server writes or replays.
+    pub(crate) timeline: Timeline,
+    /// The server takes no writes, as far as it has told.
+    pub(crate) read_only: bool,
     /// The server's process.
     pub(crate) running_on: RunningOn,
     /// How its statements get a session.
     pub(crate) session: Session,
     /// The server's clock.
     clock: ServerClock,
-    /// The LSN up to which the server is known to have replayed its log.
-    pub(crate) replayed: Option<Lsn>,
+    /// The position up to which the server is known to have replayed its log.
+    pub(crate) replayed: Option<Position>,
     /// The connector's generation that it belongs to.
     pub(crate) generation: u64,
     /// The connector's suspicions until it last answered.
@@ -66,8 +66,8 @@ impl Connection {
     ) -> Self {
         Self {
             pg,
-            log: timeline.log(),
             timeline,
+            read_only: false,
             // The one that a pooler has lent is given back by now.
             running_on: RunningOn::new(Some(backend).filter(|_| !session.is_lent())),
             session,
@@ -172,7 +172,8 @@ impl Connection {
 
     /// Asks how far the server has written or replayed its log.
     pub(crate) async fn watermark(&mut self) -> sqlx::Result<Watermark> {
-        Ok(Watermark { log: self.log, lsn: Lsn::current(&mut self.pg).await? })
+        let position = Position::current(&mut self.pg, self.timeline).await?;
+        Ok(Watermark { log: self.timeline.log(), position })
     }
 
     /// Reads the server's clock again, because clocks drift.

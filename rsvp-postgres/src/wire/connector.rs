@@ -2,49 +2,75 @@
 
 use std::fmt;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use deadpool::managed::{Manager, Metrics, RecycleError, RecycleResult};
-use rsvp_core::backend::HostRotation;
 use rsvp_core::url::Host;
 use sqlx::ConnectOptions;
 use sqlx::postgres::PgConnectOptions;
-use tokio::time::timeout;
+use tokio::sync::Mutex as AsyncMutex;
+use tokio::time::{Instant, timeout};
 
 use super::backend::Backend;
 use super::clock::ServerClock;
 use super::connection::Connection;
+use super::election::{Latest, elect};
 use super::failure::ConnectError;
-use super::lsn::{LogId, Timeline};
+use super::lsn::Timeline;
 use super::options::options;
 use super::session::Session;
 use crate::config::PostgresConfig;
 
-/// Whether a host accepts writes, its log, the connection's process, the clock, the session's
-/// statement timeout, and settings that the client made when it connected.
+/// Whether a host accepts writes, the connection's process, the clock, the session's statement
+/// timeout, settings that the client made when it connected, and the log if that is asked for.
 const HOST: &str = include_str!("../sql/host.sql");
+
+/// The log that a host writes or replays, as columns of [`HOST`].
+const LOG: &str = include_str!("../sql/log.sql");
 
 /// A connection that was idle for longer is tested before it is used. Servers, poolers and firewalls
 /// end sessions that are idle.
 const TRUSTED_IDLE: Duration = Duration::from_secs(5);
 
-/// The server's clock is read again after so long, because clocks drift.
-const TRUSTED_CLOCK: Duration = Duration::from_secs(60);
+/// The choice among several hosts is trusted for so long, by connections that are made and by reads
+/// that find their server read-only.
+const TRUSTED_CHOICE: Duration = Duration::from_secs(1);
 
 /// The role that a server must have.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Role {
-    /// Writes and strong reads: the host must accept writes.
+    /// Writes and strong reads: the host must be a primary.
     Primary,
     /// Reads: any host.
     Replica,
 }
 
-/// Opens connections to the first suitable host, beginning with the one that was suitable last.
+/// The host that was chosen among several.
+#[derive(Clone, Copy, Debug)]
+struct Chosen {
+    place: usize,
+    timeline: Timeline,
+    read_only: bool,
+    at: Instant,
+}
+
+impl Chosen {
+    fn is_trusted(&self) -> bool {
+        self.at.elapsed() < TRUSTED_CHOICE
+    }
+}
+
+/// Opens connections to the primary among its hosts, or to a replica.
 pub(crate) struct Connector {
-    hosts: HostRotation<PgConnectOptions>,
-    /// The log of the last connection, as tokens hold it.
-    log: AtomicU64,
+    hosts: Vec<PgConnectOptions>,
+    /// The last host that a connection was made to.
+    chosen: Mutex<Option<Chosen>>,
+    /// Held while all hosts are asked.
+    choosing: AsyncMutex<()>,
+    latest: Latest,
+    /// Whether to ask for the log, which takes functions that some servers refuse.
+    asks_log: bool,
     /// Grows whenever all connections so far are given up. Connections of an earlier generation
     /// are not used again.
     generation: AtomicU64,
@@ -59,19 +85,20 @@ pub(crate) struct Connector {
 
 impl Connector {
     /// For writes and strong reads.
-    pub(crate) fn primary(config: &PostgresConfig) -> Self {
-        Self::new(config, &config.hosts, Role::Primary, Some(config.statement_timeout))
+    pub(crate) fn primary(config: &PostgresConfig, latest: &Latest) -> Self {
+        let timeout = Some(config.statement_timeout);
+        Self::new(config, &config.hosts, Role::Primary, timeout, latest)
     }
 
     /// For reads from the replica at `host`.
     pub(crate) fn replica(config: &PostgresConfig, host: &Host) -> Self {
-        let hosts = std::slice::from_ref(host);
-        Self::new(config, hosts, Role::Replica, Some(config.statement_timeout))
+        let (hosts, timeout) = (std::slice::from_ref(host), Some(config.statement_timeout));
+        Self::new(config, hosts, Role::Replica, timeout, &Latest::default())
     }
 
     /// For statements on the primary that may take as long as they need.
-    pub(crate) fn maintenance(config: &PostgresConfig) -> Self {
-        Self::new(config, &config.hosts, Role::Primary, None)
+    pub(crate) fn maintenance(config: &PostgresConfig, latest: &Latest) -> Self {
+        Self::new(config, &config.hosts, Role::Primary, None, latest)
     }
 
     fn new(
@@ -79,29 +106,22 @@ impl Connector {
         hosts: &[Host],
         role: Role,
         statement_timeout: Option<Duration>,
+        latest: &Latest,
     ) -> Self {
-        let hosts = hosts.iter().map(|host| options(config, host)).collect();
         let name = &config.application_name;
-        let session = Session::new(name, statement_timeout, config.transaction_pooler);
-        Self::of_hosts(hosts, role, statement_timeout, session, config.connect_timeout)
-    }
-
-    fn of_hosts(
-        hosts: Vec<PgConnectOptions>,
-        role: Role,
-        statement_timeout: Option<Duration>,
-        session: Session,
-        connect_timeout: Duration,
-    ) -> Self {
         Self {
-            hosts: HostRotation::new(hosts),
-            log: AtomicU64::default(),
+            hosts: hosts.iter().map(|host| options(config, host)).collect(),
+            chosen: Mutex::default(),
+            choosing: AsyncMutex::default(),
+            latest: latest.clone(),
+            // A single server without replicas is compared with no other.
+            asks_log: config.hosts.len() > 1 || config.replica_hosts().next().is_some(),
             generation: AtomicU64::default(),
             suspicions: AtomicU64::default(),
             role,
             statement_timeout,
-            session,
-            connect_timeout,
+            session: Session::new(name, statement_timeout, config.transaction_pooler),
+            connect_timeout: config.connect_timeout,
         }
     }
 
@@ -111,14 +131,29 @@ impl Connector {
             let name = host.get_application_name().unwrap_or_default();
             host.clone().application_name(&format!("{name} control"))
         };
-        let hosts = self.hosts.hosts().iter().map(named).collect();
-        let session = self.session.clone();
-        Self::of_hosts(hosts, self.role, self.statement_timeout, session, self.connect_timeout)
+        Self {
+            hosts: self.hosts.iter().map(named).collect(),
+            chosen: Mutex::default(),
+            choosing: AsyncMutex::default(),
+            latest: self.latest.clone(),
+            asks_log: self.asks_log,
+            generation: AtomicU64::default(),
+            suspicions: AtomicU64::default(),
+            role: self.role,
+            statement_timeout: self.statement_timeout,
+            session: self.session.clone(),
+            connect_timeout: self.connect_timeout,
+        }
     }
 
-    /// The log that the server of the last connection writes or replays.
-    pub(crate) fn log(&self) -> LogId {
-        LogId::from_token(self.log.load(Ordering::Acquire))
+    /// The timeline of the server of the last connection.
+    pub(crate) fn timeline(&self) -> Timeline {
+        self.chosen().map(|chosen| chosen.timeline).unwrap_or_default()
+    }
+
+    /// The generation of the connections that are used.
+    pub(crate) fn generation(&self) -> u64 {
+        self.generation.load(Ordering::Acquire)
     }
 
     /// Gives up all connections so far, including those in use once their calls are done.
@@ -133,50 +168,169 @@ impl Connector {
 
     /// The longest time that [`connect`](Self::connect) takes, with every host silent.
     pub(crate) fn longest_connect(&self) -> Duration {
-        self.hosts.patience(self.connect_timeout)
+        // Waiting for others who ask all hosts, asking the chosen one, and asking all.
+        let rounds = if self.seeks() { 3 } else { 1 };
+        self.connect_timeout * rounds
     }
 
-    /// Opens a connection to the first suitable host.
+    /// Whether there are several hosts, among which the primary is sought.
+    fn seeks(&self) -> bool {
+        self.role == Role::Primary && self.hosts.len() > 1
+    }
+
+    /// Opens a connection to the primary, or to the replica.
     pub(crate) async fn connect(&self) -> Result<Connection, ConnectError> {
-        // Read before connecting, so that a connection which was under way is given up as well.
-        let generation = self.generation.load(Ordering::Acquire);
+        // 1. Read before connecting, so that a connection which was under way is given up as well.
+        let generation = self.generation();
         let suspicions = self.suspicions.load(Ordering::Acquire);
-        let connected = self.hosts.connect(self.connect_timeout, |host| self.connect_to(host));
-        let mut connection = connected.await.map_err(ConnectError::of_all)?;
-        self.log.store(connection.log.to_token(), Ordering::Release);
+        // 2. A host that was chosen a moment ago is chosen still. One task at a time asks them all.
+        let mut connection = if self.seeks() {
+            self.seek().await?
+        } else {
+            let connection = self.connect_in_time(0).await?;
+            self.note_choice(0, &connection);
+            connection
+        };
         connection.generation = generation;
         connection.suspicions = suspicions;
         Ok(connection)
     }
 
-    /// Opens a connection to `host` and asks the host for its role, its log and its clock.
-    async fn connect_to(&self, host: &PgConnectOptions) -> Result<Connection, ConnectError> {
+    /// Connects to the primary among several hosts.
+    async fn seek(&self) -> Result<Connection, ConnectError> {
+        let trusted = |since: Instant| self.chosen().filter(|chosen| chosen.at >= since);
+        // 1. The host that was chosen a moment ago, or is being chosen now.
+        drop(self.choosing.lock().await);
+        let began = Instant::now();
+        if let Some(Chosen { place, .. }) = trusted(began - TRUSTED_CHOICE)
+            && let Ok(connection) = self.connect_in_time(place).await
+        {
+            return Ok(connection);
+        }
+        // 2. The best of all, which somebody else may have chosen since.
+        let _choosing = self.choosing.lock().await;
+        match trusted(began) {
+            Some(Chosen { place, .. }) => self.connect_in_time(place).await,
+            None => self.choose().await,
+        }
+    }
+
+    /// Asks all hosts again, unless somebody did a moment ago, whether there is a better one than
+    /// that of the last connection. If there is, all connections so far are given up.
+    pub(crate) async fn verify(&self) {
+        if self.seeks() {
+            let _choosing = self.choosing.lock().await;
+            if let Some(chosen) = self.chosen().filter(|chosen| !chosen.is_trusted()) {
+                self.choose_again(chosen).await;
+            }
+        }
+    }
+
+    /// Asks all hosts again, as [`verify`](Self::verify), because a connection of this generation has
+    /// found its server read-only. Nobody is trusted to be a primary that takes writes then. Tells
+    /// whether the connection is of use all the same.
+    pub(crate) async fn verify_read_only(&self, generation: u64) -> bool {
+        if self.seeks() {
+            let _choosing = self.choosing.lock().await;
+            let doubtful = |chosen: &Chosen| !chosen.read_only || !chosen.is_trusted();
+            if self.generation() == generation
+                && let Some(chosen) = self.chosen().filter(doubtful)
+            {
+                self.choose_again(chosen).await;
+            }
+        }
+        self.generation() == generation
+    }
+
+    async fn choose_again(&self, before: Chosen) {
+        match self.choose().await {
+            Ok(connection) => {
+                let is_better = connection.timeline != before.timeline
+                    || self.chosen().is_some_and(|now| now.place != before.place)
+                    || (before.read_only && !connection.read_only);
+                if is_better {
+                    self.next_generation();
+                }
+            }
+            // Nobody is asked again at once.
+            Err(_) => self.set_chosen(Chosen { at: Instant::now(), read_only: true, ..before }),
+        }
+    }
+
+    /// Connects to the best of all hosts.
+    async fn choose(&self) -> Result<Connection, ConnectError> {
+        let connect = |place| self.connect_to(place);
+        let (place, connection) =
+            elect(&self.hosts, self.connect_timeout, &self.latest, connect).await?;
+        self.note_choice(place, &connection);
+        Ok(connection)
+    }
+
+    async fn connect_in_time(&self, place: usize) -> Result<Connection, ConnectError> {
+        let limit = self.connect_timeout;
+        let connecting = timeout(limit, self.connect_to(place)).await;
+        let connection = connecting.map_err(|_| ConnectError::TimedOut(limit))??;
+        if self.role == Role::Primary && self.latest.has_replaced(connection.timeline) {
+            return Err(ConnectError::Replaced);
+        }
+        Ok(connection)
+    }
+
+    /// Opens a connection to the host at a place, makes the settings, and asks the host for its role,
+    /// its log and its clock.
+    async fn connect_to(&self, place: usize) -> Result<Connection, ConnectError> {
+        // 1. One round trip after the login.
+        let host = self.hosts.get(place).ok_or(ConnectError::ReadOnly)?;
         let mut pg = host.connect().await?;
-        let row: (bool, i64, i64, i32, Option<i64>, i64, i64, Option<String>) =
-            self.session.begin(&mut pg, HOST).await?;
-        let (read_only, system, timeline, pid, started, clock, timeout, foreign) = row;
+        let log = if self.asks_log { LOG } else { "0::bigint, 0::bigint" };
+        let row: (bool, bool, i32, Option<i64>, i64, i64, Option<String>, i64, i64) =
+            self.session.begin(&mut pg, &HOST.replace("{log}", log)).await?;
+        let (standby, read_only, pid, started, clock, timeout, foreign, system, number) = row;
         let clock = ServerClock::just_read(clock);
+        // 2. What would break a promise.
         if let Some(settings) = foreign {
             return Err(ConnectError::ForeignSettings(settings));
         }
-        if read_only && self.role == Role::Primary {
+        if standby && self.role == Role::Primary {
             return Err(ConnectError::ReadOnly);
         }
         let expected = self.statement_timeout.map(|timeout| timeout.as_millis());
         if expected.is_some_and(|expected| i128::try_from(expected) != Ok(timeout.into())) {
             return Err(ConnectError::SettingsIgnored);
         }
-        let (system, number) = (system.cast_unsigned(), timeline.cast_unsigned());
-        let timeline = Timeline { system, number };
+        // 3. The connection.
+        let timeline = Timeline { system: system.cast_unsigned(), number: number.cast_unsigned() };
         let backend = Backend { pid, started, transaction: None };
-        Ok(Connection::new(pg, timeline, backend, self.session.clone(), clock))
+        let mut connection = Connection::new(pg, timeline, backend, self.session.clone(), clock);
+        connection.read_only = read_only;
+        Ok(connection)
+    }
+
+    fn note_choice(&self, place: usize, connection: &Connection) {
+        if self.role == Role::Primary {
+            self.latest.note(connection.timeline);
+        }
+        let Connection { timeline, read_only, .. } = *connection;
+        self.set_chosen(Chosen { place, timeline, read_only, at: Instant::now() });
+    }
+
+    fn set_chosen(&self, chosen: Chosen) {
+        *self.chosen_mut() = Some(chosen);
+    }
+
+    fn chosen(&self) -> Option<Chosen> {
+        *self.chosen_mut()
+    }
+
+    fn chosen_mut(&self) -> MutexGuard<'_, Option<Chosen>> {
+        self.chosen.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 impl fmt::Debug for Connector {
     /// Without the options, which hold the password.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let hosts = self.hosts.hosts().len();
+        let hosts = self.hosts.len();
         f.debug_struct("Connector").field("role", &self.role).field("hosts", &hosts).finish()
     }
 }
@@ -200,14 +354,12 @@ impl Manager for Connector {
             return Err(RecycleError::message("a call left it in an unknown state"));
         }
         // 2. No connection to the same server has failed since.
-        if connection.generation != self.generation.load(Ordering::Acquire) {
+        if connection.generation != self.generation() {
             return Err(RecycleError::message("its server was given up"));
         }
-        // 3. It is alive, or was not long ago, and its clock is known.
+        // 3. It is alive, or was not long ago.
         let suspicions = self.suspicions.load(Ordering::Acquire);
-        let trusted = metrics.last_used() <= TRUSTED_IDLE
-            && connection.suspicions == suspicions
-            && connection.clock().age() <= TRUSTED_CLOCK;
+        let trusted = metrics.last_used() <= TRUSTED_IDLE && connection.suspicions == suspicions;
         if !trusted {
             let alive = timeout(self.connect_timeout, connection.read_clock()).await;
             if !matches!(alive, Ok(Ok(()))) {

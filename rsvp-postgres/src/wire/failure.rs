@@ -32,6 +32,15 @@ pub(crate) struct Failure {
     /// Another connection may serve the call at once: this one is of no use any more, and the
     /// statement was certainly not executed, or only reads.
     pub(crate) elsewhere: bool,
+    /// The server takes no writes: another host may be the primary.
+    pub(crate) read_only: bool,
+}
+
+impl Failure {
+    /// One that says nothing about the server.
+    pub(crate) fn of_call(error: Error) -> Self {
+        Self { error, evicts: false, elsewhere: false, read_only: false }
+    }
 }
 
 enum Kind {
@@ -161,7 +170,7 @@ pub(crate) fn failure(operation: Operation, error: WorkError, longest: Duration)
     let error = match error {
         WorkError::Driver(error) => error,
         WorkError::TooLate => {
-            return Failure { error: Error::too_late(operation), evicts: false, elsewhere: false };
+            return Failure::of_call(Error::too_late(operation));
         }
     };
     let kind = match &error {
@@ -183,14 +192,16 @@ pub(crate) fn failure(operation: Operation, error: WorkError, longest: Duration)
         | E::Decode(_)
         | E::AnyDriverError(_) => {
             let error = Error::backend(operation, Effect::Unknown, false, error);
-            return Failure { error, evicts: false, elsewhere: false };
+            return Failure::of_call(error);
         }
         // Nothing was sent.
         E::Configuration(_) | E::InvalidArgument(_) | E::Encode(_) => Kind::Permanent,
         // Errors of later releases of the driver.
         _ => Kind::Lost,
     };
-    let evicts = matches!(kind, Kind::Refused | Kind::Lost);
+    let read_only =
+        matches!(&error, E::Database(database) if database.code().as_deref() == Some("25006"));
+    let evicts = matches!(kind, Kind::Refused | Kind::Lost) && !read_only;
     let ended = matches!(&error, E::Database(database) if ended_the_session(&**database));
     let elsewhere = ended || (matches!(kind, Kind::Lost) && !commits(operation));
     let error = match kind {
@@ -204,12 +215,22 @@ pub(crate) fn failure(operation: Operation, error: WorkError, longest: Duration)
         Kind::Lost => Error::unavailable(operation, Effect::Unknown, Some(error.into())),
         Kind::Corrupt => Error::corrupt(operation, format!("reported by the server: {error}")),
     };
-    Failure { error, evicts, elsewhere }
+    Failure { error, evicts, elsewhere, read_only }
 }
 
 /// Whether the success of a call means that the server has committed something.
 pub(crate) fn commits(operation: Operation) -> bool {
     operation.is_write() || operation == Operation::Ready
+}
+
+/// The token of a session is of a timeline that no host has reached.
+#[derive(Debug, thiserror::Error)]
+#[error("the session has seen a primary that was promoted later than that of these hosts")]
+struct OutdatedHosts;
+
+/// The failure of a read that must see a write of a later timeline.
+pub(crate) fn outdated_hosts(operation: Operation) -> Error {
+    Error::unavailable(operation, Effect::NotApplied, Some(OutdatedHosts.into()))
 }
 
 /// An earlier change of the same is not settled.
@@ -229,6 +250,8 @@ pub(crate) enum ConnectError {
     TimedOut(Duration),
     #[error("none of the hosts accepts writes")]
     ReadOnly,
+    #[error("the host was the primary of an earlier timeline, and another has been promoted since")]
+    Replaced,
     #[error(
         "the session lacks its statement_timeout, so a pooler lends it: add pooler=transaction"
     )]
@@ -265,8 +288,9 @@ impl ConnectError {
     pub(crate) fn is_permanent(&self) -> bool {
         match self {
             Self::Failed(sqlx::Error::Database(database)) => {
-                // Class 28: invalid authorization. 3D000: no such database.
-                database.code().is_some_and(|code| code.starts_with("28") || code == "3D000")
+                // Invalid authorization, no such database, no right to a function or no such function.
+                let classes = ["28", "3D", "42", "0A"];
+                database.code().is_some_and(|code| classes.iter().any(|own| code.starts_with(own)))
             }
             Self::Failed(sqlx::Error::Configuration(_))
             | Self::SettingsIgnored

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use super::lsn::{LogId, Lsn, Watermark};
+use super::lsn::{Position, Timeline, Watermark};
 
 /// Samples are taken at a quarter of the bound that they are for, and within these limits: enough
 /// of them for the default bound, and no storm of questions to the primary.
@@ -25,10 +25,10 @@ pub(crate) struct LagTracker(Mutex<State>);
 
 #[derive(Debug, Default)]
 struct State {
-    /// The log of the samples. After a failover the samples of the old primary say nothing.
-    log: LogId,
+    /// The timeline of the samples. After a failover those of the old primary say nothing.
+    timeline: Timeline,
     /// The oldest first.
-    samples: VecDeque<(Instant, Lsn)>,
+    samples: VecDeque<(Instant, Position)>,
     last_claimed: Option<Instant>,
 }
 
@@ -46,11 +46,11 @@ impl LagTracker {
         Some(now)
     }
 
-    /// Adds a sample: the primary was at `watermark` at the moment `at`, or later.
-    pub(crate) fn record(&self, at: Instant, watermark: Watermark) {
+    /// Adds a sample: the primary of a timeline was at `position` at the moment `at`, or later.
+    pub(crate) fn record(&self, at: Instant, timeline: Timeline, position: Position) {
         let mut state = self.locked();
-        if state.log != watermark.log {
-            state.log = watermark.log;
+        if state.timeline != timeline {
+            state.timeline = timeline;
             state.samples.clear();
         }
         let samples = &mut state.samples;
@@ -59,27 +59,27 @@ impl LagTracker {
             if samples.len() == SAMPLES {
                 samples.pop_front();
             }
-            samples.push_back((at, watermark.lsn));
+            samples.push_back((at, position));
         }
     }
 
-    /// The watermark in `log` that a replica must have replayed to be at most `bound` old, if there
-    /// is a sample within the bound. The oldest such sample is the easiest to reach.
-    pub(crate) fn watermark(&self, log: LogId, bound: Duration) -> Option<Watermark> {
-        let state = self.state_of(log)?;
+    /// The watermark that a replica of a primary on `timeline` must have replayed to be at most
+    /// `bound` old, if there is a sample within the bound. The oldest such sample is the easiest to
+    /// reach.
+    pub(crate) fn watermark(&self, timeline: Timeline, bound: Duration) -> Option<Watermark> {
+        let state = Some(self.locked()).filter(|state| state.timeline == timeline)?;
         let within = state.samples.iter().find(|(at, _)| at.elapsed() <= bound);
-        within.map(|(_, lsn)| Watermark { log, lsn: *lsn })
+        within.map(|(_, position)| Watermark { log: timeline.log(), position: *position })
     }
 
     /// The greatest possible age of a replica that has replayed its log up to `watermark`.
     pub(crate) fn age(&self, watermark: Watermark) -> Option<Duration> {
-        let state = self.state_of(watermark.log)?;
-        let newest = state.samples.iter().rev().find(|(_, lsn)| *lsn <= watermark.lsn);
+        let state = self.locked();
+        if state.timeline.log() != watermark.log {
+            return None;
+        }
+        let newest = state.samples.iter().rev().find(|(_, at)| *at <= watermark.position);
         newest.map(|(at, _)| at.elapsed())
-    }
-
-    fn state_of(&self, log: LogId) -> Option<MutexGuard<'_, State>> {
-        Some(self.locked()).filter(|state| state.log == log)
     }
 
     fn locked(&self) -> MutexGuard<'_, State> {
@@ -93,40 +93,38 @@ mod tests {
 
     const SECOND: Duration = Duration::from_secs(1);
 
-    fn log(id: u64) -> LogId {
-        LogId::from_token(id)
-    }
+    const HERE: Timeline = Timeline { system: 7, number: 1 };
 
-    /// A watermark in the log 7.
-    fn at(lsn: u64) -> Watermark {
-        Watermark { log: log(7), lsn: Lsn(lsn) }
+    fn at(position: u64) -> Watermark {
+        Watermark { log: HERE.log(), position: Position(position) }
     }
 
     #[tokio::test(start_paused = true)]
     async fn the_oldest_sample_within_the_bound_is_enough() {
         let lag = LagTracker::default();
-        assert_eq!(lag.watermark(log(7), SECOND), None);
-        lag.record(Instant::now(), at(100));
+        assert_eq!(lag.watermark(HERE, SECOND), None);
+        lag.record(Instant::now(), HERE, Position(100));
         tokio::time::advance(3 * SECOND).await;
-        lag.record(Instant::now(), at(200));
+        lag.record(Instant::now(), HERE, Position(200));
         tokio::time::advance(SECOND / 2).await;
-        assert_eq!(lag.watermark(log(7), 5 * SECOND), Some(at(100)));
-        assert_eq!(lag.watermark(log(7), SECOND), Some(at(200)));
-        assert_eq!(lag.watermark(log(7), Duration::ZERO), None);
+        assert_eq!(lag.watermark(HERE, 5 * SECOND), Some(at(100)));
+        assert_eq!(lag.watermark(HERE, SECOND), Some(at(200)));
+        assert_eq!(lag.watermark(HERE, Duration::ZERO), None);
         tokio::time::advance(2 * SECOND).await;
-        assert_eq!(lag.watermark(log(7), SECOND), None);
+        assert_eq!(lag.watermark(HERE, SECOND), None);
     }
 
     #[tokio::test(start_paused = true)]
-    async fn samples_of_another_log_say_nothing() {
+    async fn samples_of_another_timeline_say_nothing() {
         let lag = LagTracker::default();
-        let elsewhere = |lsn| Watermark { log: log(8), lsn: Lsn(lsn) };
-        lag.record(Instant::now(), at(100));
-        assert_eq!(lag.watermark(log(8), SECOND), None);
-        assert_eq!(lag.age(elsewhere(100)), None);
-        lag.record(Instant::now() + SECOND, elsewhere(50));
-        assert_eq!(lag.watermark(log(7), SECOND), None);
-        assert_eq!(lag.watermark(log(8), SECOND), Some(elsewhere(50)));
+        let later = Timeline { number: 2, ..HERE };
+        lag.record(Instant::now(), HERE, Position(100));
+        assert_eq!(lag.watermark(later, SECOND), None);
+        lag.record(Instant::now() + SECOND, later, Position(150));
+        assert_eq!(lag.watermark(HERE, SECOND), None);
+        assert_eq!(lag.watermark(later, SECOND), Some(at(150)));
+        let elsewhere = Timeline { system: 8, ..HERE };
+        assert_eq!(lag.age(Watermark { log: elsewhere.log(), ..at(200) }), None);
     }
 
     #[tokio::test(start_paused = true)]
@@ -144,9 +142,9 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn the_age_is_that_of_the_newest_sample_replayed() {
         let lag = LagTracker::default();
-        lag.record(Instant::now(), at(100));
+        lag.record(Instant::now(), HERE, Position(100));
         tokio::time::advance(SECOND).await;
-        lag.record(Instant::now(), at(200));
+        lag.record(Instant::now(), HERE, Position(200));
         assert_eq!(lag.age(at(99)), None);
         assert_eq!(lag.age(at(199)), Some(SECOND));
         assert_eq!(lag.age(at(200)), Some(Duration::ZERO));

@@ -8,16 +8,12 @@ use super::session::ask;
 /// The LSN up to which a primary has written its log, or a standby has replayed it.
 const CURRENT: &str = include_str!("../sql/lsn.sql");
 
-/// The name of a write-ahead log whose LSNs can be compared.
+/// The name of the write-ahead logs whose positions can be compared: those of one database cluster,
+/// before and after its promotions.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct LogId(u64);
 
 impl LogId {
-    /// The log of an id in a session token.
-    pub(crate) fn from_token(id: u64) -> Self {
-        Self(id)
-    }
-
     /// The id for a session token.
     pub(crate) fn to_token(self) -> u64 {
         self.0
@@ -25,7 +21,7 @@ impl LogId {
 }
 
 /// The time of a database cluster between two promotions.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Timeline {
     /// The cluster's system identifier, which standbys share with their primary.
     pub(crate) system: u64,
@@ -34,34 +30,60 @@ pub(crate) struct Timeline {
 }
 
 impl Timeline {
-    /// Its log. After a promotion LSNs are used again for other writes, on another timeline.
+    /// Its log.
     pub(crate) fn log(self) -> LogId {
-        // An odd factor, so that no two timelines of a cluster meet.
-        LogId(self.system ^ self.number.wrapping_mul(0x9e37_79b9_7f4a_7c15))
+        LogId(self.system)
     }
 
     /// Whether its primary was promoted after that of `other`, and has what was confirmed there.
     pub(crate) fn succeeds(self, other: Self) -> bool {
         self.system == other.system && self.number > other.number
     }
+
+    /// Its beginning, which every server that follows it has replayed.
+    pub(crate) fn start(self) -> Watermark {
+        Watermark { log: self.log(), position: Position::new(self, 0) }
+    }
+
+    /// The position in the tokens of a writer without replicas. Such a writer does not pay a round
+    /// trip to learn the LSN of its write, so readers with replicas must ask the primary.
+    pub(crate) fn primary_only(self) -> Watermark {
+        Watermark { log: self.log(), position: Position::new(self, u64::MAX) }
+    }
 }
 
-/// A log sequence number: a position in a log, in bytes from its beginning.
+/// A place in a log: the number of the timeline, then the LSN. After a promotion LSNs are used again
+/// for other writes, so a later timeline is behind every LSN of an earlier one.
+///
+/// It is one number, for session tokens: 12 bits of timeline, and 52 of LSN in steps of 8 bytes,
+/// which every record of the log begins at. That is enough for 36 PB of log and 4,095 promotions.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) struct Lsn(pub(crate) u64);
+pub(crate) struct Position(pub(crate) u64);
 
-impl Lsn {
-    /// The beginning of a log, which every server has replayed.
-    pub(crate) const START: Self = Self(0);
+impl Position {
+    const LSN_BITS: u32 = 52;
+    const LAST_LSN: u64 = (1 << Self::LSN_BITS) - 1;
+    const LAST_TIMELINE: u64 = u64::MAX >> Self::LSN_BITS;
 
-    /// The LSN in the tokens of a writer without replicas. Such a writer does not pay a round trip
-    /// to learn the LSN of its write, so readers with replicas must ask the primary.
-    pub(crate) const PRIMARY_ONLY: Self = Self(u64::MAX);
+    fn new(timeline: Timeline, lsn: u64) -> Self {
+        let lsn = lsn.div_ceil(8).min(Self::LAST_LSN);
+        Self((timeline.number.min(Self::LAST_TIMELINE) << Self::LSN_BITS) | lsn)
+    }
 
-    /// Asks a server how far it has written or replayed its log.
-    pub(crate) async fn current(pg: &mut PgConnection) -> sqlx::Result<Self> {
+    /// The number of its timeline.
+    pub(crate) fn timeline(self) -> u64 {
+        self.0 >> Self::LSN_BITS
+    }
+
+    /// Whether no replica can be known to have reached it.
+    fn is_primary_only(self) -> bool {
+        self.0 & Self::LAST_LSN == Self::LAST_LSN
+    }
+
+    /// Asks a server of a timeline how far it has written or replayed its log.
+    pub(crate) async fn current(pg: &mut PgConnection, timeline: Timeline) -> sqlx::Result<Self> {
         let (lsn,): (i64,) = ask(pg, CURRENT.to_owned()).await?;
-        Ok(Self(lsn.cast_unsigned()))
+        Ok(Self::new(timeline, lsn.cast_unsigned()))
     }
 }
 
@@ -69,18 +91,49 @@ impl Lsn {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Watermark {
     pub(crate) log: LogId,
-    pub(crate) lsn: Lsn,
+    pub(crate) position: Position,
 }
 
 impl Watermark {
     /// The watermark that `token` holds for `log`, if it holds one that a replica can reach.
     pub(crate) fn in_token(token: &SessionToken, log: LogId) -> Option<Self> {
-        let lsn = token.position(log.to_token()).map(Lsn)?;
-        (lsn != Lsn::PRIMARY_ONLY).then_some(Self { log, lsn })
+        let position = token.position(log.to_token()).map(Position)?;
+        (!position.is_primary_only()).then_some(Self { log, position })
     }
 
     /// The token of the writes before this watermark.
     pub(crate) fn token(self) -> SessionToken {
-        SessionToken::at(self.log.to_token(), self.lsn.0)
+        SessionToken::at(self.log.to_token(), self.position.0)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const FIRST: Timeline = Timeline { system: 7, number: 1 };
+    const SECOND: Timeline = Timeline { system: 7, number: 2 };
+
+    #[test]
+    fn a_later_timeline_is_behind_every_position_of_an_earlier_one() {
+        let position = |timeline, lsn| Position::new(timeline, lsn);
+        assert!(position(FIRST, 8) < position(FIRST, 16));
+        assert!(
+            position(FIRST, 9) >= position(FIRST, 16),
+            "rounded up, so that no write is missed"
+        );
+        assert!(FIRST.primary_only().position < SECOND.start().position);
+        assert_eq!(position(SECOND, 1 << 54).timeline(), 2);
+        let last = Timeline { system: 7, number: u64::MAX };
+        assert_eq!(position(last, u64::MAX - 8), Position(u64::MAX));
+    }
+
+    #[test]
+    fn the_token_of_a_writer_without_replicas_sends_readers_to_the_primary() {
+        let (log, token) = (FIRST.log(), FIRST.primary_only().token());
+        assert_eq!(Watermark::in_token(&token, log), None);
+        let mut merged = token;
+        merged.merge(&SECOND.start().token());
+        assert_eq!(Watermark::in_token(&merged, log), Some(SECOND.start()), "which came later");
     }
 }

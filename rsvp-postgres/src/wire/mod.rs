@@ -1,11 +1,14 @@
 //! Connections: opening, pooling and choosing them, and the meaning of their failures.
 
+mod attempt;
 mod backend;
+mod caller;
 mod clock;
 pub(crate) mod commit;
 pub(crate) mod connection;
 pub(crate) mod connector;
 mod control;
+pub(crate) mod election;
 pub(crate) mod failure;
 pub(crate) mod footprint;
 pub(crate) mod gate;

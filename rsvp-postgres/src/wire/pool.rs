@@ -1,28 +1,26 @@
 //! Running one call's work on a connection, whatever becomes of the caller or the server.
 
 use std::fmt;
-use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
 use deadpool::Runtime;
 use deadpool::managed::{Object, Pool as ManagedPool, Timeouts};
-use futures_util::future::{join, join_all};
+use futures_util::future::join_all;
 use rsvp_core::backend::run_to_end;
-use rsvp_core::{Deadline, Effect, Error, Operation, Result};
+use rsvp_core::{Deadline, Effect, Error, Operation, Result, SessionToken};
 use sqlx::Connection as _;
-use tokio::time::{Instant, timeout, timeout_at};
+use tokio::time::{Instant, timeout};
 
-use super::connection::Connection;
+use super::caller::Caller;
 use super::connector::Connector;
 use super::control::Control;
-use super::failure::{Failure, WorkError, commits, failure, is_outdated, no_connection};
+use super::failure::{commits, no_connection, outdated_hosts};
 use super::footprint::Footprint;
 use super::gate::{Entered, Gate};
-use super::lsn::LogId;
+use super::lsn::{Position, Timeline};
 use super::places::{Place, Places};
 use super::schedule::{GRACE, Schedule};
-use super::unsettled::Attempt;
 use super::work::Work;
 use crate::config::PostgresConfig;
 use crate::sql::Statements;
@@ -41,6 +39,8 @@ pub(crate) struct Limits {
     pub(crate) statement_timeout: Duration,
     /// The longest time that a statement waits for a lock.
     pub(crate) lock_timeout: Duration,
+    /// Whether a call whose caller goes away is cancelled on the server, because it may take long.
+    pub(crate) cancels_dropped: bool,
 }
 
 impl From<&PostgresConfig> for Limits {
@@ -50,6 +50,7 @@ impl From<&PostgresConfig> for Limits {
             acquire_timeout: config.acquire_timeout,
             statement_timeout: config.statement_timeout,
             lock_timeout: config.lock_timeout,
+            cancels_dropped: false,
         }
     }
 }
@@ -57,19 +58,12 @@ impl From<&PostgresConfig> for Limits {
 /// A bounded number of connections of one role.
 #[derive(Clone)]
 pub(crate) struct Pool {
-    pool: ManagedPool<Connector>,
-    control: Arc<Control>,
+    pub(super) pool: ManagedPool<Connector>,
+    pub(super) control: Arc<Control>,
     gate: Gate,
     places: Places,
-    sql: Arc<Statements>,
-    limits: Limits,
-}
-
-/// An attempt of a call that has failed.
-struct Failed {
-    error: Error,
-    /// Another connection may serve the call at once.
-    elsewhere: bool,
+    pub(super) sql: Arc<Statements>,
+    pub(super) limits: Limits,
 }
 
 impl Pool {
@@ -144,8 +138,13 @@ impl Pool {
         };
         let connection = self.acquire(operation, deadline, began).await?;
         // 2. The work itself.
-        let call = call.clone();
-        let running = self.clone().run_on(call, place, connection, work, deadline);
+        let (caller, _present) = if self.limits.cancels_dropped {
+            let (caller, present) = Caller::who_must_wait(call.clone());
+            (caller, Some(present))
+        } else {
+            (Caller::new(call.clone()), None)
+        };
+        let running = self.clone().run_on(caller, place, connection, work, deadline);
         run_to_end(operation, running).await
     }
 
@@ -184,7 +183,7 @@ impl Pool {
     /// is run once more, on another connection.
     async fn run_on<W: Work>(
         self,
-        _entered: Entered,
+        caller: Caller,
         place: Option<Place>,
         connection: Object<Connector>,
         work: W,
@@ -198,7 +197,8 @@ impl Pool {
         let schedule = Schedule::new(deadline, self.limits.statement_timeout);
 
         // 2. On this connection, and on another one if that is certain to do no harm.
-        let failed = match self.attempt(connection, place.as_ref(), &work, &schedule).await {
+        let (caller, place) = (&caller, place.as_ref());
+        let failed = match self.attempt(connection, caller, place, &work, &schedule).await {
             Ok(answer) => return Ok(answer),
             Err(failed) => failed,
         };
@@ -209,119 +209,19 @@ impl Pool {
         let Ok(connection) = self.acquire(operation, rest, Instant::now()).await else {
             return Err(failed.error);
         };
-        let second = self.attempt(connection, place.as_ref(), &work, &schedule).await;
+        let second = self.attempt(connection, caller, place, &work, &schedule).await;
         second.map_err(|failed| failed.error)
     }
 
-    /// The one place that sees the time limit, the connection and the outcome of a work.
-    async fn attempt<W: Work>(
-        &self,
-        mut connection: Object<Connector>,
-        place: Option<&Place>,
-        work: &W,
-        schedule: &Schedule,
-    ) -> Result<W::Answer, Failed> {
-        let operation = work.operation();
-        connection.begin(schedule.cancel_at, self.limits.lock_timeout);
-
-        // 1. The answer of the server is final. A failure of the connection concerns all to the same
-        //    server. If there is no answer, only this one is closed, and the others are tested
-        //    before they are used.
-        let (answer, canceled) = self.answer(&mut connection, work, schedule).await;
-        let Failure { error, evicts: closes, elsewhere } = match answer {
-            // A commit that waits for a synchronous standby and is canceled succeeds, with a warning
-            // that the driver does not pass on: the standby may lack the change.
-            Some(Ok(_)) if canceled && commits(operation) => {
-                let error = Error::timed_out(operation, schedule.elapsed(), Effect::Unknown);
-                Failure { error, evicts: false, elsewhere: false }
-            }
-            Some(Ok(answer)) => {
-                connection.in_use = false;
-                return Ok(answer);
-            }
-            Some(Err(error)) => {
-                if matches!(error, WorkError::TooLate) {
-                    // The clock of the server may have been set, for all connections.
-                    self.pool.manager().suspect();
-                }
-                let failure = failure(operation, error, schedule.elapsed());
-                if failure.evicts {
-                    self.give_up_all();
-                }
-                failure
-            }
-            None => {
-                self.pool.manager().suspect();
-                let error = Error::timed_out(operation, schedule.elapsed(), Effect::NotApplied);
-                Failure { error, evicts: true, elsewhere: false }
-            }
-        };
-
-        // 2. A statement that changes something and has no answer is stopped before the caller
-        //    hears of it.
-        let Connection { applied, unanswered, timeline, .. } = *connection;
-        let backend = connection.running_on.get();
-        if closes {
-            drop(Object::take(connection));
-        } else {
-            connection.in_use = false;
-        }
-        let effect = if closes
-            && unanswered
-            && let Some(backend) = backend
-        {
-            let (footprint, place) = (work.footprint(), place.cloned());
-            let attempt = Attempt::new(backend, timeline, footprint, place, schedule.over());
-            self.control.settle(attempt, schedule.fence_until()).await
-        } else if applied {
-            // Rolling back the last statement leaves the ones before it.
-            Effect::Unknown
-        } else {
-            error.effect()
-        };
-        let elsewhere = elsewhere && effect == Effect::NotApplied;
-        Err(Failed { error: error.with_effect(effect), elsewhere })
-    }
-
-    /// The answer of the server; nothing if it gives none in time. Tells as well whether the server
-    /// was asked to cancel.
-    async fn answer<W: Work>(
-        &self,
-        connection: &mut Connection,
-        work: &W,
-        schedule: &Schedule,
-    ) -> (Option<Result<W::Answer, WorkError>>, bool) {
-        let (running_on, timeline) = (connection.running_on.clone(), connection.timeline);
-        let (answer, asked) = {
-            let mut running = pin!(run_in_time(work, connection, &self.sql));
-            // 1. Most calls are answered soon.
-            if let Ok(answer) = timeout_at(schedule.slow_at, &mut running).await {
-                return (Some(answer), false);
-            }
-            self.control.prepare();
-            if let Ok(answer) = timeout_at(schedule.cancel_at, &mut running).await {
-                return (Some(answer), false);
-            }
-            // 2. The server is asked to cancel. Then it answers that it did, or that it was done.
-            let canceling = async {
-                match running_on.get() {
-                    Some(backend) => {
-                        self.control.cancel(backend, timeline, schedule.give_up_at).await
-                    }
-                    None => true,
-                }
-            };
-            let answer = timeout_at(schedule.give_up_at, running);
-            join(answer, canceling).await
-        };
-        // 3. A request that may still arrive would cancel the statement of another call.
-        connection.stale |= !asked;
-        (answer.ok(), true)
+    /// Whether there is a better primary than the read-only one that connections of this generation
+    /// lead to.
+    pub(super) async fn is_replaced(&self, generation: u64) -> bool {
+        !self.pool.manager().verify_read_only(generation).await
     }
 
     /// Gives up all connections, which are as dead as one that has failed, or as read-only: the idle
     /// ones now, the others when their calls are done.
-    fn give_up_all(&self) {
+    pub(super) fn give_up_all(&self) {
         self.pool.manager().next_generation();
         self.control.give_up();
         self.pool.retain(|_, _| false);
@@ -358,9 +258,28 @@ impl Pool {
         join_all(closing).await;
     }
 
-    /// The log that the server of the last connection writes or replays.
-    pub(crate) fn log(&self) -> LogId {
-        self.pool.manager().log()
+    /// The timeline of the server of the last connection.
+    pub(crate) fn timeline(&self) -> Timeline {
+        self.pool.manager().timeline()
+    }
+
+    /// Asks all hosts for a primary of a later timeline than the last connection's, if the session of
+    /// `token` has seen one.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Unavailable`] if there is none. Tokens are not authenticated, so the timeline of one is
+    /// not remembered.
+    pub(crate) async fn reach(&self, operation: Operation, token: &SessionToken) -> Result<()> {
+        let is_reached = || {
+            let here = self.timeline();
+            let seen = token.position(here.log().to_token()).map(Position);
+            seen.is_none_or(|seen| seen.timeline() <= here.number)
+        };
+        if !is_reached() {
+            self.pool.manager().verify().await;
+        }
+        if is_reached() { Ok(()) } else { Err(outdated_hosts(operation)) }
     }
 
     /// The number of open connections, and the number of idle ones among them.
@@ -368,26 +287,6 @@ impl Pool {
         let status = self.pool.status();
         (status.size, status.available)
     }
-}
-
-/// Runs a work, which the server may refuse once before it does anything. If it finds the work too
-/// late although it is in time here, its clock was set since it was read: it is read again. If it no
-/// longer has a statement as it was prepared, all are prepared again.
-async fn run_in_time<W: Work>(
-    work: &W,
-    connection: &mut Connection,
-    sql: &Statements,
-) -> Result<W::Answer, WorkError> {
-    match work.perform(connection, sql).await {
-        Err(WorkError::TooLate) if !connection.applied && connection.may_begin() => {
-            connection.read_clock().await?;
-        }
-        Err(error) if !connection.applied && is_outdated(&error) => {
-            connection.pg.clear_cached_statements().await?;
-        }
-        answer => return answer,
-    }
-    work.perform(connection, sql).await
 }
 
 impl fmt::Debug for Pool {

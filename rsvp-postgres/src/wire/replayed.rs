@@ -4,7 +4,7 @@ use rsvp_core::Operation;
 
 use super::connection::Connection;
 use super::failure::WorkError;
-use super::lsn::Watermark;
+use super::lsn::{Position, Timeline, Watermark};
 use super::work::Work;
 use crate::sql::Statements;
 
@@ -16,7 +16,7 @@ pub(crate) struct CurrentWatermark {
 }
 
 impl Work for CurrentWatermark {
-    type Answer = Watermark;
+    type Answer = (Timeline, Position);
 
     fn operation(&self) -> Operation {
         self.operation
@@ -26,8 +26,8 @@ impl Work for CurrentWatermark {
         &self,
         connection: &mut Connection,
         _: &Statements,
-    ) -> Result<Watermark, WorkError> {
-        Ok(connection.watermark().await?)
+    ) -> Result<Self::Answer, WorkError> {
+        Ok((connection.timeline, connection.watermark().await?.position))
     }
 }
 
@@ -38,6 +38,42 @@ pub(crate) struct IfReplayed<W> {
     pub(crate) watermark: Watermark,
 }
 
+/// Records the timeline of a primary, so that replicas show that they have reached it.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct RecordTimeline {
+    /// The operation of the call on whose behalf it is recorded.
+    pub(crate) operation: Operation,
+}
+
+impl Work for RecordTimeline {
+    type Answer = ();
+
+    fn operation(&self) -> Operation {
+        self.operation
+    }
+
+    async fn run(&self, connection: &mut Connection, sql: &Statements) -> Result<(), WorkError> {
+        let number = connection.timeline.number.cast_signed();
+        let query = sqlx::query(&sql.record_timeline).bind(number);
+        let query = query.persistent(connection.keeps_statements());
+        query.execute(&mut connection.pg).await?;
+        Ok(())
+    }
+}
+
+/// What a replica says to a work that asks for a watermark.
+#[derive(Debug)]
+pub(crate) enum Replica<T> {
+    Answered(Replayed<T>),
+    /// It has not replayed enough.
+    Behind,
+    /// It follows a primary of an earlier timeline, or has not shown yet that it has reached the
+    /// later one.
+    OnEarlierTimeline,
+    /// It is of another cluster.
+    OfAnotherLog,
+}
+
 /// An answer of a replica, and how far the replica had replayed the log when it gave the answer.
 #[derive(Debug)]
 pub(crate) struct Replayed<T> {
@@ -46,8 +82,7 @@ pub(crate) struct Replayed<T> {
 }
 
 impl<W: Work> Work for IfReplayed<W> {
-    /// Nothing if the replica has not replayed enough.
-    type Answer = Option<Replayed<W::Answer>>;
+    type Answer = Replica<W::Answer>;
 
     fn operation(&self) -> Operation {
         self.work.operation()
@@ -58,25 +93,36 @@ impl<W: Work> Work for IfReplayed<W> {
         connection: &mut Connection,
         sql: &Statements,
     ) -> Result<Self::Answer, WorkError> {
-        let Watermark { log, lsn: needed } = self.watermark;
-        // 1. LSNs of another log cannot be compared.
-        if connection.log != log {
-            // The replica may follow another timeline by now; only a new connection asks.
+        let Watermark { log, position: needed } = self.watermark;
+        // 1. Positions in another log cannot be compared.
+        if connection.timeline.log() != log {
             connection.stale = true;
-            return Ok(None);
+            return Ok(Replica::OfAnotherLog);
         }
-        // 2. The LSN is asked for only if the known one is not enough, and before the read: a
+        // 2. A standby that follows a promotion without a restart does not tell its timeline for
+        //    minutes. But it replays the row in which the new primary records its own.
+        if connection.timeline.number < needed.timeline() {
+            let recorded = sqlx::query_scalar(&sql.recorded_timeline);
+            let recorded = recorded.persistent(connection.keeps_statements());
+            let recorded: Option<i64> = recorded.fetch_optional(&mut connection.pg).await?;
+            let recorded = recorded.map_or(0, i64::cast_unsigned);
+            connection.timeline.number = connection.timeline.number.max(recorded);
+        }
+        if connection.timeline.number < needed.timeline() {
+            return Ok(Replica::OnEarlierTimeline);
+        }
+        // 3. The LSN is asked for only if the known one is not enough, and before the read: a
         //    statement sees at least all that was replayed when it began.
         let replayed = match connection.replayed {
             Some(replayed) if replayed >= needed => replayed,
-            _ => connection.watermark().await?.lsn,
+            _ => connection.watermark().await?.position,
         };
         connection.replayed = Some(replayed);
         if replayed < needed {
-            return Ok(None);
+            return Ok(Replica::Behind);
         }
-        // 3. The read itself.
+        // 4. The read itself.
         let answer = self.work.run(connection, sql).await?;
-        Ok(Some(Replayed { answer, watermark: Watermark { log, lsn: replayed } }))
+        Ok(Replica::Answered(Replayed { answer, watermark: Watermark { log, position: replayed } }))
     }
 }

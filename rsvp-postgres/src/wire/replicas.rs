@@ -11,22 +11,23 @@
 //! | `Eventual` | the beginning of the log, which every replica has replayed |
 //!
 //! Replicas are asked in turn, and one that fails is passed over for a while. If no replica
-//! answers, the caller asks the primary.
+//! answers, the caller asks the primary. But if one would have answered and was too busy, only few
+//! callers may ask the primary: the load that replicas were made for would take it down too.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use futures_util::future::join_all;
-use rsvp_core::{Consistency, Deadline, Operation, ReadOptions, Result};
+use rsvp_core::{Consistency, Deadline, Error, Operation, ReadOptions};
 use tokio::time::{Instant, timeout_at};
 
 use super::connector::Connector;
 use super::health::{Health, Use};
 use super::lag_tracker::LagTracker;
-use super::lsn::{Lsn, Watermark};
+use super::lsn::Watermark;
 use super::pool::Pool;
-use super::replayed::{CurrentWatermark, IfReplayed, Replayed};
+use super::replayed::{self, CurrentWatermark, IfReplayed, RecordTimeline, Replayed};
 use super::work::Work;
 use crate::config::PostgresConfig;
 use crate::sql::Statements;
@@ -40,6 +41,15 @@ pub(crate) struct Replicas {
     lag: Arc<LagTracker>,
 }
 
+/// Why no replica has answered.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Absent {
+    /// None is as fresh as asked, or none is there.
+    NotFresh,
+    /// One that may be is too busy.
+    Busy,
+}
+
 #[derive(Debug)]
 struct Replica {
     pool: Pool,
@@ -47,12 +57,12 @@ struct Replica {
 }
 
 impl Replicas {
-    pub(crate) fn new(config: &PostgresConfig, sql: &Arc<Statements>) -> Result<Self> {
+    pub(crate) fn new(config: &PostgresConfig, sql: &Arc<Statements>) -> rsvp_core::Result<Self> {
         let replica = |host| {
             let pool = Pool::new(Connector::replica(config, host), config.into(), sql)?;
             Ok(Arc::new(Replica { pool, health: Health::default() }))
         };
-        let replicas = config.replica_hosts().map(replica).collect::<Result<_>>()?;
+        let replicas = config.replica_hosts().map(replica).collect::<rsvp_core::Result<_>>()?;
         Ok(Self { replicas, next: AtomicUsize::new(0), lag: Arc::default() })
     }
 
@@ -66,31 +76,38 @@ impl Replicas {
     }
 
     /// The answer of a replica that is as fresh as `options` ask, and the answer's greatest
-    /// possible age. Nothing if the primary must be asked.
+    /// possible age.
+    ///
+    /// # Errors
+    ///
+    /// Why there is none.
     pub(crate) async fn read<W: Work>(
         &self,
         primary: &Pool,
         work: &W,
         options: &ReadOptions,
-    ) -> Option<(W::Answer, Duration)> {
+    ) -> Result<(W::Answer, Duration), Absent> {
         if self.is_empty() {
-            return None;
+            return Err(Absent::NotFresh);
         }
         // 1. Half of the time, so that the primary can be asked afterwards.
         let consistency = &options.consistency;
         let deadline = options.deadline.map(|deadline| Deadline::after(deadline.remaining() / 2));
         // 2. What a replica must have replayed.
         let finding = self.watermark(primary, work.operation(), consistency);
-        let watermark = within(deadline, finding).await??;
+        let watermark = within(deadline, finding).await.flatten().ok_or(Absent::NotFresh)?;
         // 3. The answer of one that has.
-        let Replayed { answer, watermark } = self.first_answer(work, watermark, deadline).await?;
+        let found = self.first_answer(primary, work, watermark, deadline).await;
+        let Replayed { answer, watermark } = found?;
         // 4. Its age now. Time has passed since the watermark was chosen, perhaps too much.
         let age = self.lag.age(watermark);
         let age = match consistency {
-            Consistency::Bounded(bound) => age.filter(|age| age <= bound)?,
+            Consistency::Bounded(bound) => {
+                age.filter(|age| age <= bound).ok_or(Absent::NotFresh)?
+            }
             _ => age.unwrap_or(Duration::MAX),
         };
-        Some((answer, age))
+        Ok((answer, age))
     }
 
     /// The watermark that a replica must have replayed to answer a read of `consistency`.
@@ -104,11 +121,9 @@ impl Replicas {
             Consistency::Strong => None,
             Consistency::Session(token) if !token.is_empty() => {
                 // A token of other logs may be of this one's past, before a failover.
-                Watermark::in_token(token, primary.log())
+                Watermark::in_token(token, primary.timeline().log())
             }
-            Consistency::Session(_) | Consistency::Eventual => {
-                Some(Watermark { log: primary.log(), lsn: Lsn::START })
-            }
+            Consistency::Session(_) | Consistency::Eventual => Some(primary.timeline().start()),
             Consistency::Bounded(bound) => self.bounded(primary, operation, *bound).await,
             // A level of a later release of the contract.
             _ => None,
@@ -126,23 +141,25 @@ impl Replicas {
         if let Some(now) = self.lag.claim_sample(bound) {
             let sampling = sample(self.lag.clone(), primary.clone(), operation, now);
             let sampling = tokio::spawn(sampling);
-            if self.lag.watermark(primary.log(), bound).is_none() {
+            if self.lag.watermark(primary.timeline(), bound).is_none() {
                 // Its success shows in the tracker.
                 let _ = sampling.await;
             }
         }
         // The sample may have found a new primary.
-        self.lag.watermark(primary.log(), bound)
+        self.lag.watermark(primary.timeline(), bound)
     }
 
     /// The answer of the first replica, in turn, that has replayed the log up to `watermark`.
     /// Replicas that are down, lag behind or follow another primary are passed over.
     async fn first_answer<W: Work>(
         &self,
+        primary: &Pool,
         work: &W,
         watermark: Watermark,
         deadline: Option<Deadline>,
-    ) -> Option<Replayed<W::Answer>> {
+    ) -> Result<Replayed<W::Answer>, Absent> {
+        let mut absent = Absent::NotFresh;
         let first = self.next.fetch_add(1, Ordering::Relaxed);
         for offset in 0..self.replicas.len() {
             let at = first.wrapping_add(offset) % self.replicas.len();
@@ -150,16 +167,24 @@ impl Replicas {
             if !replica.may_be_asked(work.operation()) {
                 continue;
             }
+            let operation = work.operation();
             let work = IfReplayed { work: work.clone(), watermark };
             match replica.pool.run(work, deadline).await {
-                Ok(Some(replayed)) => return Some(replayed),
-                Ok(None) => {}
+                Ok(replayed::Replica::Answered(replayed)) => return Ok(replayed),
+                Ok(replayed::Replica::Behind) => {}
+                Ok(replayed::Replica::OfAnotherLog) => replica.health.failed(),
+                Ok(replayed::Replica::OnEarlierTimeline) => {
+                    // It is passed over for a while. Then it may have replayed the record.
+                    replica.health.failed();
+                    tokio::spawn(record_timeline(primary.clone(), operation));
+                }
                 // The replica is well. It has refused the call.
-                Err(error) if !error.is_retryable() => return None,
+                Err(error) if !error.is_retryable() => return Err(Absent::NotFresh),
+                Err(Error::Overloaded { .. }) => absent = Absent::Busy,
                 Err(_) => replica.health.failed(),
             }
         }
-        None
+        Err(absent)
     }
 }
 
@@ -173,9 +198,15 @@ async fn within<F: Future>(deadline: Option<Deadline>, future: F) -> Option<F::O
 
 /// Asks the primary how far it has written its log; `now` is before that.
 async fn sample(lag: Arc<LagTracker>, primary: Pool, operation: Operation, now: Instant) {
-    if let Ok(watermark) = primary.run(CurrentWatermark { operation }, None).await {
-        lag.record(now, watermark);
+    let answer = primary.run(CurrentWatermark { operation }, None).await;
+    if let Ok((timeline, position)) = answer {
+        lag.record(now, timeline, position);
     }
+}
+
+/// Has the primary record its timeline. A failure shows as replicas that are passed over.
+async fn record_timeline(primary: Pool, operation: Operation) {
+    let _ = primary.run(RecordTimeline { operation }, None).await;
 }
 
 impl Replica {

@@ -91,6 +91,37 @@ async fn a_role_that_stands_for_another_may_use_the_store() {
 }
 
 #[tokio::test]
+async fn a_role_that_owns_only_its_schema_can_migrate_into_it() {
+    let server = PostgresServer::shared().await;
+    role(server).await;
+    let url = server.create_database().await;
+    server.execute_in(&url, "CREATE SCHEMA rsvp AUTHORIZATION app").await;
+    let as_app = format!("{url}?migrate=true").replace("postgres://postgres@", "postgres://app@");
+    let store = PostgresStore::open(PostgresConfig::from_url(&as_app).unwrap()).await.unwrap();
+    store.rsvp(&1.into(), &2.into()).await.unwrap();
+}
+
+/// As managed servers and forks have it.
+#[tokio::test]
+async fn without_replicas_nothing_asks_for_positions_or_control_functions() {
+    let (config, url) = granted().await;
+    let revoke = "REVOKE EXECUTE ON FUNCTION pg_control_system(), pg_control_checkpoint(),
+                      pg_control_recovery(), pg_walfile_name(pg_lsn), pg_current_wal_insert_lsn(),
+                      pg_current_wal_lsn(), pg_last_wal_replay_lsn() FROM PUBLIC";
+    PostgresServer::shared().await.execute_in(&url, revoke).await;
+    let store = PostgresStore::open(config.clone()).await.unwrap();
+    let token = store.rsvp(&1.into(), &2.into()).await.unwrap().token;
+    let session = ReadOptions::session(token);
+    assert!(store.has_rsvped_with(&1.into(), &2.into(), session).await.unwrap());
+    store.remove_user(&1.into()).await.unwrap();
+    // What needs them names them.
+    let error = PostgresStore::open(config.with_replica("127.0.0.1:1")).await.unwrap_err();
+    let source = std::error::Error::source(&error).unwrap();
+    let shown = format!("{error} {source:?}");
+    assert!(shown.contains("pg_control_system") && !error.is_retryable(), "{shown}");
+}
+
+#[tokio::test]
 async fn the_role_may_not_migrate_and_is_told_so() {
     let server = PostgresServer::shared().await;
     role(server).await;

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use rsvp_core::layers::{CoalesceConfig, LayerExt, RetryConfig, TimeoutConfig};
 use rsvp_core::{Effect, Error, RsvpStore, RsvpStoreExt};
 use rsvp_postgres::migrate;
 use rsvp_testkit::ledger::Writers;
@@ -28,6 +29,38 @@ async fn no_acknowledged_write_is_lost_over_five_promotions() {
     let acknowledged = writers.acknowledged();
     let ledger = writers.stop().await;
     println!("{acknowledged} writes acknowledged over {PROMOTIONS} promotions");
+    check(&store, &ledger).await;
+    assert_full_capacity(&store, 10).await;
+}
+
+/// The number of failovers of the test with two standbys. Defaults to 4.
+const FAILOVERS: &str = "RSVP_FAILOVERS";
+
+/// Through the layers that the README recommends.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn no_acknowledged_write_is_lost_over_failovers_with_two_standbys() {
+    let failovers: usize = std::env::var(FAILOVERS).map_or(4, |number| number.parse().unwrap());
+    let mut random = random();
+    let group = ReplicatedPostgres::builder().replication(Replication::Synchronous).standbys(2);
+    let group = group.start().await;
+    let store = open(config(&group.url("postgres"))).await;
+    let layered = store.clone().with_timeout(TimeoutConfig::new(Duration::from_secs(1))).unwrap();
+    let layered = layered.with_retry(RetryConfig::default()).unwrap();
+    let layered = layered.with_coalescing(CoalesceConfig::default()).unwrap();
+    let writers = Writers::start(Arc::new(layered), 12, &mut random);
+    let mut gaps = Vec::new();
+    for failover in 1..=failovers {
+        writers.acknowledge(50).await;
+        group.fail_over().await;
+        writers.acknowledge(1).await;
+        gaps.push(writers.longest_gap());
+        println!("failover {failover}: {:?} without an acknowledged write", gaps.last().unwrap());
+    }
+    let acknowledged = writers.acknowledged();
+    let ledger = writers.stop().await;
+    gaps.sort();
+    let (median, longest) = (gaps[gaps.len() / 2], gaps[gaps.len() - 1]);
+    println!("{acknowledged} writes acknowledged; gaps: median {median:?}, longest {longest:?}");
     check(&store, &ledger).await;
     assert_full_capacity(&store, 10).await;
 }

@@ -14,3 +14,4 @@ mod late;
 mod silence;
 mod standby;
 mod support;
+mod two_primaries;

@@ -2,9 +2,10 @@
 
 use std::time::Duration;
 
-use rsvp_core::{Consistency, PageRequest, RsvpStore, RsvpStoreExt};
-use rsvp_postgres::PostgresStore;
-use rsvp_testkit::servers::ReplicatedPostgres;
+use futures_util::future::join_all;
+use rsvp_core::{Consistency, Error, PageRequest, RsvpStore, RsvpStoreExt};
+use rsvp_postgres::{PostgresConfig, PostgresStore};
+use rsvp_testkit::servers::{Proxy, ReplicatedPostgres};
 use tokio::time::Instant;
 
 use crate::support::{event, eventually, open, primary_only, user};
@@ -101,4 +102,76 @@ async fn a_session_is_served_by_a_replica_that_has_its_writes_and_by_no_other() 
         pair.resume_replay().await;
         pair.wait_caught_up().await;
     }
+}
+
+/// A standby does not tell a promotion that it follows for minutes. It shows that it has replayed
+/// something of the new primary.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_replica_that_follows_a_promotion_in_place_serves_again() {
+    let group = ReplicatedPostgres::builder().standbys(2).setting("log_connections", "on");
+    let group = group.start().await;
+    let standbys: Vec<u16> = group.standbys().map(|standby| standby.port()).collect();
+    let url = format!("{}?migrate=true", group.url("postgres"));
+    let mut config = PostgresConfig::from_url(&url).unwrap();
+    for port in &standbys {
+        config = config.with_replica(&format!("127.0.0.1:{port}"));
+    }
+    let store = PostgresStore::open(config).await.unwrap();
+    store.rsvp(&user(1), &event(1)).await.unwrap();
+    group.wait_caught_up().await;
+    eventually("a replica to serve", async || is_served_by_the_replica(&store).await).await;
+
+    let old = group.primary().port();
+    group.primary().kill().await;
+    group.promote().await;
+    eventually("a write to succeed", async || store.rsvp(&user(2), &event(1)).await.is_ok()).await;
+    let follower = group.standbys().find(|standby| standby.port() != old).unwrap();
+    let connections = || {
+        let log = std::fs::read_to_string(follower.log_path()).unwrap();
+        log.lines().filter(|line| line.contains("application_name=rsvp")).count()
+    };
+    let (before, began) = (connections(), Instant::now());
+    let served = async || {
+        let answers = join_all((0..20).map(|_| is_served_by_the_replica(&store))).await;
+        answers.into_iter().all(|served| served)
+    };
+    eventually("all reads to be served by replicas", served).await;
+    let (took, taken) = (began.elapsed(), connections() - before);
+    println!("served again after {took:?}, with {taken} new connections");
+    assert!(took < Duration::from_secs(15), "{took:?}");
+    assert!(taken <= 24, "{taken} connections");
+    assert!(store.has_rsvped(&user(2), &event(1)).await.unwrap());
+}
+
+/// The load that replicas are there for would take the primary down as well.
+#[tokio::test(flavor = "multi_thread")]
+async fn the_load_of_a_busy_replica_does_not_fall_on_the_primary() {
+    let pair = ReplicatedPostgres::start().await;
+    let proxy = Proxy::start(pair.standby().port()).await;
+    let config = primary_only(&pair, 5).with_pool_size(5);
+    let config = config.with_acquire_timeout(Duration::from_millis(100));
+    let config = config.with_replica(&format!("127.0.0.1:{}", proxy.port()));
+    let store = PostgresStore::open(config).await.unwrap();
+    store.rsvp(&user(1), &event(1)).await.unwrap();
+    pair.wait_caught_up().await;
+    eventually("the replica to serve", async || is_served_by_the_replica(&store).await).await;
+
+    proxy.set_delay(Duration::from_millis(200));
+    let fair = event(1);
+    let reads = (0..200).map(|_| store.rsvp_count_with(&fair, Consistency::Eventual));
+    let (mut by_replica, mut by_primary, mut refused) = (0, 0, 0);
+    for answer in join_all(reads).await {
+        match answer {
+            Ok(count) if count.age.is_zero() => by_primary += 1,
+            Ok(_) => by_replica += 1,
+            Err(error) => {
+                assert!(matches!(error, Error::Overloaded { .. }), "{error:?}");
+                refused += 1;
+            }
+        }
+    }
+    println!("{by_replica} by the replica, {by_primary} by the primary, {refused} refused");
+    assert!(by_replica > 0, "{by_replica}");
+    assert!(refused > by_primary, "{refused} refused, {by_primary} by the primary");
+    assert!(store.has_rsvped(&user(1), &fair).await.unwrap(), "strong reads go on");
 }

@@ -165,14 +165,29 @@ impl Node {
         });
     }
 
-    /// Waits until a standby streams from this server, and confirms its commits if `synchronous`.
-    pub(super) fn wait_for_standby(&self, synchronous: bool) {
-        let state = if synchronous { "sync" } else { "async" };
+    /// Waits until so many standbys stream from this server, and one of them confirms its commits if
+    /// `synchronous`.
+    pub(super) fn wait_for_standbys(&self, standbys: usize, synchronous: bool) {
         let sql = format!(
-            "SELECT count(*) FROM pg_stat_replication \
-             WHERE application_name = '{STANDBY_NAME}' AND state = 'streaming' AND sync_state = '{state}'"
+            "SELECT count(*), count(*) FILTER (WHERE sync_state = 'sync') FROM pg_stat_replication \
+             WHERE application_name = '{STANDBY_NAME}' AND state = 'streaming'"
         );
-        wait_until("the standby to stream", STREAM_LIMIT, || self.must("postgres", &sql) == "1");
+        let expected = format!("{standbys}|{}", u8::from(synchronous));
+        wait_until("the standbys to stream", STREAM_LIMIT, || {
+            self.must("postgres", &sql) == expected
+        });
+    }
+
+    /// How much of the log this standby has received or replayed, in bytes.
+    pub(super) fn received(&self) -> u64 {
+        let sql = "SELECT greatest(pg_last_wal_receive_lsn(), pg_last_wal_replay_lsn()) - '0/0'";
+        self.must("postgres", sql).parse().expect("a number of bytes")
+    }
+
+    /// Makes a running standby follow another primary, without a restart.
+    pub(super) fn follow(&self, primary: &Self) {
+        self.configure(Some(primary));
+        self.must("postgres", "SELECT pg_reload_conf()");
     }
 
     /// Waits until `standby` has replayed what this server has written so far.

@@ -1,4 +1,4 @@
-//! A primary and its streaming standby.
+//! A primary and its streaming standbys.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -31,30 +31,32 @@ impl Replication {
     }
 }
 
-/// A primary with one streaming standby, which can change roles any number of times.
+/// A primary with streaming standbys, by default one, which can change roles any number of times.
 ///
 /// Each server keeps its port. They replicate through Unix sockets, so that a proxy in front of one
 /// does not come between them.
 ///
-/// While the standby of a synchronous pair is down, commits on the primary wait for it.
+/// Of the standbys of a synchronous group one at a time confirms commits. While all are down, commits
+/// on the primary wait for them.
 #[derive(Debug)]
 pub struct ReplicatedPostgres {
-    servers: [PostgresServer; 2],
+    servers: Vec<PostgresServer>,
     primary: AtomicUsize,
     replication: Replication,
 }
 
 impl ReplicatedPostgres {
-    /// Starts an asynchronous pair that trusts every client.
+    /// Starts a primary and an asynchronous standby that trusts every client.
     pub async fn start() -> Self {
         Self::builder().start().await
     }
 
-    /// A pair with settings of one's own.
+    /// A group with settings of one's own.
     pub fn builder() -> ReplicatedPostgresBuilder {
         ReplicatedPostgresBuilder {
             options: Options::default(),
             replication: Replication::default(),
+            standbys: 1,
         }
     }
 
@@ -63,56 +65,81 @@ impl ReplicatedPostgres {
         &self.servers[self.primary.load(Ordering::SeqCst)]
     }
 
-    /// The server that follows.
+    /// The server that follows, the first of several.
     pub fn standby(&self) -> &PostgresServer {
-        &self.servers[1 - self.primary.load(Ordering::SeqCst)]
+        let mut standbys = self.standbys();
+        standbys.next().expect("a group has a standby")
     }
 
-    /// Both servers in an order that never changes; the first one starts as the primary.
-    pub fn servers(&self) -> [&PostgresServer; 2] {
-        self.servers.each_ref()
+    /// The servers that follow.
+    pub fn standbys(&self) -> impl Iterator<Item = &PostgresServer> {
+        let primary = self.primary.load(Ordering::SeqCst);
+        let others = self.servers.iter().enumerate().filter(move |(place, _)| *place != primary);
+        others.map(|(_, server)| server)
     }
 
-    /// One URL that names both servers: `postgres://postgres@127.0.0.1:1,127.0.0.1:2/database`.
+    /// One URL that names all servers: `postgres://postgres@127.0.0.1:1,127.0.0.1:2/database`.
     pub fn url(&self, database: &str) -> String {
-        let [first, second] = &self.servers;
-        format!(
-            "postgres://{}@127.0.0.1:{},127.0.0.1:{}/{database}",
-            first.credentials(),
-            first.port(),
-            second.port()
-        )
+        let hosts = self.servers.iter().map(|server| format!("127.0.0.1:{}", server.port()));
+        let hosts = hosts.collect::<Vec<_>>().join(",");
+        format!("postgres://{}@{hosts}/{database}", self.primary().credentials())
     }
 
-    /// Makes the standby the primary, and returns once it takes writes.
+    /// Makes the standby the primary, of several the one that has received most, and returns once it
+    /// takes writes. The other standbys follow it, without a restart.
     ///
-    /// From here on [`primary`](Self::primary) is the promoted server. The other one is left as it
+    /// From here on [`primary`](Self::primary) is the promoted server. The one before is left as it
     /// is: kill it before, or have two primaries.
     pub async fn promote(&self) {
-        self.standby().run(Node::promote).await;
-        self.primary.fetch_xor(1, Ordering::SeqCst);
+        let old = self.primary.load(Ordering::SeqCst);
+        let (mut best, mut received) = (None, 0);
+        for (place, server) in self.servers.iter().enumerate().filter(|(place, _)| *place != old) {
+            let own = server.run(Node::received).await;
+            if best.is_none() || own > received {
+                (best, received) = (Some(place), own);
+            }
+        }
+        let best = best.expect("a group has a standby");
+        self.servers[best].run(Node::promote).await;
+        self.primary.store(best, Ordering::SeqCst);
+        let primary = Arc::clone(&self.primary().node);
+        for (place, server) in self.servers.iter().enumerate() {
+            if place != old && place != best {
+                let primary = Arc::clone(&primary);
+                server.run(move |standby| standby.follow(&primary)).await;
+            }
+        }
     }
 
-    /// Makes the server that is not the primary a standby of it, whatever it was before.
+    /// Makes the servers that are not the primary standbys of it, whatever they were before.
     ///
-    /// It is killed, given a fresh base backup, and streams (and confirms commits, if synchronous)
+    /// They are killed, given a fresh base backup, and stream (and confirm commits, if synchronous)
     /// when this returns.
     pub async fn rebuild_standby(&self) {
+        let primary = self.primary.load(Ordering::SeqCst);
+        for place in (0..self.servers.len()).filter(|place| *place != primary) {
+            self.rebuild(place).await;
+        }
+        self.wait_for_standbys().await;
+    }
+
+    async fn rebuild(&self, place: usize) {
         let primary = Arc::clone(&self.primary().node);
-        let synchronous = self.replication.is_synchronous();
-        self.standby()
-            .run(move |standby| {
-                standby.rebuild_from(&primary);
-                primary.wait_for_standby(synchronous);
-            })
-            .await;
+        self.servers[place].run(move |standby| standby.rebuild_from(&primary)).await;
+    }
+
+    async fn wait_for_standbys(&self) {
+        let (standbys, synchronous) = (self.servers.len() - 1, self.replication.is_synchronous());
+        self.primary().run(move |primary| primary.wait_for_standbys(standbys, synchronous)).await;
     }
 
     /// Kills the primary with SIGKILL, promotes the standby, and makes the old primary its standby.
     pub async fn fail_over(&self) {
+        let old = self.primary.load(Ordering::SeqCst);
         self.primary().kill().await;
         self.promote().await;
-        self.rebuild_standby().await;
+        self.rebuild(old).await;
+        self.wait_for_standbys().await;
     }
 
     /// Waits until the standby shows everything that has been written to the primary so far.
@@ -141,22 +168,30 @@ impl ReplicatedPostgres {
     }
 }
 
-/// A pair that is about to be started.
+/// A group that is about to be started.
 #[derive(Clone, Debug)]
 #[must_use]
 pub struct ReplicatedPostgresBuilder {
     options: Options,
     replication: Replication,
+    standbys: usize,
 }
 
 impl ReplicatedPostgresBuilder {
+    /// Sets the number of standbys. Defaults to 1.
+    pub fn standbys(mut self, standbys: usize) -> Self {
+        assert!(standbys > 0, "a group has a standby");
+        self.standbys = standbys;
+        self
+    }
+
     /// Sets the confirmation that a commit waits for. Defaults to [`Replication::Asynchronous`].
     pub fn replication(mut self, replication: Replication) -> Self {
         self.replication = replication;
         self
     }
 
-    /// Sets a parameter of `postgresql.conf` on both servers; the last value wins.
+    /// Sets a parameter of `postgresql.conf` on all servers; the last value wins.
     pub fn setting(mut self, name: &str, value: &str) -> Self {
         self.options.set(name, value);
         self
@@ -168,9 +203,9 @@ impl ReplicatedPostgresBuilder {
         self
     }
 
-    /// Starts both servers and returns when the standby streams.
+    /// Starts all servers and returns when the standbys stream.
     pub async fn start(self) -> ReplicatedPostgres {
-        let Self { options: chosen, replication } = self;
+        let Self { options: chosen, replication, standbys } = self;
         let mut options = Options { password: chosen.password, ..Options::default() };
         // What a standby may still ask for after a busy time, without a slot that could fill the disk.
         options.set("wal_keep_size", "512MB");
@@ -183,9 +218,11 @@ impl ReplicatedPostgresBuilder {
         options.settings.extend(chosen.settings);
         let servers = blocking(move || {
             let primary = Node::start(&options);
-            let standby = Node::start_standby(&options, &primary);
-            primary.wait_for_standby(replication.is_synchronous());
-            [primary, standby].map(|node| PostgresServer { node: Arc::new(node) })
+            let mut nodes: Vec<_> =
+                (0..standbys).map(|_| Node::start_standby(&options, &primary)).collect();
+            primary.wait_for_standbys(standbys, replication.is_synchronous());
+            nodes.insert(0, primary);
+            nodes.into_iter().map(|node| PostgresServer { node: Arc::new(node) }).collect()
         });
         let servers = servers.await;
         ReplicatedPostgres { servers, primary: AtomicUsize::new(0), replication }

@@ -1,149 +1,33 @@
-//! The store: each call's work, and the server that it goes to.
+//! Each call's work, and the server that it goes to.
 
-use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::future::{join, join3};
 use rsvp_core::backend::{FoldedBatch, stored_id};
 use rsvp_core::{
-    BatchReceipt, Count, EventId, Label, LabelName, Maintenance, Operation, Page, PageLimit,
-    PageRequest, ReadOptions, RemovalStep, Result, Rsvp, RsvpStore, SessionToken, UserId, Write,
-    WriteOptions, async_trait,
+    BatchReceipt, Consistency, Count, Error, EventId, Label, LabelName, Maintenance, Operation,
+    Page, PageLimit, PageRequest, ReadOptions, RemovalStep, Result, Rsvp, RsvpStore, SessionToken,
+    UserId, Write, WriteOptions, async_trait,
 };
 
-use crate::admin::audit::Auditor;
-use crate::admin::schema::{CurrentVersion, check_version, migrate};
-use crate::config::PostgresConfig;
+use super::{Inner, PostgresStore};
 use crate::data::batch::{Batch, run_all};
 use crate::data::counts::{Counts, aged};
 use crate::data::label::{ReadLabel, ReplaceLabel};
 use crate::data::list_page::ListPage;
 use crate::data::listing::Listing;
-use crate::data::locked::LockedEvents;
 use crate::data::membership::Membership;
 use crate::data::ready::Ready;
-use crate::data::removal_keys::RemovalKeys;
 use crate::data::remove::{RemoveEvent, RemoveUser};
 use crate::data::write::{Sent, Writes, receipt};
-use crate::sql::Statements;
 use crate::wire::commit::Commit;
-use crate::wire::connector::Connector;
 use crate::wire::failure::unsettled;
 use crate::wire::gate::Entered;
-use crate::wire::pool::Pool;
-use crate::wire::replicas::Replicas;
+use crate::wire::replicas::Absent;
 use crate::wire::work::Work;
 
-/// Keeps RSVPs in Postgres.
-///
-/// An acknowledged write is committed, and as durable as the server's settings make it: with
-/// `fsync` and `synchronous_commit` on, it survives `kill -9` and power loss. With a synchronous
-/// standby it survives the loss of the primary; a write that repeats an earlier attempt is
-/// acknowledged only when the standby has that one, too. Counts are exact: they move in the statement that
-/// changes the rows, by the number of rows that it changed.
-///
-/// A batch is one statement and one round trip for its RSVPs, and one for its cancels if it has
-/// any. With read replicas, one more round trip reads the LSN of the write. Of 1,024 pairs or more
-/// it is written in two to four statements at once, each on a connection of its own, if the pool has
-/// as many connections: the server works on a statement with one core. A statement has at most 4,096
-/// pairs, so a larger batch has more statements, up to four at once. Each statement succeeds or
-/// fails on its own. One that the server refuses for what is in it, such as a character that the
-/// database's encoding lacks, is divided until the culprit is alone. A batch of cancels after which
-/// nobody comes to some event costs one more round trip, which drops the event's count.
-///
-/// # Locks
-///
-/// A write waits for the locks of other sessions for at most the
-/// [`lock_timeout`](PostgresConfig::with_lock_timeout), and then fails as
-/// [`TimedOut`](rsvp_core::Error::TimedOut), without any effect. Only the writes of the locked event
-/// fail. Until one of them succeeds, they are tried one at a time, on one connection. A fifth of the
-/// connections is left to reads, so calls that change something wait for each other and not reads
-/// for them; those that find no place within the `acquire_timeout` are refused as
-/// [`Overloaded`](rsvp_core::Error::Overloaded).
-///
-/// Clones are cheap and share the connections.
-///
-/// # Time
-///
-/// Every call is bounded by the timeouts of its [`PostgresConfig`], and by its deadline. It runs on a
-/// task of its own, so a write whose caller goes away is still finished. The last third of a
-/// call's time, and at most a second, is kept for stopping it:
-///
-/// 1. The server is asked to cancel the statement, on a connection beside the pool. Its answer is
-///    final.
-/// 2. If the server does not answer, the connection is closed and the server's process is told to
-///    end. When it is gone, or can change nothing any more, the effect of a write is
-///    [`Unknown`](rsvp_core::Effect::Unknown).
-/// 3. If that cannot be seen either, the effect is [`Pending`](rsvp_core::Effect::Pending). Later
-///    writes of the same events fail as [`Unavailable`](rsvp_core::Error::Unavailable), without any
-///    effect, until the write is settled. Other events and reads go on.
-///
-/// A write carries the time of the server until which it may begin, so that a process which was
-/// stopped does nothing when it reads the write late. A connection reads the server's clock when it
-/// is opened, and once a minute. A clock that somebody sets back afterwards lets a late write begin
-/// later by so much, until it is read again. A clock that is set forward is read again when it
-/// refuses a write that is in time.
-///
-/// # Replicas
-///
-/// [`Strong`](rsvp_core::Consistency::Strong) reads stay on the primary. A
-/// [`Session`](rsvp_core::Consistency::Session) read goes to a replica that has replayed the log up
-/// to the token's LSN, a [`Bounded`](rsvp_core::Consistency::Bounded) read to one that is known to be
-/// within the bound, an [`Eventual`](rsvp_core::Consistency::Eventual) read to any. All go to the
-/// primary if no replica will do.
-/// To know the lag of the replicas, the store asks the primary for its LSN, a few times a second at
-/// most and only while there are bounded reads.
-#[derive(Clone)]
-pub struct PostgresStore {
-    inner: Arc<Inner>,
-}
-
-struct Inner {
-    config: PostgresConfig,
-    primary: Pool,
-    replicas: Replicas,
-    auditor: Auditor,
-    locked: LockedEvents,
-    removal_keys: RemovalKeys,
-}
-
 impl PostgresStore {
-    /// Connects to the primary and checks its tables.
-    ///
-    /// # Errors
-    ///
-    /// [`Error::InvalidInput`](rsvp_core::Error::InvalidInput) with the field of the setting that
-    /// is wrong, or with the field `schema` if the tables are missing or of another version;
-    /// [`Error::Unavailable`](rsvp_core::Error::Unavailable) if no host accepts writes; otherwise
-    /// the error that the server reports.
-    pub async fn open(config: PostgresConfig) -> Result<Self> {
-        config.check()?;
-        if config.migrate {
-            migrate(&config).await?;
-        }
-        let schema = config.schema_name()?;
-        let sql = Arc::new(Statements::new(&schema));
-        let primary = Pool::new(Connector::primary(&config), (&config).into(), &sql)?;
-        let version = primary.run(CurrentVersion, None).await?;
-        check_version(&schema, version)?;
-        let replicas = Replicas::new(&config, &sql)?;
-        let auditor = Auditor::new(&config, &sql)?;
-        let (locked, removal_keys) = Default::default();
-        let inner = Inner { config, primary, replicas, auditor, locked, removal_keys };
-        Ok(Self { inner: Arc::new(inner) })
-    }
-
-    /// The configuration that the store was opened with.
-    pub fn config(&self) -> &PostgresConfig {
-        &self.inner.config
-    }
-
-    /// The number of open connections to the primary, and the number of idle ones among them.
-    pub fn connections(&self) -> (usize, usize) {
-        self.inner.primary.connections()
-    }
-
     /// Reads from a server that is as fresh as `options` ask: a replica if one is, otherwise the
     /// primary. With the answer comes its greatest possible age.
     async fn read<W: Work>(&self, work: W, options: &ReadOptions) -> Result<(W::Answer, Duration)> {
@@ -158,9 +42,15 @@ impl PostgresStore {
         work: W,
         options: &ReadOptions,
     ) -> Result<(W::Answer, Duration)> {
-        let Inner { primary, replicas, .. } = &*self.inner;
-        if let Some(read) = replicas.read(primary, &work, options).await {
-            return Ok(read);
+        let Inner { primary, replicas, overflow, .. } = &*self.inner;
+        let overloaded = Error::overloaded(work.operation());
+        let _overflow = match replicas.read(primary, &work, options).await {
+            Ok(read) => return Ok(read),
+            Err(Absent::Busy) => Some(overflow.try_acquire().map_err(|_| overloaded)?),
+            Err(Absent::NotFresh) => None,
+        };
+        if let Consistency::Session(token) = &options.consistency {
+            primary.reach(work.operation(), token).await?;
         }
         Ok((primary.run_within(call, work, options.deadline).await?, Duration::ZERO))
     }
@@ -238,17 +128,6 @@ impl PostgresStore {
         request: &PageRequest,
     ) -> Result<Page<L::Item>> {
         self.read(work, &request.options).await?.0
-    }
-}
-
-impl fmt::Debug for PostgresStore {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Inner { config, primary, replicas, .. } = &*self.inner;
-        f.debug_struct("PostgresStore")
-            .field("config", config)
-            .field("primary", primary)
-            .field("replicas", replicas)
-            .finish_non_exhaustive()
     }
 }
 

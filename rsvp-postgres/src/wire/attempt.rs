@@ -1,0 +1,175 @@
+//! One attempt of a call on one connection, and its outcome.
+
+use std::pin::pin;
+use std::time::Duration;
+
+use deadpool::managed::Object;
+use futures_util::future::{Either, join, select};
+use rsvp_core::{Effect, Error};
+use sqlx::Connection as _;
+use tokio::time::timeout_at;
+
+use super::caller::Caller;
+use super::connection::Connection;
+use super::connector::Connector;
+use super::failure::{Failure, WorkError, commits, failure, is_outdated};
+use super::places::Place;
+use super::pool::Pool;
+use super::schedule::Schedule;
+use super::unsettled::Attempt;
+use super::work::Work;
+use crate::sql::Statements;
+
+/// The server's clock is read again after so long, before a change, because clocks drift.
+const TRUSTED_CLOCK: Duration = Duration::from_secs(60);
+
+/// An attempt of a call that has failed.
+pub(super) struct Failed {
+    pub(super) error: Error,
+    /// Another connection may serve the call at once.
+    pub(super) elsewhere: bool,
+}
+
+impl Pool {
+    /// The one place that sees the time limit, the connection and the outcome of a work.
+    pub(super) async fn attempt<W: Work>(
+        &self,
+        mut connection: Object<Connector>,
+        caller: &Caller,
+        place: Option<&Place>,
+        work: &W,
+        schedule: &Schedule,
+    ) -> Result<W::Answer, Failed> {
+        let operation = work.operation();
+        connection.begin(schedule.cancel_at, self.limits.lock_timeout);
+
+        // 1. The answer of the server is final. A failure of the connection concerns all to the same
+        //    server. If there is no answer, only this one is closed, and the others are tested
+        //    before they are used.
+        let (answer, canceled) = self.answer(&mut connection, caller, work, schedule).await;
+        let Failure { error, evicts: closes, elsewhere, read_only } = match answer {
+            // A commit that waits for a synchronous standby and is canceled succeeds, with a warning
+            // that the driver does not pass on: the standby may lack the change.
+            Some(Ok(_)) if canceled && commits(operation) => {
+                let error = Error::timed_out(operation, schedule.elapsed(), Effect::Unknown);
+                Failure::of_call(error)
+            }
+            // A server that takes no writes may have been replaced.
+            Some(Ok(_))
+                if connection.read_only && self.is_replaced(connection.generation).await =>
+            {
+                let error = Error::unavailable(operation, Effect::NotApplied, None);
+                Failure { elsewhere: true, ..Failure::of_call(error) }
+            }
+            Some(Ok(answer)) => {
+                connection.in_use = false;
+                return Ok(answer);
+            }
+            Some(Err(error)) => {
+                if matches!(error, WorkError::TooLate) {
+                    // The clock of the server may have been set, for all connections.
+                    self.pool.manager().suspect();
+                }
+                let failure = failure(operation, error, schedule.elapsed());
+                if failure.evicts {
+                    self.give_up_all();
+                }
+                failure
+            }
+            None => {
+                self.pool.manager().suspect();
+                let error = Error::timed_out(operation, schedule.elapsed(), Effect::NotApplied);
+                Failure { evicts: true, ..Failure::of_call(error) }
+            }
+        };
+
+        // 2. A statement that changes something and has no answer is stopped before the caller
+        //    hears of it.
+        let Connection { applied, unanswered, timeline, generation, .. } = *connection;
+        let backend = connection.running_on.get();
+        if closes {
+            drop(Object::take(connection));
+        } else {
+            connection.in_use = false;
+        }
+        let effect = if closes
+            && unanswered
+            && let Some(backend) = backend
+        {
+            let (footprint, place) = (work.footprint(), place.cloned());
+            let attempt = Attempt::new(backend, timeline, footprint, place, schedule.over());
+            self.control.settle(attempt, schedule.fence_until()).await
+        } else if applied {
+            // Rolling back the last statement leaves the ones before it.
+            Effect::Unknown
+        } else {
+            error.effect()
+        };
+        // 3. Another connection may do better, if nothing has happened on this one.
+        let replaced = read_only && self.is_replaced(generation).await;
+        let elsewhere = (elsewhere || replaced) && effect == Effect::NotApplied;
+        Err(Failed { error: error.with_effect(effect), elsewhere })
+    }
+
+    /// The answer of the server; nothing if it gives none in time. Tells as well whether the server
+    /// was asked to cancel.
+    async fn answer<W: Work>(
+        &self,
+        connection: &mut Connection,
+        caller: &Caller,
+        work: &W,
+        schedule: &Schedule,
+    ) -> (Option<Result<W::Answer, WorkError>>, bool) {
+        let (running_on, timeline) = (connection.running_on.clone(), connection.timeline);
+        let (answer, asked) = {
+            let mut running = pin!(run_in_time(work, connection, &self.sql));
+            // 1. Most calls are answered soon.
+            for (until, is_slow) in [(schedule.slow_at, true), (schedule.cancel_at, false)] {
+                let patience = pin!(caller.patience(until));
+                if let Either::Left((answer, _)) = select(&mut running, patience).await {
+                    return (Some(answer), false);
+                }
+                if is_slow {
+                    self.control.prepare();
+                }
+            }
+            // 2. The server is asked to cancel. Then it answers that it did, or that it was done.
+            let canceling = async {
+                match running_on.get() {
+                    Some(backend) => {
+                        self.control.cancel(backend, timeline, schedule.give_up_at).await
+                    }
+                    None => true,
+                }
+            };
+            let answer = timeout_at(schedule.give_up_at, running);
+            join(answer, canceling).await
+        };
+        // 3. A request that may still arrive would cancel the statement of another call.
+        connection.stale |= !asked;
+        (answer.ok(), true)
+    }
+}
+
+/// Runs a work, which the server may refuse once before it does anything. If it finds the work too
+/// late although it is in time here, its clock was set since it was read: it is read again. If it no
+/// longer has a statement as it was prepared, all are prepared again.
+async fn run_in_time<W: Work>(
+    work: &W,
+    connection: &mut Connection,
+    sql: &Statements,
+) -> Result<W::Answer, WorkError> {
+    if commits(work.operation()) && connection.clock().age() > TRUSTED_CLOCK {
+        connection.read_clock().await?;
+    }
+    match work.perform(connection, sql).await {
+        Err(WorkError::TooLate) if !connection.applied && connection.may_begin() => {
+            connection.read_clock().await?;
+        }
+        Err(error) if !connection.applied && is_outdated(&error) => {
+            connection.pg.clear_cached_statements().await?;
+        }
+        answer => return answer,
+    }
+    work.perform(connection, sql).await
+}

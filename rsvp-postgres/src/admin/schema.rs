@@ -278,7 +278,7 @@ mod tests {
         let last = upgrade_sql(&config, 1..=2).unwrap();
         assert!(last.contains("\"tickets\".labels") && !last.contains("PARTITION BY"), "{last}");
         assert!(last.contains("lock_timeout") && last.contains("(2, 1)"), "{last}");
-        for wrong in [1..=0, 0..=latest() + 1, -1..=1] {
+        for wrong in [RangeInclusive::new(1, 0), 0..=latest() + 1, -1..=1] {
             let error = upgrade_sql(&config, wrong).unwrap_err().to_string();
             assert!(error.starts_with("invalid versions: "), "{error}");
         }

@@ -50,5 +50,5 @@ mod wire;
 
 pub use self::admin::durability::Durability;
 pub use self::admin::schema::{migrate, schema_sql, upgrade_sql};
-pub use self::config::PostgresConfig;
+pub use self::config::{Login, PasswordError, PasswordProvider, PostgresConfig};
 pub use self::store::PostgresStore;

@@ -118,6 +118,18 @@ impl Parameters {
         Ok(parsed.map(|Millis(duration)| duration))
     }
 
+    /// Takes a duration, of which a number without a unit is in seconds, as tools of an engine may
+    /// write it.
+    ///
+    /// # Errors
+    ///
+    /// As [`take_parsed`](Self::take_parsed).
+    pub fn take_seconds(&mut self, name: &'static str) -> Result<Option<Duration>> {
+        let parsed: Option<Seconds> =
+            self.take_parsed(name, "a duration such as 500ms, 2s or 2")?;
+        Ok(parsed.map(|Seconds(duration)| duration))
+    }
+
     /// Checks that every parameter was taken.
     ///
     /// # Errors
@@ -168,12 +180,36 @@ impl FromStr for Millis {
     }
 }
 
+/// A duration whose unit may be missing.
+struct Seconds(Duration);
+
+impl FromStr for Seconds {
+    type Err = ();
+
+    fn from_str(text: &str) -> Result<Self, ()> {
+        match text.parse::<u32>() {
+            Ok(seconds) => Ok(Self(Duration::from_secs(seconds.into()))),
+            Err(_) => text.parse().map(|Millis(duration)| Self(duration)),
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
 
     fn parsed(query: &str) -> Parameters {
         Parameters::parse(query).unwrap()
+    }
+
+    #[test]
+    fn a_number_without_a_unit_may_be_in_seconds() {
+        for (query, seconds) in [("a=10", 10_000), ("a=10s", 10_000), ("a=10ms", 10)] {
+            let taken = parsed(query).take_seconds("a").unwrap();
+            assert_eq!(taken, Some(Duration::from_millis(seconds)), "{query}");
+        }
+        assert!(parsed("a=1m").take_seconds("a").is_err());
+        assert!(parsed("a=10").take_duration("a").is_err());
     }
 
     #[test]

@@ -1,12 +1,18 @@
 //! The settings of a store: its servers, its tables and its timeouts.
 
+mod libpq;
+mod passwords;
 mod url;
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use rsvp_core::backend::{check_range, check_timeout};
 use rsvp_core::url::{Host, Secret};
 use rsvp_core::{Error, Result};
+
+pub(crate) use self::passwords::Provider;
+pub use self::passwords::{Login, PasswordError, PasswordProvider};
 
 /// The port of a server whose port is not given.
 pub(crate) const DEFAULT_PORT: u16 = 5432;
@@ -44,6 +50,8 @@ impl SchemaName {
 pub(crate) enum SslMode {
     Disable,
     #[cfg(feature = "tls")]
+    Allow,
+    #[cfg(feature = "tls")]
     Prefer,
     #[cfg(feature = "tls")]
     Require,
@@ -51,6 +59,21 @@ pub(crate) enum SslMode {
     VerifyCa,
     #[cfg(feature = "tls")]
     VerifyFull,
+}
+
+/// When the server looks whether the other end of a silent connection is there, in seconds, and how
+/// often it does so in vain. It keeps firewalls from forgetting connections, too.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Keepalives {
+    pub(crate) idle: u16,
+    pub(crate) interval: u16,
+    pub(crate) count: u16,
+}
+
+impl Default for Keepalives {
+    fn default() -> Self {
+        Self { idle: 30, interval: 10, count: 3 }
+    }
 }
 
 /// The settings of a [`PostgresStore`](crate::PostgresStore).
@@ -74,6 +97,8 @@ pub struct PostgresConfig {
     pub(crate) hosts: Vec<Host>,
     pub(crate) user: String,
     pub(crate) password: Option<Secret>,
+    /// Gives the password, if there is one.
+    pub(crate) password_provider: Option<Provider>,
     pub(crate) database: String,
     /// See [`schema_name`](Self::schema_name).
     schema: String,
@@ -85,6 +110,11 @@ pub struct PostgresConfig {
     pub(crate) lock_timeout: Duration,
     pub(crate) ssl_mode: SslMode,
     pub(crate) ssl_root_cert: Option<String>,
+    pub(crate) ssl_cert: Option<String>,
+    pub(crate) ssl_key: Option<String>,
+    /// Options of the start-up packet for a proxy, which are no settings.
+    pub(crate) startup_options: Vec<(String, String)>,
+    pub(crate) keepalives: Option<Keepalives>,
     /// A malformed one is not kept, because it may hold a password.
     replicas: Vec<Option<Host>>,
     pub(crate) migrate: bool,
@@ -99,6 +129,7 @@ impl PostgresConfig {
             hosts,
             user: user.to_owned(),
             password: None,
+            password_provider: None,
             database: database.to_owned(),
             schema: "rsvp".to_owned(),
             application_name: "rsvp".to_owned(),
@@ -109,6 +140,10 @@ impl PostgresConfig {
             lock_timeout: Duration::from_secs(1),
             ssl_mode: SslMode::Disable,
             ssl_root_cert: None,
+            ssl_cert: None,
+            ssl_key: None,
+            startup_options: Vec::new(),
+            keepalives: Some(Keepalives::default()),
             replicas: Vec::new(),
             migrate: false,
             transaction_pooler: false,
@@ -119,6 +154,12 @@ impl PostgresConfig {
     #[must_use]
     pub fn with_password(self, password: impl Into<String>) -> Self {
         Self { password: Some(Secret::new(password)), ..self }
+    }
+
+    /// Asks `provider` for the password of each new connection. Defaults to the password of the URL.
+    #[must_use]
+    pub fn with_password_provider(self, provider: impl PasswordProvider) -> Self {
+        Self { password_provider: Some(Provider(Arc::new(provider))), ..self }
     }
 
     /// The Postgres schema of the tables: 1 to 63 lower-case letters, digits and underscores. It
@@ -231,6 +272,12 @@ impl PostgresConfig {
             return Err(Error::invalid_input("replica", "is not a host, or a host:port"));
         }
         Ok(())
+    }
+}
+
+fn override_with<T>(setting: &mut T, parameter: Option<T>) {
+    if let Some(value) = parameter {
+        *setting = value;
     }
 }
 

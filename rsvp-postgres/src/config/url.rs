@@ -3,7 +3,7 @@
 use rsvp_core::url::StoreUrl;
 use rsvp_core::{Error, Result};
 
-use super::{PostgresConfig, SslMode};
+use super::{PostgresConfig, SslMode, override_with};
 
 impl PostgresConfig {
     /// Reads `postgres://user:password@host:port,host:port/database?parameter=value`.
@@ -19,14 +19,23 @@ impl PostgresConfig {
     /// | `migrate` | `true`: create or upgrade the tables when opening | `false` |
     /// | `replica` | `host:port` of a read replica; may be repeated | none |
     /// | `pool_size` | connections to the primary, and to each replica | 10 |
-    /// | `connect_timeout` | for one host, such as `500ms` or `2s` | 2s |
+    /// | `connect_timeout` | for one host, such as `500ms` or `2s`; a number alone is in seconds | 2s |
     /// | `acquire_timeout` | wait for a free connection | 2s |
     /// | `statement_timeout` | for one statement | 5s |
     /// | `lock_timeout` | wait of a write for a lock | 1s |
     /// | `pooler` | `transaction`: a pooler lends a session for one transaction at a time; or `session` | `session` |
     /// | `application_name` | shown in `pg_stat_activity` | `rsvp` |
     /// | `sslmode` | as libpq's; other than `disable` needs the cargo feature `tls` | `prefer` with that feature |
-    /// | `sslrootcert` | a file of root certificates | the platform's |
+    /// | `sslrootcert` | a file of root certificates; `system` for the platform's, with `verify-full` | the platform's |
+    /// | `sslcert`, `sslkey` | files of the client's certificate and key | none |
+    /// | `channel_binding` | `require` has the server's certificate verified (`verify-full`) instead, which protects against the same | `prefer` |
+    /// | `passfile` | a file as `.pgpass`; `env` for that of `PGPASSFILE`, or `~/.pgpass` | none |
+    /// | `keepalives`, `keepalives_idle`, `keepalives_interval`, `keepalives_count` | TCP keepalive by the server, in seconds | 1, 30, 10, 3 |
+    /// | `options` | `endpoint=…`, `project=…` or `reference=…` for a proxy; settings are refused | none |
+    /// | `pgbouncer` | `true`: as `pooler=transaction` | `false` |
+    ///
+    /// `host`, `port`, `user`, `password` and `dbname` may stand here, too. The other parameters of
+    /// libpq are accepted where their value asks for what there is, and otherwise refused by name.
     ///
     /// # Errors
     ///
@@ -59,7 +68,6 @@ impl PostgresConfig {
             config = config.with_replica(&replica);
         }
         override_with(&mut config.pool_size, parameters.take_parsed("pool_size", "a number")?);
-        override_with(&mut config.connect_timeout, parameters.take_duration("connect_timeout")?);
         override_with(&mut config.acquire_timeout, parameters.take_duration("acquire_timeout")?);
         let statement_timeout = parameters.take_duration("statement_timeout")?;
         override_with(&mut config.statement_timeout, statement_timeout);
@@ -67,9 +75,8 @@ impl PostgresConfig {
         if let Some(mode) = parameters.take("pooler")? {
             config.transaction_pooler = transaction_pooler(&mode)?;
         }
-        override_with(&mut config.application_name, parameters.take("application_name")?);
         config.ssl_mode = parameters.take("sslmode")?.map_or(Ok(DEFAULT_SSL_MODE), ssl_mode)?;
-        config.ssl_root_cert = parameters.take("sslrootcert")?;
+        config.take_libpq(parameters)?;
         parameters.finish()?;
 
         // 3. Their ranges.
@@ -83,12 +90,6 @@ fn transaction_pooler(mode: &str) -> Result<bool> {
         "transaction" => Ok(true),
         "session" => Ok(false),
         _ => Err(Error::invalid_input("pooler", "is not transaction or session")),
-    }
-}
-
-fn override_with<T>(setting: &mut T, parameter: Option<T>) {
-    if let Some(value) = parameter {
-        *setting = value;
     }
 }
 
@@ -112,13 +113,14 @@ fn ssl_mode(mode: String) -> Result<SslMode> {
 fn ssl_mode(mode: String) -> Result<SslMode> {
     match mode.as_str() {
         "disable" => Ok(SslMode::Disable),
+        "allow" => Ok(SslMode::Allow),
         "prefer" => Ok(SslMode::Prefer),
         "require" => Ok(SslMode::Require),
         "verify-ca" => Ok(SslMode::VerifyCa),
         "verify-full" => Ok(SslMode::VerifyFull),
         _ => Err(Error::invalid_input(
             "sslmode",
-            "is not disable, prefer, require, verify-ca or verify-full",
+            "is not disable, allow, prefer, require, verify-ca or verify-full",
         )),
     }
 }
@@ -170,11 +172,10 @@ mod tests {
     #[test]
     fn an_unknown_parameter_is_named_beside_the_supported_ones() {
         let error = PostgresConfig::from_url("postgres://db?migrate=true&scema=x").unwrap_err();
-        let expected = "invalid url: unknown parameter `scema`; supported: `schema`, `migrate`, \
-                        `replica`, `pool_size`, `connect_timeout`, `acquire_timeout`, \
-                        `statement_timeout`, `lock_timeout`, `pooler`, `application_name`, `sslmode`, \
-                        `sslrootcert`";
-        assert_eq!(error.to_string(), expected);
+        let message = error.to_string();
+        let expected = "invalid url: unknown parameter `scema`; supported: `schema`, `migrate`,";
+        assert!(message.starts_with(expected), "{message}");
+        assert!(message.contains("`lock_timeout`, `pooler`, `sslmode`, `host`"), "{message}");
     }
 
     #[test]
@@ -195,7 +196,7 @@ mod tests {
             ("postgres://u:%FF@hunter2/d", "url"),
             ("postgres://u:1234/hunter2@h/d", "url"),
             ("postgres://u:a@hunter2@h/d", "url"),
-            ("postgres://u@h/d?password=hunter2", "url"),
+            ("postgres://u@h/d?passwd=hunter2", "url"),
             ("postgres://u:hunter2@h/d?pool_size=0", "pool_size"),
             ("postgres://u:hunter2@h/d?pool_size=hunter2", "pool_size"),
             ("postgres://u:hunter2@h/d?connect_timeout=1m", "connect_timeout"),

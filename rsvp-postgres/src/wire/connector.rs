@@ -20,7 +20,7 @@ use super::failure::ConnectError;
 use super::lsn::Timeline;
 use super::options::options;
 use super::session::Session;
-use crate::config::PostgresConfig;
+use crate::config::{Login, PostgresConfig, Provider};
 
 /// Whether a host accepts writes, the connection's process, the clock, the session's statement
 /// timeout, settings that the client made when it connected, and the log if that is asked for.
@@ -80,6 +80,8 @@ pub(crate) struct Connector {
     /// The statement timeout that each session must have.
     statement_timeout: Option<Duration>,
     session: Session,
+    /// Gives the password of each connection, if the options have none.
+    passwords: Option<Provider>,
     connect_timeout: Duration,
 }
 
@@ -108,7 +110,6 @@ impl Connector {
         statement_timeout: Option<Duration>,
         latest: &Latest,
     ) -> Self {
-        let name = &config.application_name;
         Self {
             hosts: hosts.iter().map(|host| options(config, host)).collect(),
             chosen: Mutex::default(),
@@ -120,7 +121,8 @@ impl Connector {
             suspicions: AtomicU64::default(),
             role,
             statement_timeout,
-            session: Session::new(name, statement_timeout, config.transaction_pooler),
+            session: Session::new(config, statement_timeout),
+            passwords: config.password_provider.clone(),
             connect_timeout: config.connect_timeout,
         }
     }
@@ -142,6 +144,7 @@ impl Connector {
             role: self.role,
             statement_timeout: self.statement_timeout,
             session: self.session.clone(),
+            passwords: self.passwords.clone(),
             connect_timeout: self.connect_timeout,
         }
     }
@@ -281,7 +284,10 @@ impl Connector {
     async fn connect_to(&self, place: usize) -> Result<Connection, ConnectError> {
         // 1. One round trip after the login.
         let host = self.hosts.get(place).ok_or(ConnectError::ReadOnly)?;
-        let mut pg = host.connect().await?;
+        let mut pg = match &self.passwords {
+            Some(passwords) => with_password(host, passwords).await?.connect().await?,
+            None => host.connect().await?,
+        };
         let log = if self.asks_log { LOG } else { "0::bigint, 0::bigint" };
         let row: (bool, bool, i32, Option<i64>, i64, i64, Option<String>, i64, i64) =
             self.session.begin(&mut pg, &HOST.replace("{log}", log)).await?;
@@ -325,6 +331,21 @@ impl Connector {
     fn chosen_mut(&self) -> MutexGuard<'_, Option<Chosen>> {
         self.chosen.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// The options with the password of the provider.
+async fn with_password(
+    host: &PgConnectOptions,
+    passwords: &Provider,
+) -> Result<PgConnectOptions, ConnectError> {
+    let login = Login {
+        host: host.get_host(),
+        port: host.get_port(),
+        user: host.get_username(),
+        database: host.get_database().unwrap_or_default(),
+    };
+    let password = passwords.password(login).await.map_err(ConnectError::NoPassword)?;
+    Ok(host.clone().password(password.expose()))
 }
 
 impl fmt::Debug for Connector {

@@ -8,6 +8,8 @@ use rsvp_core::{Effect, Error, Operation};
 use sqlx::error::DatabaseError;
 use sqlx::postgres::{PgDatabaseError, PgSeverity};
 
+use crate::config::PasswordError;
+
 /// Why a work gave no answer.
 #[derive(Debug)]
 pub(crate) enum WorkError {
@@ -258,6 +260,8 @@ pub(crate) enum ConnectError {
     SettingsIgnored,
     #[error("the environment (PGOPTIONS) sets {0} for connections of this process; unset it")]
     ForeignSettings(String),
+    #[error("the password provider gave no password")]
+    NoPassword(#[source] PasswordError),
     #[error("could not connect")]
     Failed(#[from] sqlx::Error),
 }

@@ -31,12 +31,20 @@ pub(super) fn options(config: &PostgresConfig, host: &Host) -> PgConnectOptions 
     if let Some(file) = &config.ssl_root_cert {
         options = options.ssl_root_cert(file);
     }
+    if let (Some(cert), Some(key)) = (&config.ssl_cert, &config.ssl_key) {
+        options = options.ssl_client_cert(cert).ssl_client_key(key);
+    }
+
+    // 3. What a proxy is to know.
+    options = options.options(config.startup_options.iter().map(|(name, value)| (name, value)));
     options.disable_statement_logging()
 }
 
 fn ssl_mode(mode: SslMode) -> PgSslMode {
     match mode {
         SslMode::Disable => PgSslMode::Disable,
+        #[cfg(feature = "tls")]
+        SslMode::Allow => PgSslMode::Allow,
         #[cfg(feature = "tls")]
         SslMode::Prefer => PgSslMode::Prefer,
         #[cfg(feature = "tls")]

@@ -12,6 +12,7 @@ use super::clock::ServerClock;
 use super::connection::Connection;
 use super::failure::WorkError;
 use super::work::Work;
+use crate::config::{Keepalives, PostgresConfig};
 use crate::sql::Statements;
 
 /// Settings that give each statement of a call one good plan, prepared once: nested loops over
@@ -48,7 +49,8 @@ const NAME: usize = 40;
 impl Session {
     /// Without a `statement_timeout` it is for maintenance: statements may run for any time, and the
     /// planner is free.
-    pub(crate) fn new(name: &str, statement_timeout: Option<Duration>, lent: bool) -> Self {
+    pub(crate) fn new(config: &PostgresConfig, statement_timeout: Option<Duration>) -> Self {
+        let (name, lent) = (&config.application_name, config.transaction_pooler);
         let timeout = statement_timeout.map_or(0, |timeout| timeout.as_millis()).to_string();
         let mut settings = vec![
             ("statement_timeout", timeout.as_str()),
@@ -57,6 +59,17 @@ impl Session {
         ];
         if statement_timeout.is_some() {
             settings.extend(ONE_PLAN);
+        }
+        let keepalives = config.keepalives.filter(|_| !lent).map(|keepalives| {
+            let Keepalives { idle, interval, count } = keepalives;
+            [
+                ("tcp_keepalives_idle", idle.to_string()),
+                ("tcp_keepalives_interval", interval.to_string()),
+                ("tcp_keepalives_count", count.to_string()),
+            ]
+        });
+        for (name, value) in keepalives.iter().flatten() {
+            settings.push((name, value));
         }
         if lent {
             // A client that is gone holds no locks, even if its pooler does not notice.
@@ -166,15 +179,21 @@ pub(crate) async fn in_transaction<W: Work>(
 mod tests {
     use super::*;
 
+    fn config(lent: bool) -> PostgresConfig {
+        let config = PostgresConfig::from_url("postgres://db").unwrap();
+        if lent { config.with_transaction_pooler() } else { config }
+    }
+
     #[test]
     fn settings_of_a_lent_session_end_with_the_transaction() {
         let timeout = Some(Duration::from_secs(5));
-        let own = Session::new("rsvp", timeout, false).settings;
+        let own = Session::new(&config(false), timeout).settings;
         assert!(own.contains("set_config('statement_timeout', '5000', false)"), "{own}");
         assert!(own.contains("set_config('jit', 'off', false)"), "{own}");
-        let lent = Session::new("rsvp", timeout, true).settings;
-        assert!(!lent.contains("false"), "{lent}");
-        let maintenance = Session::new("rsvp", None, false).settings;
+        assert!(own.contains("set_config('tcp_keepalives_idle', '30', false)"), "{own}");
+        let lent = Session::new(&config(true), timeout).settings;
+        assert!(!lent.contains("false") && !lent.contains("tcp_"), "{lent}");
+        let maintenance = Session::new(&config(false), None).settings;
         assert!(maintenance.contains("('statement_timeout', '0', false)"), "{maintenance}");
         assert!(!maintenance.contains("seqscan"), "{maintenance}");
     }
@@ -182,7 +201,7 @@ mod tests {
     #[test]
     fn the_name_of_a_lent_session_ends_with_the_mark_of_the_transaction() {
         let name = format!("it's {}", "x".repeat(100));
-        let session = Session::new(&name, None, true);
+        let session = Session::new(&config(true).with_application_name(name), None);
         let (tag, other) = (Tag::new(), Tag::new());
         let begin = session.begin_transaction(Some(tag));
         let short = format!("'it''s {}{}'", "x".repeat(NAME - 5), tag.suffix());

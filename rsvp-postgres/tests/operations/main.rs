@@ -7,6 +7,7 @@ mod batches;
 mod closing;
 mod counts;
 mod labels;
+mod logins;
 mod migrations;
 mod removals;
 mod round_trips;

@@ -36,7 +36,8 @@ pub(crate) async fn introduce(
         let mut fields = info.lines().filter_map(|line| line.trim_end().split_once(':'));
         fields.find(|(field, _)| *field == name).map(|(_, value)| value)
     };
-    match (field("redis_mode"), cluster) {
+    // Valkey calls it by another name.
+    match (field("redis_mode").or(field("server_mode")), cluster) {
         (Some("cluster"), false) => return Err(ConnectError::OtherMode(CLUSTER)),
         (Some("standalone"), true) => return Err(ConnectError::OtherMode(NO_CLUSTER)),
         _ => {}

@@ -8,6 +8,10 @@ use std::sync::OnceLock;
 
 use super::unprivileged;
 
+/// The environment variable with the folder of the programs to use. Defaults to the newest version
+/// that is installed.
+const BIN: &str = "RSVP_POSTGRES_BIN";
+
 /// Where Debian and Ubuntu keep one folder for each version, outside `PATH`.
 const DEBIAN: &str = "/usr/lib/postgresql";
 
@@ -17,10 +21,14 @@ pub(super) struct Installation {
 }
 
 impl Installation {
-    /// The newest installed version.
+    /// The one that the environment names, or else the newest installed version.
     pub(super) fn get() -> &'static Self {
         static FOUND: OnceLock<Installation> = OnceLock::new();
         FOUND.get_or_init(|| {
+            if let Some(bin) = env::var_os(BIN).map(PathBuf::from) {
+                assert!(version(&bin).is_some(), "no Postgres server in {}", bin.display());
+                return Self { bin };
+            }
             let (_, bin) = candidates()
                 .into_iter()
                 .filter_map(|bin| Some((version(&bin)?, bin)))

@@ -178,6 +178,12 @@ impl Node {
         });
     }
 
+    /// Waits until this standby, whose primary was killed, receives nothing any more.
+    pub(super) fn wait_for_the_end_of_its_stream(&self) {
+        let streams = "SELECT count(*) FROM pg_stat_wal_receiver WHERE status = 'streaming'";
+        wait_until("the stream to end", STREAM_LIMIT, || self.must("postgres", streams) == "0");
+    }
+
     /// How much of the log this standby has received or replayed, in bytes.
     pub(super) fn received(&self) -> u64 {
         let sql = "SELECT greatest(pg_last_wal_receive_lsn(), pg_last_wal_replay_lsn()) - '0/0'";

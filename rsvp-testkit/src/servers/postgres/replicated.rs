@@ -89,9 +89,15 @@ impl ReplicatedPostgres {
     /// takes writes. The other standbys follow it, without a restart.
     ///
     /// From here on [`primary`](Self::primary) is the promoted server. The one before is left as it
-    /// is: kill it before, or have two primaries.
+    /// is: kill it before, or have two primaries. With several standbys it must have been killed.
     pub async fn promote(&self) {
         let old = self.primary.load(Ordering::SeqCst);
+        if self.servers.len() > 2 {
+            for standby in self.standbys() {
+                // What has arrived by the primary's end counts, too.
+                standby.run(Node::wait_for_the_end_of_its_stream).await;
+            }
+        }
         let (mut best, mut received) = (None, 0);
         for (place, server) in self.servers.iter().enumerate().filter(|(place, _)| *place != old) {
             let own = server.run(Node::received).await;

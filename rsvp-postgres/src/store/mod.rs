@@ -45,7 +45,8 @@ use crate::wire::replicas::Replicas;
 /// [`TimedOut`](rsvp_core::Error::TimedOut), without any effect. Only the writes of the locked event
 /// fail. Until one of them succeeds, they are tried one at a time, on one connection. A fifth of the
 /// connections is left to reads, so calls that change something wait for each other and not reads
-/// for them; those that find no place within the `acquire_timeout` are refused as
+/// for them. While commits wait for a synchronous standby that is away, one at a time is tried. Calls
+/// that find no place within the `acquire_timeout` are refused as
 /// [`Overloaded`](rsvp_core::Error::Overloaded).
 ///
 /// Clones are cheap and share the connections.

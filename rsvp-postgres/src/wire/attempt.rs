@@ -51,6 +51,7 @@ impl Pool {
             // A commit that waits for a synchronous standby and is canceled succeeds, with a warning
             // that the driver does not pass on: the standby may lack the change.
             Some(Ok(_)) if canceled && commits(operation) => {
+                self.places.committed(false);
                 let error = Error::timed_out(operation, schedule.elapsed(), Effect::Unknown);
                 Failure::of_call(error)
             }
@@ -62,6 +63,9 @@ impl Pool {
                 Failure { elsewhere: true, ..Failure::of_call(error) }
             }
             Some(Ok(answer)) => {
+                if commits(operation) {
+                    self.places.committed(true);
+                }
                 connection.in_use = false;
                 return Ok(answer);
             }

@@ -1,7 +1,7 @@
 //! The places of a pool: how many of its connections each kind of call may use.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use rsvp_core::{Error, Operation, Result};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
@@ -16,12 +16,18 @@ const MAX_WAITING: usize = 16_384;
 /// all wait: for a lock, or for a synchronous standby that is away. Probes of whether the store is
 /// ready change something too, one at a time, however many ask.
 ///
+/// While a synchronous standby is away, changes are committed and never confirmed. Then one at a time is
+/// tried, and the others are refused before they have an effect.
+///
 /// A place is given back when the call is settled. So the server has no more processes of calls that
 /// change something than there are places, whatever has become of their connections.
 #[derive(Clone, Debug)]
 pub(super) struct Places {
     changes: Arc<Semaphore>,
     probes: Arc<Semaphore>,
+    /// Held by the change that is tried while changes are not confirmed.
+    trial: Arc<Semaphore>,
+    unconfirmed: Arc<AtomicBool>,
     waiting: Arc<AtomicUsize>,
 }
 
@@ -38,6 +44,8 @@ impl Places {
         Self {
             changes: Arc::new(Semaphore::new(connections - for_reads)),
             probes: Arc::new(Semaphore::new(1)),
+            trial: Arc::new(Semaphore::new(1)),
+            unconfirmed: Arc::default(),
             waiting: Arc::default(),
         }
     }
@@ -50,13 +58,19 @@ impl Places {
     pub(super) async fn enter(&self, operation: Operation, by: Instant) -> Result<Place> {
         let overloaded = || Error::overloaded(operation);
         let _waiting = Waiting::among(&self.waiting).ok_or_else(overloaded)?;
-        let mut permits = Vec::with_capacity(2);
+        let mut permits = Vec::with_capacity(3);
         let probes = (operation == Operation::Ready).then_some(&self.probes);
-        for kind in probes.into_iter().chain([&self.changes]) {
+        let trial = self.unconfirmed.load(Ordering::Relaxed).then_some(&self.trial);
+        for kind in probes.into_iter().chain(trial).chain([&self.changes]) {
             let permit = timeout_at(by, kind.clone().acquire_owned()).await;
             permits.push(permit.map_err(|_| overloaded())?.map_err(|_| overloaded())?);
         }
         Ok(Place { _permits: permits.into() })
+    }
+
+    /// A change was committed, and confirmed or not.
+    pub(super) fn committed(&self, confirmed: bool) {
+        self.unconfirmed.store(!confirmed, Ordering::Relaxed);
     }
 }
 
@@ -110,6 +124,18 @@ mod tests {
         assert_eq!(places.changes.available_permits(), 7);
         drop(probe);
         assert!(enter(&places, Operation::Ready).await.is_ok());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn one_change_at_a_time_is_tried_while_changes_are_not_confirmed() {
+        let places = Places::new(10);
+        places.committed(false);
+        let trial = enter(&places, Operation::Write).await.unwrap();
+        assert!(enter(&places, Operation::Write).await.is_err());
+        assert_eq!(places.changes.available_permits(), 7, "those that wait have no place");
+        places.committed(true);
+        assert!(enter(&places, Operation::Write).await.is_ok());
+        drop(trial);
     }
 
     #[tokio::test(start_paused = true)]

@@ -61,7 +61,7 @@ pub(crate) struct Pool {
     pub(super) pool: ManagedPool<Connector>,
     pub(super) control: Arc<Control>,
     gate: Gate,
-    places: Places,
+    pub(super) places: Places,
     pub(super) sql: Arc<Statements>,
     pub(super) limits: Limits,
 }

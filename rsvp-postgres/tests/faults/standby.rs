@@ -15,7 +15,7 @@ use tokio::time::{Instant, sleep};
 
 use crate::support::{assert_counts_are_exact, config, event, eventually, open, user};
 
-/// How long the standby is away, in seconds. Defaults to 6.
+/// How long the standby is away, in seconds. Defaults to 8.
 const AWAY: &str = "RSVP_STANDBY_AWAY";
 
 async fn synchronous(max_connections: &str) -> ReplicatedPostgres {
@@ -115,7 +115,7 @@ async fn a_commit_whose_wait_somebody_cancels_is_not_acknowledged() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_standby_that_is_away_stops_writes_and_nothing_else() {
-    let away = std::env::var(AWAY).map_or(6, |seconds| seconds.parse().unwrap());
+    let away = std::env::var(AWAY).map_or(8, |seconds| seconds.parse().unwrap());
     let away = Duration::from_secs(away);
     let pair = synchronous("30").await;
     let url = pair.primary().url("postgres");
@@ -181,6 +181,9 @@ async fn a_standby_that_is_away_stops_writes_and_nothing_else() {
     // Ten of the store, two of its control, those of the other process and of this test.
     assert!(most_sessions <= 10 + 2 + 3, "{most_sessions}");
     assert!(slowest < Duration::from_secs(1), "{slowest:?}");
+    // Those under way when it left, and one at a time afterwards. The others are refused.
+    assert!(unknown as u64 <= 20 + 2 * away.as_secs(), "{shed} refused, {unknown} unknown");
+    assert!(shed > 0);
 
     // 3. Writes come back with the standby.
     pair.standby().start_again().await;

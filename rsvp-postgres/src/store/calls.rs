@@ -50,7 +50,7 @@ impl PostgresStore {
             Err(Absent::NotFresh) => None,
         };
         if let Consistency::Session(token) = &options.consistency {
-            primary.reach(work.operation(), token).await?;
+            primary.reach(work.operation(), token, options.deadline).await?;
         }
         Ok((primary.run_within(call, work, options.deadline).await?, Duration::ZERO))
     }

@@ -57,7 +57,8 @@ impl Pool {
             }
             // A server that takes no writes may have been replaced.
             Some(Ok(_))
-                if connection.read_only && self.is_replaced(connection.generation).await =>
+                if connection.read_only
+                    && self.is_replaced(connection.generation, schedule.end()).await =>
             {
                 let error = Error::unavailable(operation, Effect::NotApplied, None);
                 Failure { elsewhere: true, ..Failure::of_call(error) }
@@ -110,7 +111,7 @@ impl Pool {
             error.effect()
         };
         // 3. Another connection may do better, if nothing has happened on this one.
-        let replaced = read_only && self.is_replaced(generation).await;
+        let replaced = read_only && self.is_replaced(generation, schedule.end()).await;
         let elsewhere = (elsewhere || replaced) && effect == Effect::NotApplied;
         Err(Failed { error: error.with_effect(effect), elsewhere })
     }

@@ -7,8 +7,8 @@ use std::time::Duration;
 
 use deadpool::managed::{Manager, Metrics, RecycleError, RecycleResult};
 use rsvp_core::url::Host;
-use sqlx::ConnectOptions;
 use sqlx::postgres::PgConnectOptions;
+use sqlx::{ConnectOptions, Connection as _};
 use tokio::sync::Mutex as AsyncMutex;
 use tokio::time::{Instant, timeout};
 
@@ -298,6 +298,8 @@ impl Connector {
             return Err(ConnectError::ForeignSettings(settings));
         }
         if standby && self.role == Role::Primary {
+            // In order, so that the server's log has no word of it.
+            pg.close().await?;
             return Err(ConnectError::ReadOnly);
         }
         let expected = self.statement_timeout.map(|timeout| timeout.as_millis());

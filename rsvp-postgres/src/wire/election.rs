@@ -6,6 +6,7 @@ use std::time::Duration;
 use futures_util::StreamExt;
 use futures_util::stream::FuturesUnordered;
 use rsvp_core::backend::HostFailure;
+use sqlx::Connection as _;
 use tokio::time::{Instant, timeout, timeout_at};
 
 use super::connection::Connection;
@@ -79,13 +80,20 @@ where
         }
     }
     // 2. The best of those that have not been replaced.
-    let met = found.len();
-    found.retain(|(_, connection)| !latest.has_replaced(connection.timeline));
-    if found.is_empty() && met > 0 {
-        return Err(ConnectError::Replaced);
+    let (mut fit, replaced): (Vec<_>, Vec<_>) =
+        found.into_iter().partition(|(_, connection)| !latest.has_replaced(connection.timeline));
+    let nobody = match replaced.is_empty() {
+        true => ConnectError::of_all(failures),
+        false => ConnectError::Replaced,
+    };
+    fit.sort_by_key(|(place, connection)| (connection.read_only, *place));
+    let mut fit = fit.into_iter();
+    let best = fit.next();
+    // 3. The others are closed in order, so that the servers' logs have no word of it.
+    for (_, connection) in fit.chain(replaced) {
+        tokio::spawn(timeout(limit, connection.pg.close()));
     }
-    let best = found.into_iter().min_by_key(|(place, connection)| (connection.read_only, *place));
-    best.ok_or_else(|| ConnectError::of_all(failures))
+    best.ok_or(nobody)
 }
 
 #[cfg(test)]

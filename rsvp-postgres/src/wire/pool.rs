@@ -10,7 +10,7 @@ use futures_util::future::join_all;
 use rsvp_core::backend::run_to_end;
 use rsvp_core::{Deadline, Effect, Error, Operation, Result, SessionToken};
 use sqlx::Connection as _;
-use tokio::time::{Instant, timeout};
+use tokio::time::{Instant, timeout, timeout_at};
 
 use super::caller::Caller;
 use super::connector::Connector;
@@ -214,9 +214,10 @@ impl Pool {
     }
 
     /// Whether there is a better primary than the read-only one that connections of this generation
-    /// lead to.
-    pub(super) async fn is_replaced(&self, generation: u64) -> bool {
-        !self.pool.manager().verify_read_only(generation).await
+    /// lead to, as far as that can be found out by `end`.
+    pub(super) async fn is_replaced(&self, generation: u64, end: Instant) -> bool {
+        let verifying = self.pool.manager().verify_read_only(generation);
+        timeout_at(end, verifying).await.is_ok_and(|is_of_use| !is_of_use)
     }
 
     /// Gives up all connections, which are as dead as one that has failed, or as read-only: the idle
@@ -264,20 +265,28 @@ impl Pool {
     }
 
     /// Asks all hosts for a primary of a later timeline than the last connection's, if the session of
-    /// `token` has seen one.
+    /// `token` has seen one, until the deadline.
     ///
     /// # Errors
     ///
     /// [`Error::Unavailable`] if there is none. Tokens are not authenticated, so the timeline of one is
     /// not remembered.
-    pub(crate) async fn reach(&self, operation: Operation, token: &SessionToken) -> Result<()> {
+    pub(crate) async fn reach(
+        &self,
+        operation: Operation,
+        token: &SessionToken,
+        deadline: Option<Deadline>,
+    ) -> Result<()> {
         let is_reached = || {
             let here = self.timeline();
             let seen = token.position(here.log().to_token()).map(Position);
             seen.is_none_or(|seen| seen.timeline() <= here.number)
         };
         if !is_reached() {
-            self.pool.manager().verify().await;
+            let longest = self.pool.manager().longest_connect();
+            let end = deadline.map_or(longest, |deadline| longest.min(deadline.remaining()));
+            // What it finds out shows in the timeline.
+            let _ = timeout(end, self.pool.manager().verify()).await;
         }
         if is_reached() { Ok(()) } else { Err(outdated_hosts(operation)) }
     }

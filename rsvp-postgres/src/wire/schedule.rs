@@ -54,6 +54,11 @@ impl Schedule {
         self.end.min(Instant::now() + GRACE)
     }
 
+    /// The moment at which the caller gets an answer, however uncertain it is.
+    pub(super) fn end(&self) -> Instant {
+        self.end
+    }
+
     /// The moment at which a statement of the call is over, without having been stopped: it began
     /// in time or not at all, and the server's timeout has ended it.
     pub(super) fn over(&self) -> Deadline {

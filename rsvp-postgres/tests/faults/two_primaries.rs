@@ -2,10 +2,10 @@
 
 use std::time::Duration;
 
-use rsvp_core::{Consistency, Effect, Error, RsvpStore, RsvpStoreExt};
+use rsvp_core::{Consistency, Effect, Error, ReadOptions, RsvpStore, RsvpStoreExt, WriteOptions};
 use rsvp_postgres::PostgresStore;
 use rsvp_testkit::servers::ReplicatedPostgres;
-use tokio::time::sleep;
+use tokio::time::{Instant, sleep};
 
 use crate::support::{config, event, eventually, open, user};
 
@@ -115,4 +115,29 @@ async fn a_process_that_only_reads_notices_that_its_primary_takes_no_writes_any_
         assert!(alone.ready().await.is_err());
     }
     assert_eq!(alone.connections().0, 1, "its connection is as good as before");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn looking_for_a_better_primary_takes_no_call_past_its_deadline() {
+    let pair = ReplicatedPostgres::start().await;
+    let store = open(config(&pair.url("postgres"))).await;
+    store.rsvp(&user(1), &event(1)).await.unwrap();
+    pair.primary().execute("ALTER SYSTEM SET default_transaction_read_only = on").await;
+    pair.primary().execute("SELECT pg_reload_conf()").await;
+    pair.standby().pause().await;
+    for _ in 0..3 {
+        sleep(Duration::from_millis(1100)).await;
+        let began = Instant::now();
+        let options = ReadOptions::strong().with_timeout(Duration::from_millis(400));
+        let _ = store.has_rsvped_with(&user(1), &event(1), options).await;
+        let options = WriteOptions::default().with_timeout(Duration::from_millis(400));
+        let error = store.rsvp_with(&user(2), &event(1), options).await.unwrap_err();
+        assert_eq!(error.effect(), Effect::NotApplied, "{error:?}");
+        assert!(began.elapsed() < Duration::from_millis(1500), "{:?}", began.elapsed());
+    }
+    pair.standby().resume().await;
+    eventually("reads to be answered", async || {
+        store.has_rsvped(&user(1), &event(1)).await.unwrap_or(false)
+    })
+    .await;
 }

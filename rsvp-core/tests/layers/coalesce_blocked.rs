@@ -275,6 +275,8 @@ fn a_runtime_that_shuts_down_leaves_no_suspect_behind() {
         let receipt = store.write_batch(&writes, &short()).await.unwrap();
         assert!(receipt.results.iter().all(Result::is_err));
     });
+    // What has begun so far is not what is waited for below.
+    engine.batches();
     let queue = |runtime: &Runtime, n: u64| {
         let (store, pending) = (store.clone(), store.pending());
         let event = locked();

@@ -90,7 +90,7 @@ impl Pool {
 
         // 2. A statement that changes something and has no answer is stopped before the caller
         //    hears of it.
-        let Connection { applied, unanswered, timeline, generation, .. } = *connection;
+        let Connection { applied, changed, unanswered, timeline, generation, .. } = *connection;
         let backend = connection.running_on.get();
         if closes {
             drop(Object::take(connection));
@@ -107,12 +107,16 @@ impl Pool {
         } else if applied {
             // Rolling back the last statement leaves the ones before it.
             Effect::Unknown
-        } else {
+        } else if changed {
             error.effect()
+        } else {
+            // Nothing was sent that changes anything.
+            Effect::NotApplied
         };
         // 3. Another connection may do better, if nothing has happened on this one.
         let replaced = read_only && self.is_replaced(generation, schedule.end()).await;
-        let elsewhere = (elsewhere || replaced) && effect == Effect::NotApplied;
+        let lost_early = closes && !changed;
+        let elsewhere = (elsewhere || lost_early || replaced) && effect == Effect::NotApplied;
         Err(Failed { error: error.with_effect(effect), elsewhere })
     }
 

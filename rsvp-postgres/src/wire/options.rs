@@ -35,8 +35,10 @@ pub(super) fn options(config: &PostgresConfig, host: &Host) -> PgConnectOptions 
         options = options.ssl_client_cert(cert).ssl_client_key(key);
     }
 
-    // 3. What a proxy is to know.
-    options = options.options(config.startup_options.iter().map(|(name, value)| (name, value)));
+    // 3. What a proxy is to know. Even no options would be sent as options, which poolers refuse.
+    if !config.startup_options.is_empty() {
+        options = options.options(config.startup_options.iter().map(|(name, value)| (name, value)));
+    }
     options.disable_statement_logging()
 }
 
@@ -53,5 +55,22 @@ fn ssl_mode(mode: SslMode) -> PgSslMode {
         SslMode::VerifyCa => PgSslMode::VerifyCa,
         #[cfg(feature = "tls")]
         SslMode::VerifyFull => PgSslMode::VerifyFull,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn nothing_is_sent_at_the_start_unless_a_proxy_is_to_know_it() {
+        let sent = |query| {
+            let url = format!("postgres://db/d{query}");
+            let config = PostgresConfig::from_url(&url).unwrap();
+            let options = options(&config, config.hosts.first().unwrap());
+            options.get_options().map(str::to_owned)
+        };
+        assert_eq!(sent(""), None);
+        assert_eq!(sent("?options=endpoint%3Dep-x").as_deref(), Some("-c endpoint=ep-x"));
     }
 }

@@ -7,8 +7,9 @@ use deadpool::managed::Object;
 use futures_util::future::{Either, join, select};
 use rsvp_core::{Effect, Error};
 use sqlx::Connection as _;
-use tokio::time::timeout_at;
+use tokio::time::{Instant, timeout_at};
 
+use super::backend::Backend;
 use super::caller::Caller;
 use super::connection::Connection;
 use super::connector::Connector;
@@ -91,7 +92,9 @@ impl Pool {
         // 2. A statement that changes something and has no answer is stopped before the caller
         //    hears of it.
         let Connection { applied, changed, unanswered, timeline, generation, .. } = *connection;
+        let begun_by = connection.clock().at(Instant::now());
         let backend = connection.running_on.get();
+        let backend = backend.map(|backend| Backend { begun_by, ..backend });
         if closes {
             drop(Object::take(connection));
         } else {
@@ -130,6 +133,7 @@ impl Pool {
         schedule: &Schedule,
     ) -> (Option<Result<W::Answer, WorkError>>, bool) {
         let (running_on, timeline) = (connection.running_on.clone(), connection.timeline);
+        let begun_by = connection.clock().at(schedule.give_up_at);
         let (answer, asked) = {
             let mut running = pin!(run_in_time(work, connection, &self.sql));
             // 1. Most calls are answered soon.
@@ -146,6 +150,7 @@ impl Pool {
             let canceling = async {
                 match running_on.get() {
                     Some(backend) => {
+                        let backend = Backend { begun_by, ..backend };
                         self.control.cancel(backend, timeline, schedule.give_up_at).await
                     }
                     None => true,

@@ -22,6 +22,10 @@ pub(crate) struct Backend {
     pub(crate) started: Option<i64>,
     /// The transaction, if the process belongs to a pooler: the next one may be another client's.
     pub(crate) transaction: Option<Tag>,
+    /// The latest time of the server at which a statement that is to be stopped can have begun, in
+    /// microseconds since 1970. A later one may be another client's: a pooler lends the process to
+    /// somebody else once the connection is closed.
+    pub(crate) begun_by: i64,
 }
 
 /// The mark of one transaction, which the process shows at the end of its `application_name`.
@@ -91,7 +95,8 @@ impl Backend {
         let statement = CANCEL
             .replace("{pid}", &self.pid.to_string())
             .replace("{started}", &self.started_sql())
-            .replace("{suffix}", &self.suffix_sql());
+            .replace("{suffix}", &self.suffix_sql())
+            .replace("{begun_by}", &self.begun_by.to_string());
         raw_sql(AssertSqlSafe(statement)).execute(pg).await.map(drop)
     }
 
@@ -106,7 +111,8 @@ impl Backend {
         let statement = END
             .replace("{pids}", &of(|backend| backend.pid.to_string()))
             .replace("{starts}", &of(Self::started_sql))
-            .replace("{suffixes}", &of(Self::suffix_sql));
+            .replace("{suffixes}", &of(Self::suffix_sql))
+            .replace("{begun_by}", &of(|backend| backend.begun_by.to_string()));
         let rows = raw_sql(AssertSqlSafe(statement)).fetch_all(pg).await?;
         // 2. The number of each in the question, from 1.
         let mut all = Vec::with_capacity(rows.len());

@@ -308,7 +308,7 @@ impl Connector {
         }
         // 3. The connection.
         let timeline = Timeline { system: system.cast_unsigned(), number: number.cast_unsigned() };
-        let backend = Backend { pid, started, transaction: None };
+        let backend = Backend { pid, started, transaction: None, begun_by: i64::MAX };
         let mut connection = Connection::new(pg, timeline, backend, self.session.clone(), clock);
         connection.read_only = read_only;
         Ok(connection)

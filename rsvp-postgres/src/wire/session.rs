@@ -147,7 +147,7 @@ pub(crate) async fn in_transaction<W: Work>(
     let transaction = lent.then(Tag::new);
     let begin = connection.session.begin_transaction(transaction);
     let (pid, started, micros): (i32, Option<i64>, i64) = ask(&mut connection.pg, begin).await?;
-    let backend = Backend { pid, started, transaction };
+    let backend = Backend { pid, started, transaction, begun_by: i64::MAX };
     connection.begin_on(backend, ServerClock::just_read(micros));
     // 2. The work. Its effect is open until the answer to `COMMIT`.
     let answer = work.run(connection, sql).await;

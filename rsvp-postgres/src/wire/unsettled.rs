@@ -161,7 +161,8 @@ mod tests {
     use super::*;
     use crate::wire::backend::Alive;
 
-    const BACKEND: Backend = Backend { pid: 7, started: Some(1), transaction: None };
+    const BACKEND: Backend =
+        Backend { pid: 7, started: Some(1), transaction: None, begun_by: i64::MAX };
 
     const HERE: Timeline = Timeline { system: 1, number: 3 };
 

@@ -90,6 +90,7 @@ async fn a_call_that_cannot_connect_is_refused_by_its_deadline() {
     let server = PostgresServer::start().await;
     let proxy = Proxy::start(server.port()).await;
     let store = open(config(&through(proxy.port()))).await;
+    proxy.refuse().await;
     proxy.cut().await;
     assert!(store.ready().await.is_err(), "no idle connection is left");
     proxy.stall().await;

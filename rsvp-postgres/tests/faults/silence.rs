@@ -94,9 +94,7 @@ async fn a_cut_connection_is_replaced() {
     for _ in 0..10 {
         assert_full_capacity(&store, POOL).await;
         proxy.cut().await;
-        // The first to notice takes the idle ones with it.
-        let error = store.ready().await.unwrap_err();
-        assert!(matches!(error, Error::Unavailable { .. }), "{error:?}");
+        // The first to notice takes the idle ones with it, and is run again on a new one.
         store.ready().await.unwrap();
     }
     proxy.refuse().await;

@@ -138,5 +138,5 @@ mod store;
 mod wire;
 
 pub use self::admin::durability::Durability;
-pub use self::config::RedisConfig;
+pub use self::config::{CredentialError, CredentialProvider, Credentials, RedisConfig};
 pub use self::store::RedisStore;

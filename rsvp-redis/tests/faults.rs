@@ -22,5 +22,7 @@ mod faults {
     mod late;
     mod lists_over_faults;
     mod outage;
+    mod sentinels;
     mod silence;
+    mod two_primaries;
 }

@@ -1,15 +1,22 @@
 //! The configuration of a store: its servers, connections and timeouts.
 
+mod credentials;
 mod url;
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use rsvp_core::backend::{check_name, check_range, check_timeout};
 use rsvp_core::url::{Host, Secret};
 use rsvp_core::{PageLimit, Result};
 
-/// The port of a host without one.
+pub(crate) use self::credentials::Provider;
+pub use self::credentials::{CredentialError, CredentialProvider, Credentials};
+
+/// The port of a server without one.
 pub(crate) const DEFAULT_PORT: u16 = 6379;
+/// The port of a sentinel without one.
+pub(crate) const SENTINEL_PORT: u16 = 26_379;
 
 /// The configuration of a [`RedisStore`](crate::RedisStore): its servers, connections and timeouts.
 ///
@@ -32,11 +39,15 @@ pub(crate) const DEFAULT_PORT: u16 = 6379;
 pub struct RedisConfig {
     pub(crate) hosts: Vec<Host>,
     pub(crate) cluster: bool,
+    /// Whether the hosts are sentinels, and how they are asked.
+    pub(crate) sentinel: Option<Sentinel>,
     pub(crate) tls: bool,
     #[cfg(feature = "tls")]
-    pub(crate) tls_ca: Option<String>,
+    pub(crate) tls_files: TlsFiles,
     pub(crate) user: Option<String>,
     pub(crate) password: Option<Secret>,
+    pub(crate) provider: Option<Provider>,
+    pub(crate) client_name: String,
     pub(crate) database: i64,
     pub(crate) prefix: String,
     pub(crate) event_spread: u16,
@@ -49,17 +60,40 @@ pub struct RedisConfig {
     pub(crate) audit_step: PageLimit,
 }
 
+/// What sentinels are asked for, and the login to them.
+#[derive(Clone, Debug)]
+pub(crate) struct Sentinel {
+    /// The name of the primary among those that they watch.
+    pub(crate) primary: String,
+    pub(crate) user: Option<String>,
+    pub(crate) password: Option<Secret>,
+}
+
+/// The PEM files of TLS.
+#[cfg(feature = "tls")]
+#[derive(Clone, Debug, Default)]
+pub(crate) struct TlsFiles {
+    /// The root certificates to trust, in place of the platform's.
+    pub(crate) ca: Option<String>,
+    /// The certificate of the client, and its key.
+    pub(crate) cert: Option<String>,
+    pub(crate) key: Option<String>,
+}
+
 impl RedisConfig {
     /// The configuration of a single primary among `hosts`, with the defaults.
     fn new(hosts: Vec<Host>) -> Self {
         Self {
             hosts,
             cluster: false,
+            sentinel: None,
             tls: false,
             #[cfg(feature = "tls")]
-            tls_ca: None,
+            tls_files: TlsFiles::default(),
             user: None,
             password: None,
+            provider: None,
+            client_name: "rsvp".to_owned(),
             database: 0,
             prefix: "rsvp".to_owned(),
             event_spread: 1,
@@ -78,6 +112,34 @@ impl RedisConfig {
     #[must_use]
     pub fn with_credentials(self, user: Option<&str>, password: impl Into<String>) -> Self {
         Self { user: user.map(str::to_owned), password: Some(Secret::new(password)), ..self }
+    }
+
+    /// Sets where the user and the password of each new connection come from, such as a token of a
+    /// cloud provider. Takes the place of those of [`with_credentials`](Self::with_credentials).
+    #[must_use]
+    pub fn with_credential_provider(self, provider: impl CredentialProvider) -> Self {
+        Self { provider: Some(Provider(Arc::new(provider))), ..self }
+    }
+
+    /// Sets the user and the password of the sentinels, which have their own. Defaults to none.
+    ///
+    /// Without effect unless the URL begins with `redis+sentinel://` or `rediss+sentinel://`.
+    #[must_use]
+    pub fn with_sentinel_credentials(
+        self,
+        user: Option<&str>,
+        password: impl Into<String>,
+    ) -> Self {
+        let (user, password) = (user.map(str::to_owned), Some(Secret::new(password)));
+        let sentinel = self.sentinel.map(|sentinel| Sentinel { user, password, ..sentinel });
+        Self { sentinel, ..self }
+    }
+
+    /// Sets the name of the connections in `CLIENT LIST`: 1 to 64 ASCII letters, digits, `.`, `_`
+    /// and `-`. Defaults to `rsvp`.
+    #[must_use]
+    pub fn with_client_name(self, name: impl Into<String>) -> Self {
+        Self { client_name: name.into(), ..self }
     }
 
     /// Sets the prefix of every key: 1 to 64 ASCII letters, digits, `.`, `_` and `-`. Defaults to
@@ -166,8 +228,26 @@ impl RedisConfig {
     /// Sets a PEM file of root certificates to trust. Defaults to the platform's.
     #[cfg(feature = "tls")]
     #[must_use]
-    pub fn with_tls_ca(self, file: impl Into<String>) -> Self {
-        Self { tls_ca: Some(file.into()), ..self }
+    pub fn with_tls_ca(mut self, file: impl Into<String>) -> Self {
+        self.tls_files.ca = Some(file.into());
+        self
+    }
+
+    /// Sets the PEM files of the client's certificate, with its chain, and of its private key.
+    /// Defaults to none.
+    ///
+    /// A Redis server with TLS asks for one unless it says `tls-auth-clients no`. Every new connection
+    /// reads the files again, so that they may be replaced.
+    #[cfg(feature = "tls")]
+    #[must_use]
+    pub fn with_tls_client(
+        mut self,
+        certificate: impl Into<String>,
+        key: impl Into<String>,
+    ) -> Self {
+        self.tls_files.cert = Some(certificate.into());
+        self.tls_files.key = Some(key.into());
+        self
     }
 
     /// How long data may stay without the acknowledgement of the server's kernel.
@@ -178,6 +258,7 @@ impl RedisConfig {
     /// Fails if a value is out of its range.
     pub(crate) fn check(&self) -> Result<()> {
         check_name("prefix", &self.prefix)?;
+        check_name("client_name", &self.client_name)?;
         check_range("event_spread", self.event_spread, 1..=64)?;
         check_range("connections", self.connections, 1..=64)?;
         check_range("max_in_flight", self.max_in_flight, 1..=1_000_000)?;
@@ -198,6 +279,7 @@ mod tests {
         config().check().unwrap();
         for (config, field) in [
             (config().with_prefix("a{b"), "prefix"),
+            (config().with_client_name("a b"), "client_name"),
             (config().with_event_spread(65), "event_spread"),
             (config().with_connections(0), "connections"),
             (config().with_max_in_flight(1_000_001), "max_in_flight"),

@@ -1,9 +1,16 @@
 //! Reading a configuration from a URL.
 
-use rsvp_core::url::StoreUrl;
+use rsvp_core::url::{Parameters, Secret, StoreUrl};
 use rsvp_core::{Error, Result};
 
-use super::RedisConfig;
+use super::{RedisConfig, Sentinel};
+
+/// How the servers are found that the hosts of a URL lead to.
+enum Servers {
+    Primary,
+    Cluster,
+    Sentinels,
+}
 
 impl RedisConfig {
     /// Reads `redis://user:password@host:port,host:port/database?parameter=value`.
@@ -12,7 +19,8 @@ impl RedisConfig {
     /// |---|---|
     /// | `redis://` | one primary; of several hosts, the one that is the primary |
     /// | `redis+cluster://` | a Redis Cluster; the hosts are the nodes that are asked first |
-    /// | `rediss://`, `rediss+cluster://` | the same over TLS; needs the cargo feature `tls` |
+    /// | `redis+sentinel://` | the primary that sentinels name; the hosts are the sentinels, and the path is the primary's name: `/tickets`, or `/tickets/3` for its database 3 |
+    /// | `rediss://`, `rediss+cluster://`, `rediss+sentinel://` | the same over TLS; needs the cargo feature `tls` |
     ///
     /// An IPv6 address stands in brackets. Every part may be percent-encoded. Redis Cluster
     /// supports no database but 0.
@@ -27,7 +35,10 @@ impl RedisConfig {
     /// | `response_timeout` | time limit of one reply | 2s |
     /// | `wait_replicas` | replicas that must have a write before it is acknowledged, up to 16 | 0 |
     /// | `wait_timeout` | time limit of the replicas' acknowledgement | 1s |
+    /// | `client_name` | the name of the connections in `CLIENT LIST` | `rsvp` |
+    /// | `sentinel_user`, `sentinel_password` | the login to the sentinels, which is not that of the URL | none |
     /// | `tls_ca` | a PEM file of root certificates | the platform's |
+    /// | `tls_cert`, `tls_key` | PEM files of the client's certificate and private key | none |
     ///
     /// # Errors
     ///
@@ -51,18 +62,33 @@ impl RedisConfig {
 
     /// Everything but the parameters.
     fn from_address(url: &StoreUrl) -> Result<Self> {
-        let (tls, cluster) = match url.scheme() {
+        let (tls, servers) = match url.scheme() {
             _ if url.hosts().is_empty() => return Err(scheme_error()),
-            "redis" => (false, false),
-            "rediss" => (true, false),
-            "redis+cluster" => (false, true),
-            "rediss+cluster" => (true, true),
+            "redis" => (false, Servers::Primary),
+            "rediss" => (true, Servers::Primary),
+            "redis+cluster" => (false, Servers::Cluster),
+            "rediss+cluster" => (true, Servers::Cluster),
+            "redis+sentinel" => (false, Servers::Sentinels),
+            "rediss+sentinel" => (true, Servers::Sentinels),
             _ => return Err(scheme_error()),
         };
         if tls && cfg!(not(feature = "tls")) {
             return Err(malformed("TLS needs the cargo feature `tls`"));
         }
-        let database = match url.path() {
+        let (primary, database) = match servers {
+            Servers::Sentinels => {
+                let (primary, database) = url.path().split_once('/').unwrap_or((url.path(), ""));
+                if primary.is_empty() {
+                    return Err(malformed(
+                        "the path has no name of the primary that sentinels watch",
+                    ));
+                }
+                (Some(primary.to_owned()), database)
+            }
+            Servers::Primary | Servers::Cluster => (None, url.path()),
+        };
+        let cluster = matches!(servers, Servers::Cluster);
+        let database = match database {
             "" => 0,
             path => path
                 .parse()
@@ -78,6 +104,7 @@ impl RedisConfig {
         }
         Ok(Self {
             cluster,
+            sentinel: primary.map(|primary| Sentinel { primary, user: None, password: None }),
             tls,
             user: url.user().map(str::to_owned),
             password: url.password().cloned(),
@@ -113,17 +140,46 @@ impl RedisConfig {
         if let Some(timeout) = parameters.take_duration("wait_timeout")? {
             self.wait_timeout = timeout;
         }
-        let tls_ca = parameters.take("tls_ca")?;
-        #[cfg(feature = "tls")]
-        if let Some(file) = tls_ca {
-            self.tls_ca = Some(file);
+        if let Some(name) = parameters.take("client_name")? {
+            self.client_name = name;
         }
-        #[cfg(not(feature = "tls"))]
-        if tls_ca.is_some() {
-            return Err(Error::invalid_input("tls_ca", "needs the cargo feature `tls`"));
+        let sentinel_user = parameters.take("sentinel_user")?;
+        let sentinel_password = parameters.take("sentinel_password")?;
+        match (&mut self.sentinel, sentinel_user, sentinel_password) {
+            (_, None, None) => {}
+            (Some(sentinel), user, Some(password)) => {
+                sentinel.user = user;
+                sentinel.password = Some(Secret::new(password));
+            }
+            (Some(_), Some(_), None) => {
+                return Err(Error::invalid_input("sentinel_user", "needs a sentinel_password"));
+            }
+            (None, ..) => {
+                let reason = "is of use with redis+sentinel:// and rediss+sentinel:// only";
+                return Err(Error::invalid_input("sentinel_password", reason));
+            }
         }
+        self.take_tls_files(parameters)?;
         parameters.finish()?;
         Ok(self)
+    }
+
+    fn take_tls_files(&mut self, parameters: &mut Parameters) -> Result<()> {
+        for name in ["tls_ca", "tls_cert", "tls_key"] {
+            let Some(file) = parameters.take(name)? else { continue };
+            #[cfg(feature = "tls")]
+            match name {
+                "tls_ca" => self.tls_files.ca = Some(file),
+                "tls_cert" => self.tls_files.cert = Some(file),
+                _ => self.tls_files.key = Some(file),
+            }
+            #[cfg(not(feature = "tls"))]
+            {
+                drop(file);
+                return Err(Error::invalid_input(name, "needs the cargo feature `tls`"));
+            }
+        }
+        Ok(())
     }
 }
 
@@ -132,7 +188,10 @@ fn malformed(reason: &str) -> Error {
 }
 
 fn scheme_error() -> Error {
-    malformed("does not begin with redis://, rediss://, redis+cluster:// or rediss+cluster://")
+    malformed(
+        "does not begin with redis://, redis+cluster:// or redis+sentinel://, or with rediss and the \
+         same for TLS",
+    )
 }
 
 #[cfg(test)]
@@ -162,6 +221,19 @@ mod tests {
     }
 
     #[test]
+    fn a_url_of_sentinels_names_the_primary_that_they_watch() {
+        let url = "redis+sentinel://app:secret@s1,s2:5000/tickets/3?sentinel_password=other";
+        let config = RedisConfig::from_url(url).unwrap();
+        let sentinel = config.sentinel.as_ref().unwrap();
+        assert_eq!((sentinel.primary.as_str(), config.database), ("tickets", 3));
+        assert_eq!(sentinel.password.as_ref().unwrap().expose(), "other");
+        assert_eq!(config.password.as_ref().unwrap().expose(), "secret");
+        assert!(!format!("{config:?}").contains("other"));
+        let config = RedisConfig::from_url("redis+sentinel://s1/tickets").unwrap();
+        assert_eq!(config.database, 0);
+    }
+
+    #[test]
     fn a_malformed_part_is_named_and_nothing_is_repeated() {
         for (url, field) in [
             ("mysql://u:hunter2@h/0", "url"),
@@ -184,6 +256,11 @@ mod tests {
             ("redis://:hunter2@h?response_timeout=1m", "response_timeout"),
             ("redis://:hunter2@h?wait_replicas=17", "wait_replicas"),
             ("redis://:hunter2@h?wait_timeout=hunter2", "wait_timeout"),
+            ("redis+sentinel://:hunter2@h", "url"),
+            ("redis+sentinel://:hunter2@h/tickets/hunter2", "url"),
+            ("redis+sentinel://h/tickets?sentinel_user=hunter2", "sentinel_user"),
+            ("redis://h?sentinel_password=hunter2", "sentinel_password"),
+            ("redis://:hunter2@h?client_name=a b", "client_name"),
         ] {
             let error = RedisConfig::from_url(url).unwrap_err();
             let shown = format!("{error} {error:?}");

@@ -59,7 +59,7 @@ impl RedisStore {
     pub async fn open(config: RedisConfig) -> Result<Self> {
         config.check()?;
         #[cfg(feature = "tls")]
-        crate::wire::tls::check(config.tls_ca.as_deref())?;
+        crate::wire::tls::check(&config.tls_files)?;
         let keys = Keys::new(&config.prefix, config.event_spread);
         let gate = Gate::new(config.max_in_flight);
         let client = ClusterClient::open(Arc::new(config)).await?;

@@ -11,16 +11,16 @@ use redis::{
     AsyncConnectionConfig, Client, ConnectionAddr, IntoConnectionInfo, Pipeline, ProtocolVersion,
     PushInfo, PushKind, RedisConnectionInfo, RedisResult, Value,
 };
-use rsvp_core::backend::{HostFailure, HostRotation};
-use rsvp_core::url::Host;
+use rsvp_core::url::{Host, Secret};
 use tokio::time::Instant;
 
 use crate::config::{DEFAULT_PORT, RedisConfig};
-use crate::wire::failure::{ConnectError, Failure, loss, refusal};
+use crate::wire::failure::{ConnectError, Failure, loss};
 use crate::wire::fence::Fences;
-use crate::wire::handshake::{self, is_primary};
+use crate::wire::handshake::{self, is_primary, text};
 use crate::wire::patience::Patience;
 use crate::wire::peer::Peer;
+use crate::wire::succession::{Claim, Record};
 
 /// How long a server's word that it is the primary is trusted.
 const TRUSTED_ROLE: Duration = Duration::from_millis(100);
@@ -55,7 +55,7 @@ impl Connection {
     ) -> Result<Replies, Failure> {
         let (asked, asks_role) = (Instant::now(), self.asks_role());
         if asks_role {
-            pipeline.cmd("ROLE");
+            pipeline.cmd("INFO").arg("replication");
         }
         let (mut driver, count) = (self.driver.clone(), pipeline.len());
         driver.set_response_timeout(patience.time);
@@ -81,19 +81,28 @@ impl Connection {
     }
 
     fn check_role(&self, role: Option<Value>, asked: Instant) -> Result<(), Failure> {
-        match (role, &self.primary_at) {
-            (Some(Value::Array(role)), Some(at)) => {
-                if is_primary(&role) {
-                    *at.lock().unwrap_or_else(PoisonError::into_inner) = asked;
-                    return Ok(());
-                }
-                let kind = redis::ErrorKind::Server(redis::ServerErrorKind::ReadOnly);
-                Err(Failure::ReadOnly((kind, "the server has become a replica").into()))
-            }
-            // Without the right to `ROLE`.
-            (Some(Value::ServerError(error)), _) => Err(refusal(error.into())),
-            _ => Err(Failure::Malformed("unexpected reply to ROLE")),
+        let (Some(role), Some(at)) = (role, &self.primary_at) else {
+            return Err(Failure::Malformed("no reply to INFO"));
+        };
+        if is_primary(&text(role)) {
+            *at.lock().unwrap_or_else(PoisonError::into_inner) = asked;
+            return Ok(());
         }
+        let kind = redis::ErrorKind::Server(redis::ServerErrorKind::ReadOnly);
+        Err(Failure::ReadOnly((kind, "the server has become a replica").into()))
+    }
+
+    /// Writes the record of the primary, and waits for nobody: a server that refuses it, or lost it, is
+    /// told apart by its replication ids alone.
+    pub(crate) fn note(&self, prefix: &str, record: &Record) {
+        let set = redis::cmd("SET").arg(Record::key(prefix)).arg(record.text()).to_owned();
+        let mut driver = self.driver.clone();
+        tokio::spawn(async move {
+            if let Err(error) = set.exec_async(&mut driver).await {
+                let code = error.code().unwrap_or(error.category());
+                tracing::debug!(code, "the record of the primary was not written");
+            }
+        });
     }
 
     /// Keeps new calls off the connection. Calls that are under way may finish.
@@ -136,73 +145,60 @@ impl fmt::Debug for Connection {
     }
 }
 
-/// Makes connections to the first of several hosts that accepts one.
-pub(crate) struct Connector {
-    config: Arc<RedisConfig>,
-    hosts: HostRotation<Host>,
-    /// The connections to the same hosts that were given up.
-    fences: Arc<Fences>,
+/// Connects to a host, and learns who the two ends are.
+pub(crate) async fn connect_to(
+    config: &RedisConfig,
+    host: &Host,
+    fences: &Fences,
+) -> Result<(Connection, Claim), ConnectError> {
+    let host = host.clone().with_default_port(DEFAULT_PORT);
+    let provided = match &config.provider {
+        Some(provider) => {
+            Some(provider.credentials(&host).await.map_err(ConnectError::NoCredentials)?)
+        }
+        None => None,
+    };
+    let login = match &provided {
+        Some(provided) => (provided.user.as_deref(), Some(&provided.password)),
+        None => (config.user.as_deref(), config.password.as_ref()),
+    };
+    let client = client(config, &host, login, config.database).map_err(ConnectError::Failed)?;
+    let closed = Arc::new(AtomicBool::new(false));
+    let is_closed = Arc::clone(&closed);
+    let on_push = move |push: PushInfo| -> Result<(), ()> {
+        if push.kind == PushKind::Disconnection {
+            is_closed.store(true, Ordering::Release);
+        }
+        Ok(())
+    };
+    let options = AsyncConnectionConfig::new()
+        .set_connection_timeout(Some(config.connect_timeout))
+        .set_response_timeout(Some(config.connect_timeout))
+        .set_pipeline_buffer_size(BUFFERED_REQUESTS)
+        .set_push_sender(on_push);
+    let driver = client.get_multiplexed_async_connection_with_config(&options).await;
+    let mut driver = driver.map_err(handshake::error)?;
+    let born = Instant::now();
+    let address = host.to_string();
+    let (peer, claim) = handshake::introduce(&mut driver, config, fences, &address).await?;
+    let primary_at = (!config.cluster).then(|| Arc::new(Mutex::new(born)));
+    let (given_up, fenced) = Default::default();
+    Ok((Connection { driver, peer, born, closed, given_up, fenced, primary_at }, claim))
 }
 
-impl Connector {
-    pub(crate) fn new(config: Arc<RedisConfig>, hosts: Vec<Host>, fences: Arc<Fences>) -> Self {
-        Self { config, hosts: HostRotation::new(hosts), fences }
-    }
-
-    /// Tries the hosts in turn, each for the connect timeout.
-    pub(crate) async fn connect(&self) -> Result<Connection, ConnectError> {
-        let connecting =
-            self.hosts.connect(self.config.connect_timeout, |host| self.connect_to(host));
-        let failures = match connecting.await {
-            Ok(connection) => return Ok(connection),
-            Err(failures) => failures,
-        };
-        let errors = failures.into_iter().map(|failure| match failure {
-            HostFailure::TimedOut(after) => ConnectError::TimedOut(after),
-            HostFailure::Failed(error) => error,
-        });
-        // One host that may come back makes the whole retryable.
-        Err(errors.min_by_key(ConnectError::is_permanent).unwrap_or(ConnectError::ReadOnly))
-    }
-
-    async fn connect_to(&self, host: &Host) -> Result<Connection, ConnectError> {
-        let client = client(&self.config, host).map_err(ConnectError::Failed)?;
-        let closed = Arc::new(AtomicBool::new(false));
-        let is_closed = Arc::clone(&closed);
-        let on_push = move |push: PushInfo| -> Result<(), ()> {
-            if push.kind == PushKind::Disconnection {
-                is_closed.store(true, Ordering::Release);
-            }
-            Ok(())
-        };
-        let options = AsyncConnectionConfig::new()
-            .set_connection_timeout(Some(self.config.connect_timeout))
-            .set_response_timeout(Some(self.config.connect_timeout))
-            .set_pipeline_buffer_size(BUFFERED_REQUESTS)
-            .set_push_sender(on_push);
-        let driver = client.get_multiplexed_async_connection_with_config(&options).await;
-        let mut driver = driver.map_err(handshake::error)?;
-        let born = Instant::now();
-        let peer = handshake::introduce(&mut driver, self.config.cluster, &self.fences).await?;
-        let primary_at = (!self.config.cluster).then(|| Arc::new(Mutex::new(born)));
-        let (given_up, fenced) = Default::default();
-        Ok(Connection { driver, peer, born, closed, given_up, fenced, primary_at })
-    }
-}
-
-impl fmt::Debug for Connector {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_tuple("Connector").field(&self.hosts.hosts()).finish()
-    }
-}
-
-fn client(config: &RedisConfig, host: &Host) -> RedisResult<Client> {
+/// A client of a server or a sentinel, by a user and a password if there are any.
+pub(crate) fn client(
+    config: &RedisConfig,
+    host: &Host,
+    (user, password): (Option<&str>, Option<&Secret>),
+    database: i64,
+) -> RedisResult<Client> {
     let mut login =
-        RedisConnectionInfo::default().set_protocol(ProtocolVersion::RESP3).set_db(config.database);
-    if let Some(user) = &config.user {
+        RedisConnectionInfo::default().set_protocol(ProtocolVersion::RESP3).set_db(database);
+    if let Some(user) = user {
         login = login.set_username(user);
     }
-    if let Some(password) = &config.password {
+    if let Some(password) = password {
         login = login.set_password(password.expose());
     }
     let keepalive = socket2::TcpKeepalive::new()
@@ -222,7 +218,7 @@ fn client(config: &RedisConfig, host: &Host) -> RedisResult<Client> {
     let info = address.into_connection_info()?.set_redis_settings(login).set_tcp_settings(tcp);
     #[cfg(feature = "tls")]
     if config.tls {
-        return crate::wire::tls::client(info, config.tls_ca.as_deref());
+        return crate::wire::tls::client(info, &config.tls_files);
     }
     Client::open(info)
 }

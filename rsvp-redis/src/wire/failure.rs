@@ -6,6 +6,7 @@ use std::time::Duration;
 use redis::{ErrorKind, RedisError, ServerErrorKind};
 use rsvp_core::{Deadline, Effect, Error, Operation};
 
+use crate::config::CredentialError;
 use crate::wire::patience::Patience;
 
 /// Why a request failed.
@@ -237,16 +238,38 @@ pub(crate) enum ConnectError {
     Anonymous,
     #[error("the server refused the login or a command of the handshake: {code}")]
     Refused { code: String, permanent: bool },
+    #[error("wait_replicas needs the right to the command WAIT, which the server refuses")]
+    NoWait,
+    #[error(
+        "two of the hosts are primaries, and nothing tells which of them replaced the other: make one \
+         of them a replica"
+    )]
+    TwoPrimaries,
+    #[error("the host that answers as the primary has been replaced by another one")]
+    Replaced,
+    #[error("no sentinel that answers watches a primary of this name")]
+    NotWatched,
+    #[error("the provider gave no credentials")]
+    NoCredentials(#[source] CredentialError),
     #[error("could not connect")]
     Failed(#[source] RedisError),
 }
 
 impl ConnectError {
+    /// The failure of several hosts. One that may come back makes the whole retryable.
+    pub(crate) fn of_all(failures: Vec<Self>) -> Self {
+        failures.into_iter().min_by_key(Self::is_permanent).unwrap_or(Self::ReadOnly)
+    }
+
     /// Whether a repetition would fail too. Wrong credentials stay wrong, silence may end.
     pub(crate) fn is_permanent(&self) -> bool {
         match self {
-            Self::TimedOut(_) | Self::ReadOnly => false,
-            Self::OtherMode(_) | Self::Anonymous => true,
+            Self::TimedOut(_)
+            | Self::ReadOnly
+            | Self::TwoPrimaries
+            | Self::Replaced
+            | Self::NoCredentials(_) => false,
+            Self::OtherMode(_) | Self::Anonymous | Self::NoWait | Self::NotWatched => true,
             Self::Refused { permanent, .. } => *permanent,
             Self::Failed(error) => error.kind() == ErrorKind::InvalidClientConfig,
         }

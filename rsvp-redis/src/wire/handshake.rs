@@ -3,43 +3,51 @@
 use redis::aio::MultiplexedConnection;
 use redis::{ErrorKind, Pipeline, RedisError, RedisResult, ServerErrorKind, Value};
 
+use crate::config::RedisConfig;
 use crate::wire::failure::ConnectError;
 use crate::wire::fence::Fences;
 use crate::wire::peer::Peer;
+use crate::wire::succession::{Claim, Record};
 
 const CLUSTER: &str = "the server is a node of a cluster, whose URL begins with redis+cluster://";
 const NO_CLUSTER: &str = "the server is not a node of a cluster; its URL begins with redis://";
+const SENTINEL: &str = "the server is a sentinel, whose URL begins with redis+sentinel://";
 
 /// The id of no connection. To kill it shows whether the user may.
 const NOBODY: i64 = i64::MAX;
 
-/// Checks the server's mode and role, and learns who the two ends are. Fences connections that were
-/// given up, also on a server that is no primary any more.
+/// Checks the server's mode and role, and learns who the two ends are, and what a primary says of its
+/// place among others. Fences connections that were given up, also on a server that is no primary
+/// any more.
 pub(crate) async fn introduce(
     driver: &mut MultiplexedConnection,
-    cluster: bool,
+    config: &RedisConfig,
     fences: &Fences,
-) -> Result<Peer, ConnectError> {
-    // Step 1: everything is asked for in one round trip.
+    address: &str,
+) -> Result<(Peer, Claim), ConnectError> {
+    // Step 1: everything is asked for in one round trip. What a user or a managed server may refuse is
+    // done without: the name, the id, and the record.
     let mut pipeline = Pipeline::new();
-    pipeline.cmd("INFO").arg("server").cmd("CLIENT").arg("ID");
-    pipeline.cmd("CLIENT").arg("KILL").arg("ID").arg(NOBODY);
-    if !cluster {
-        pipeline.cmd("ROLE");
+    pipeline.cmd("INFO").arg("server").cmd("INFO").arg("replication");
+    pipeline.cmd("CLIENT").arg("ID").cmd("CLIENT").arg("KILL").arg("ID").arg(NOBODY);
+    pipeline.cmd("CLIENT").arg("SETNAME").arg(&config.client_name);
+    if !config.cluster {
+        pipeline.cmd("GET").arg(Record::key(&config.prefix));
+    }
+    if config.wait_replicas > 0 {
+        pipeline.cmd("WAIT").arg(0).arg(1);
     }
     let replies = driver.send_packed_commands(&pipeline, 0, pipeline.len()).await;
     let mut replies = replies.map_err(error)?.into_iter();
     // Step 2: the mode must be that of the URL.
     let info = checked(replies.next())?;
-    let info: String = redis::from_redis_value(info).map_err(|_| ConnectError::Anonymous)?;
-    let field = |name| {
-        let mut fields = info.lines().filter_map(|line| line.trim_end().split_once(':'));
-        fields.find(|(field, _)| *field == name).map(|(_, value)| value)
-    };
+    let server: String = redis::from_redis_value(info).map_err(|_| ConnectError::Anonymous)?;
+    let replication = replies.next().map(text).unwrap_or_default();
     // Valkey calls it by another name.
-    match (field("redis_mode").or(field("server_mode")), cluster) {
+    match (field(&server, "redis_mode").or(field(&server, "server_mode")), config.cluster) {
         (Some("cluster"), false) => return Err(ConnectError::OtherMode(CLUSTER)),
         (Some("standalone"), true) => return Err(ConnectError::OtherMode(NO_CLUSTER)),
+        (Some("sentinel"), _) => return Err(ConnectError::OtherMode(SENTINEL)),
         _ => {}
     }
     // Step 3: a user without the right to ask for the id, or to kill, has a connection without one,
@@ -48,10 +56,12 @@ pub(crate) async fn introduce(
         (Some(Value::Int(id)), Some(Value::Int(_))) => u64::try_from(id).ok(),
         _ => None,
     };
-    // 160 bits as hexadecimal digits, of which the first 64 identify it well enough.
-    let run_id = field("run_id").and_then(|id| id.get(..16));
-    let server = run_id.and_then(|id| u64::from_str_radix(id, 16).ok());
-    let peer = Peer { server: server.ok_or(ConnectError::Anonymous)?, id };
+    let _named = replies.next();
+    // 160 bits as hexadecimal digits, of which the first 64 identify it well enough. A service that
+    // hides the process still has its history.
+    let run_id = field(&server, "run_id").or(field(&replication, "master_replid"));
+    let identity = run_id.and_then(|id| u64::from_str_radix(id.get(..16)?, 16).ok());
+    let peer = Peer { server: identity.ok_or(ConnectError::Anonymous)?, id };
     // Step 4: before anything else, what was given up is fenced.
     let kills = fences.due(peer);
     if kills.len() > 0 {
@@ -59,13 +69,19 @@ pub(crate) async fn introduce(
         fences.replied(peer.server, &kills, &killed.map_err(error)?);
     }
     // Step 5: a single server must be a primary.
-    if !cluster {
-        match checked(replies.next())? {
-            Value::Array(role) if is_primary(&role) => {}
-            _ => return Err(ConnectError::ReadOnly),
+    let mut claim = Claim::default();
+    if !config.cluster {
+        if !is_primary(&replication) {
+            return Err(ConnectError::ReadOnly);
         }
+        let record = replies.next().map(text).and_then(|record| Record::parse(&record));
+        claim = Claim::new(&replication, peer.server, address, record);
     }
-    Ok(peer)
+    // Step 6: without the right to `WAIT` no write would be acknowledged.
+    if let Some(Value::ServerError(_)) = replies.next() {
+        return Err(ConnectError::NoWait);
+    }
+    Ok((peer, claim))
 }
 
 fn checked(reply: Option<Value>) -> Result<Value, ConnectError> {
@@ -73,9 +89,24 @@ fn checked(reply: Option<Value>) -> Result<Value, ConnectError> {
     reply.map_err(error)
 }
 
-/// Whether a reply to `ROLE` is that of a primary.
-pub(crate) fn is_primary(role: &[Value]) -> bool {
-    role.first() == Some(&Value::BulkString(b"master".to_vec()))
+/// The text of a reply. An error, or another kind of reply, has none.
+pub(crate) fn text(reply: Value) -> String {
+    let reply = reply.extract_error().ok();
+    reply.and_then(|reply| redis::from_redis_value(reply).ok()).unwrap_or_default()
+}
+
+/// A field of a reply to `INFO`.
+pub(crate) fn field<'a>(info: &'a str, name: &str) -> Option<&'a str> {
+    let mut fields = info.lines().filter_map(|line| line.trim_end().split_once(':'));
+    fields.find(|(field, _)| *field == name).map(|(_, value)| value)
+}
+
+/// Whether a reply to `INFO replication` is that of a primary. A server that hides its role refuses
+/// writes if it is none.
+///
+/// Not `ROLE`, which more users and managed servers are without.
+pub(crate) fn is_primary(replication: &str) -> bool {
+    field(replication, "role").is_none_or(|role| role == "master")
 }
 
 /// Maps an error of the handshake. A server may repeat the command that it was sent, including the

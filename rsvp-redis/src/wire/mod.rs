@@ -4,6 +4,7 @@ pub(crate) mod call;
 pub(crate) mod client;
 pub(crate) mod compare;
 pub(crate) mod connection;
+pub(crate) mod connector;
 pub(crate) mod discovery;
 pub(crate) mod exchange;
 pub(crate) mod failure;
@@ -15,8 +16,10 @@ pub(crate) mod peer;
 pub(crate) mod redirect;
 pub(crate) mod request;
 pub(crate) mod route;
+pub(crate) mod sentinel;
 pub(crate) mod settle;
 pub(crate) mod slot;
+pub(crate) mod succession;
 #[cfg(feature = "tls")]
 pub(crate) mod tls;
 pub(crate) mod topology;

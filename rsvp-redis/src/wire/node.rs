@@ -15,7 +15,8 @@ use tokio::time::Instant;
 
 use crate::config::RedisConfig;
 use crate::wire::call::Call;
-use crate::wire::connection::{Connection, Connector};
+use crate::wire::connection::Connection;
+use crate::wire::connector::Connector;
 use crate::wire::exchange::{Exchanged, exchange};
 use crate::wire::failure::{ConnectError, Failure};
 use crate::wire::fence::Fences;
@@ -70,6 +71,7 @@ impl Node {
     /// One of the shared connections, in turn. It is made if there is none. Concurrent callers
     /// wait for the same attempt, which the connect timeout of each host bounds.
     pub(crate) async fn connection(&self, call: Call) -> Result<Connection, Failure> {
+        self.connector.look_around();
         let turn = self.next.fetch_add(1, Ordering::Relaxed);
         let attempt = self.attempt_at(turn % self.shared.len().max(1)).ok_or(Failure::NoOwner)?;
         call.within(attempt).await?.map_err(Failure::NotConnected)
@@ -78,10 +80,21 @@ impl Node {
     /// The shared connection at a place, or the attempt at it.
     fn attempt_at(&self, place: usize) -> Option<Attempt> {
         let mut shared = self.shared.get(place)?.lock().unwrap_or_else(PoisonError::into_inner);
-        Some(match shared.as_ref().filter(|attempt| is_usable(attempt)) {
+        Some(match shared.as_ref().filter(|attempt| self.is_usable(attempt)) {
             Some(attempt) => attempt.clone(),
             None => shared.insert(self.attempt()).clone(),
         })
+    }
+
+    /// Whether callers may wait for the attempt. One that is under way is as good as one that worked.
+    fn is_usable(&self, attempt: &Attempt) -> bool {
+        match attempt.peek() {
+            None => true,
+            Some(Ok(connection)) => {
+                !connection.is_closed() && self.connector.is_current(connection)
+            }
+            Some(Err(_)) => false,
+        }
     }
 
     /// The connection that takes the place of one that was closed among the shared ones, or else
@@ -130,6 +143,7 @@ impl Node {
         &self,
         call: Call,
     ) -> Result<Object<ExclusiveConnections>, Failure> {
+        self.connector.look_around();
         call.within(self.exclusive.get()).await?.map_err(|error| match error {
             PoolError::Backend(error) => Failure::NotConnected(Arc::new(error)),
             _ => Failure::Busy,
@@ -206,15 +220,6 @@ impl Node {
     }
 }
 
-/// Whether callers may wait for the attempt. One that is under way is as good as one that worked.
-fn is_usable(attempt: &Attempt) -> bool {
-    match attempt.peek() {
-        None => true,
-        Some(Ok(connection)) => !connection.is_closed(),
-        Some(Err(_)) => false,
-    }
-}
-
 impl fmt::Debug for Node {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_tuple("Node").field(&self.address).finish()
@@ -238,8 +243,8 @@ impl Manager for ExclusiveConnections {
         connection: &mut Connection,
         _: &Metrics,
     ) -> RecycleResult<ConnectError> {
-        match connection.is_closed() {
-            true => Err(RecycleError::message("it is closed")),
+        match connection.is_closed() || !self.0.is_current(connection) {
+            true => Err(RecycleError::message("it is closed, or leads to an earlier primary")),
             false => Ok(()),
         }
     }

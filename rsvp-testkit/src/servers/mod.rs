@@ -36,5 +36,7 @@ pub use postgres::{
     PostgresBuilder, PostgresServer, ReplicatedPostgres, ReplicatedPostgresBuilder, Replication,
 };
 pub use proxy::{Proxy, Turns};
-pub use redis::{Persistence, RedisBuilder, RedisCluster, RedisServer, ReplicatedRedis};
+pub use redis::{
+    Persistence, RedisBuilder, RedisCluster, RedisSentinels, RedisServer, RedisTls, ReplicatedRedis,
+};
 pub use round_trips::{Cost, round_trips};

@@ -18,6 +18,7 @@ pub use self::registry::Registry;
 /// | `postgres://user:password@host:port/database?…` | `PostgresStore`, with the parameters of `PostgresConfig::from_url` | `postgres` |
 /// | `redis://user:password@host:port/database?…`, `rediss://…` over TLS | `RedisStore` on one primary, with the parameters of `RedisConfig::from_url` | `redis`, and `tls` for TLS |
 /// | `redis+cluster://user:password@host:port,host:port?…`, `rediss+cluster://…` over TLS | `RedisStore` on a Redis Cluster | `redis`, and `tls` for TLS |
+/// | `redis+sentinel://host,host/name?…`, `rediss+sentinel://…` over TLS | `RedisStore` on the primary that sentinels name | `redis`, and `tls` for TLS |
 ///
 /// White space at both ends of a URL is ignored. [`StoreUrl`](crate::url::StoreUrl) says which
 /// characters must be percent-encoded. A [`Registry`] opens the URLs of other backends too.

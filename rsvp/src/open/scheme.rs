@@ -37,7 +37,7 @@ impl Scheme {
 }
 
 /// Every scheme of this crate, whether or not its backend is compiled in.
-pub(super) fn known() -> [(&'static str, Scheme); 7] {
+pub(super) fn known() -> [(&'static str, Scheme); 9] {
     let scheme = |backend: Option<Scheme>, feature| backend.unwrap_or(Scheme::Disabled(feature));
     [
         ("memory", scheme(memory(), "memory")),
@@ -45,8 +45,10 @@ pub(super) fn known() -> [(&'static str, Scheme); 7] {
         ("postgresql", scheme(postgres(), "postgres")),
         ("redis", scheme(redis(), "redis")),
         ("redis+cluster", scheme(redis(), "redis")),
+        ("redis+sentinel", scheme(redis(), "redis")),
         ("rediss", scheme(redis().filter(|_| cfg!(feature = "tls")), "redis,tls")),
         ("rediss+cluster", scheme(redis().filter(|_| cfg!(feature = "tls")), "redis,tls")),
+        ("rediss+sentinel", scheme(redis().filter(|_| cfg!(feature = "tls")), "redis,tls")),
     ]
 }
 

@@ -1,7 +1,7 @@
 //! The choices of a test before a server, pair or cluster starts.
 
 use super::cluster::RedisCluster;
-use super::config::{Options, Persistence};
+use super::config::{Options, Persistence, RedisTls};
 use super::node::Node;
 use super::replicated::ReplicatedRedis;
 use super::server::RedisServer;
@@ -31,6 +31,12 @@ impl RedisBuilder {
     /// Demands `password` of everyone who connects.
     pub fn password(mut self, password: &str) -> Self {
         self.options.password = Some(password.to_owned());
+        self
+    }
+
+    /// Speaks TLS only, by these files.
+    pub fn tls(mut self, files: RedisTls) -> Self {
+        self.options.tls = Some(files);
         self
     }
 

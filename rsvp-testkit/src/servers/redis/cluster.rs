@@ -70,7 +70,8 @@ impl RedisCluster {
         let hosts: Vec<String> =
             self.nodes.iter().map(|node| format!("127.0.0.1:{}", node.port())).collect();
         let credentials = self.nodes.first().map(RedisServer::credentials).unwrap_or_default();
-        format!("redis+cluster://{credentials}{}", hosts.join(","))
+        let scheme = self.nodes.first().map_or("redis", RedisServer::scheme);
+        format!("{scheme}+cluster://{credentials}{}", hosts.join(","))
     }
 
     /// The nodes that serve slots, as the first running node sees it.

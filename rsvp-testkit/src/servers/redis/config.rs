@@ -2,7 +2,7 @@
 
 use std::fmt::{self, Debug, Formatter, Write};
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 /// The writes that a Redis server keeps when it is killed.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -16,11 +16,25 @@ pub enum Persistence {
     Always,
 }
 
+/// The PEM files of a server that speaks TLS only, and of its clients.
+///
+/// The server asks every client for a certificate, as Redis does by default, and accepts its own.
+#[derive(Clone, Debug)]
+pub struct RedisTls {
+    /// The root certificate.
+    pub ca: PathBuf,
+    /// The certificate for 127.0.0.1.
+    pub certificate: PathBuf,
+    /// Its private key.
+    pub key: PathBuf,
+}
+
 /// The choices of a test about a server, and those that a cluster or pair adds.
 #[derive(Clone, Default)]
 pub(super) struct Options {
     pub(super) persistence: Persistence,
     pub(super) password: Option<String>,
+    pub(super) tls: Option<RedisTls>,
     pub(super) settings: Vec<(String, String)>,
 }
 
@@ -36,6 +50,7 @@ impl Debug for Options {
         f.debug_struct("Options")
             .field("persistence", &self.persistence)
             .field("password", &self.password.as_ref().map(|_| "…"))
+            .field("tls", &self.tls)
             .field("settings", &self.settings)
             .finish()
     }
@@ -52,9 +67,22 @@ pub(super) fn write(path: &Path, port: u16, options: &Options, primary: Option<u
         Persistence::Always => ("yes", "always"),
     };
     let port = port.to_string();
-    let mut lines = vec![
-        ("bind", "127.0.0.1"),
-        ("port", &port),
+    let mut lines = vec![("bind", "127.0.0.1")];
+    match &options.tls {
+        None => lines.push(("port", &port)),
+        Some(RedisTls { ca, certificate, key }) => {
+            lines.extend([
+                ("port", "0"),
+                ("tls-port", &port),
+                ("tls-ca-cert-file", utf8(ca)),
+                ("tls-cert-file", utf8(certificate)),
+                ("tls-key-file", utf8(key)),
+                ("tls-replication", "yes"),
+                ("tls-cluster", "yes"),
+            ]);
+        }
+    }
+    lines.extend([
         ("daemonize", "no"),
         // The log goes to the output.
         ("logfile", ""),
@@ -63,7 +91,7 @@ pub(super) fn write(path: &Path, port: u16, options: &Options, primary: Option<u
         ("appendfsync", sync),
         // Replicas come one at a time here: no use in waiting for more.
         ("repl-diskless-sync-delay", "0"),
-    ];
+    ]);
     if let Some(password) = &options.password {
         lines.extend([("requirepass", password.as_str()), ("masterauth", password)]);
     }
@@ -77,4 +105,8 @@ pub(super) fn write(path: &Path, port: u16, options: &Options, primary: Option<u
         writeln!(text, "replicaof 127.0.0.1 {primary}").expect("a string takes text");
     }
     fs::write(path, text).expect("the server's folder takes its configuration");
+}
+
+fn utf8(path: &Path) -> &str {
+    path.to_str().expect("a path of UTF-8")
 }

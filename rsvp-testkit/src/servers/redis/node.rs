@@ -1,6 +1,7 @@
 //! One Redis server, controlled from blocking code.
 
 use std::env;
+use std::ffi::OsString;
 use std::path::Path;
 use std::process::Command;
 use std::time::Duration;
@@ -8,7 +9,7 @@ use std::time::Duration;
 use nix::sys::signal::Signal;
 use tempfile::TempDir;
 
-use super::config::{self, Options};
+use super::config::{self, Options, RedisTls};
 use crate::servers::client;
 use crate::servers::port::PortLease;
 use crate::servers::process::ServerProcess;
@@ -18,6 +19,11 @@ use crate::servers::wait::{poll, wait_until};
 /// The environment variable with the path of the server's program, such as that of Valkey. Defaults to
 /// `redis-server` in `PATH`.
 const PROGRAM: &str = "RSVP_REDIS_SERVER";
+
+/// The server's program.
+pub(super) fn program() -> OsString {
+    env::var_os(PROGRAM).unwrap_or_else(|| "redis-server".into())
+}
 
 const START_LIMIT: Duration = Duration::from_secs(60);
 const STOP_LIMIT: Duration = Duration::from_secs(30);
@@ -67,8 +73,7 @@ impl Node {
     }
 
     fn launch(&self) -> Result<(), PortTaken> {
-        let program = env::var_os(PROGRAM).unwrap_or_else(|| "redis-server".into());
-        let mut command = Command::new(program);
+        let mut command = Command::new(program());
         command.arg("redis.conf");
         self.process.spawn(command);
         let outcome = poll(START_LIMIT, || {
@@ -101,6 +106,10 @@ impl Node {
         let mut client = Command::new("redis-cli");
         client.args(["-e", "-h", "127.0.0.1", "-p", &self.port().to_string()]);
         client.env_remove("REDISCLI_AUTH");
+        if let Some(RedisTls { ca, certificate, key }) = &self.options.tls {
+            client.arg("--tls").arg("--cacert").arg(ca);
+            client.arg("--cert").arg(certificate).arg("--key").arg(key);
+        }
         if let Some(password) = &self.options.password {
             client.env("REDISCLI_AUTH", password);
         }

@@ -108,6 +108,26 @@ impl ReplicatedRedis {
         self.rebuild_replica().await;
     }
 
+    /// Waits until a sentinel has promoted the replica, and makes [`primary`](Self::primary) the server
+    /// that was promoted.
+    pub async fn wait_promoted(&self) {
+        self.replica()
+            .run(|node| {
+                wait_until("a sentinel to promote the replica", SYNC_LIMIT, || {
+                    node.field(&["INFO", "replication"], "role").as_deref() == Some("master")
+                });
+            })
+            .await;
+        self.primary.fetch_xor(1, Ordering::SeqCst);
+    }
+
+    /// Waits until the server that is not the primary follows it, told by a sentinel.
+    pub async fn wait_followed(&self) {
+        self.replica()
+            .run(|node| wait_until("the replica to follow", SYNC_LIMIT, || node.follows()))
+            .await;
+    }
+
     /// Waits until the replica has everything that the primary has been given so far.
     pub async fn wait_caught_up(&self) {
         let primary = Arc::clone(&self.primary().node);

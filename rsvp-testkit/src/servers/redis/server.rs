@@ -49,7 +49,12 @@ impl RedisServer {
 
     /// The URL of this server, with its password if it has one.
     pub fn url(&self) -> String {
-        format!("redis://{}127.0.0.1:{}/", self.credentials(), self.port())
+        format!("{}://{}127.0.0.1:{}/", self.scheme(), self.credentials(), self.port())
+    }
+
+    /// `redis`, or `rediss` over TLS.
+    pub(super) fn scheme(&self) -> &'static str {
+        if self.node.options().tls.is_some() { "rediss" } else { "redis" }
     }
 
     pub(super) fn credentials(&self) -> String {

@@ -1,0 +1,79 @@
+//! Where the user and the password of each new connection come from.
+
+use std::error::Error as StdError;
+use std::fmt;
+use std::sync::Arc;
+
+use rsvp_core::async_trait;
+use rsvp_core::url::{Host, Secret};
+
+/// Why credentials could not be had.
+pub type CredentialError = Box<dyn StdError + Send + Sync>;
+
+/// A user of Redis' access control lists, and the password.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct Credentials {
+    /// The user. `None` is the user `default`.
+    pub user: Option<String>,
+    /// The password, or a token in its place.
+    pub password: Secret,
+}
+
+impl Credentials {
+    /// The credentials of a user.
+    pub fn new(user: Option<&str>, password: impl Into<String>) -> Self {
+        Self { user: user.map(str::to_owned), password: Secret::new(password) }
+    }
+}
+
+/// Gives the credentials of each new connection, such as a token of a cloud provider, which expires
+/// in minutes.
+///
+/// It is asked for every connection, within the `connect_timeout`, so it should keep what is still
+/// valid. Connections that are open stay open when a token expires, for as long as the server lets
+/// them. One that the server closes is made again with new credentials.
+///
+/// ```
+/// use rsvp_core::async_trait;
+/// use rsvp_core::url::Host;
+/// use rsvp_redis::{CredentialError, CredentialProvider, Credentials, RedisConfig};
+///
+/// struct Tokens;
+///
+/// #[async_trait]
+/// impl CredentialProvider for Tokens {
+///     async fn credentials(&self, host: &Host) -> Result<Credentials, CredentialError> {
+///         Ok(Credentials::new(Some("app"), format!("token for {host}")))
+///     }
+/// }
+///
+/// let config = RedisConfig::from_url("rediss://redis.example")?.with_credential_provider(Tokens);
+/// # Ok::<(), rsvp_core::Error>(())
+/// ```
+#[async_trait]
+pub trait CredentialProvider: Send + Sync + 'static {
+    /// The credentials for a connection to `host`.
+    ///
+    /// # Errors
+    ///
+    /// Whatever keeps them from being had. The connection fails, and may be tried again. The text of
+    /// the error must have no secret in it.
+    async fn credentials(&self, host: &Host) -> Result<Credentials, CredentialError>;
+}
+
+/// A provider that nothing prints.
+#[derive(Clone)]
+pub(crate) struct Provider(pub(super) Arc<dyn CredentialProvider>);
+
+impl Provider {
+    pub(crate) async fn credentials(&self, host: &Host) -> Result<Credentials, CredentialError> {
+        self.0.credentials(host).await
+    }
+}
+
+impl fmt::Debug for Provider {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("CredentialProvider")
+    }
+}

@@ -1,0 +1,169 @@
+//! Making connections to the primary, whichever of the hosts that is.
+
+use std::fmt;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use futures_util::StreamExt;
+use futures_util::stream::FuturesUnordered;
+use rsvp_core::url::Host;
+use tokio::time::{Instant, timeout, timeout_at};
+
+use crate::config::{DEFAULT_PORT, RedisConfig};
+use crate::wire::connection::{Connection, connect_to};
+use crate::wire::failure::ConnectError;
+use crate::wire::fence::Fences;
+use crate::wire::sentinel;
+use crate::wire::succession::{Claim, Known, Latest, latest};
+
+/// Once a host answers as the primary, the others have so much more time to tell that they are later
+/// ones.
+const GRACE: Duration = Duration::from_millis(250);
+
+/// How often a store looks for a later primary than the one that it uses.
+const LOOK: Duration = Duration::from_secs(1);
+
+/// Makes connections to the only host, or to the latest primary among several.
+pub(crate) struct Connector {
+    config: Arc<RedisConfig>,
+    hosts: Vec<Host>,
+    /// The connections to the same hosts that were given up.
+    fences: Arc<Fences>,
+    latest: Latest,
+    /// When a later primary was last looked for.
+    looked: Mutex<Instant>,
+}
+
+impl Connector {
+    pub(crate) fn new(config: Arc<RedisConfig>, hosts: Vec<Host>, fences: Arc<Fences>) -> Self {
+        let looked = Mutex::new(Instant::now());
+        Self { config, hosts, fences, latest: Latest::default(), looked }
+    }
+
+    /// Connects, each host for at most the connect timeout.
+    pub(crate) async fn connect(&self) -> Result<Connection, ConnectError> {
+        match self.hosts.as_slice() {
+            [only] if !self.has_choice() => {
+                self.reach(only).await.map(|(connection, _)| connection)
+            }
+            _ => self.elect(|server| self.latest.is_current(server)).await,
+        }
+    }
+
+    /// Whether a connection leads to the latest primary that is known.
+    pub(crate) fn is_current(&self, connection: &Connection) -> bool {
+        !self.has_choice() || self.latest.is_current(connection.peer.server)
+    }
+
+    /// Looks for a later primary from time to time, without making anybody wait.
+    pub(crate) fn look_around(self: &Arc<Self>) {
+        if !self.has_choice() {
+            return;
+        }
+        let mut looked = self.looked.lock().unwrap_or_else(PoisonError::into_inner);
+        if looked.elapsed() < LOOK {
+            return;
+        }
+        *looked = Instant::now();
+        let connector = Arc::clone(self);
+        tokio::spawn(async move {
+            // What it finds is noted, and connections to others are not used any more.
+            let found = connector.elect(|_| false).await;
+            if let Err(error) = found {
+                tracing::debug!(%error, "looking for a later primary");
+            }
+        });
+    }
+
+    /// Whether there is more than one server to choose from.
+    fn has_choice(&self) -> bool {
+        self.config.sentinel.is_some() || self.hosts.len() > 1
+    }
+
+    async fn reach(&self, host: &Host) -> Result<(Connection, Claim), ConnectError> {
+        let limit = self.config.connect_timeout;
+        let reached = timeout(limit, connect_to(&self.config, host, &self.fences)).await;
+        reached.unwrap_or(Err(ConnectError::TimedOut(limit)))
+    }
+
+    /// The servers to choose from: the hosts, or what sentinels know, each with the number of the
+    /// failover by which a sentinel names it the primary.
+    async fn candidates(&self) -> Result<Vec<(Host, Option<u64>)>, ConnectError> {
+        let hosts = self.hosts.iter().map(|host| host.clone().with_default_port(DEFAULT_PORT));
+        match &self.config.sentinel {
+            Some(sentinel) => sentinel::servers(&self.config, sentinel).await,
+            None => Ok(hosts.map(|host| (host, None)).collect()),
+        }
+    }
+
+    /// Asks all servers at once and chooses the latest primary. One that `is_known` is taken at once.
+    ///
+    /// A server that does not answer in time cannot be told from one that is down. If it is the latest
+    /// primary, and this process has never met it, an earlier one is used.
+    async fn elect(&self, is_known: impl Fn(u64) -> bool) -> Result<Connection, ConnectError> {
+        let candidates = self.candidates().await?;
+        let known = self.latest.known();
+        let ask = async |(host, named): &(Host, Option<u64>)| {
+            (host.to_string(), *named, self.reach(host).await)
+        };
+        let mut asking: FuturesUnordered<_> = candidates.iter().map(ask).collect();
+        let (mut found, mut failures) = (Vec::new(), Vec::new());
+        let mut is_deposed = false;
+        // Step 1: all are asked. When one is a primary, the others get the grace.
+        let mut end = Instant::now() + self.config.connect_timeout * 2;
+        while let Ok(Some((address, named, answer))) = timeout_at(end, asking.next()).await {
+            match answer {
+                Ok((connection, mut claim)) => {
+                    if known.is_some() && is_known(claim.server) {
+                        return Ok(connection);
+                    }
+                    end = end.min(Instant::now() + GRACE);
+                    // Failovers of sentinels are counted from 0.
+                    claim.raise(named.map_or(0, |failovers| failovers.saturating_add(1)));
+                    found.push((connection, claim, named));
+                }
+                Err(error) => {
+                    is_deposed |= matches!(error, ConnectError::ReadOnly)
+                        && known.as_ref().is_some_and(|known| known.address == address);
+                    failures.push(error);
+                }
+            }
+        }
+        // Step 2: this store may know of more promotions than the data, which can have lost them.
+        let is_only = found.len() == 1;
+        if let Some(known) = &known {
+            let later = found.iter_mut().map(|(_, claim, _)| claim);
+            let later = later.filter(|claim| known.is_succeeded_by(claim) || is_deposed && is_only);
+            later.for_each(|claim| claim.raise(known.epoch + 1));
+        }
+        // Step 3: the latest of those that have not been replaced.
+        let is_any = !found.is_empty();
+        found.retain(|(_, claim, _)| !self.latest.has_replaced(claim.epoch));
+        if found.is_empty() {
+            return Err(match is_any {
+                false => ConnectError::of_all(failures),
+                true => ConnectError::Replaced,
+            });
+        }
+        let claims: Vec<&Claim> = found.iter().map(|(_, claim, _)| claim).collect();
+        // In a dispute the sentinels are right: they will demote the other one.
+        let named = || {
+            let named = found.iter().enumerate().filter(|(_, (.., named))| named.is_some());
+            named.max_by_key(|(_, (.., named))| *named).map(|(at, _)| at)
+        };
+        let at = latest(&claims).or_else(named).ok_or(ConnectError::TwoPrimaries)?;
+        let (connection, claim, _) = found.swap_remove(at);
+        // Step 4: its data is to say that it is the one.
+        if let Some(record) = &claim.due {
+            connection.note(&self.config.prefix, record);
+        }
+        self.latest.note(Known::new(claim.epoch, &claim));
+        Ok(connection)
+    }
+}
+
+impl fmt::Debug for Connector {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Connector").field(&self.hosts).finish()
+    }
+}

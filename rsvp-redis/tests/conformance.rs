@@ -13,5 +13,8 @@ mod conformance {
     mod cluster;
     mod cursors;
     mod hostile_ids;
+    mod sentinels;
     mod standalone;
+    #[cfg(feature = "tls")]
+    mod tls_cluster;
 }

@@ -1,9 +1,14 @@
 //! Reading a configuration from a URL.
 
+use std::ops::RangeInclusive;
+
 use rsvp_core::url::{Parameters, Secret, StoreUrl};
 use rsvp_core::{Error, Result};
 
 use super::{RedisConfig, Sentinel};
+
+/// The numbers of databases.
+const DATABASES: RangeInclusive<i64> = 0..=u16::MAX as i64;
 
 /// How the servers are found that the hosts of a URL lead to.
 enum Servers {
@@ -19,7 +24,7 @@ impl RedisConfig {
     /// |---|---|
     /// | `redis://` | one primary; of several hosts, the one that is the primary |
     /// | `redis+cluster://` | a Redis Cluster; the hosts are the nodes that are asked first |
-    /// | `redis+sentinel://` | the primary that sentinels name; the hosts are the sentinels, and the path is the primary's name: `/tickets`, or `/tickets/3` for its database 3 |
+    /// | `redis+sentinel://` | the primary that sentinels name; the hosts are the sentinels, and the path is the primary's name |
     /// | `rediss://`, `rediss+cluster://`, `rediss+sentinel://` | the same over TLS; needs the cargo feature `tls` |
     ///
     /// An IPv6 address stands in brackets. Every part may be percent-encoded. Redis Cluster
@@ -35,6 +40,7 @@ impl RedisConfig {
     /// | `response_timeout` | time limit of one reply | 2s |
     /// | `wait_replicas` | replicas that must have a write before it is acknowledged, up to 16 | 0 |
     /// | `wait_timeout` | time limit of the replicas' acknowledgement | 1s |
+    /// | `database` | with sentinels, the database; otherwise it is the path | 0 |
     /// | `client_name` | the name of the connections in `CLIENT LIST` | `rsvp` |
     /// | `sentinel_user`, `sentinel_password` | the login to the sentinels, which is not that of the URL | none |
     /// | `tls_ca` | a PEM file of root certificates | the platform's |
@@ -75,25 +81,21 @@ impl RedisConfig {
         if tls && cfg!(not(feature = "tls")) {
             return Err(malformed("TLS needs the cargo feature `tls`"));
         }
-        let (primary, database) = match servers {
-            Servers::Sentinels => {
-                let (primary, database) = url.path().split_once('/').unwrap_or((url.path(), ""));
-                if primary.is_empty() {
-                    return Err(malformed(
-                        "the path has no name of the primary that sentinels watch",
-                    ));
-                }
-                (Some(primary.to_owned()), database)
+        let primary = match servers {
+            Servers::Sentinels if url.path().is_empty() => {
+                return Err(malformed("the path has no name of the primary that sentinels watch"));
             }
-            Servers::Primary | Servers::Cluster => (None, url.path()),
+            Servers::Sentinels => Some(url.path().to_owned()),
+            Servers::Primary | Servers::Cluster => None,
         };
         let cluster = matches!(servers, Servers::Cluster);
-        let database = match database {
+        let database = match url.path() {
+            _ if primary.is_some() => 0,
             "" => 0,
             path => path
                 .parse()
                 .ok()
-                .filter(|database| (0..=i64::from(u16::MAX)).contains(database))
+                .filter(|database| DATABASES.contains(database))
                 .ok_or_else(|| malformed("the path is not a database number"))?,
         };
         if cluster && database != 0 {
@@ -142,6 +144,16 @@ impl RedisConfig {
         }
         if let Some(name) = parameters.take("client_name")? {
             self.client_name = name;
+        }
+        if let Some(database) = parameters.take_parsed("database", NUMBER)? {
+            if self.sentinel.is_none() {
+                let reason = "is of use with redis+sentinel:// and rediss+sentinel:// only";
+                return Err(Error::invalid_input("database", reason));
+            }
+            if !DATABASES.contains(&database) {
+                return Err(Error::invalid_input("database", "is not within 0 to 65535"));
+            }
+            self.database = database;
         }
         let sentinel_user = parameters.take("sentinel_user")?;
         let sentinel_password = parameters.take("sentinel_password")?;
@@ -222,7 +234,8 @@ mod tests {
 
     #[test]
     fn a_url_of_sentinels_names_the_primary_that_they_watch() {
-        let url = "redis+sentinel://app:secret@s1,s2:5000/tickets/3?sentinel_password=other";
+        let url = "redis+sentinel://app:secret@s1,s2:5000/tickets?database=3\
+                   &sentinel_password=other";
         let config = RedisConfig::from_url(url).unwrap();
         let sentinel = config.sentinel.as_ref().unwrap();
         assert_eq!((sentinel.primary.as_str(), config.database), ("tickets", 3));
@@ -257,7 +270,9 @@ mod tests {
             ("redis://:hunter2@h?wait_replicas=17", "wait_replicas"),
             ("redis://:hunter2@h?wait_timeout=hunter2", "wait_timeout"),
             ("redis+sentinel://:hunter2@h", "url"),
-            ("redis+sentinel://:hunter2@h/tickets/hunter2", "url"),
+            ("redis+sentinel://:hunter2@h/tickets?database=hunter2", "database"),
+            ("redis+sentinel://:hunter2@h/tickets?database=-1", "database"),
+            ("redis://:hunter2@h?database=1", "database"),
             ("redis+sentinel://h/tickets?sentinel_user=hunter2", "sentinel_user"),
             ("redis://h?sentinel_password=hunter2", "sentinel_password"),
             ("redis://:hunter2@h?client_name=a b", "client_name"),

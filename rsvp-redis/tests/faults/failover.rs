@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use crate::support::{assert_repairable, both, event, held, open, random, user};
 use rsvp_core::{Effect, Error, Rsvp, RsvpStore, RsvpStoreExt};
-use rsvp_testkit::ledger::{Writers, lost};
+use rsvp_testkit::ledger::{Writers, check, lost};
 use rsvp_testkit::servers::ReplicatedRedis;
 use tokio::time::{Instant, sleep};
 
@@ -33,6 +33,35 @@ async fn a_store_with_both_hosts_goes_on_after_switchovers_and_failovers() {
     let (lost, known) = (lost(&store, &ledger).await, ledger.known());
     println!("{acknowledged} writes acknowledged, {lost} of {known} known pairs lost");
     assert_repairable(&store, &ledger).await;
+}
+
+/// The number of failovers of the test with `wait_replicas`. Defaults to 3.
+const FAILOVERS: &str = "RSVP_FAILOVERS";
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn no_write_that_the_promoted_replica_was_waited_for_is_lost() {
+    let failovers: usize = std::env::var(FAILOVERS).map_or(3, |number| number.parse().unwrap());
+    let mut random = random();
+    let pair = ReplicatedRedis::start().await;
+    let url = format!("{}?wait_replicas=1&wait_timeout=1s", both(&pair));
+    let store = open(&url).await;
+    // Each writer repeats what failed, and compares the outcomes with what was acknowledged.
+    let writers = Writers::start(Arc::new(store.clone()), 12, &mut random);
+    let mut gaps = Vec::new();
+    for failover in 1..=failovers {
+        writers.acknowledge(50).await;
+        writers.longest_gap();
+        pair.fail_over().await;
+        writers.acknowledge(50).await;
+        gaps.push(writers.longest_gap());
+        println!("failover {failover}: {:?} without an acknowledged write", gaps.last().unwrap());
+    }
+    let acknowledged = writers.acknowledged();
+    let ledger = writers.stop().await;
+    gaps.sort();
+    let (median, longest) = (gaps[gaps.len() / 2], gaps[gaps.len() - 1]);
+    println!("{acknowledged} writes acknowledged; gaps: median {median:?}, longest {longest:?}");
+    check(&store, &ledger).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -4,35 +4,12 @@ use std::error::Error as _;
 use std::path::Path;
 use std::time::Duration;
 
+use crate::support::authority::Authority;
 use crate::support::{config, event, eventually, open, user};
-use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair};
 use rsvp_core::{Effect, Error, RsvpStore, RsvpStoreExt};
 use rsvp_redis::RedisStore;
 use rsvp_testkit::servers::{Proxy, RedisServer};
 use tokio::time::Instant;
-
-/// A certificate authority, whose root is in `ca.pem` of a folder.
-struct Authority {
-    issuer: Issuer<'static, KeyPair>,
-    root: String,
-}
-
-impl Authority {
-    fn new() -> Self {
-        let key = KeyPair::generate().unwrap();
-        let mut parameters = CertificateParams::new([]).unwrap();
-        parameters.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
-        let root = parameters.self_signed(&key).unwrap().pem();
-        Self { issuer: Issuer::new(parameters, key), root }
-    }
-
-    /// The certificate of a server with such a name, and its key.
-    fn certify(&self, name: &str) -> (String, String) {
-        let key = KeyPair::generate().unwrap();
-        let parameters = CertificateParams::new([name.to_owned()]).unwrap();
-        (parameters.signed_by(&key, &self.issuer).unwrap().pem(), key.serialize_pem())
-    }
-}
 
 struct Server {
     server: RedisServer,

@@ -2,6 +2,7 @@
 
 #![allow(dead_code, reason = "each test binary uses its own part")]
 
+pub(crate) mod authority;
 pub(crate) mod calls;
 pub(crate) mod log;
 pub(crate) mod mover;

@@ -19,6 +19,8 @@
 //! | `rsvp:e:{PART:EVENT}` | set | the users of a part of an event: **the truth** |
 //! | `rsvp:u:{USER}` | hash | the events of a user, as fields with empty values: the user index |
 //! | `rsvp:l:{NAME}` | string | a label of the store |
+//! | `rsvp:primary` | string | with several hosts or sentinels, the primary that stores have met last, see [below](#several-hosts-and-sentinels) |
+//! | `rsvp:s:{USER}` | string | in a cluster, how far the removal of a user has got |
 //! | `rsvp:layout` | string | the version of this layout, and the `event_spread` |
 //! | `rsvp:w:{…}` | string | nothing, for a millisecond: with `wait_replicas` it follows each write, so that `WAIT` has something to wait for |
 //!
@@ -42,14 +44,18 @@
 //! Then the user index is synced: it is written, and compared with the set until both agree. The
 //! index may differ from the truth
 //!
-//! - after a process that died between the two, or a write that failed, could not be synced by its
-//!   deadline and was not repeated;
+//! - after a process that died between the two;
+//! - after a write that failed, until it is synced again: at twice the response timeout, when nothing of
+//!   it can come any more, if the servers can be reached then;
 //! - after a failover that lost acknowledged writes of one side.
 //!
-//! The store's [`Maintenance`](rsvp_core::Maintenance) finds the differences and mends them. Until
-//! then a removal may miss an RSVP that the user index lacks, or an entry that its event's set
-//! lacks. Where a removal must be complete, as when a user asks for deletion, repair first if any of
-//! these has happened.
+//! The store's [`Maintenance`](rsvp_core::Maintenance) finds the differences and mends them.
+//!
+//! A removal of a user is complete all the same. In a cluster it ends with a look at every event for
+//! the user, since nothing else leads to an RSVP that the list has lost. That costs a `SISMEMBER` for
+//! each event of the store, 4,000 in a step: about 10 seconds for a million events, which other calls
+//! share with it. How far it has got is in `rsvp:s:{USER}` for up to a minute. The removal of an event may
+//! leave an entry in the list of a user that the event's set lacks; a repair removes it.
 //!
 //! # Failed writes
 //!
@@ -110,22 +116,50 @@
 //! Every read goes to a primary and is strong as far as the engine allows. The store leaves a
 //! demoted primary after 100 ms at the latest. A primary that is cut off answers until it notices.
 //!
+//! # Several hosts and sentinels
+//!
+//! Of several hosts the store uses the primary that was promoted last, and with `redis+sentinel://` it
+//! asks the sentinels for the servers. It asks all hosts when it connects, and once a second while it
+//! is used. A primary that was replaced, and that goes on or comes back before anybody has told it to
+//! follow, is not used: the replication ids of the servers, the key `rsvp:primary`, the failovers of
+//! the sentinels and what the store has met before tell which of two is the later one. Two primaries
+//! that nothing tells apart are refused. A store that cannot reach the later one, and has never met it,
+//! uses the earlier one.
+//!
 //! # Lists
 //!
 //! Listings scan keys with `SSCAN` and `HSCAN`. An entry that exists during the whole listing
 //! appears at least once, also over restarts and failovers, where a listing begins its key again.
-//! An entry may repeat when a set shrinks or is begun again meanwhile. A scan of everything, an
-//! audit and a repair begin again when slots have moved to another node, so they end only when
-//! resharding has ended. They may miss keys of a slot that is migrating at the time.
+//! An entry may repeat when a set shrinks or is begun again meanwhile. In a cluster a scan of
+//! everything, an audit and a repair go slot by slot. They go on when slots move, and miss nothing
+//! while a slot is moving.
+//!
+//! # Large events in a cluster
+//!
+//! An event is one set, or `event_spread` sets. `MIGRATE` moves a set as a whole and stands still
+//! meanwhile: one of 10 million members takes tens of seconds, longer than `cluster-node-timeout`, so
+//! that the move becomes a failover. Give events of more than a million members an `event_spread`
+//! that keeps each part below that, or do not move their slots.
 //!
 //! # The server
 //!
-//! Redis 6.2 or later, tested with 7.0. A user of an access control list needs
-//! `+@read +@write +@transaction +@connection -@dangerous +info +role +wait +client|id +client|kill`,
-//! in a cluster `+cluster|slots +asking`, and the keys `~rsvp:*`. With `+config|get`, `open` can read
-//! the server's durability settings. The order matters: `-@dangerous` takes `FLUSHALL` and its like
-//! away. Managed services that hide `CONFIG` are fine, and those that hide `CLIENT KILL` work as
-//! described above.
+//! Redis 6.2 or later, tested with 7.0, and Valkey 9.1. A user of an access control list needs
+//! `+@read +@write +@transaction +@connection -@dangerous +info +wait +client|id +client|kill`,
+//! in a cluster `+cluster|slots +cluster|nodes +cluster|countkeysinslot +cluster|getkeysinslot +asking`,
+//! and the keys `~rsvp:*`. With `+config|get`, `open` can read the server's durability settings. The
+//! order matters: `-@dangerous` takes `FLUSHALL` and its like away.
+//!
+//! What a user or a managed server refuses is done without, if it can be:
+//!
+//! | refused | what is not known |
+//! |---|---|
+//! | `CONFIG` | what a restart keeps: [`Durability::Unknown`] |
+//! | `CLIENT ID`, `CLIENT KILL` | the effect of a write without a reply, before time settles it |
+//! | `INFO` | whether the server was restarted in the middle of a listing, which may then miss entries; which of two primaries is the later one |
+//! | `CLUSTER NODES` | which of two nodes is right about a slot; a scan asks every primary for every slot |
+//! | `WAIT` | nothing, but `wait_replicas` is refused when the store is opened |
+//!
+//! `ROLE` is not used.
 //!
 //! With the feature `tls` the store uses the default provider of `rustls` of the process. If there
 //! is none when it first connects, it installs `ring`. A host that prefers another provider

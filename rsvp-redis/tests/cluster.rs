@@ -11,9 +11,11 @@ mod support;
 
 mod cluster {
     mod dropped_calls;
+    mod erasure;
     mod failover;
     mod moved_scan;
     mod moved_slots;
     mod partial_failure;
     mod sync_user_index;
+    mod unsettled;
 }

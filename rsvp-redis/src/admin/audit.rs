@@ -6,24 +6,22 @@ use rsvp_core::{Cursor, PageLimit, Result, Rsvp};
 use crate::data::cursor::tag;
 use crate::data::keys::{Keys, Kind};
 use crate::data::membership;
-use crate::data::scan_all::{KeyspaceScan, Progress};
+use crate::data::scan_all::KeyspaceScan;
 use crate::data::user_index::are_indexed;
 use crate::wire::call::Call;
-use crate::wire::node::Node;
-use crate::wire::request::Dispatch;
-use crate::wire::topology::Topology;
+use crate::wire::client::ClusterClient;
 
 /// One of the two passes of an audit, and how far it has got: over the events for missing entries,
 /// then over the users for entries that are left over.
-pub(crate) struct Pass {
+pub(crate) struct Pass<'a> {
     kind: Kind,
     tag: u8,
-    progress: Progress,
+    cursor: Option<&'a Cursor>,
 }
 
-impl Pass {
-    /// Reads the cursor of a step, or begins without one.
-    pub(crate) fn read(cursor: Option<&Cursor>) -> Result<Self> {
+impl<'a> Pass<'a> {
+    /// The pass that the cursor of a step belongs to. Without one it is the first.
+    pub(crate) fn of(cursor: Option<&'a Cursor>) -> Self {
         let of_users =
             cursor.is_some_and(|cursor| cursor.as_bytes().first() == Some(&tag::AUDIT_USERS));
         let cursor = cursor.filter(|cursor| **cursor != beginning_of_users());
@@ -31,7 +29,7 @@ impl Pass {
             false => (Kind::Event, tag::AUDIT_EVENTS),
             true => (Kind::User, tag::AUDIT_USERS),
         };
-        Ok(Self { kind, tag, progress: Progress::read(tag, cursor)? })
+        Self { kind, tag, cursor }
     }
 }
 
@@ -39,15 +37,14 @@ impl Pass {
 /// that differed when they were read, of which some may be writes that were under way, and where the
 /// next step begins.
 pub(crate) async fn examine(
-    servers: &impl Dispatch,
-    topology: &Topology<Node>,
+    servers: &ClusterClient,
     keys: &Keys,
     call: Call,
-    Pass { kind, tag, progress }: Pass,
+    Pass { kind, tag, cursor }: Pass<'_>,
     limit: PageLimit,
 ) -> Result<(u64, Vec<Rsvp>, Option<Cursor>)> {
-    let scan = KeyspaceScan { servers, topology, keys, call, kind, tag };
-    let (pairs, mut next) = scan.page(progress, limit.get()).await?;
+    let scan = KeyspaceScan { servers, keys, call, kind, tag };
+    let (pairs, mut next) = scan.page(cursor, limit.get()).await?;
     if next.is_none() && kind == Kind::Event {
         next = Some(beginning_of_users());
     }

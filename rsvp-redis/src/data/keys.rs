@@ -64,6 +64,12 @@ impl Keys {
         self.tagged(Kind::User, escaped(user.as_str()))
     }
 
+    /// The string that says how far the sweep for a user has got.
+    pub(crate) fn sweep(&self, user: &UserId) -> Key {
+        let tag = escaped(user.as_str());
+        Key { slot: slot_of(&tag), name: format!("{}:s:{{{tag}}}", self.prefix) }
+    }
+
     /// The key that records the layout of this prefix, and its value.
     pub(crate) fn layout(&self) -> (Key, String) {
         let name = format!("{}:layout", self.prefix);

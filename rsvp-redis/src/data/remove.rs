@@ -17,6 +17,11 @@ pub(crate) struct Found {
 }
 
 impl Found {
+    /// Whether there may be more RSVPs to find.
+    pub(crate) fn has_more(&self) -> bool {
+        self.more
+    }
+
     /// The result of the step, by whether each cancellation `changed` anything.
     pub(crate) fn step(&self, changed: &[bool]) -> RemovalStep {
         let removed = changed.iter().filter(|changed| **changed).count() as u64;

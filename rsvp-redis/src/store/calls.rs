@@ -2,16 +2,16 @@
 
 use rsvp_core::backend::{FoldedBatch, run_to_end};
 use rsvp_core::{
-    BatchReceipt, Count, Error, EventId, Label, LabelName, Maintenance, Operation, Page, PageLimit,
-    PageRequest, ReadOptions, RemovalStep, Result, Rsvp, RsvpStore, SessionToken, UserId, Write,
-    WriteOptions, async_trait,
+    BatchReceipt, Count, Effect, Error, EventId, Label, LabelName, Maintenance, Operation, Page,
+    PageLimit, PageRequest, ReadOptions, RemovalStep, Result, Rsvp, RsvpStore, SessionToken,
+    UserId, Write, WriteOptions, async_trait,
 };
 
 use super::{RedisStore, before_any_write};
 use crate::data::cursor::tag;
 use crate::data::keys::Kind;
-use crate::data::scan_all::{KeyspaceScan, Progress};
-use crate::data::{counts, labels, listing, membership, ready, remove, write};
+use crate::data::scan_all::KeyspaceScan;
+use crate::data::{counts, labels, listing, membership, ready, remove, sweep, write};
 use crate::wire::call::Call;
 use crate::wire::failure::Failure;
 use crate::wire::request::Dispatch;
@@ -29,6 +29,7 @@ impl RsvpStore for RedisStore {
         run_to_end(call.operation, async move {
             let _permit = permit;
             let results = write::apply(store.client(), store.keys(), call, batch.finals()).await;
+            store.sync_later(batch.finals(), &results);
             // The results are asked for in the order of the final writes.
             let mut results = results.into_iter();
             let missing = || Err(Error::corrupt(call.operation, "no result of a write"));
@@ -73,12 +74,10 @@ impl RsvpStore for RedisStore {
     async fn scan_page(&self, request: &PageRequest) -> Result<Page<Rsvp>> {
         let call = Call::new(Operation::Scan, request.options.deadline);
         let _permit = self.admit(call)?;
-        let progress = Progress::read(tag::SCAN, request.cursor.as_ref())?;
         let (servers, keys) = (self.client(), self.keys());
-        let topology = &*servers.complete_topology(call).await?;
         let (kind, tag) = (Kind::Event, tag::SCAN);
-        let scan = KeyspaceScan { servers, topology, keys, call, kind, tag };
-        let (items, next) = scan.page(progress, request.limit.get()).await?;
+        let scan = KeyspaceScan { servers, keys, call, kind, tag };
+        let (items, next) = scan.page(request.cursor.as_ref(), request.limit.get()).await?;
         Ok(Page::new(items, next))
     }
 
@@ -117,7 +116,17 @@ impl RsvpStore for RedisStore {
             let found = remove::find_of_user(client, keys, call, &user, limit.get()).await;
             let found = found.map_err(before_any_write)?;
             let changed = write::cancel_events(client, keys, call, &found.cancels).await?;
-            Ok(found.step(&changed))
+            // Many of them already: what the list lacks is looked for in the next step.
+            if !client.is_cluster() || found.has_more() {
+                return Ok(found.step(&changed));
+            }
+            let swept = sweep::sweep(client, keys, call, &user, limit.get()).await;
+            let swept = swept.map_err(|error| match changed.iter().any(|changed| *changed) {
+                true => error.with_effect(Effect::Unknown),
+                false => error,
+            })?;
+            let removed = found.step(&changed).removed + swept.removed;
+            Ok(RemovalStep::new(removed, swept.more, swept.token))
         })
         .await
     }
@@ -168,6 +177,7 @@ impl RsvpStore for RedisStore {
     /// Waits for calls that are under way, those without a caller included.
     async fn close(&self) -> Result<()> {
         self.inner.gate.close().await;
+        self.inner.unsettled.clear();
         self.client().close();
         Ok(())
     }

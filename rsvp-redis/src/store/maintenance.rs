@@ -49,12 +49,10 @@ impl RedisStore {
         call: Call,
         cursor: Option<&Cursor>,
     ) -> Result<(AuditStep, Vec<Write>)> {
-        let pass = Pass::read(cursor)?;
+        let pass = Pass::of(cursor);
         let (client, keys) = (self.client(), self.keys());
-        let topology = client.complete_topology(call).await?;
         let limit = self.config().audit_step;
-        let (checked, candidates, next) =
-            audit::examine(client, &topology, keys, call, pass, limit).await?;
+        let (checked, candidates, next) = audit::examine(client, keys, call, pass, limit).await?;
         let corrections = repair::corrections(client, keys, call, candidates).await?;
         let findings = corrections.iter().map(finding).collect();
         Ok((AuditStep::new(checked, findings, next), corrections))

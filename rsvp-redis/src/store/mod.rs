@@ -3,6 +3,7 @@
 mod calls;
 mod gate;
 mod maintenance;
+mod unsettled;
 
 use std::fmt;
 use std::sync::Arc;
@@ -10,6 +11,7 @@ use std::sync::Arc;
 use rsvp_core::{Effect, Error, Result};
 
 use self::gate::{Gate, Permit};
+use self::unsettled::Unsettled;
 use crate::admin::durability::{self, Durability};
 use crate::admin::layout;
 use crate::config::RedisConfig;
@@ -42,6 +44,7 @@ struct Inner {
     keys: Keys,
     gate: Gate,
     durability: Durability,
+    unsettled: Unsettled,
 }
 
 impl RedisStore {
@@ -65,7 +68,15 @@ impl RedisStore {
         let client = ClusterClient::open(Arc::new(config)).await?;
         layout::check(&client, &keys).await?;
         let durability = durability::check(&client.topology()).await;
-        Ok(Self { inner: Arc::new(Inner { client, keys, gate, durability }) })
+        Ok(Self {
+            inner: Arc::new(Inner {
+                client,
+                keys,
+                gate,
+                durability,
+                unsettled: Unsettled::default(),
+            }),
+        })
     }
 
     /// The configuration of the store.

@@ -83,6 +83,11 @@ impl ClusterClient {
         self.shared.discovery.refresh_topology(call, Duration::ZERO, &[]).await
     }
 
+    /// As [`refresh_topology`](Self::refresh_topology), with the failure as it is.
+    pub(super) async fn refresh(&self, call: Call) -> Result<(), Failure> {
+        self.shared.discovery.refresh_within(call, Duration::ZERO, &[]).await
+    }
+
     /// Closes the connections. The client has nobody to send to any more.
     pub(crate) fn close(&self) {
         self.shared.discovery.clear();

@@ -17,7 +17,7 @@ use tokio::time::Instant;
 use crate::config::{DEFAULT_PORT, RedisConfig};
 use crate::wire::failure::{ConnectError, Failure, loss};
 use crate::wire::fence::Fences;
-use crate::wire::handshake::{self, is_primary, text};
+use crate::wire::handshake::{self, is_primary};
 use crate::wire::patience::Patience;
 use crate::wire::peer::Peer;
 use crate::wire::succession::{Claim, Record};
@@ -55,7 +55,7 @@ impl Connection {
     ) -> Result<Replies, Failure> {
         let (asked, asks_role) = (Instant::now(), self.asks_role());
         if asks_role {
-            pipeline.cmd("INFO").arg("replication");
+            pipeline.cmd("HELLO");
         }
         let (mut driver, count) = (self.driver.clone(), pipeline.len());
         driver.set_response_timeout(patience.time);
@@ -82,9 +82,9 @@ impl Connection {
 
     fn check_role(&self, role: Option<Value>, asked: Instant) -> Result<(), Failure> {
         let (Some(role), Some(at)) = (role, &self.primary_at) else {
-            return Err(Failure::Malformed("no reply to INFO"));
+            return Err(Failure::Malformed("no reply to HELLO"));
         };
-        if is_primary(&text(role)) {
+        if is_primary(&role) {
             *at.lock().unwrap_or_else(PoisonError::into_inner) = asked;
             return Ok(());
         }

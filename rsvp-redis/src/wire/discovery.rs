@@ -5,24 +5,27 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 use std::time::Duration;
 
-use futures_util::FutureExt;
-use futures_util::future::select_ok;
+use futures_util::StreamExt;
+use futures_util::stream::FuturesUnordered;
 use redis::Pipeline;
 use rsvp_core::Result;
 use rsvp_core::url::Host;
 use tokio::sync::Mutex as AsyncMutex;
-use tokio::time::Instant;
+use tokio::time::{Instant, timeout_at};
 
 use crate::config::{DEFAULT_PORT, RedisConfig};
 use crate::wire::call::Call;
 use crate::wire::failure::Failure;
 use crate::wire::fence::Fences;
+use crate::wire::handshake::text;
 use crate::wire::node::Node;
-use crate::wire::slot::SlotRange;
-use crate::wire::topology::{Topology, parse_slots};
+use crate::wire::topology::{Claim, Topology, newest, parse_epochs, parse_slots};
 
 /// The most nodes that are asked at once for the topology.
 const ASKED: usize = 6;
+
+/// Once a node has replied, the others have so much more time.
+const GRACE: Duration = Duration::from_millis(100);
 
 /// The known nodes, and the owners of the slots among them.
 #[derive(Debug)]
@@ -61,8 +64,8 @@ impl Discovery {
         Arc::clone(&self.topology.read().unwrap_or_else(PoisonError::into_inner))
     }
 
-    /// Asks several nodes for the owners of the slots and takes the first reply. `excluded` nodes
-    /// are asked only if there are no others.
+    /// Asks several nodes for the owners of the slots, and believes the claims of the highest config
+    /// epoch. `excluded` nodes are asked only if there are no others.
     ///
     /// A caller who arrives during a refresh, or accepts a topology of `max_age`, shares the result
     /// of the last refresh.
@@ -72,10 +75,18 @@ impl Discovery {
         max_age: Duration,
         excluded: &[Arc<Node>],
     ) -> Result<()> {
-        let refresh = call.within(self.refresh(call, max_age, excluded)).await;
-        refresh
-            .and_then(|refreshed| refreshed)
-            .map_err(|failure| failure.into_error(call.operation))
+        let refresh = self.refresh_within(call, max_age, excluded).await;
+        refresh.map_err(|failure| failure.into_error(call.operation))
+    }
+
+    /// As [`refresh_topology`](Self::refresh_topology), with the failure as it is.
+    pub(crate) async fn refresh_within(
+        &self,
+        call: Call,
+        max_age: Duration,
+        excluded: &[Arc<Node>],
+    ) -> Result<(), Failure> {
+        call.within(self.refresh(call, max_age, excluded)).await?
     }
 
     async fn refresh(
@@ -91,16 +102,40 @@ impl Discovery {
             return Ok(());
         }
         let began = Instant::now();
-        let asking = self.candidates(excluded).into_iter().map(|node| ask(call, node).boxed());
-        let reply = select_ok(asking).await;
+        let claims = self.claims(call, excluded).await;
         // Also if no node replied: those that wait would only find out the same, one by one.
         *refreshed = Some(began);
-        let (ranges, _) = reply?;
+        let ranges = newest(&claims?);
         // Known nodes keep their connections, and those that left are dropped.
         let topology = Topology::of(&ranges, |host| self.node_at(host));
         self.forget_all_but(&topology);
         *self.topology.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(topology);
         Ok(())
+    }
+
+    /// What several nodes say. The first reply may be that of a node that was cut off, so the others have
+    /// a moment to disagree.
+    async fn claims(&self, call: Call, excluded: &[Arc<Node>]) -> Result<Vec<Claim>, Failure> {
+        let mut asking: FuturesUnordered<_> =
+            self.candidates(excluded).into_iter().map(|node| ask(call, node)).collect();
+        let (mut claims, mut failure) = (Vec::new(), Failure::NoOwner);
+        let mut end = None;
+        loop {
+            let next = asking.next();
+            let reply = match end {
+                None => next.await,
+                Some(end) => timeout_at(end, next).await.unwrap_or_default(),
+            };
+            match reply {
+                Some(Ok(reply)) => {
+                    claims.extend(reply);
+                    end = end.or_else(|| Some(Instant::now() + GRACE));
+                }
+                Some(Err(error)) => failure = error,
+                None if claims.is_empty() => return Err(failure),
+                None => return Ok(claims),
+            }
+        }
     }
 
     /// The nodes to ask: some known and some configured ones, others each time, so that a refresh
@@ -170,21 +205,24 @@ fn rotated<T>(all: &[T], turn: usize) -> impl Iterator<Item = &T> {
     all.iter().cycle().skip(turn % all.len().max(1)).take(all.len())
 }
 
-/// Asks one node for the owners of the slots.
-async fn ask(call: Call, node: Arc<Node>) -> Result<Vec<SlotRange<Host>>, Failure> {
+/// Asks one node for the owners of the slots. Without the right to `CLUSTER NODES` all claims are equal.
+async fn ask(call: Call, node: Arc<Node>) -> Result<Vec<Claim>, Failure> {
     let connection = node.connection(call).await?;
     let mut pipeline = Pipeline::new();
-    pipeline.cmd("CLUSTER").arg("SLOTS");
+    pipeline.cmd("CLUSTER").arg("SLOTS").cmd("CLUSTER").arg("NODES");
     let patience = call.patience(node.config.response_timeout, false)?;
     let replies = connection.send(pipeline, patience).await?;
+    let nodes = replies.values.get(1).cloned().map(text).unwrap_or_default();
     let name = node.address.rsplit_once(':').map_or("", |(name, _)| name);
-    let ranges = replies.values.first().and_then(|reply| parse_slots(reply, name));
-    ranges.filter(|ranges| !ranges.is_empty()).ok_or(Failure::NoOwner)
+    let slots = replies.values.first();
+    let claims = slots.and_then(|slots| parse_slots(slots, name, &parse_epochs(&nodes)));
+    claims.filter(|claims| !claims.is_empty()).ok_or(Failure::NoOwner)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::wire::slot::SlotRange;
 
     #[tokio::test]
     async fn every_node_is_asked_in_turn() {

@@ -234,8 +234,6 @@ pub(crate) enum ConnectError {
     ReadOnly,
     #[error("{0}")]
     OtherMode(&'static str),
-    #[error("INFO has no run_id; the user needs the right to the command INFO")]
-    Anonymous,
     #[error("the server refused the login or a command of the handshake: {code}")]
     Refused { code: String, permanent: bool },
     #[error("wait_replicas needs the right to the command WAIT, which the server refuses")]
@@ -269,7 +267,7 @@ impl ConnectError {
             | Self::TwoPrimaries
             | Self::Replaced
             | Self::NoCredentials(_) => false,
-            Self::OtherMode(_) | Self::Anonymous | Self::NoWait | Self::NotWatched => true,
+            Self::OtherMode(_) | Self::NoWait | Self::NotWatched => true,
             Self::Refused { permanent, .. } => *permanent,
             Self::Failed(error) => error.kind() == ErrorKind::InvalidClientConfig,
         }

@@ -1,5 +1,7 @@
 //! The handshake of a connection: the server's mode and role, and who the two ends are.
 
+use std::hash::{DefaultHasher, Hash, Hasher};
+
 use redis::aio::MultiplexedConnection;
 use redis::{ErrorKind, Pipeline, RedisError, RedisResult, ServerErrorKind, Value};
 
@@ -26,8 +28,9 @@ pub(crate) async fn introduce(
     address: &str,
 ) -> Result<(Peer, Claim), ConnectError> {
     // Step 1: everything is asked for in one round trip. What a user or a managed server may refuse is
-    // done without: the name, the id, and the record.
+    // done without: all but `HELLO`, which a login needs.
     let mut pipeline = Pipeline::new();
+    pipeline.cmd("HELLO");
     pipeline.cmd("INFO").arg("server").cmd("INFO").arg("replication");
     pipeline.cmd("CLIENT").arg("ID").cmd("CLIENT").arg("KILL").arg("ID").arg(NOBODY);
     pipeline.cmd("CLIENT").arg("SETNAME").arg(&config.client_name);
@@ -40,16 +43,15 @@ pub(crate) async fn introduce(
     let replies = driver.send_packed_commands(&pipeline, 0, pipeline.len()).await;
     let mut replies = replies.map_err(error)?.into_iter();
     // Step 2: the mode must be that of the URL.
-    let info = checked(replies.next())?;
-    let server: String = redis::from_redis_value(info).map_err(|_| ConnectError::Anonymous)?;
-    let replication = replies.next().map(text).unwrap_or_default();
-    // Valkey calls it by another name.
-    match (field(&server, "redis_mode").or(field(&server, "server_mode")), config.cluster) {
-        (Some("cluster"), false) => return Err(ConnectError::OtherMode(CLUSTER)),
-        (Some("standalone"), true) => return Err(ConnectError::OtherMode(NO_CLUSTER)),
-        (Some("sentinel"), _) => return Err(ConnectError::OtherMode(SENTINEL)),
+    let hello = checked(replies.next())?;
+    match (hello_field(&hello, "mode"), config.cluster) {
+        (Some(b"cluster"), false) => return Err(ConnectError::OtherMode(CLUSTER)),
+        (Some(b"standalone"), true) => return Err(ConnectError::OtherMode(NO_CLUSTER)),
+        (Some(b"sentinel"), _) => return Err(ConnectError::OtherMode(SENTINEL)),
         _ => {}
     }
+    let server = replies.next().map(text).unwrap_or_default();
+    let replication = replies.next().map(text).unwrap_or_default();
     // Step 3: a user without the right to ask for the id, or to kill, has a connection without one,
     // so that other writes wait for what is given up on it from the beginning.
     let id = match (replies.next(), replies.next()) {
@@ -58,10 +60,10 @@ pub(crate) async fn introduce(
     };
     let _named = replies.next();
     // 160 bits as hexadecimal digits, of which the first 64 identify it well enough. A service that
-    // hides the process still has its history.
+    // hides the process still has its history, and one that hides both has its address.
     let run_id = field(&server, "run_id").or(field(&replication, "master_replid"));
     let identity = run_id.and_then(|id| u64::from_str_radix(id.get(..16)?, 16).ok());
-    let peer = Peer { server: identity.ok_or(ConnectError::Anonymous)?, id };
+    let peer = Peer { server: identity.unwrap_or_else(|| digest_of(address)), id };
     // Step 4: before anything else, what was given up is fenced.
     let kills = fences.due(peer);
     if kills.len() > 0 {
@@ -71,7 +73,7 @@ pub(crate) async fn introduce(
     // Step 5: a single server must be a primary.
     let mut claim = Claim::default();
     if !config.cluster {
-        if !is_primary(&replication) {
+        if !is_primary(&hello) {
             return Err(ConnectError::ReadOnly);
         }
         let record = replies.next().map(text).and_then(|record| Record::parse(&record));
@@ -101,12 +103,32 @@ pub(crate) fn field<'a>(info: &'a str, name: &str) -> Option<&'a str> {
     fields.find(|(field, _)| *field == name).map(|(_, value)| value)
 }
 
-/// Whether a reply to `INFO replication` is that of a primary. A server that hides its role refuses
-/// writes if it is none.
+/// Whether a reply to `HELLO` is that of a primary. A server that hides its role refuses writes if it is
+/// none.
 ///
-/// Not `ROLE`, which more users and managed servers are without.
-pub(crate) fn is_primary(replication: &str) -> bool {
-    field(replication, "role").is_none_or(|role| role == "master")
+/// Not `ROLE` or `INFO`, which some users and managed servers are without.
+pub(crate) fn is_primary(hello: &Value) -> bool {
+    hello_field(hello, "role").is_none_or(|role| role == b"master")
+}
+
+fn hello_field<'a>(hello: &'a Value, name: &str) -> Option<&'a [u8]> {
+    let Value::Map(fields) = hello else { return None };
+    let is_named = |field: &Value| match field {
+        Value::BulkString(text) => text == name.as_bytes(),
+        Value::SimpleString(text) => text == name,
+        _ => false,
+    };
+    match &fields.iter().find(|(field, _)| is_named(field))?.1 {
+        Value::BulkString(text) => Some(text),
+        Value::SimpleString(text) => Some(text.as_bytes()),
+        _ => None,
+    }
+}
+
+fn digest_of(address: &str) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    address.hash(&mut hasher);
+    hasher.finish()
 }
 
 /// Maps an error of the handshake. A server may repeat the command that it was sent, including the

@@ -19,6 +19,7 @@ pub(crate) mod route;
 pub(crate) mod sentinel;
 pub(crate) mod settle;
 pub(crate) mod slot;
+pub(crate) mod slot_keys;
 pub(crate) mod succession;
 #[cfg(feature = "tls")]
 pub(crate) mod tls;

@@ -1,14 +1,17 @@
 //! At run time a user needs the rights that the crate's documentation lists, and nothing else.
 
 use std::error::Error as _;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use crate::support::own_keys::OwnKeys;
-use crate::support::{event, open, repair, user, write};
+use crate::support::{both, config, event, eventually, open, repair, user, write};
+use rsvp_core::async_trait;
+use rsvp_core::url::Host;
 use rsvp_core::{
     Effect, Label, LabelName, ReadOptions, RsvpStore, RsvpStoreExt, Write, WriteOptions,
 };
-use rsvp_redis::{Durability, RedisStore};
+use rsvp_redis::{CredentialError, CredentialProvider, Credentials, Durability, RedisStore};
 use rsvp_testkit::servers::{Persistence, RedisCluster, RedisServer};
 use tokio::sync::OnceCell;
 
@@ -20,12 +23,17 @@ const RIGHTS: &[&str] = &[
     "+@connection",
     "-@dangerous",
     "+info",
-    "+role",
     "+wait",
     "+client|id",
     "+client|kill",
 ];
-const IN_A_CLUSTER: &[&str] = &["+cluster|slots", "+asking"];
+const IN_A_CLUSTER: &[&str] = &[
+    "+cluster|slots",
+    "+cluster|nodes",
+    "+cluster|countkeysinslot",
+    "+cluster|getkeysinslot",
+    "+asking",
+];
 const TO_SEE_WHAT_IS_KEPT: &[&str] = &["+config|get"];
 
 #[test]
@@ -176,9 +184,81 @@ async fn a_right_that_is_missing_is_no_reason_to_try_again() {
         let held = store.has_rsvped(&pair.0, &pair.1).await.unwrap();
         assert!(!held || expected == Effect::Unknown, "{missing}");
     }
-    for missing in ["-info", "-setnx", "-get"] {
+    for missing in ["-setnx", "-get"] {
         server.command(&user_with("app", &[RIGHTS, &[missing]])).await;
         let error = RedisStore::open(store.config().clone()).await.unwrap_err();
         assert!(!error.is_retryable(), "{missing}: {error:?}");
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_user_without_any_administrative_command_is_served() {
+    let pair = RedisServer::builder().start_replicated().await;
+    let rights: &[&str] = &["+@all", "-@admin", "-@dangerous"];
+    for server in [pair.primary(), pair.replica()] {
+        server.command(&user_with("app", &[rights])).await;
+    }
+    let url = both(&pair).replace("://", "://app:secret@");
+    let store = open(&url).await;
+    assert_eq!(store.durability(), Durability::Unknown);
+    assert_all_is_allowed(&store).await;
+    // A demotion is noticed without `ROLE` and `INFO`.
+    pair.switch_over().await;
+    eventually("the promoted server", async || store.rsvp(&user(9), &event(9)).await.is_ok()).await;
+    assert!(store.has_rsvped(&user(9), &event(9)).await.unwrap());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn commands_that_a_server_hides_are_done_without() {
+    let hidden = ["ROLE", "INFO", "CONFIG", "CLIENT", "DEBUG", "KEYS"];
+    let server = hidden.iter().fold(RedisServer::builder(), |server, command| {
+        server.setting(&format!("rename-command {command}"), "")
+    });
+    let server = server.start().await;
+    assert_all_is_allowed(&open(&server.url()).await).await;
+    // What cannot be done without is said at the start.
+    let server = RedisServer::builder().setting("rename-command WAIT", "").start().await;
+    let url = format!("{}?wait_replicas=1", server.url());
+    let error = RedisStore::open(config(&url)).await.unwrap_err();
+    assert!(!error.is_retryable(), "{error:?}");
+    assert!(error.source().unwrap().to_string().contains("WAIT"), "{error:?}");
+    open(&server.url()).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn connections_have_a_name() {
+    let server = RedisServer::start().await;
+    let _store = open(&server.url()).await;
+    let _other = open(&format!("{}?client_name=tickets-7", server.url())).await;
+    let clients = server.command(&["CLIENT", "LIST"]).await;
+    assert!(clients.contains("name=rsvp ") && clients.contains("name=tickets-7 "), "{clients}");
+}
+
+struct Rotated(AtomicUsize);
+
+#[async_trait]
+impl CredentialProvider for Rotated {
+    async fn credentials(&self, host: &Host) -> Result<Credentials, CredentialError> {
+        assert!(host.port.is_some());
+        match self.0.fetch_add(1, Ordering::SeqCst) {
+            0 => Err("the first token is late".into()),
+            1 => Ok(Credentials::new(Some("app"), "expired")),
+            _ => Ok(Credentials::new(Some("app"), "secret")),
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn each_connection_asks_the_provider_for_its_credentials() {
+    let server = RedisServer::start().await;
+    server.command(&user_with("app", &[RIGHTS])).await;
+    server.command(&["ACL", "SETUSER", "default", "off"]).await;
+    let config = config(&server.url()).with_credential_provider(Rotated(AtomicUsize::new(0)));
+    let error = RedisStore::open(config.clone()).await.unwrap_err();
+    assert!(error.is_retryable(), "a provider may have it later: {error:?}");
+    let error = RedisStore::open(config.clone()).await.unwrap_err();
+    assert!(!error.is_retryable() && !format!("{error:?}").contains("expired"), "{error:?}");
+    let store = RedisStore::open(config).await.unwrap();
+    store.rsvp(&user(1), &event(1)).await.unwrap();
+    assert!(!format!("{store:?}").contains("secret"));
 }

@@ -4,7 +4,7 @@ use std::error::Error as _;
 use std::path::Path;
 use std::time::Duration;
 
-use crate::support::authority::Authority;
+use crate::support::authority::{Authority, parameters};
 use crate::support::{config, event, eventually, open, user};
 use rsvp_core::{Effect, Error, RsvpStore, RsvpStoreExt};
 use rsvp_redis::RedisStore;
@@ -116,4 +116,28 @@ async fn a_server_with_the_certificate_of_another_host_is_refused() {
     let server = Server::start(&authority, "redis.example").await;
     let error = assert_refused(&server.trusting(&server.files.path().join("ca.pem"))).await;
     println!("another host: {error} {error:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_server_that_asks_for_a_certificate_gets_it() {
+    let folder = tempfile::tempdir().unwrap();
+    let authority = Authority::new();
+    let files = authority.files(folder.path());
+    let server = RedisServer::builder().tls(files.clone()).start().await;
+    let url = server.url();
+    let store = open(&format!("{url}?{}", parameters(&files))).await;
+    store.rsvp(&user(1), &event(1)).await.unwrap();
+    let ca = format!("tls_ca={}", files.ca.display());
+    let without = assert_refused(&format!("{url}?{ca}&connect_timeout=5s")).await;
+    println!("without: {without} {:?}", without.source());
+    // Half of it, or a file that is not there, is said by name.
+    let (cert, key) = (files.certificate.display(), files.key.display());
+    for (query, field) in [
+        (format!("tls_cert={cert}"), "tls_cert"),
+        (format!("tls_key={key}"), "tls_key"),
+        (format!("tls_cert={cert}&tls_key={key}.none"), "tls_key"),
+    ] {
+        let error = assert_refused(&format!("{url}?{ca}&{query}")).await;
+        assert!(error.to_string().starts_with(&format!("invalid {field}: ")), "{error}");
+    }
 }

@@ -21,10 +21,10 @@ use crate::data::RsvpTable;
 /// - after its deadline, as [`Error::TimedOut`](rsvp_core::Error::TimedOut),
 /// - for a wrong cursor, as [`Error::InvalidInput`](rsvp_core::Error::InvalidInput).
 ///
-/// A list may repeat an entry if there are cancels while it is read.
+/// Lists begin with the newest entry, and list nothing twice.
 ///
-/// A pair costs about 145 bytes with ids of up to 23 bytes; longer ids are shared by both
-/// directions.
+/// A pair costs about 145 bytes with ids of up to 23 bytes; longer ids are in memory once for each
+/// user and each event.
 #[derive(Debug, Default)]
 pub struct MemoryStore {
     table: RsvpTable,

@@ -1,9 +1,9 @@
-//! The cursors of the listings: a tag for each kind of listing, and positions.
+//! The cursors of the listings: a tag for each kind of listing, and the numbers of entries.
 
 use rsvp_core::backend::{CursorReader, CursorWriter};
 use rsvp_core::{Cursor, EventId, Result, UserId};
 
-/// The cursor of a list of one event or one user: everything below a position is still to come.
+/// The cursor of a list of one event or one user: everything with a number below one is still to come.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct ListCursor<'a> {
     tag: u8,
@@ -19,25 +19,25 @@ impl<'a> ListCursor<'a> {
         Self { tag: b'e', subject: user.as_str() }
     }
 
-    pub(crate) fn parse(self, cursor: Option<&Cursor>) -> Result<usize> {
-        let Some(cursor) = cursor else { return Ok(usize::MAX) };
+    pub(crate) fn parse(self, cursor: Option<&Cursor>) -> Result<u64> {
+        let Some(cursor) = cursor else { return Ok(u64::MAX) };
         let mut fields = CursorReader::new(self.tag, self.subject, cursor)?;
-        let below = read_position(&mut fields)?;
+        let below = fields.u64()?;
         fields.end()?;
         Ok(below)
     }
 
-    pub(crate) fn cursor(self, below: usize) -> Cursor {
-        CursorWriter::new(self.tag, self.subject).u64(below as u64).finish()
+    pub(crate) fn cursor(self, below: u64) -> Cursor {
+        CursorWriter::new(self.tag, self.subject).u64(below).finish()
     }
 }
 
-/// The place of a scan: every event below a position is still to come, and of one event above that,
-/// `current`, every attendee below another position.
+/// The place of a scan: every event with a number below one is still to come, and of the last event,
+/// `current`, every attendee with a number below another one.
 #[derive(Debug)]
 pub(crate) struct ScanCursor {
-    pub(crate) events_below: usize,
-    pub(crate) attendees_below: usize,
+    pub(crate) events_below: u64,
+    pub(crate) attendees_below: u64,
     current: Option<EventId>,
 }
 
@@ -47,12 +47,12 @@ impl ScanCursor {
 
     pub(crate) fn parse(cursor: Option<&Cursor>) -> Result<Self> {
         let Some(cursor) = cursor else {
-            let end = usize::MAX;
+            let end = u64::MAX;
             return Ok(Self { events_below: end, attendees_below: end, current: None });
         };
         let mut fields = CursorReader::new(Self::TAG, Self::EVERYTHING, cursor)?;
-        let events_below = read_position(&mut fields)?;
-        let attendees_below = read_position(&mut fields)?;
+        let events_below = fields.u64()?;
+        let attendees_below = fields.u64()?;
         let current = match fields.rest() {
             [] => None,
             event => Some(EventId::from_utf8(event).map_err(|_| Cursor::refused())?),
@@ -60,17 +60,17 @@ impl ScanCursor {
         Ok(Self { events_below, attendees_below, current })
     }
 
-    /// The scan looks at `event`, which is now at `position`. If that is not the event it was in
-    /// the middle of, it begins with the last attendee.
-    pub(crate) fn arrive(&mut self, position: usize, event: &EventId) {
+    /// The scan looks at `event`, which has this number. If that is not the event it was in the middle
+    /// of, it begins with the newest attendee.
+    pub(crate) fn arrive(&mut self, number: u64, event: &EventId) {
         if self.current.as_ref() != Some(event) {
-            self.attendees_below = usize::MAX;
+            self.attendees_below = u64::MAX;
         }
-        self.events_below = position + 1;
+        self.events_below = number + 1;
     }
 
     /// The scan has read `event` down to `next`, or to its end.
-    pub(crate) fn advance(&mut self, event: EventId, next: Option<usize>) {
+    pub(crate) fn advance(&mut self, event: EventId, next: Option<u64>) {
         match next {
             Some(below) => {
                 self.current = Some(event);
@@ -83,20 +83,12 @@ impl ScanCursor {
         }
     }
 
-    pub(crate) fn is_at_end(&self) -> bool {
-        self.events_below == 0
-    }
-
     pub(crate) fn into_cursor(self) -> Cursor {
         let event = self.current.as_ref().map_or("", EventId::as_str);
         CursorWriter::new(Self::TAG, Self::EVERYTHING)
-            .u64(self.events_below as u64)
-            .u64(self.attendees_below as u64)
+            .u64(self.events_below)
+            .u64(self.attendees_below)
             .rest(event.as_bytes())
             .finish()
     }
-}
-
-fn read_position(fields: &mut CursorReader<'_>) -> Result<usize> {
-    Ok(usize::try_from(fields.u64()?).unwrap_or(usize::MAX))
 }

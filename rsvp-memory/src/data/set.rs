@@ -1,67 +1,148 @@
 //! A set that can be listed in pages while it changes.
 
-use std::hash::Hash;
+use std::hash::{BuildHasher, Hash, RandomState};
+use std::sync::LazyLock;
 
-use indexmap::IndexSet;
+use hashbrown::HashTable;
+use hashbrown::hash_table::Entry;
 
-/// Below this many entries, unused capacity is not worth giving back.
-const KEPT_CAPACITY: usize = 64;
+/// Below this many entries, unused capacity and the places of removed entries are not worth giving
+/// back.
+const KEPT: usize = 32;
 
-/// A set with O(1) insertion, removal and lookup, whose pages are read from the highest position
-/// down.
+/// The keys of all sets, which are many and small.
+static HASHER: LazyLock<RandomState> = LazyLock::new(RandomState::new);
+
+/// A set with O(1) insertion, removal and lookup, which is listed from the newest entry to the oldest.
 ///
-/// Removal moves the last entry into the gap. Read downwards, that entry either was listed
-/// already, and may be listed again, or still lies below the reader: whatever stays in the set
-/// during a whole listing is listed at least once.
+/// Every insertion has a number of its own, higher than all before. A listing goes on below the number
+/// of the last entry that it has listed. So whatever stays in the set is listed once, and nothing is
+/// listed twice.
 #[derive(Debug)]
-pub(crate) struct PagedSet<T>(IndexSet<T>);
+pub(crate) struct PagedSet<T> {
+    /// The entries by number, and the places of some that were removed.
+    slots: Vec<Slot<T>>,
+    /// The place of each entry.
+    places: HashTable<usize>,
+    next_number: u64,
+}
+
+#[derive(Debug)]
+struct Slot<T> {
+    number: u64,
+    entry: Option<T>,
+}
 
 impl<T> Default for PagedSet<T> {
     fn default() -> Self {
-        Self(IndexSet::new())
+        Self { slots: Vec::new(), places: HashTable::new(), next_number: 0 }
     }
 }
 
 impl<T: Hash + Eq + Clone> PagedSet<T> {
     /// Whether `entry` was absent.
     pub(crate) fn insert(&mut self, entry: T) -> bool {
-        self.0.insert(entry)
+        let slots = &mut self.slots;
+        let is_same = |place: &usize| entry_at(slots, *place) == Some(&entry);
+        match self.places.entry(hash(&entry), is_same, |place| hash_at(slots, *place)) {
+            Entry::Occupied(_) => false,
+            Entry::Vacant(vacant) => {
+                vacant.insert(slots.len());
+                slots.push(Slot { number: self.next_number, entry: Some(entry) });
+                self.next_number += 1;
+                true
+            }
+        }
     }
 
-    /// Whether `entry` was present. Gives memory back when the set has shrunk to a quarter.
+    /// Whether `entry` was present.
     pub(crate) fn remove(&mut self, entry: &T) -> bool {
-        let removed = self.0.swap_remove(entry);
-        let capacity = self.0.capacity();
-        if capacity > KEPT_CAPACITY && self.0.len() < capacity / 4 {
-            self.0.shrink_to(capacity / 2);
+        let slots = &mut self.slots;
+        let is_same = |place: &usize| entry_at(slots, *place) == Some(entry);
+        let Ok(found) = self.places.find_entry(hash(entry), is_same) else { return false };
+        let (place, _) = found.remove();
+        if let Some(slot) = slots.get_mut(place) {
+            slot.entry = None;
         }
-        removed
+        while slots.last().is_some_and(|slot| slot.entry.is_none()) {
+            slots.pop();
+        }
+        self.give_back();
+        true
+    }
+
+    /// Gives memory back when most places are of removed entries, or the set has shrunk to a quarter.
+    fn give_back(&mut self) {
+        let (used, places) = (self.places.len(), self.slots.len());
+        if places > KEPT && used < places / 2 {
+            self.slots.retain(|slot| slot.entry.is_some());
+            self.places.clear();
+            let slots = &self.slots;
+            for place in 0..slots.len() {
+                let own = hash_at(slots, place);
+                self.places.insert_unique(own, place, |place| hash_at(slots, *place));
+            }
+        }
+        let capacity = self.slots.capacity();
+        if capacity > 2 * KEPT && self.slots.len() < capacity / 4 {
+            self.slots.shrink_to(capacity / 2);
+        }
+        let capacity = self.places.capacity();
+        if capacity > 2 * KEPT && used < capacity / 4 {
+            let slots = &self.slots;
+            self.places.shrink_to(capacity / 2, |place| hash_at(slots, *place));
+        }
     }
 
     pub(crate) fn contains(&self, entry: &T) -> bool {
-        self.0.contains(entry)
+        let is_same = |place: &usize| entry_at(&self.slots, *place) == Some(entry);
+        self.places.find(hash(entry), is_same).is_some()
     }
 
     pub(crate) fn len(&self) -> usize {
-        self.0.len()
+        self.places.len()
     }
 
     pub(crate) fn is_empty(&self) -> bool {
-        self.0.is_empty()
+        self.places.is_empty()
     }
 
-    pub(crate) fn get(&self, position: usize) -> Option<&T> {
-        self.0.get_index(position)
+    /// The newest entry with a number below this one, and its number.
+    pub(crate) fn newest_below(&self, number: u64) -> Option<(u64, &T)> {
+        self.below(number).next()
     }
 
-    /// Up to `limit` entries below `position`, highest first, and the position at which the next
-    /// page begins, or `None` at the end.
-    pub(crate) fn page(&self, below: usize, limit: usize) -> (Vec<T>, Option<usize>) {
-        let below = below.min(self.0.len());
-        let end = below.saturating_sub(limit);
-        let items = self.0.get_range(end..below).into_iter().flatten().rev().cloned().collect();
-        (items, if end > 0 { Some(end) } else { None })
+    /// Up to `limit` entries with numbers below this one, newest first, and the number below which the
+    /// next page begins, or `None` at the end.
+    pub(crate) fn page(&self, below: u64, limit: usize) -> (Vec<T>, Option<u64>) {
+        let mut left = self.below(below);
+        let (mut items, mut last) = (Vec::new(), None);
+        for (number, entry) in left.by_ref().take(limit) {
+            items.push(entry.clone());
+            last = Some(number);
+        }
+        let more = left.next().is_some();
+        (items, last.filter(|_| more))
     }
+
+    fn below(&self, number: u64) -> impl Iterator<Item = (u64, &T)> {
+        let end = self.slots.partition_point(|slot| slot.number < number);
+        let slots = self.slots.iter().take(end).rev();
+        slots.filter_map(|slot| Some((slot.number, slot.entry.as_ref()?)))
+    }
+}
+
+fn hash<T: Hash>(entry: &T) -> u64 {
+    HASHER.hash_one(entry)
+}
+
+fn entry_at<T>(slots: &[Slot<T>], place: usize) -> Option<&T> {
+    slots.get(place)?.entry.as_ref()
+}
+
+/// The hash of the entry at a place that is taken.
+fn hash_at<T: Hash>(slots: &[Slot<T>], place: usize) -> u64 {
+    entry_at(slots, place).map_or(0, hash)
 }
 
 #[cfg(test)]
@@ -74,32 +155,39 @@ mod tests {
 
     proptest! {
         #[test]
-        fn what_stays_is_listed(
-            start in 0..40_usize,
+        fn what_stays_is_listed_and_nothing_is_listed_twice(
+            start in 0..200_usize,
             limit in 1..5_usize,
-            changes in proptest::collection::vec((any::<bool>(), 0..40_usize), 0..60),
+            changes in proptest::collection::vec((any::<bool>(), 0..200_usize), 0..400),
         ) {
             let mut set = PagedSet::default();
             (0..start).for_each(|entry| { set.insert(entry); });
-            let mut stayed: HashSet<_> = (0..start).collect();
+            let mut held: HashSet<_> = (0..start).collect();
+            let mut stayed = held.clone();
             let mut listed = HashSet::new();
             let mut changes = changes.into_iter();
-            let mut next = Some(usize::MAX);
+            let mut next = Some(u64::MAX);
             while let Some(below) = next {
                 let (items, after) = set.page(below, limit);
                 prop_assert!(items.len() <= limit);
-                listed.extend(items);
+                for item in items {
+                    prop_assert!(listed.insert(item), "{item} is listed twice");
+                }
                 next = after;
-                for (insert, entry) in changes.by_ref().take(3) {
+                for (insert, entry) in changes.by_ref().take(20) {
                     if insert {
-                        set.insert(entry);
+                        prop_assert_eq!(set.insert(entry), held.insert(entry));
                     } else {
-                        set.remove(&entry);
+                        prop_assert_eq!(set.remove(&entry), held.remove(&entry));
                         stayed.remove(&entry);
                     }
+                    prop_assert_eq!(set.len(), held.len());
                 }
             }
             prop_assert!(stayed.is_subset(&listed), "{:?} not listed", stayed.difference(&listed));
+            prop_assert!((0..200).all(|entry| set.contains(&entry) == held.contains(&entry)));
+            let rest: HashSet<_> = set.page(u64::MAX, usize::MAX).0.into_iter().collect();
+            prop_assert_eq!(rest, held);
         }
     }
 
@@ -112,6 +200,7 @@ mod tests {
         (1..100_000).for_each(|entry| {
             set.remove(&entry);
         });
-        assert!(set.0.capacity() <= 4 * KEPT_CAPACITY, "{}", set.0.capacity());
+        assert!(set.slots.capacity() <= 4 * KEPT, "{}", set.slots.capacity());
+        assert!(set.places.capacity() <= 4 * KEPT, "{}", set.places.capacity());
     }
 }

@@ -60,11 +60,17 @@ impl RsvpTable {
                 vacant.insert(PagedSet::default())
             }
         };
-        let added = attendees.insert(user.clone());
-        if added {
-            self.events_of.entry(user.clone()).or_default().insert(event.clone());
+        if attendees.contains(user) {
+            return Outcome::Unchanged;
         }
-        Outcome::from_changed(added)
+        // Both sides hold the ids of the keys, so that a long one is in memory once, however many times
+        // callers make it.
+        let mut events = self.events_of.entry(user.clone()).or_default();
+        events.insert(attendees.key().clone());
+        let user = events.key().clone();
+        drop(events);
+        attendees.insert(user);
+        Outcome::Applied
     }
 
     /// `user` is not coming to `event`.
@@ -101,8 +107,8 @@ impl RsvpTable {
         self.attendees.get(event).map_or(0, |attendees| attendees.len() as u64)
     }
 
-    /// A page of the attendees of `event`. Cancels between two pages can make an entry
-    /// appear a second time.
+    /// A page of the attendees of `event`, the newest first. Nobody is listed twice, whatever happens
+    /// between two pages.
     ///
     /// # Errors
     ///
@@ -149,8 +155,8 @@ impl RsvpTable {
             items.extend(users.into_iter().map(|user| Rsvp::new(user, event.clone())));
             at.advance(event, next);
         }
-        let next = if at.is_at_end() { None } else { Some(at.into_cursor()) };
-        Ok(Page::new(items, next))
+        let is_over = self.all_events().newest_below(at.events_below).is_none();
+        Ok(Page::new(items, (!is_over).then(|| at.into_cursor())))
     }
 
     /// Removes every RSVP of `event`, and returns their number.
@@ -193,10 +199,9 @@ impl RsvpTable {
     /// it.
     fn event_at_or_below(&self, at: &mut ScanCursor) -> Option<EventId> {
         let events = self.all_events();
-        let position = at.events_below.min(events.len()).checked_sub(1)?;
-        let event = events.get(position)?.clone();
-        at.arrive(position, &event);
-        Some(event)
+        let (number, event) = events.newest_below(at.events_below)?;
+        at.arrive(number, event);
+        Some(event.clone())
     }
 
     fn all_events(&self) -> MutexGuard<'_, PagedSet<EventId>> {
@@ -243,7 +248,7 @@ fn first<K: Hash + Eq, V: Hash + Eq + Clone>(
     key: &K,
     limit: PageLimit,
 ) -> Vec<V> {
-    map.get(key).map(|set| set.page(usize::MAX, limit.get()).0).unwrap_or_default()
+    map.get(key).map(|set| set.page(u64::MAX, limit.get()).0).unwrap_or_default()
 }
 
 fn page<K: Hash + Eq, V: Hash + Eq + Clone>(
@@ -256,7 +261,7 @@ fn page<K: Hash + Eq, V: Hash + Eq + Clone>(
     let below = kind.parse(cursor)?;
     let Some(set) = map.get(key) else { return Ok(Page::last(Vec::new())) };
     let (items, next) = set.page(below, limit.get());
-    Ok(Page::new(items, next.map(|position| kind.cursor(position))))
+    Ok(Page::new(items, next.map(|below| kind.cursor(below))))
 }
 
 #[cfg(test)]

@@ -37,10 +37,10 @@ pub mod url;
 pub use async_trait::async_trait;
 
 pub use self::model::{
-    Action, BatchReceipt, Consistency, Count, Cursor, Deadline, Effect, Error, EventId, Label,
-    LabelName, MAX_ID_BYTES, Operation, Outcome, Page, PageLimit, PageRequest, ReadOptions,
-    Receipt, Removal, RemovalStep, Result, Rsvp, SessionToken, Source, UserId, Write, WriteOptions,
-    Written,
+    Action, BatchReceipt, Consistency, Count, Cursor, Deadline, Effect, Error, EventId, Health,
+    Label, LabelName, MAX_ID_BYTES, Operation, Outcome, Page, PageLimit, PageRequest, PartHealth,
+    ReadOptions, ReadyPolicy, Receipt, Removal, RemovalStep, Result, Rsvp, SessionToken, Source,
+    UserId, Write, WriteOptions, Written,
 };
 pub use self::store::{
     Audit, AuditStep, Finding, FindingKind, Maintenance, RsvpStore, RsvpStoreExt,

@@ -4,9 +4,9 @@ use std::time::Duration;
 
 use rsvp_core::backend::{Admission, LabelMap};
 use rsvp_core::{
-    BatchReceipt, Count, EventId, Label, LabelName, Maintenance, Operation, Page, PageLimit,
-    PageRequest, ReadOptions, RemovalStep, Result, Rsvp, RsvpStore, SessionToken, UserId, Write,
-    WriteOptions, async_trait,
+    BatchReceipt, Count, EventId, Health, Label, LabelName, Maintenance, Operation, Page,
+    PageLimit, PageRequest, ReadOptions, RemovalStep, Result, Rsvp, RsvpStore, SessionToken,
+    UserId, Write, WriteOptions, async_trait,
 };
 
 use crate::data::RsvpTable;
@@ -124,6 +124,10 @@ impl RsvpStore for MemoryStore {
 
     async fn ready(&self) -> Result<()> {
         self.admission.check(Operation::Ready, None)
+    }
+
+    async fn health(&self) -> Health {
+        Health::of_whole(self.ready().await)
     }
 
     async fn close(&self) -> Result<()> {

@@ -52,10 +52,11 @@
 //! The store's [`Maintenance`](rsvp_core::Maintenance) finds the differences and mends them.
 //!
 //! A removal of a user is complete all the same. In a cluster it ends with a look at every event for
-//! the user, since nothing else leads to an RSVP that the list has lost. That costs a `SISMEMBER` for
-//! each event of the store, 4,000 in a step: about 10 seconds for a million events, which other calls
-//! share with it. How far it has got is in `rsvp:s:{USER}` for up to a minute. The removal of an event may
-//! leave an entry in the list of a user that the event's set lacks; a repair removes it.
+//! the user, since nothing else leads to an RSVP that the list has lost. That costs the names of all keys
+//! of the cluster, other applications' included, and a `SISMEMBER` for each event, in steps of 4,000
+//! keys. How far it has got is in `rsvp:s:{USER}` for up to a minute. Who removes many users a day can
+//! [leave the look out](RedisConfig::with_sweep) and repair each night. The removal of an event may leave
+//! an entry in the list of a user that the event's set lacks; a repair removes it.
 //!
 //! # Failed writes
 //!

@@ -16,6 +16,7 @@ mod cluster {
     mod moved_scan;
     mod moved_slots;
     mod partial_failure;
+    mod readiness;
     mod sync_user_index;
     mod unsettled;
 }

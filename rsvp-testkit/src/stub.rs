@@ -4,8 +4,9 @@ use std::fmt;
 use std::time::Duration;
 
 use rsvp_core::{
-    BatchReceipt, Count, EventId, Label, LabelName, Maintenance, Page, PageLimit, PageRequest,
-    ReadOptions, RemovalStep, Result, Rsvp, RsvpStore, UserId, Write, WriteOptions, async_trait,
+    BatchReceipt, Count, EventId, Health, Label, LabelName, Maintenance, Page, PageLimit,
+    PageRequest, ReadOptions, RemovalStep, Result, Rsvp, RsvpStore, UserId, Write, WriteOptions,
+    async_trait,
 };
 
 /// A test's own behaviour of single calls; all others are those of a store inside.
@@ -207,6 +208,10 @@ impl<T: Stub> RsvpStore for Stubbed<T> {
 
     async fn ready(&self) -> Result<()> {
         self.0.ready().await
+    }
+
+    async fn health(&self) -> Health {
+        Health::of_whole(self.0.ready().await)
     }
 
     async fn close(&self) -> Result<()> {

@@ -11,8 +11,8 @@ use super::call::{
     RemoveUserStep, ReplaceLabel, RsvpCountBatch, ScanPage, WriteBatch,
 };
 use crate::{
-    BatchReceipt, Count, EventId, Label, LabelName, Maintenance, Page, PageLimit, PageRequest,
-    ReadOptions, RemovalStep, Result, Rsvp, RsvpStore, UserId, Write, WriteOptions,
+    BatchReceipt, Count, EventId, Health, Label, LabelName, Maintenance, Page, PageLimit,
+    PageRequest, ReadOptions, RemovalStep, Result, Rsvp, RsvpStore, UserId, Write, WriteOptions,
 };
 
 /// What a layer does around every call.
@@ -175,6 +175,10 @@ impl<L: Layer, S: RsvpStore> RsvpStore for Layered<L, S> {
 
     async fn ready(&self) -> Result<()> {
         self.layer.call(Ready, &self.store).await
+    }
+
+    async fn health(&self) -> Health {
+        self.store.health().await
     }
 
     async fn close(&self) -> Result<()> {

@@ -6,8 +6,8 @@ use std::time::Duration;
 use futures_util::future::BoxFuture;
 
 use crate::{
-    BatchReceipt, Count, EventId, Label, LabelName, Maintenance, Page, PageLimit, PageRequest,
-    ReadOptions, RemovalStep, Result, Rsvp, RsvpStore, UserId, Write, WriteOptions,
+    BatchReceipt, Count, EventId, Health, Label, LabelName, Maintenance, Page, PageLimit,
+    PageRequest, ReadOptions, RemovalStep, Result, Rsvp, RsvpStore, UserId, Write, WriteOptions,
 };
 
 /// Hands every call on. The signatures are those that `async_trait` makes, written out so that the
@@ -166,6 +166,14 @@ macro_rules! pointer {
                 's: 'f,
             {
                 (**self).ready()
+            }
+
+            fn health<'s, 'f>(&'s self) -> BoxFuture<'f, Health>
+            where
+                Self: 'f,
+                's: 'f,
+            {
+                (**self).health()
             }
 
             fn close<'s, 'f>(&'s self) -> BoxFuture<'f, Result<()>>

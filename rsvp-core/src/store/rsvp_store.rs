@@ -6,8 +6,8 @@ use std::time::Duration;
 use async_trait::async_trait;
 
 use crate::{
-    BatchReceipt, Count, EventId, Label, LabelName, Maintenance, Page, PageLimit, PageRequest,
-    ReadOptions, RemovalStep, Result, Rsvp, UserId, Write, WriteOptions,
+    BatchReceipt, Count, EventId, Health, Label, LabelName, Maintenance, Page, PageLimit,
+    PageRequest, ReadOptions, RemovalStep, Result, Rsvp, UserId, Write, WriteOptions,
 };
 
 /// A place that keeps RSVPs: a backend, or a layer around one.
@@ -195,10 +195,20 @@ pub trait RsvpStore: Debug + Send + Sync {
     /// Succeeds only if a write would be accepted now. A store that can be read but not written,
     /// such as a demoted primary, is not ready.
     ///
+    /// It answers whether an instance of a service should get traffic. A store of several parts, such
+    /// as shards, is ready if as many of them are as its [`ReadyPolicy`](crate::ReadyPolicy) asks for.
+    /// [`health`](Self::health) tells which are down.
+    ///
     /// # Errors
     ///
     /// That of a write.
     async fn ready(&self) -> Result<()>;
+
+    /// Whether each part of the store would accept a write now. Defaults to one part, which is as
+    /// [`ready`](Self::ready) as the store.
+    async fn health(&self) -> Health {
+        Health::of_whole(self.ready().await)
+    }
 
     /// Closes the store: calls from now on fail as [`Error::Closed`](crate::Error::Closed), queued
     /// calls are finished, and connections are closed. Closing twice is fine. It takes as long as the

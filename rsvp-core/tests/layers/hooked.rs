@@ -4,9 +4,9 @@ use std::fmt::Debug;
 use std::ops::Deref;
 
 use rsvp_core::{
-    BatchReceipt, Consistency, Count, EventId, Label, LabelName, Maintenance, Page, PageLimit,
-    PageRequest, ReadOptions, RemovalStep, Result, Rsvp, RsvpStore, UserId, Write, WriteOptions,
-    async_trait,
+    BatchReceipt, Consistency, Count, EventId, Health, Label, LabelName, Maintenance, Page,
+    PageLimit, PageRequest, ReadOptions, RemovalStep, Result, Rsvp, RsvpStore, UserId, Write,
+    WriteOptions, async_trait,
 };
 use rsvp_memory::MemoryStore;
 
@@ -136,6 +136,10 @@ impl<H: Hook> RsvpStore for Hooked<H> {
 
     async fn ready(&self) -> Result<()> {
         self.store().ready().await
+    }
+
+    async fn health(&self) -> Health {
+        self.store().health().await
     }
 
     async fn close(&self) -> Result<()> {

@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex};
 
 use futures_util::FutureExt;
 use rsvp_core::{
-    BatchReceipt, Consistency, Count, Deadline, Effect, Error, EventId, Label, LabelName,
+    BatchReceipt, Consistency, Count, Deadline, Effect, Error, EventId, Health, Label, LabelName,
     Maintenance, Operation, Page, PageLimit, PageRequest, ReadOptions, RemovalStep, Result, Rsvp,
     RsvpStore, SessionToken, UserId, Write, WriteOptions, async_trait,
 };
@@ -307,6 +307,10 @@ impl RsvpStore for Probe {
     async fn ready(&self) -> Result<()> {
         let asked = write(Operation::Ready, 0, &WriteOptions::default());
         self.single(asked, || now(self.store.ready())).await
+    }
+
+    async fn health(&self) -> Health {
+        Health::of_whole(self.ready().await)
     }
 
     async fn close(&self) -> Result<()> {

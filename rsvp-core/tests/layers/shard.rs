@@ -5,10 +5,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::TryStreamExt;
-use rsvp_core::layers::{Shard, ShardError, ShardedStore};
+use rsvp_core::layers::{LayerExt, RetryConfig, Shard, ShardError, ShardedStore};
 use rsvp_core::{
-    Consistency, Cursor, Effect, Error, Operation, PageLimit, PageRequest, Rsvp, RsvpStore,
-    RsvpStoreExt, Write, WriteOptions,
+    Consistency, Cursor, Effect, Error, Operation, PageLimit, PageRequest, ReadyPolicy, Rsvp,
+    RsvpStore, RsvpStoreExt, Write, WriteOptions,
 };
 
 use crate::probe::{Probe, Reaction};
@@ -270,11 +270,32 @@ async fn a_removal_that_fails_half_way_tells_what_is_gone() {
 }
 
 #[tokio::test]
-async fn ready_needs_every_shard() {
+async fn a_shard_that_is_down_takes_no_instance_out_of_the_balancer() {
     let (store, probes) = sharded(3, 1);
     store.ready().await.unwrap();
-    probes[2].react([unavailable(Operation::Ready, Effect::NotApplied)]);
-    assert_eq!(failed_shard(&store.ready().await.unwrap_err()), "s2");
+    let down = |shards: &[usize]| {
+        for shard in shards {
+            probes[*shard].react([unavailable(Operation::Ready, Effect::NotApplied)]);
+        }
+    };
+    down(&[2]);
+    store.ready().await.unwrap();
+    down(&[1, 2]);
+    assert!(["s1", "s2"].contains(&failed_shard(&store.ready().await.unwrap_err()).as_str()));
+    // What is down is told apart, also through layers.
+    let layered = Arc::new(store.clone()) as Arc<dyn RsvpStore>;
+    let layered = layered.with_retry(RetryConfig::default()).unwrap();
+    down(&[2]);
+    let health = layered.health().await;
+    let names: Vec<_> = health.down().map(|part| part.name.as_str()).collect();
+    assert_eq!((names, health.parts.len()), (vec!["s2"], 3));
+    // A policy decides.
+    let strict = store.clone().with_ready_policy(ReadyPolicy::All);
+    down(&[2]);
+    assert_eq!(failed_shard(&strict.ready().await.unwrap_err()), "s2");
+    let any = store.with_ready_policy(ReadyPolicy::Any);
+    down(&[1, 2]);
+    any.ready().await.unwrap();
 }
 
 #[test]

@@ -6,9 +6,9 @@ use std::time::Duration;
 use futures_util::future::{join, join3};
 use rsvp_core::backend::{FoldedBatch, stored_id};
 use rsvp_core::{
-    BatchReceipt, Consistency, Count, Error, EventId, Label, LabelName, Maintenance, Operation,
-    Page, PageLimit, PageRequest, ReadOptions, RemovalStep, Result, Rsvp, RsvpStore, SessionToken,
-    UserId, Write, WriteOptions, async_trait,
+    BatchReceipt, Consistency, Count, Error, EventId, Health, Label, LabelName, Maintenance,
+    Operation, Page, PageLimit, PageRequest, ReadOptions, RemovalStep, Result, Rsvp, RsvpStore,
+    SessionToken, UserId, Write, WriteOptions, async_trait,
 };
 
 use super::{Inner, PostgresStore};
@@ -247,6 +247,10 @@ impl RsvpStore for PostgresStore {
 
     async fn ready(&self) -> Result<()> {
         self.inner.primary.run(Ready, None).await
+    }
+
+    async fn health(&self) -> Health {
+        Health::of_whole(self.ready().await)
     }
 
     async fn close(&self) -> Result<()> {

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use rsvp_core::backend::{check_name, check_range, check_timeout};
 use rsvp_core::url::{Host, Secret};
-use rsvp_core::{PageLimit, Result};
+use rsvp_core::{PageLimit, ReadyPolicy, Result};
 
 pub(crate) use self::credentials::Provider;
 pub use self::credentials::{CredentialError, CredentialProvider, Credentials};
@@ -58,6 +58,8 @@ pub struct RedisConfig {
     pub(crate) wait_replicas: u32,
     pub(crate) wait_timeout: Duration,
     pub(crate) audit_step: PageLimit,
+    pub(crate) ready_policy: ReadyPolicy,
+    pub(crate) sweep: bool,
 }
 
 /// What sentinels are asked for, and the login to them.
@@ -104,6 +106,8 @@ impl RedisConfig {
             wait_replicas: 0,
             wait_timeout: Duration::from_secs(1),
             audit_step: PageLimit::default(),
+            ready_policy: ReadyPolicy::default(),
+            sweep: true,
         }
     }
 
@@ -223,6 +227,24 @@ impl RedisConfig {
     #[must_use]
     pub fn with_audit_step(self, entries: PageLimit) -> Self {
         Self { audit_step: entries, ..self }
+    }
+
+    /// Sets how many of the primaries of a cluster must accept writes for
+    /// [`ready`](rsvp_core::RsvpStore::ready) to succeed. Defaults to half of them.
+    #[must_use]
+    pub fn with_ready_policy(self, policy: ReadyPolicy) -> Self {
+        Self { ready_policy: policy, ..self }
+    }
+
+    /// Sets whether the removal of a user ends with a look at every event of a cluster, so that it also
+    /// finds what the user's list has lost. Defaults to `true`.
+    ///
+    /// That costs the names of all keys of the cluster, and a `SISMEMBER` for each event. Without it a
+    /// removal costs what the user's list has, and is complete after a
+    /// [repair](rsvp_core::Maintenance): for those who remove many users a day, and repair each night.
+    #[must_use]
+    pub fn with_sweep(self, sweep: bool) -> Self {
+        Self { sweep, ..self }
     }
 
     /// Sets a PEM file of root certificates to trust. Defaults to the platform's.

@@ -41,6 +41,8 @@ impl RedisConfig {
     /// | `wait_replicas` | replicas that must have a write before it is acknowledged, up to 16 | 0 |
     /// | `wait_timeout` | time limit of the replicas' acknowledgement | 1s |
     /// | `database` | with sentinels, the database; otherwise it is the path | 0 |
+    /// | `ready` | how many primaries of a cluster must accept writes for the store to be ready: `all`, `half` or `any` | half |
+    /// | `sweep` | whether the removal of a user looks at every event of a cluster | true |
     /// | `client_name` | the name of the connections in `CLIENT LIST` | `rsvp` |
     /// | `sentinel_user`, `sentinel_password` | the login to the sentinels, which is not that of the URL | none |
     /// | `tls_ca` | a PEM file of root certificates | the platform's |
@@ -141,6 +143,12 @@ impl RedisConfig {
         }
         if let Some(timeout) = parameters.take_duration("wait_timeout")? {
             self.wait_timeout = timeout;
+        }
+        if let Some(policy) = parameters.take("ready")? {
+            self.ready_policy = policy.parse()?;
+        }
+        if let Some(sweep) = parameters.take_flag("sweep")? {
+            self.sweep = sweep;
         }
         if let Some(name) = parameters.take("client_name")? {
             self.client_name = name;
@@ -276,6 +284,7 @@ mod tests {
             ("redis+sentinel://h/tickets?sentinel_user=hunter2", "sentinel_user"),
             ("redis://h?sentinel_password=hunter2", "sentinel_password"),
             ("redis://:hunter2@h?client_name=a b", "client_name"),
+            ("redis+cluster://:hunter2@h?ready=hunter2", "ready"),
         ] {
             let error = RedisConfig::from_url(url).unwrap_err();
             let shown = format!("{error} {error:?}");

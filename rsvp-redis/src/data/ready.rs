@@ -8,8 +8,8 @@ use crate::data::keys::{Key, Keys};
 use crate::wire::request::Request;
 use crate::wire::topology::Topology;
 
-/// A write for each node, which leaves nothing behind. `None` if a slot has no owner.
-pub(crate) fn probes<N>(topology: &Topology<N>, keys: &Keys) -> Option<Vec<Request>> {
+/// A write for each node, which leaves nothing behind.
+pub(crate) fn probes<N>(topology: &Topology<N>, keys: &Keys) -> Vec<(Arc<N>, Request)> {
     // A key in a slot that the node owns.
     let key_of = |node| {
         let mut probes = (0..u32::MAX).map(|number| keys.probe(number));
@@ -19,6 +19,6 @@ pub(crate) fn probes<N>(topology: &Topology<N>, keys: &Keys) -> Option<Vec<Reque
         let add = cmd("SADD").arg(&key.name).arg("1").to_owned();
         Request::write(key.slot, vec![add, cmd("DEL").arg(&key.name).to_owned()])
     };
-    let requests: Vec<Request> = topology.nodes.iter().filter_map(key_of).map(request).collect();
-    (topology.is_complete() && !requests.is_empty()).then_some(requests)
+    let nodes = topology.nodes.iter();
+    nodes.filter_map(|node| Some((Arc::clone(node), request(key_of(node)?)))).collect()
 }

@@ -2,9 +2,9 @@
 
 use rsvp_core::backend::{FoldedBatch, run_to_end};
 use rsvp_core::{
-    BatchReceipt, Count, Effect, Error, EventId, Label, LabelName, Maintenance, Operation, Page,
-    PageLimit, PageRequest, ReadOptions, RemovalStep, Result, Rsvp, RsvpStore, SessionToken,
-    UserId, Write, WriteOptions, async_trait,
+    BatchReceipt, Count, Effect, Error, EventId, Health, Label, LabelName, Maintenance, Operation,
+    Page, PageLimit, PageRequest, PartHealth, ReadOptions, RemovalStep, Result, Rsvp, RsvpStore,
+    SessionToken, UserId, Write, WriteOptions, async_trait,
 };
 
 use super::{RedisStore, before_any_write};
@@ -14,7 +14,7 @@ use crate::data::scan_all::KeyspaceScan;
 use crate::data::{counts, labels, listing, membership, ready, remove, sweep, write};
 use crate::wire::call::Call;
 use crate::wire::failure::Failure;
-use crate::wire::request::Dispatch;
+use crate::wire::request::{Answer, Dispatch};
 
 #[async_trait]
 #[deny(clippy::missing_trait_methods)]
@@ -117,7 +117,7 @@ impl RsvpStore for RedisStore {
             let found = found.map_err(before_any_write)?;
             let changed = write::cancel_events(client, keys, call, &found.cancels).await?;
             // Many of them already: what the list lacks is looked for in the next step.
-            if !client.is_cluster() || found.has_more() {
+            if !client.is_cluster() || !store.config().sweep || found.has_more() {
                 return Ok(found.step(&changed));
             }
             let swept = sweep::sweep(client, keys, call, &user, limit.get()).await;
@@ -156,22 +156,43 @@ impl RsvpStore for RedisStore {
         .await
     }
 
-    /// Succeeds if every primary accepts a write, and every slot of a cluster has an owner.
+    /// Succeeds if as many primaries accept a write as the policy of the configuration asks for.
     async fn ready(&self) -> Result<()> {
+        self.health().await.check(self.config().ready_policy)
+    }
+
+    /// Each primary by its address. Slots without an owner are a part that is down.
+    async fn health(&self) -> Health {
         let call = Call::unbounded(Operation::Ready);
-        let permit = self.admit(call)?;
-        let client = self.client();
-        let Some(requests) = ready::probes(&client.topology(), self.keys()) else {
-            // A fresh topology may help the next call.
-            let _ = client.refresh_topology(call).await;
-            return Err(Failure::NoOwner.into_error(call.operation));
+        let permit = match self.admit(call) {
+            Ok(permit) => permit,
+            Err(error) => return Health::of_whole(Err(error)),
         };
+        let topology = self.client().topology();
+        let (nodes, requests): (Vec<_>, Vec<_>) =
+            ready::probes(&topology, self.keys()).into_iter().unzip();
+        let mut parts = Vec::new();
+        if !topology.is_complete() {
+            // A fresh topology may help the next call.
+            let _ = self.client().refresh_topology(call).await;
+            let error = Failure::NoOwner.into_error(call.operation);
+            parts.push(PartHealth::new("slots without an owner", Err(error)));
+        }
         let store = self.clone();
-        run_to_end(call.operation, async move {
+        let probed = run_to_end(call.operation, async move {
             let _permit = permit;
-            store.client().run_all(call, requests).await.map(drop)
-        })
-        .await
+            Ok(store.client().run(call, requests).await)
+        });
+        let answers = match probed.await {
+            Ok(answers) => answers,
+            Err(error) => return Health::of_whole(Err(error)),
+        };
+        parts.extend(nodes.into_iter().zip(answers).map(|(node, answer)| {
+            let answer = answer.and_then(Answer::checked).map(drop);
+            let ready = answer.map_err(|failure| failure.into_error(call.operation));
+            PartHealth::new(node.address.clone(), ready)
+        }));
+        Health::new(parts)
     }
 
     /// Waits for calls that are under way, those without a caller included.

@@ -1,5 +1,7 @@
 //! The Redis store keeps the contract in a cluster that speaks TLS only and asks for certificates.
 
+use std::sync::Mutex;
+
 use crate::support::authority::{Authority, parameters};
 use crate::support::{open, prefix};
 use rsvp_testkit::Subject;
@@ -16,9 +18,33 @@ async fn fresh() -> Subject {
         (cluster, files, folder)
     };
     let (cluster, files, _) = CLUSTER.get_or_init(start).await;
-    let url = format!("{}?{}&prefix={}", cluster.url(), parameters(files), prefix());
+    for over in std::mem::take(&mut *OVER.lock().unwrap()) {
+        remove(cluster, &over).await;
+    }
+    let keys = OwnKeys(prefix());
+    let url = format!("{}?{}&prefix={}", cluster.url(), parameters(files), keys.0);
     let store = open(&url).await;
-    Subject::from(store).with_peer(open(&url).await)
+    Subject::from(store).with_peer(open(&url).await).holding(keys)
+}
+
+/// The prefixes of cases that are over. A scan goes through the keys of all cases.
+static OVER: Mutex<Vec<String>> = Mutex::new(Vec::new());
+
+#[derive(Debug)]
+struct OwnKeys(String);
+
+impl Drop for OwnKeys {
+    fn drop(&mut self) {
+        OVER.lock().unwrap().push(std::mem::take(&mut self.0));
+    }
+}
+
+async fn remove(cluster: &RedisCluster, prefix: &str) {
+    let script = "#!lua flags=allow-cross-slot-keys\n\
+                  for _, key in ipairs(redis.call('KEYS', ARGV[1])) do redis.call('UNLINK', key) end";
+    for primary in cluster.primaries().await {
+        primary.command(&["EVAL", script, "0", &format!("{prefix}:*")]).await;
+    }
 }
 
 rsvp_testkit::conformance!(fresh().await, except {

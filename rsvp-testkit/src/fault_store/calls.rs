@@ -4,9 +4,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use rsvp_core::{
-    BatchReceipt, Count, EventId, Label, LabelName, Maintenance, Operation, Page, PageLimit,
-    PageRequest, ReadOptions, RemovalStep, Result, Rsvp, RsvpStore, UserId, Write, WriteOptions,
-    async_trait,
+    BatchReceipt, Count, EventId, Health, Label, LabelName, Maintenance, Operation, Page,
+    PageLimit, PageRequest, ReadOptions, RemovalStep, Result, Rsvp, RsvpStore, UserId, Write,
+    WriteOptions, async_trait,
 };
 
 use super::entries::{Verdict, all_hold, done, merge};
@@ -174,6 +174,17 @@ impl<S: RsvpStore + 'static> RsvpStore for FaultStore<S> {
     async fn ready(&self) -> Result<()> {
         let fate = self.fate(Operation::Ready)?;
         self.meet(Operation::Ready, fate, self.store.ready()).await
+    }
+
+    /// That of the store, unless the whole is told to fail as [`ready`](RsvpStore::ready) is.
+    async fn health(&self) -> Health {
+        match self.fate(Operation::Ready) {
+            Ok(fate) => match self.meet(Operation::Ready, fate, async { Ok(()) }).await {
+                Ok(()) => self.store.health().await,
+                Err(error) => Health::of_whole(Err(error)),
+            },
+            Err(error) => Health::of_whole(Err(error)),
+        }
     }
 
     /// Fails only when it is told to by [`fail_next`](FaultStore::fail_next).

@@ -5,9 +5,9 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use rsvp_core::{
-    BatchReceipt, Count, Error, EventId, Label, LabelName, Maintenance, Operation, Page, PageLimit,
-    PageRequest, ReadOptions, RemovalStep, Result, Rsvp, RsvpStore, UserId, Write, WriteOptions,
-    async_trait,
+    BatchReceipt, Count, Error, EventId, Health, Label, LabelName, Maintenance, Operation, Page,
+    PageLimit, PageRequest, ReadOptions, RemovalStep, Result, Rsvp, RsvpStore, UserId, Write,
+    WriteOptions, async_trait,
 };
 
 use crate::fault_store::FaultStore;
@@ -120,6 +120,10 @@ impl RsvpStore for Connection {
 
     async fn ready(&self) -> Result<()> {
         self.open(Operation::Ready)?.ready().await
+    }
+
+    async fn health(&self) -> Health {
+        Health::of_whole(self.ready().await)
     }
 
     async fn close(&self) -> Result<()> {

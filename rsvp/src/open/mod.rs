@@ -62,6 +62,7 @@ pub use self::registry::Registry;
 /// | parameter | meaning |
 /// |---|---|
 /// | `spread=2` | the number of shards that each event lives on; defaults to 1 |
+/// | `ready=half` | how many of the shards must accept writes for the store to be ready: `all`, `half` or `any`; defaults to `half` |
 /// | `placement=accept` | makes the names, weights and spread those of all stores, to move the data |
 /// | those of layers | |
 ///

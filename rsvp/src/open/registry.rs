@@ -105,13 +105,13 @@ impl Registry {
 
     /// Checks every URL, then opens all shards at once and checks that they belong together.
     fn prepare_shards(&self, list: ShardList<'_>) -> Result<Opening> {
-        let ShardList { shards, spread, accepts, layers } = list;
+        let ShardList { shards, spread, ready, accepts, layers } = list;
         let (each, all) = layers.divide();
         let openings = shards.into_iter().map(|shard| self.prepare_shard(shard, &each));
         let openings = openings.collect::<Result<Vec<_>>>()?;
         let open = async move {
             let shards = try_join_all(openings).await?;
-            let store = ShardedStore::new(shards, spread)?;
+            let store = ShardedStore::new(shards, spread)?.with_ready_policy(ready);
             let options = WriteOptions::default();
             if accepts {
                 store.accept_placement(&options).await?;

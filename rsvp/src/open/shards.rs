@@ -3,12 +3,14 @@
 use rsvp_core::backend::{MAX_NAME_BYTES, check_name};
 use rsvp_core::layers::{Layers, Placement};
 use rsvp_core::url::Parameters;
-use rsvp_core::{Error, Result};
+use rsvp_core::{Error, ReadyPolicy, Result};
 
 /// `NAME=URL NAME*WEIGHT=URL … ?spread=N&…`, with names, weights and spread that make a placement.
 pub(super) struct ShardList<'a> {
     pub(super) shards: Vec<NamedUrl<'a>>,
     pub(super) spread: usize,
+    /// How many of the shards must be ready.
+    pub(super) ready: ReadyPolicy,
     /// Whether the stores of another placement are taken over.
     pub(super) accepts: bool,
     /// The layers of all shards, before they are divided.
@@ -41,13 +43,15 @@ impl<'a> ShardList<'a> {
         // 2. The parameters: those of the placement, then those of layers, and no others.
         let mut parameters = Parameters::parse(&queries.join("&"))?;
         let spread = parameters.take_parsed("spread", "a number")?.unwrap_or(1);
+        let ready = parameters.take("ready")?.map(|policy| policy.parse()).transpose()?;
+        let ready: ReadyPolicy = ready.unwrap_or_default();
         let accepts = take_accept(&mut parameters)?;
         let layers = Layers::take_from(&mut parameters)?;
         parameters.finish()?;
 
         // 3. Names, weights and spread together.
         Placement::new(shards.iter().map(|shard| (shard.name, shard.weight)), spread)?;
-        Ok(Some(Self { shards, spread, accepts, layers }))
+        Ok(Some(Self { shards, spread, ready, accepts, layers }))
     }
 }
 

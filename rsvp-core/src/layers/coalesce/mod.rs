@@ -29,8 +29,9 @@ use self::seen::SeenTokens;
 use self::writes::Writes;
 use crate::backend::run_to_end;
 use crate::{
-    BatchReceipt, Count, Error, EventId, Label, LabelName, Maintenance, Operation, Page, PageLimit,
-    PageRequest, ReadOptions, RemovalStep, Result, Rsvp, RsvpStore, UserId, Write, WriteOptions,
+    BatchReceipt, Count, Error, EventId, Health, Label, LabelName, Maintenance, Operation, Page,
+    PageLimit, PageRequest, ReadOptions, RemovalStep, Result, Rsvp, RsvpStore, UserId, Write,
+    WriteOptions,
 };
 
 /// A store that makes few large batches out of many small calls.
@@ -278,6 +279,13 @@ impl<S: RsvpStore + 'static> RsvpStore for CoalescedStore<S> {
             return Err(Error::overloaded(Operation::Ready));
         }
         self.store.ready().await
+    }
+
+    async fn health(&self) -> Health {
+        match self.refuse_if_closed(Operation::Ready) {
+            Ok(()) => self.store.health().await,
+            Err(closed) => Health::of_whole(Err(closed)),
+        }
     }
 
     async fn close(&self) -> Result<()> {

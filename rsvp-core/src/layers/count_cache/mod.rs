@@ -46,9 +46,9 @@ use self::tally::Tally;
 use self::writing::{EventWrites, Writing};
 use crate::backend::run_to_end;
 use crate::{
-    BatchReceipt, Consistency, Count, Error, EventId, Label, LabelName, Maintenance, Operation,
-    Page, PageLimit, PageRequest, ReadOptions, RemovalStep, Result, Rsvp, RsvpStore, UserId, Write,
-    WriteOptions,
+    BatchReceipt, Consistency, Count, Error, EventId, Health, Label, LabelName, Maintenance,
+    Operation, Page, PageLimit, PageRequest, ReadOptions, RemovalStep, Result, Rsvp, RsvpStore,
+    UserId, Write, WriteOptions,
 };
 
 /// A store that answers counts from memory where the caller lets them be older.
@@ -337,6 +337,10 @@ impl<S: RsvpStore + 'static> RsvpStore for CountCache<S> {
 
     async fn ready(&self) -> Result<()> {
         self.store.ready().await
+    }
+
+    async fn health(&self) -> Health {
+        self.store.health().await
     }
 
     async fn close(&self) -> Result<()> {

@@ -10,9 +10,9 @@ use super::listing::Window;
 use super::{ShardedStore, claim};
 use crate::backend::combine;
 use crate::{
-    BatchReceipt, Count, EventId, Label, LabelName, Maintenance, Operation, Page, PageLimit,
-    PageRequest, ReadOptions, RemovalStep, Result, Rsvp, RsvpStore, SessionToken, UserId, Write,
-    WriteOptions,
+    BatchReceipt, Count, EventId, Health, Label, LabelName, Maintenance, Operation, Page,
+    PageLimit, PageRequest, PartHealth, ReadOptions, RemovalStep, Result, Rsvp, RsvpStore,
+    SessionToken, UserId, Write, WriteOptions,
 };
 
 #[async_trait]
@@ -157,11 +157,16 @@ impl<S: RsvpStore> RsvpStore for ShardedStore<S> {
     }
 
     async fn ready(&self) -> Result<()> {
-        let ready = self
-            .shards
-            .iter()
-            .map(async |shard| shard.store.ready().await.map_err(|error| shard.named(error)));
-        combine(join_all(ready).await).map(drop)
+        self.health().await.check(self.ready_policy)
+    }
+
+    /// A shard is ready by a policy of its own.
+    async fn health(&self) -> Health {
+        let parts = self.shards.iter().map(async |shard| {
+            let ready = shard.store.ready().await.map_err(|error| shard.named(error));
+            PartHealth::new(&*shard.name, ready)
+        });
+        Health::new(join_all(parts).await)
     }
 
     async fn close(&self) -> Result<()> {

@@ -21,7 +21,7 @@ use std::fmt;
 pub use self::error::ShardError;
 pub use self::member::Shard;
 pub use self::placement::Placement;
-use crate::{Operation, Result, RsvpStore};
+use crate::{Operation, ReadyPolicy, Result, RsvpStore};
 
 /// Many stores as one: each event lives on `spread` of them, each pair on one.
 ///
@@ -51,7 +51,9 @@ use crate::{Operation, Result, RsvpStore};
 /// all at the same moment: of two users of whom one leaves as the other comes, it may see one half.
 ///
 /// The more shards, the likelier is one of them down: calls to other shards go on, but lists of a
-/// user and scans need all, and so does [`ready`](RsvpStore::ready), for a write may go to any.
+/// user and scans need all. [`ready`](RsvpStore::ready) needs half of them, unless
+/// [`with_ready_policy`](Self::with_ready_policy) says otherwise, and
+/// [`health`](RsvpStore::health) tells which are down.
 ///
 /// Waits are those of the slowest shard: give each a [`TimeoutStore`](crate::layers::TimeoutStore) if it
 /// has no timeouts of its own.
@@ -94,6 +96,7 @@ pub struct ShardedStore<S> {
     /// In the order of their hashes, as in the placement.
     shards: Vec<Shard<S>>,
     placement: Placement,
+    ready_policy: ReadyPolicy,
 }
 
 impl<S: RsvpStore> ShardedStore<S> {
@@ -108,7 +111,14 @@ impl<S: RsvpStore> ShardedStore<S> {
         shards.sort_by_key(|shard| shard.hash);
         let names = shards.iter().map(|shard| (shard.name.to_string(), shard.weight));
         let placement = Placement::new(names, spread)?;
-        Ok(Self { shards, placement })
+        Ok(Self { shards, placement, ready_policy: ReadyPolicy::default() })
+    }
+
+    /// Sets how many of the shards must accept writes for [`ready`](RsvpStore::ready) to succeed.
+    /// Defaults to half of them.
+    #[must_use]
+    pub fn with_ready_policy(self, policy: ReadyPolicy) -> Self {
+        Self { ready_policy: policy, ..self }
     }
 
     /// The placement of events and pairs on the shards.

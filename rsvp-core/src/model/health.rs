@@ -1,0 +1,150 @@
+//! What of a store is up, and what that means for an instance of a service.
+
+use std::str::FromStr;
+
+use crate::backend::combine_errors;
+use crate::{Error, Result};
+
+/// Whether each part of a store would accept a write now: each shard, each node of a cluster, or the
+/// store as a whole.
+///
+/// ```
+/// use rsvp_core::{Error, Health, Operation, PartHealth, ReadyPolicy};
+///
+/// let down = Error::unavailable(Operation::Ready, rsvp_core::Effect::NotApplied, None);
+/// let health = Health::new([PartHealth::new("eu1", Ok(())), PartHealth::new("eu2", Err(down))]);
+/// assert!(health.check(ReadyPolicy::Half).is_ok());
+/// assert!(health.check(ReadyPolicy::All).is_err());
+/// assert_eq!(health.down().next().unwrap().name, "eu2");
+/// ```
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct Health {
+    /// The parts, of which there is at least one.
+    pub parts: Vec<PartHealth>,
+}
+
+/// Whether one part of a store would accept a write now.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct PartHealth {
+    /// The name of the shard, the address of the node, or `store` for the whole.
+    pub name: String,
+    /// Why it would not.
+    pub result: Result<()>,
+}
+
+/// How much of a store must be up for an instance to get traffic.
+///
+/// A part that is down is down for every instance. A balancer that therefore takes all of them out
+/// makes an outage of everything out of an outage of one part. An instance is better out only when
+/// others may do better, that is when it reaches hardly anything.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum ReadyPolicy {
+    /// Every part.
+    All,
+    /// At least half of the parts.
+    #[default]
+    Half,
+    /// At least one part.
+    Any,
+}
+
+impl Health {
+    /// The health of parts.
+    pub fn new(parts: impl IntoIterator<Item = PartHealth>) -> Self {
+        Self { parts: parts.into_iter().collect() }
+    }
+
+    /// The health of a store that has no parts.
+    #[must_use]
+    pub fn of_whole(result: Result<()>) -> Self {
+        Self::new([PartHealth::new("store", result)])
+    }
+
+    /// The parts that are down.
+    pub fn down(&self) -> impl Iterator<Item = &PartHealth> {
+        self.parts.iter().filter(|part| part.result.is_err())
+    }
+
+    /// Whether as much is up as the policy asks for.
+    ///
+    /// # Errors
+    ///
+    /// The errors of the parts, combined as those of a batch.
+    pub fn check(&self, policy: ReadyPolicy) -> Result<()> {
+        let (all, down) = (self.parts.len(), self.down().count());
+        let is_ready = match policy {
+            ReadyPolicy::All => down == 0,
+            ReadyPolicy::Half => down == 0 || 2 * down <= all && down < all,
+            ReadyPolicy::Any => down == 0 || down < all,
+        };
+        let errors = self.parts.iter().filter_map(|part| part.result.clone().err());
+        match combine_errors(errors, false) {
+            Some(error) if !is_ready => Err(error),
+            _ => Ok(()),
+        }
+    }
+}
+
+impl PartHealth {
+    /// The health of the part of this name.
+    pub fn new(name: impl Into<String>, result: Result<()>) -> Self {
+        Self { name: name.into(), result }
+    }
+}
+
+impl FromStr for ReadyPolicy {
+    type Err = Error;
+
+    /// Reads `all`, `half` or `any`.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::InvalidInput`] with the field `ready`.
+    fn from_str(text: &str) -> Result<Self> {
+        match text {
+            "all" => Ok(Self::All),
+            "half" => Ok(Self::Half),
+            "any" => Ok(Self::Any),
+            _ => Err(Error::invalid_input("ready", "is not one of all, half and any")),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{Effect, Operation};
+
+    #[test]
+    fn a_policy_decides_how_much_must_be_up() {
+        let down = || Err(Error::unavailable(Operation::Ready, Effect::NotApplied, None));
+        let health = |up: usize, all: usize| {
+            Health::new(
+                (0..all).map(|n| PartHealth::new("p", if n < up { Ok(()) } else { down() })),
+            )
+        };
+        for (up, all, expected) in [
+            (1, 1, [true, true, true]),
+            (0, 1, [false, false, false]),
+            (1, 2, [false, true, true]),
+            (0, 2, [false, false, false]),
+            (1, 3, [false, false, true]),
+            (2, 3, [false, true, true]),
+            (5, 6, [false, true, true]),
+            (3, 3, [true, true, true]),
+        ] {
+            let policies = [ReadyPolicy::All, ReadyPolicy::Half, ReadyPolicy::Any];
+            let ready = policies.map(|policy| health(up, all).check(policy).is_ok());
+            assert_eq!(ready, expected, "{up} of {all}");
+        }
+    }
+
+    #[test]
+    fn policies_are_read_by_name() {
+        assert_eq!("half".parse::<ReadyPolicy>().unwrap(), ReadyPolicy::Half);
+        assert!("most".parse::<ReadyPolicy>().is_err());
+    }
+}

@@ -23,7 +23,7 @@ use crate::data::RsvpTable;
 ///
 /// Lists begin with the newest entry, and list nothing twice.
 ///
-/// A pair costs about 145 bytes with ids of up to 23 bytes; longer ids are in memory once for each
+/// A pair costs about 140 bytes with ids of up to 23 bytes; longer ids are in memory once for each
 /// user and each event.
 #[derive(Debug, Default)]
 pub struct MemoryStore {

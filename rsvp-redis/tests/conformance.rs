@@ -10,6 +10,8 @@
 mod support;
 
 mod conformance {
+    // With TLS it is a cluster of TLS, which takes the suite's time once.
+    #[cfg(not(feature = "tls"))]
     mod cluster;
     mod cursors;
     mod hostile_ids;

@@ -3,13 +3,13 @@
 use std::sync::Mutex;
 
 use crate::support::authority::{Authority, parameters};
-use crate::support::{open, prefix};
+use crate::support::{event, open, prefix};
 use rsvp_testkit::Subject;
 use rsvp_testkit::servers::{RedisCluster, RedisServer, RedisTls};
 use tempfile::TempDir;
 use tokio::sync::OnceCell;
 
-async fn fresh() -> Subject {
+async fn cluster() -> &'static (RedisCluster, RedisTls, TempDir) {
     static CLUSTER: OnceCell<(RedisCluster, RedisTls, TempDir)> = OnceCell::const_new();
     let start = async || {
         let folder = tempfile::tempdir().unwrap();
@@ -17,14 +17,30 @@ async fn fresh() -> Subject {
         let cluster = RedisServer::builder().tls(files.clone()).start_cluster().await;
         (cluster, files, folder)
     };
-    let (cluster, files, _) = CLUSTER.get_or_init(start).await;
-    for over in std::mem::take(&mut *OVER.lock().unwrap()) {
+    CLUSTER.get_or_init(start).await
+}
+
+/// Two stores on keys of their own, as two processes would have them, with divided events. An event
+/// is refused whose keys hold no sets.
+async fn fresh() -> Subject {
+    let (cluster, files, _) = cluster().await;
+    let over = std::mem::take(&mut *OVER.lock().unwrap());
+    for over in over {
         remove(cluster, &over).await;
     }
     let keys = OwnKeys(prefix());
-    let url = format!("{}?{}&prefix={}", cluster.url(), parameters(files), keys.0);
-    let store = open(&url).await;
-    Subject::from(store).with_peer(open(&url).await).holding(keys)
+    let prefix = keys.0.clone();
+    let url = format!("{}?{}&prefix={prefix}&event_spread=3", cluster.url(), parameters(files));
+    let refuse = async move || {
+        for part in 0..3 {
+            let key = format!("{prefix}:e:{{{part}:refused}}");
+            self::cluster().await.0.command(&["SET", &key, "no set"]).await;
+        }
+    };
+    Subject::from(open(&url).await)
+        .with_peer(open(&url).await)
+        .refusing(event("refused"), refuse)
+        .holding(keys)
 }
 
 /// The prefixes of cases that are over. A scan goes through the keys of all cases.
@@ -49,5 +65,4 @@ async fn remove(cluster: &RedisCluster, prefix: &str) {
 
 rsvp_testkit::conformance!(fresh().await, except {
     a_store_that_cannot_write_is_not_ready => "other tests use the cluster, so it is not stopped; `faults` stops nodes",
-    an_entry_that_fails_takes_no_other_down => "`cluster` refuses an entry; TLS does not matter there",
 });

@@ -11,17 +11,16 @@ async fn audit(store: &RedisStore) -> Audit {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn writes_that_a_silent_node_cut_in_two_are_completed_when_it_is_back() {
-    // Nobody takes the silent node's place in the time of this test.
+async fn writes_that_a_lost_node_cut_in_two_are_completed_when_it_is_back() {
+    // Nobody takes the lost node's place in the time of this test.
     let cluster = RedisServer::builder().setting("cluster-node-timeout", "60000");
     let cluster = cluster.start_cluster().await;
     let timeouts = "response_timeout=500ms&connect_timeout=500ms";
     let store = open(&format!("{}?{timeouts}", cluster.url())).await;
-    // One whose events are elsewhere, and one whose own list is.
-    let silent = cluster.primary_of(&user_key(&user(1))).await;
+    let lost = cluster.primary_of(&user_key(&user(1))).await;
     let mut elsewhere = Vec::new();
     for number in 0..30 {
-        if cluster.primary_of(&event_key(&event(number))).await.port() != silent.port() {
+        if cluster.primary_of(&event_key(&event(number))).await.port() != lost.port() {
             elsewhere.push(event(number));
         }
     }
@@ -29,7 +28,7 @@ async fn writes_that_a_silent_node_cut_in_two_are_completed_when_it_is_back() {
         elsewhere.iter().step_by(2).map(|event| Write::rsvp(user(1), event.clone())).collect();
     store.write_batch(&held, &WriteOptions::default()).await.unwrap();
 
-    silent.pause().await;
+    lost.kill().await;
     // Each second one is cancelled, the others are made.
     let change = |(number, event): (usize, &rsvp_core::EventId)| match number % 2 {
         0 => Write::cancel(user(1), event.clone()),
@@ -38,7 +37,7 @@ async fn writes_that_a_silent_node_cut_in_two_are_completed_when_it_is_back() {
     let batch: Vec<Write> = elsewhere.iter().enumerate().map(change).collect();
     let receipt = store.write_batch(&batch, &WriteOptions::default()).await.unwrap();
     assert!(receipt.results.iter().all(Result::is_err), "{receipt:?}");
-    silent.resume().await;
+    lost.start_again().await;
     eventually("the lists to agree", async || {
         store.ready().await.is_ok() && audit(&store).await.findings.is_empty()
     })

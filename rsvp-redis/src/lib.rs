@@ -45,8 +45,8 @@
 //! index may differ from the truth
 //!
 //! - after a process that died between the two;
-//! - after a write that failed, until it is synced again: at twice the response timeout, when nothing of
-//!   it can come any more, if the servers can be reached then;
+//! - after a write that failed, until it is synced again: after twice the response timeout, when nothing
+//!   of it can come any more, and for some minutes more while the servers cannot be reached;
 //! - after a failover that lost acknowledged writes of one side.
 //!
 //! The store's [`Maintenance`](rsvp_core::Maintenance) finds the differences and mends them.

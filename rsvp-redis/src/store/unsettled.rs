@@ -18,14 +18,26 @@ use crate::wire::request::Dispatch;
 const MOST: usize = 100_000;
 /// The most pairs that are synced at once.
 const AT_ONCE: usize = 1_000;
+/// How often a pair is tried whose servers cannot be reached. The pauses double, up to a minute.
+const MOST_TRIES: u32 = 10;
+const LONGEST_PAUSE: Duration = Duration::from_secs(60);
 
-/// The pairs, each with the moment from which on nothing of its write can come.
+/// A pair to sync.
+#[derive(Clone, Debug)]
+struct Unsynced {
+    /// The moment from which on nothing of its write can come.
+    due: Instant,
+    pair: Rsvp,
+    tries: u32,
+}
+
+/// The pairs that are to be synced.
 #[derive(Debug, Default)]
 pub(super) struct Unsettled(Mutex<Waiting>);
 
 #[derive(Debug, Default)]
 struct Waiting {
-    pairs: Vec<(Instant, Rsvp)>,
+    pairs: Vec<Unsynced>,
     /// Whether a task waits for them.
     has_task: bool,
 }
@@ -37,10 +49,10 @@ impl Unsettled {
     }
 
     /// The pairs that are due, and otherwise when the next ones are. `None` ends the task.
-    fn take_due(&self) -> Option<Result<Vec<Rsvp>, Instant>> {
+    fn take_due(&self) -> Option<Result<Vec<Unsynced>, Instant>> {
         let mut waiting = self.lock();
         let now = Instant::now();
-        let Some(next) = waiting.pairs.iter().map(|(due, _)| *due).min() else {
+        let Some(next) = waiting.pairs.iter().map(|one| one.due).min() else {
             waiting.has_task = false;
             return None;
         };
@@ -48,10 +60,10 @@ impl Unsettled {
             return Some(Err(next));
         }
         let mut due = Vec::new();
-        waiting.pairs.retain(|(at, pair)| {
-            let takes = *at <= now && due.len() < AT_ONCE;
+        waiting.pairs.retain(|one| {
+            let takes = one.due <= now && due.len() < AT_ONCE;
             if takes {
-                due.push(pair.clone());
+                due.push(one.clone());
             }
             !takes
         });
@@ -79,7 +91,8 @@ impl RedisStore {
                 Some(_) => later,
             };
             if waiting.pairs.len() < MOST {
-                waiting.pairs.push((due, write.rsvp.clone()));
+                let pair = write.rsvp.clone();
+                waiting.pairs.push(Unsynced { due, pair, tries: 0 });
             }
         }
         if waiting.pairs.is_empty() || waiting.has_task {
@@ -91,25 +104,45 @@ impl RedisStore {
         }
     }
 
-    /// Makes the lists agree with the truth. What cannot be reached is left to a repair.
-    async fn sync_from_truth(&self, pairs: Vec<Rsvp>) {
+    /// Makes the lists agree with the truth. What cannot be reached is tried again, and in the end left
+    /// to a repair.
+    async fn sync_from_truth(&self, due: Vec<Unsynced>) {
         let deadline = Deadline::after(Duration::from_secs(30));
         let call = Call::new(Operation::Repair, Some(deadline));
         let Ok(_permit) = self.admit(call) else { return };
-        let held = read_each(self.client(), self.keys(), call, pairs.iter()).await;
-        let all = pairs.len();
-        let writes = pairs.into_iter().zip(held).filter_map(|(pair, held)| match held {
-            Ok(true) => Some(Write::rsvp(pair.user, pair.event)),
-            Ok(false) => Some(Write::cancel(pair.user, pair.event)),
-            Err(_) => None,
-        });
-        let writes: Vec<Write> = writes.collect();
-        let mut failed = all - writes.len();
-        let failures = user_index::sync(self.client(), self.keys(), call, writes).await;
-        failed += failures.iter().flatten().count();
-        if failed > 0 {
-            tracing::warn!(failed, "lists of users may differ from the events: repair the store");
+        let (client, keys) = (self.client(), self.keys());
+        let held = read_each(client, keys, call, due.iter().map(|one| &one.pair)).await;
+        let (mut known, mut failed) = (Vec::new(), Vec::new());
+        for (one, held) in due.into_iter().zip(held) {
+            match held {
+                Ok(held) => known.push((one, held)),
+                Err(_) => failed.push(one),
+            }
         }
+        let write = |(Unsynced { pair, .. }, held): &(Unsynced, bool)| match held {
+            true => Write::rsvp(pair.user.clone(), pair.event.clone()),
+            false => Write::cancel(pair.user.clone(), pair.event.clone()),
+        };
+        let writes = known.iter().map(write).collect();
+        let failures = user_index::sync(client, keys, call, writes).await;
+        let unsynced = known.into_iter().zip(failures).filter(|(_, failure)| failure.is_some());
+        failed.extend(unsynced.map(|((one, _), _)| one));
+        self.try_again(failed);
+    }
+
+    fn try_again(&self, failed: Vec<Unsynced>) {
+        let all = failed.len();
+        let again = failed.into_iter().filter(|one| one.tries < MOST_TRIES).map(|one| {
+            let pause = self.config().user_timeout().saturating_mul(1 << one.tries);
+            let due = Instant::now() + pause.min(LONGEST_PAUSE);
+            Unsynced { due, tries: one.tries + 1, ..one }
+        });
+        let again: Vec<Unsynced> = again.collect();
+        if again.len() < all {
+            let left = all - again.len();
+            tracing::warn!(left, "lists of users may differ from the events: repair the store");
+        }
+        self.inner.unsettled.lock().pairs.extend(again);
     }
 }
 
@@ -123,8 +156,8 @@ async fn sync_when_due(store: std::sync::Weak<super::Inner>) {
         match next {
             None => return,
             Some(Err(due)) => sleep_until(due).await,
-            Some(Ok(pairs)) => match store.upgrade() {
-                Some(inner) => RedisStore { inner }.sync_from_truth(pairs).await,
+            Some(Ok(due)) => match store.upgrade() {
+                Some(inner) => RedisStore { inner }.sync_from_truth(due).await,
                 None => return,
             },
         }

@@ -1,0 +1,33 @@
+//! The numbers of RSVPs of events.
+
+use rsvp_core::{Count, Error, EventId, Operation};
+use rusqlite::{Connection, OptionalExtension};
+
+use super::read::Read;
+use crate::wire::failure::Failure;
+
+/// Tells for each event how many RSVPs it has.
+#[derive(Debug)]
+pub(crate) struct Counts {
+    pub(crate) events: Vec<EventId>,
+}
+
+impl Read for Counts {
+    type Answer = Vec<rsvp_core::Result<Count>>;
+
+    fn operation(&self) -> Operation {
+        Operation::RsvpCount
+    }
+
+    fn read(&self, connection: &Connection) -> Result<Self::Answer, Failure> {
+        let mut query = connection.prepare_cached("SELECT count FROM events WHERE name = ?1")?;
+        let mut counts = Vec::with_capacity(self.events.len());
+        for event in &self.events {
+            let count = query.query_row([event.as_str()], |row| row.get(0)).optional()?;
+            let count: i64 = count.unwrap_or(0);
+            let corrupt = |_| Error::corrupt(Operation::RsvpCount, "a count below zero");
+            counts.push(u64::try_from(count).map(Count::fresh).map_err(corrupt));
+        }
+        Ok(counts)
+    }
+}

@@ -166,6 +166,11 @@ impl SqliteStore {
     }
 }
 
+/// The number of questions about single pairs that take as long as a page.
+fn weight(request: &PageRequest) -> usize {
+    request.limit.get().div_ceil(16)
+}
+
 /// Whether there is a file. Asking the disk may block.
 async fn exists(path: PathBuf) -> bool {
     let exists = move || Path::new(&path).symlink_metadata().is_ok();
@@ -223,18 +228,18 @@ impl RsvpStore for SqliteStore {
     }
 
     async fn attendees_page(&self, event: &EventId, request: &PageRequest) -> Result<Page<UserId>> {
-        let read = Attendees::new(event, request)?;
-        self.threads.read(read, request.limit.get(), request.options.deadline).await
+        let (read, weight) = (Attendees::new(event, request)?, weight(request));
+        self.threads.read(read, weight, request.options.deadline).await
     }
 
     async fn events_of_page(&self, user: &UserId, request: &PageRequest) -> Result<Page<EventId>> {
-        let read = EventsOf::new(user, request)?;
-        self.threads.read(read, request.limit.get(), request.options.deadline).await
+        let (read, weight) = (EventsOf::new(user, request)?, weight(request));
+        self.threads.read(read, weight, request.options.deadline).await
     }
 
     async fn scan_page(&self, request: &PageRequest) -> Result<Page<Rsvp>> {
-        let read = Scan::new(request)?;
-        self.threads.read(read, request.limit.get(), request.options.deadline).await
+        let (read, weight) = (Scan::new(request)?, weight(request));
+        self.threads.read(read, weight, request.options.deadline).await
     }
 
     async fn remove_event_step(

@@ -14,7 +14,7 @@ use crate::wire::failure::Failure;
 use crate::wire::file::{beside, sync_folder};
 
 /// The number of pages that one step copies: 1 MiB, which takes some milliseconds.
-const STEP: i32 = 256;
+const STEP: i32 = 1024;
 
 /// Copies the file to `to`.
 pub(crate) struct BackupJob {

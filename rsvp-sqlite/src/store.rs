@@ -149,20 +149,37 @@ impl SqliteStore {
         waiting.answer().await
     }
 
-    /// The answers of the writer to the parts of a batch.
+    /// The answers of the writer to a part of a batch.
+    ///
+    /// If a page is damaged, the part is divided until the writes that need it are alone.
     async fn written(
         &self,
-        batch: &FoldedBatch,
-        parts: Vec<(usize, Waiting<Vec<Result<bool>>>)>,
-    ) -> BatchReceipt {
-        let answers = join_all(parts.into_iter().map(|(length, waiting)| async move {
-            waiting.answer().await.unwrap_or_else(|error| fail_all(length, &error))
-        }));
-        let mut answers = answers.await.into_iter().flatten();
-        // The writer gives an answer to each.
-        let none = || Err(Error::corrupt(Operation::Write, "no answer to a write"));
-        let results = batch.results(|_| answers.next().unwrap_or_else(none));
-        BatchReceipt::new(results, SessionToken::new())
+        part: Writes,
+        waiting: Waiting<Vec<Result<bool>>>,
+        deadline: Option<Deadline>,
+    ) -> Vec<Result<bool>> {
+        let error = match waiting.answer().await {
+            Ok(answers) => return answers,
+            Err(error) => error,
+        };
+        match part.halves() {
+            Some(halves) if matches!(error, Error::Corrupt { .. }) => {
+                let mut answers = Vec::with_capacity(part.len());
+                for half in halves {
+                    let sent = (half.len(), half.clone());
+                    let sent = self.threads.send_changes(Operation::Write, [sent], deadline);
+                    match sent.map(|mut waiting| waiting.pop()) {
+                        Ok(Some(waiting)) => {
+                            answers.extend(Box::pin(self.written(half, waiting, deadline)).await);
+                        }
+                        Ok(None) => answers.extend(fail_all(half.len(), &error)),
+                        Err(error) => answers.extend(fail_all(half.len(), &error)),
+                    }
+                }
+                answers
+            }
+            _ => fail_all(part.len(), &error),
+        }
     }
 }
 
@@ -188,13 +205,18 @@ impl std::fmt::Debug for SqliteStore {
 impl RsvpStore for SqliteStore {
     async fn write_batch(&self, writes: &[Write], options: &WriteOptions) -> Result<BatchReceipt> {
         self.threads.check(Operation::Write, options.deadline)?;
-        // One write for each pair, in pieces that share no pair.
+        // 1. One write for each pair, in pieces that share no pair. All are taken, or none.
         let batch = Arc::new(FoldedBatch::new(writes));
         let pieces = Writes::pieces(&batch);
-        let lengths: Vec<usize> = pieces.iter().map(Writes::len).collect();
-        let jobs = pieces.into_iter().map(|piece| (piece.len(), piece));
+        let jobs = pieces.iter().map(|piece| (piece.len(), piece.clone()));
         let waiting = self.threads.send_changes(Operation::Write, jobs, options.deadline)?;
-        Ok(self.written(&batch, lengths.into_iter().zip(waiting).collect()).await)
+        // 2. Their answers, in the order of the writes.
+        let parts = pieces.into_iter().zip(waiting);
+        let answers = parts.map(|(part, waiting)| self.written(part, waiting, options.deadline));
+        let mut answers = join_all(answers).await.into_iter().flatten();
+        let none = || Err(Error::corrupt(Operation::Write, "no answer to a write"));
+        let results = batch.results(|_| answers.next().unwrap_or_else(none));
+        Ok(BatchReceipt::new(results, SessionToken::new()))
     }
 
     async fn has_rsvped_batch(

@@ -15,7 +15,7 @@ use crate::wire::failure::{Failure, concerns_an_entry};
 const PIECE: usize = 4096;
 
 /// A part of a batch, at most a piece long.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Writes {
     batch: Arc<FoldedBatch>,
     range: Range<usize>,
@@ -27,6 +27,14 @@ impl Writes {
         let length = batch.finals().len();
         let piece = |from| Self { batch: Arc::clone(batch), range: from..length.min(from + PIECE) };
         (0..length).step_by(PIECE).map(piece).collect()
+    }
+
+    /// Two parts of it, if it has more than one write.
+    pub(crate) fn halves(&self) -> Option<[Self; 2]> {
+        let Range { start, end } = self.range;
+        let middle = start + self.len() / 2;
+        let half = |range| Self { batch: Arc::clone(&self.batch), range };
+        (self.len() > 1).then(|| [half(start..middle), half(middle..end)])
     }
 
     pub(crate) fn len(&self) -> usize {

@@ -1,6 +1,8 @@
 //! A thread that reads: short transactions, each for everything that waits.
 
+use std::convert::Infallible;
 use std::sync::Arc;
+use std::sync::mpsc::Sender;
 
 use rusqlite::Connection;
 
@@ -20,6 +22,8 @@ pub(super) struct Reader {
     pub(super) connector: Connector,
     /// `None` after a failure that leaves doubts about the connection.
     pub(super) connection: Option<Connection>,
+    /// Tells the writer when the connection is closed.
+    pub(super) ended: Sender<Infallible>,
     /// Lets go of the file when all threads have ended.
     pub(super) alive: Alive,
 }
@@ -31,6 +35,7 @@ impl Reader {
             self.work(jobs);
         }
         drop(self.connection.take());
+        drop(self.ended);
         drop(self.alive);
     }
 

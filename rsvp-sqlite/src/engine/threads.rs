@@ -2,7 +2,7 @@
 
 use std::convert::Infallible;
 use std::sync::atomic::AtomicBool;
-use std::sync::{Arc, Weak};
+use std::sync::{Arc, Weak, mpsc};
 use std::time::Duration;
 use std::{io, thread};
 
@@ -68,15 +68,18 @@ impl Threads {
             failing: Arc::default(),
             lock: weak,
         };
+        let (ended, readers_ended) = mpsc::channel();
         for connection in readers {
             let reader = Reader {
                 queue: Arc::clone(&threads.readers),
                 connector: connector.clone(),
                 connection: Some(connection),
+                ended: ended.clone(),
                 alive: alive.clone(),
             };
             start("rsvp-sqlite-read", move || reader.run())?;
         }
+        drop(ended);
         let writer = Writer {
             queue: Arc::clone(&threads.writer),
             connector,
@@ -84,6 +87,7 @@ impl Threads {
             identity,
             checkpoints: Checkpoints::new(config.checkpoint),
             failing: Arc::clone(&threads.failing),
+            readers_ended,
             alive,
         };
         start("rsvp-sqlite-write", move || writer.run())?;

@@ -1,7 +1,9 @@
 //! The thread that writes: it turns everything that waits into one transaction with one sync.
 
+use std::convert::Infallible;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::Receiver;
 use std::time::Duration;
 
 use rsvp_core::{Effect, Error};
@@ -13,7 +15,7 @@ use super::transaction::{Aborted, apply, begin, fail_all, roll_back};
 use crate::data::change::Job;
 use crate::wire::checkpoint::Checkpoints;
 use crate::wire::connection::Connector;
-use crate::wire::failure::{engine_error, needs_new_connection};
+use crate::wire::failure::{concerns_a_page, engine_error, needs_new_connection};
 use crate::wire::file::{Gone, Identity};
 use crate::wire::queue::{Queue, Taken};
 
@@ -36,6 +38,8 @@ pub(super) struct Writer {
     pub(super) checkpoints: Checkpoints,
     /// Whether the last transaction has failed.
     pub(super) failing: Arc<AtomicBool>,
+    /// Fails when the last reader has closed its connection.
+    pub(super) readers_ended: Receiver<Infallible>,
     /// Lets go of the file when all threads have ended.
     pub(super) alive: Alive,
 }
@@ -65,7 +69,9 @@ impl Writer {
                 Taken::End => break,
             }
         }
-        // The last connection to a file that is closed moves the log into it.
+        // The last connection that is closed moves the log into the file. Of two at the same time none
+        // does, so this one waits for the readers. Nothing is ever sent.
+        let _ = self.readers_ended.recv();
         drop(self.connection.take());
         drop(self.alive);
     }
@@ -168,17 +174,26 @@ impl Writer {
             return if doubtful { After::Reconnect } else { After::Nothing };
         }
         // 2. Those that somebody still waits for. Until now their callers could give them up.
-        let mut jobs: Vec<_> = jobs.into_iter().filter_map(Job::begin).collect();
+        let jobs: Vec<_> = jobs.into_iter().filter_map(Job::begin).collect();
         if jobs.is_empty() {
             roll_back(connection);
             return After::Nothing;
         }
         // 3. All of them.
+        self.commit(connection, jobs)
+    }
+
+    /// Commits the transaction that has begun with these jobs, or several of them if a page is damaged.
+    fn commit(&mut self, connection: &Connection, mut jobs: Vec<Box<dyn Job>>) -> After {
         match apply(connection, &mut jobs) {
             Ok(erased) => self.answer(connection, jobs, erased),
             Err(Aborted::AtCommit(error)) => {
                 tracing::warn!(%error, "a commit to the SQLite file failed, and is repeated");
                 After::Repeat(jobs)
+            }
+            Err(Aborted::Before(error)) if concerns_a_page(&error) && jobs.len() > 1 => {
+                let others = jobs.split_off(jobs.len() / 2);
+                self.commit_apart(connection, jobs, others)
             }
             Err(Aborted::Before(error)) => {
                 let doubtful = needs_new_connection(&error);
@@ -186,6 +201,37 @@ impl Writer {
                 if doubtful { After::Reconnect } else { After::Nothing }
             }
         }
+    }
+
+    /// Commits two halves of jobs one after the other, because some of them need a page that is damaged,
+    /// after which the engine commits nothing. Each half is divided further, until those are alone.
+    fn commit_apart(
+        &mut self,
+        connection: &Connection,
+        first: Vec<Box<dyn Job>>,
+        second: Vec<Box<dyn Job>>,
+    ) -> After {
+        let mut after = After::Nothing;
+        for half in [first, second] {
+            after = match after {
+                // The others are done again with those whose commit has failed.
+                After::Repeat(mut jobs) => {
+                    jobs.extend(half);
+                    After::Repeat(jobs)
+                }
+                before => {
+                    let after = match begin(connection) {
+                        Ok(()) => self.commit(connection, half),
+                        Err(error) => {
+                            self.refuse(half, Effect::NotApplied, error);
+                            After::Reconnect
+                        }
+                    };
+                    if let After::Nothing = after { before } else { after }
+                }
+            };
+        }
+        after
     }
 
     /// The same jobs once more, after a commit that failed.

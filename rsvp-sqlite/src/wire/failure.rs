@@ -97,8 +97,8 @@ pub(crate) fn engine_error(
     }
 }
 
-/// Whether an error is about what a statement touches, such as a trigger or a page that is damaged,
-/// so that other statements of the same transaction can succeed.
+/// Whether an error is about what a statement touches, such as a trigger, so that other statements of the
+/// same transaction can succeed. After a damaged page none can, but in other transactions.
 pub(crate) fn concerns_an_entry(error: &rusqlite::Error) -> bool {
     match error.sqlite_error_code() {
         Some(code) => matches!(
@@ -106,12 +106,16 @@ pub(crate) fn concerns_an_entry(error: &rusqlite::Error) -> bool {
             ErrorCode::ConstraintViolation
                 | ErrorCode::TypeMismatch
                 | ErrorCode::TooBig
-                | ErrorCode::DatabaseCorrupt
                 | ErrorCode::AuthorizationForStatementDenied
                 | ErrorCode::Unknown
         ),
         None => true,
     }
+}
+
+/// Whether an error is about a damaged page.
+pub(crate) fn concerns_a_page(error: &rusqlite::Error) -> bool {
+    error.sqlite_error_code() == Some(ErrorCode::DatabaseCorrupt)
 }
 
 /// Whether a connection may hold pages that are not what the disk holds.

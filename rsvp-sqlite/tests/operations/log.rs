@@ -55,3 +55,15 @@ async fn an_idle_store_has_its_log_in_the_file() {
     assert!(fs::metadata(place.path()).unwrap().len() > before);
     drop(store);
 }
+
+/// Of two connections that are closed at the same time, neither would move the log.
+#[tokio::test]
+async fn a_closed_store_has_everything_in_the_file_and_no_log() {
+    for round in 0..40 {
+        let place = Place::new();
+        let store = place.open().await;
+        fill(&store, 3, 1).await;
+        store.close().await.unwrap();
+        assert!(!place.beside("rsvp.db-wal").exists(), "round {round}");
+    }
+}

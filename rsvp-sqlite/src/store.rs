@@ -227,10 +227,8 @@ impl RsvpStore for SqliteStore {
         self.threads.check(Operation::HasRsvped, options.deadline)?;
         let parts = pairs.chunks(PIECE).map(|pairs| async move {
             let read = Membership { pairs: pairs.to_vec() };
-            match self.threads.read(read, pairs.len(), options.deadline).await {
-                Ok(answers) => answers.into_iter().map(Ok).collect(),
-                Err(error) => fail_all(pairs.len(), &error),
-            }
+            let answered = self.threads.read(read, pairs.len(), options.deadline).await;
+            answered.unwrap_or_else(|error| fail_all(pairs.len(), &error))
         });
         Ok(join_all(parts).await.into_iter().flatten().collect())
     }

@@ -3,7 +3,7 @@
 use rsvp_core::{Count, Error, EventId, Operation};
 use rusqlite::{Connection, OptionalExtension};
 
-use super::read::Read;
+use super::read::{Read, own_answer};
 use crate::wire::failure::Failure;
 
 /// Tells for each event how many RSVPs it has.
@@ -23,10 +23,12 @@ impl Read for Counts {
         let mut query = connection.prepare_cached("SELECT count FROM events WHERE name = ?1")?;
         let mut counts = Vec::with_capacity(self.events.len());
         for event in &self.events {
-            let count = query.query_row([event.as_str()], |row| row.get(0)).optional()?;
-            let count: i64 = count.unwrap_or(0);
-            let corrupt = |_| Error::corrupt(Operation::RsvpCount, "a count below zero");
-            counts.push(u64::try_from(count).map(Count::fresh).map_err(corrupt));
+            let count = query.query_row([event.as_str()], |row| row.get(0)).optional();
+            let count = own_answer(self.operation(), count)?;
+            counts.push(count.and_then(|count: Option<i64>| {
+                let corrupt = |_| Error::corrupt(self.operation(), "a count below zero");
+                u64::try_from(count.unwrap_or(0)).map(Count::fresh).map_err(corrupt)
+            }));
         }
         Ok(counts)
     }

@@ -4,7 +4,7 @@ use rsvp_core::{Effect, Operation};
 use rusqlite::Connection;
 
 use crate::wire::call::Ticket;
-use crate::wire::failure::{Failure, needs_new_connection};
+use crate::wire::failure::{Failure, concerns_a_page, needs_new_connection};
 
 /// A call that changes nothing.
 pub(crate) trait Read: Send + 'static {
@@ -59,5 +59,20 @@ impl<R: Read> ReadJob for PendingRead<R> {
     fn fail(self: Box<Self>, failure: Failure) {
         let operation = self.read.operation();
         self.ticket.answer(Err(failure.into_error(operation, Effect::NotApplied)));
+    }
+}
+
+/// The answer to one entry of a batch. A damaged page fails the entries that need it; any other failure
+/// fails all of them.
+pub(super) fn own_answer<A>(
+    operation: Operation,
+    answer: rusqlite::Result<A>,
+) -> Result<rsvp_core::Result<A>, Failure> {
+    match answer {
+        Ok(answer) => Ok(Ok(answer)),
+        Err(error) if concerns_a_page(&error) => {
+            Ok(Err(Failure::from(error).into_error(operation, Effect::NotApplied)))
+        }
+        Err(error) => Err(error.into()),
     }
 }

@@ -157,7 +157,15 @@ impl Writer {
     pub(super) fn connect(&mut self) -> rusqlite::Result<Connection> {
         match self.connection.take() {
             Some(connection) => Ok(connection),
-            None => self.connector.writer(),
+            None => {
+                let connection = self.connector.writer()?;
+                // Opens the log. If that is not there, the next transaction is refused.
+                connection.query_row("SELECT count(*) FROM labels", [], |_| Ok(()))?;
+                if let Err(error) = self.identity.renew_log() {
+                    tracing::warn!(%error, "the log of the SQLite file was not found");
+                }
+                Ok(connection)
+            }
         }
     }
 

@@ -48,20 +48,29 @@ pub(crate) struct Gone {
 /// Which files these are, whatever is at their paths later. What is written to a file that was
 /// removed or replaced is lost, and the engine does not notice.
 #[derive(Debug)]
-pub(crate) struct Identity(Vec<(PathBuf, FileId)>);
+pub(crate) struct Identity {
+    file: (PathBuf, FileId),
+    log: (PathBuf, FileId),
+}
 
 impl Identity {
     /// That of the file and of its log, which exist.
     pub(crate) fn of(path: &Path) -> io::Result<Self> {
-        let paths = [path.to_owned(), beside(path, "-wal")];
-        let files = paths.map(|path| Ok((FileId::of(&path)?, path)));
-        let files = files.into_iter().map(|file| file.map(|(id, path)| (path, id)));
-        Ok(Self(files.collect::<io::Result<_>>()?))
+        let log = beside(path, "-wal");
+        let (file_id, log_id) = (FileId::of(path)?, FileId::of(&log)?);
+        Ok(Self { file: (path.to_owned(), file_id), log: (log, log_id) })
+    }
+
+    /// Takes the log that is there for that of the store, after a new connection has opened it. The last
+    /// connection that was closed before may have removed the one of before.
+    pub(crate) fn renew_log(&mut self) -> io::Result<()> {
+        self.log.1 = FileId::of(&self.log.0)?;
+        Ok(())
     }
 
     /// Checks that the files are still there.
     pub(crate) fn check(&self) -> Result<(), Gone> {
-        for (path, id) in &self.0 {
+        for (path, id) in [&self.file, &self.log] {
             if FileId::of(path).ok().as_ref() != Some(id) {
                 return Err(Gone { path: path.clone() });
             }

@@ -57,6 +57,14 @@ async fn a_damaged_page_fails_the_calls_that_need_it() {
         }
     }
     assert!(good > 300 && bad > 0, "{good} {bad}");
+    let pairs: Vec<_> = (0..EVENTS).map(|n| Rsvp::new(user(n % 50), event(n))).collect();
+    let options = ReadOptions::strong();
+    let answers = store.has_rsvped_batch(&pairs, &options).await.unwrap();
+    assert_eq!(answers.iter().filter(|answer| answer.is_err()).count(), bad, "the same ones");
+    let events: Vec<_> = (0..EVENTS).map(event).collect();
+    let counts = store.rsvp_count_batch(&events, &options).await.unwrap();
+    let counted = counts.into_iter().filter_map(Result::ok).filter(|count| count.value == 1);
+    assert!(counted.count() >= good / 2, "those on good pages are counted");
     // 3. So do writes, also those of one batch.
     let batch = [Write::rsvp(user(1), event(200)), Write::rsvp(user(1), event(10))];
     let receipt = store.write_batch(&batch, &WriteOptions::default()).await.unwrap();

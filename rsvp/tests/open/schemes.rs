@@ -12,7 +12,9 @@ async fn an_unknown_scheme_lists_the_known_ones_and_never_repeats_the_url() {
             message.starts_with("invalid url: unknown scheme; supported: `memory`"),
             "{message}"
         );
-        for scheme in ["postgres", "postgresql", "redis", "redis+cluster", "rediss+cluster", "sqlite"] {
+        for scheme in
+            ["postgres", "postgresql", "redis", "redis+cluster", "rediss+cluster", "sqlite"]
+        {
             assert!(message.contains(&format!(", `{scheme}`")), "{message}");
         }
         assert!(!message.contains("secret") && !message.contains("hunter2"), "{message}");
@@ -141,6 +143,7 @@ async fn a_file_keeps_rsvps_from_one_opening_to_the_next() {
         assert_eq!(store.rsvp(&ann, &fair).await.unwrap().outcome.is_applied(), first);
         store.close().await.unwrap();
     }
-    let message = refused(&format!("sqlite:{}/none.db?create=false", folder.path().display())).await;
+    let message =
+        refused(&format!("sqlite:{}/none.db?create=false", folder.path().display())).await;
     assert!(message.starts_with("invalid path: does not exist"), "{message}");
 }

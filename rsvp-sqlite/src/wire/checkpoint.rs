@@ -119,3 +119,44 @@ fn checkpoint(connection: &Connection, mode: &str) -> rusqlite::Result<Log> {
         Ok(Log { blocked: row.get(0)?, length: row.get(1)? })
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+    use std::path::Path;
+
+    use super::*;
+
+    fn connect(path: &Path) -> Connection {
+        let connection = Connection::open(path).unwrap();
+        connection.pragma_update(None, "page_size", 1024).unwrap();
+        connection.pragma_update_and_check(None, "journal_mode", "WAL", |_| Ok(())).unwrap();
+        connection.pragma_update(None, "wal_autocheckpoint", 0).unwrap();
+        connection.execute_batch("CREATE TABLE IF NOT EXISTS t (bytes BLOB)").unwrap();
+        connection
+    }
+
+    #[test]
+    fn a_log_among_readers_is_begun_again_when_they_end() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("a.db");
+        let log = || fs::metadata(folder.path().join("a.db-wal")).unwrap().len();
+        let (writer, reader) = (connect(&path), connect(&path));
+        let mut checkpoints = Checkpoints::new(true);
+        let write = |checkpoints: &mut Checkpoints| {
+            writer.execute("INSERT INTO t VALUES (zeroblob(20 << 20))", []).unwrap();
+            checkpoints.committed(&writer, false).unwrap();
+        };
+        // 1. A reader that stays: the log grows, and nobody waits for it for long.
+        reader.execute_batch("BEGIN; SELECT count(*) FROM t").unwrap();
+        checkpoints.starved_at = LONG;
+        write(&mut checkpoints);
+        assert!(log() > 20 << 20);
+        assert!(checkpoints.starved_at > STARVED, "not tried again soon");
+        // 2. It has ended.
+        reader.execute_batch("COMMIT").unwrap();
+        checkpoints.starved_at = LONG;
+        write(&mut checkpoints);
+        assert_eq!((log(), checkpoints.starved_at), (0, STARVED));
+    }
+}

@@ -9,13 +9,15 @@ use rsvp_core::{Error, RsvpStore, RsvpStoreExt};
 use rsvp_sqlite::{SqliteConfig, SqliteStore};
 use tokio::time::timeout;
 
-use crate::support::{Place, event, fill, user};
+use crate::support::{Place, event, fill, user, write_labels};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_backup_under_writers_ends_and_is_a_store_of_one_moment() {
     let place = Place::new();
     let store = place.open().await;
+    // Much more than one step copies.
     fill(&store, 30_000, 2).await;
+    write_labels(&store, 0..1000, None, 'x').await;
     // Writers that never pause: an ordinary online backup begins again after each of their commits.
     let written = Arc::new(AtomicU64::new(0));
     let writer = tokio::spawn({
@@ -27,6 +29,17 @@ async fn a_backup_under_writers_ends_and_is_a_store_of_one_moment() {
             }
         }
     });
+    let others: Vec<_> = (0..4)
+        .map(|n| {
+            let store = store.clone();
+            tokio::spawn(async move {
+                loop {
+                    store.rsvp(&user(n), &event(100 + n)).await.unwrap();
+                    store.cancel(&user(n), &event(100 + n)).await.unwrap();
+                }
+            })
+        })
+        .collect();
     while written.load(Ordering::SeqCst) < 10 {
         tokio::task::yield_now().await;
     }
@@ -35,6 +48,7 @@ async fn a_backup_under_writers_ends_and_is_a_store_of_one_moment() {
     let bytes = timeout(Duration::from_secs(60), store.backup(&copy)).await.unwrap().unwrap();
     let after = written.load(Ordering::SeqCst) + 1;
     writer.abort();
+    others.iter().for_each(tokio::task::JoinHandle::abort);
     assert_eq!(fs::metadata(&copy).unwrap().len(), bytes);
     assert!(!place.beside("copy.db-partial").exists());
     assert!(after > before + 1, "calls go on meanwhile");

@@ -1,8 +1,10 @@
 //! Stores in temporary folders, and what another program does to their files.
 
+use std::ops::Range;
 use std::path::PathBuf;
 
-use rsvp_core::{EventId, RsvpStore, UserId, Write, WriteOptions};
+use futures_util::future::join_all;
+use rsvp_core::{EventId, Label, LabelName, RsvpStore, UserId, Write, WriteOptions};
 use rsvp_sqlite::{SqliteConfig, SqliteStore};
 use rusqlite::Connection;
 use tempfile::TempDir;
@@ -47,6 +49,28 @@ pub(crate) fn user(n: u64) -> UserId {
 
 pub(crate) fn event(n: u64) -> EventId {
     EventId::new(format!("event number {n}")).unwrap()
+}
+
+/// Sets labels with these numbers, all at once, to values of 16 pages each that end with `last` and
+/// ended with `before` until then.
+pub(crate) async fn write_labels(
+    store: &dyn RsvpStore,
+    numbers: Range<u32>,
+    before: Option<char>,
+    last: char,
+) {
+    let value = |last| Label::new("x".repeat(Label::MAX_BYTES - 1) + &String::from(last)).unwrap();
+    let (before, value) = (before.map(value), value(last));
+    let labels = numbers.map(|n| {
+        let (before, value) = (before.as_ref(), &value);
+        async move {
+            let name = LabelName::new(&format!("label-{n}")).unwrap();
+            let options = WriteOptions::default();
+            let replaced = store.replace_label(&name, before, value, &options).await.unwrap();
+            assert!(replaced.as_ref() == before, "label {n}");
+        }
+    });
+    join_all(labels).await;
 }
 
 /// RSVPs of so many users to each of so many events.

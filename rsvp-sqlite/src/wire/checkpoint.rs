@@ -7,9 +7,9 @@ use rusqlite::Connection;
 /// The length of the log, in pages of 1 KiB, from which on it is moved: 16 MiB.
 const LONG: i64 = 16_000;
 
-/// The length from which on readers are made to wait, so that the log can begin again: 128 MiB.
+/// The length from which on readers are made to wait, so that the log can begin again: 64 MiB.
 /// Without that, a reader at every moment would let it grow without bound.
-const STARVED: i64 = 128_000;
+const STARVED: i64 = 64_000;
 
 /// How long that waits for readers. They are over in less, unless they are another program's.
 const PATIENCE: Duration = Duration::from_millis(100);

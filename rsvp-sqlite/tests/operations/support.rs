@@ -51,16 +51,16 @@ pub(crate) fn event(n: u64) -> EventId {
     EventId::new(format!("event number {n}")).unwrap()
 }
 
-/// Sets labels with these numbers, all at once, to values of 16 pages each that end with `last` and
-/// ended with `before` until then.
+/// Sets labels with these numbers, all at once, to values of 16 pages each that consist of `letter`,
+/// and of `before` until then: the engine writes only the pages of a value that differ.
 pub(crate) async fn write_labels(
     store: &dyn RsvpStore,
     numbers: Range<u32>,
     before: Option<char>,
-    last: char,
+    letter: char,
 ) {
-    let value = |last| Label::new("x".repeat(Label::MAX_BYTES - 1) + &String::from(last)).unwrap();
-    let (before, value) = (before.map(value), value(last));
+    let value = |letter| Label::new(String::from(letter).repeat(Label::MAX_BYTES)).unwrap();
+    let (before, value) = (before.map(value), value(letter));
     let labels = numbers.map(|n| {
         let (before, value) = (before.as_ref(), &value);
         async move {

@@ -7,7 +7,7 @@ use std::time::Duration;
 use futures_util::future::join_all;
 use rsvp_core::backend::{FoldedBatch, fail_all};
 use rsvp_core::{
-    BatchReceipt, Count, Deadline, Effect, Error, EventId, Label, LabelName, Maintenance,
+    BatchReceipt, Count, Deadline, Effect, Error, EventId, Health, Label, LabelName, Maintenance,
     Operation, Page, PageLimit, PageRequest, ReadOptions, RemovalStep, Result, Rsvp, RsvpStore,
     SessionToken, UserId, Write, WriteOptions, async_trait,
 };
@@ -301,6 +301,10 @@ impl RsvpStore for SqliteStore {
         let lock = Weak::clone(self.threads.lock());
         let failing = Arc::clone(self.threads.failing());
         self.threads.change(Ready { lock, failing }, 1, None).await
+    }
+
+    async fn health(&self) -> Health {
+        Health::of_whole(self.ready().await)
     }
 
     async fn close(&self) -> Result<()> {

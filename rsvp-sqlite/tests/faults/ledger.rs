@@ -11,6 +11,7 @@ use rand::{Rng, SeedableRng};
 use rsvp_core::{
     Action, Consistency, EventId, RsvpStore, RsvpStoreExt, UserId, Write, WriteOptions,
 };
+use tokio::task::JoinSet;
 
 const WRITERS: u64 = 16;
 const EVENTS: u64 = 5;
@@ -26,29 +27,28 @@ fn user(writer: u64, n: u64) -> UserId {
 
 /// Writes for ever, with 16 writers on pairs of their own.
 pub(crate) async fn write_for_ever(store: Arc<dyn RsvpStore>, seed: u64) {
-    let writers: Vec<_> = (0..WRITERS)
+    let writers: JoinSet<()> = (0..WRITERS)
         .map(|writer| {
-            let store = Arc::clone(&store);
-            let mut random = StdRng::seed_from_u64(seed * WRITERS + writer);
-            tokio::spawn(async move {
-                loop {
-                    let (n, e) =
-                        (random.random_range(0..USERS_OF_A_WRITER), random.random_range(0..EVENTS));
-                    let (user, event) = (user(writer, n), event(e));
-                    let (write, sign) = match random.random_bool(0.5) {
-                        true => (Write::rsvp(user, event), '+'),
-                        false => (Write::cancel(user, event), '-'),
-                    };
-                    println!("?{sign} {writer} {n} {e}");
-                    let receipt = store.write_batch(&[write], &WriteOptions::default()).await;
-                    receipt.unwrap().outcomes().unwrap();
-                    println!("!{sign} {writer} {n} {e}");
-                }
-            })
+            let random = StdRng::seed_from_u64(seed * WRITERS + writer);
+            write(Arc::clone(&store), writer, random)
         })
         .collect();
-    for writer in writers {
-        writer.await.unwrap();
+    writers.join_all().await;
+}
+
+async fn write(store: Arc<dyn RsvpStore>, writer: u64, mut random: StdRng) {
+    loop {
+        let n = random.random_range(0..USERS_OF_A_WRITER);
+        let e = random.random_range(0..EVENTS);
+        let (user, event) = (user(writer, n), event(e));
+        let (write, sign) = match random.random_bool(0.5) {
+            true => (Write::rsvp(user, event), '+'),
+            false => (Write::cancel(user, event), '-'),
+        };
+        println!("?{sign} {writer} {n} {e}");
+        let receipt = store.write_batch(&[write], &WriteOptions::default()).await;
+        receipt.unwrap().outcomes().unwrap();
+        println!("!{sign} {writer} {n} {e}");
     }
 }
 

@@ -1,6 +1,11 @@
 //! The process is killed, the power fails, the disk fails: nothing acknowledged is lost.
 
-#![allow(clippy::unwrap_used, clippy::panic, reason = "a panic is how a test fails")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::print_stdout,
+    reason = "a panic is how a test fails, and a process tells what it does"
+)]
 
 mod child;
 mod corrupt;

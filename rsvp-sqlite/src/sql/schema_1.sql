@@ -1,4 +1,4 @@
--- Version 1. Names are kept once, as numbers everywhere else: a pair costs about 33 bytes, in both
+-- Version 1. Names are kept once, as numbers everywhere else: a pair costs about 34 bytes, in both
 -- directions, where its names would cost 65 and more.
 
 -- Events with RSVPs, and the number of those.

@@ -1,6 +1,11 @@
 //! The smallest complete program: a few RSVPs, then real attendance records.
 //!
-//! Run it with `cargo run --example quickstart`.
+//! ```text
+//! cargo run --example quickstart
+//! cargo run --example quickstart --features sqlite -- --store sqlite:demo.db
+//! ```
+//!
+//! The second one keeps the RSVPs in a file: run it twice, and most are there already.
 #![expect(clippy::print_stdout, reason = "printing is what this program is for")]
 
 use futures_util::TryStreamExt;
@@ -11,10 +16,16 @@ const ATTENDANCE: &str = include_str!("data/davis_southern_women.csv");
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<()> {
-    let store = rsvp::open("memory:").await?;
+    let store = rsvp::open(&store_url()).await?;
     first_calls(&store).await?;
     real_records(&store).await?;
     store.close().await
+}
+
+/// The URL behind `--store`. Without one the RSVPs are gone when the program ends.
+fn store_url() -> String {
+    let mut arguments = std::env::args().skip_while(|argument| argument != "--store");
+    arguments.nth(1).unwrap_or_else(|| "memory:".to_owned())
 }
 
 async fn first_calls(store: &dyn RsvpStore) -> Result<()> {

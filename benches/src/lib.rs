@@ -2,7 +2,7 @@
 //! the store and the baseline on them.
 //!
 //! The targets are `wrappers`, `coalesced_ratio`, `overload`, `memory`, `postgres`,
-//! `postgres_ratio`, `postgres_disk`, `redis`, `redis_ratio` and `redis_memory`. Each explains at
+//! `postgres_ratio`, `postgres_disk`, `redis`, `redis_ratio`, `redis_memory`, `sqlite_ratio` and `sqlite_growth`. Each explains at
 //! its top the comparison and the meaning of its figures. They run under
 //! `cargo bench -p rsvp-benches`, start their own servers, and leave nothing behind.
 #![allow(
@@ -25,7 +25,7 @@ mod redis;
 mod simulated;
 
 pub use self::alternation::Alternation;
-pub use self::baseline::{PostgresBaseline, RedisBaseline};
+pub use self::baseline::{PostgresBaseline, RedisBaseline, SqliteBaseline};
 pub use self::invocation::Invocation;
 pub use self::load::{Load, Tally};
 pub use self::pairs::Pairs;

@@ -31,3 +31,20 @@ rsvp_count(101a) = 1
     assert_eq!(people.lines().count(), 14);
     assert!(people.lines().all(|person| person.starts_with("  ")));
 }
+
+#[cfg(feature = "sqlite")]
+#[test]
+fn a_file_keeps_rsvps_from_one_run_to_the_next() {
+    let test = std::env::current_exe().unwrap();
+    let program = test.parent().unwrap().join("../examples/quickstart");
+    let folder = tempfile::tempdir().unwrap();
+    for outcome in ["Applied", "Unchanged"] {
+        let mut command = Command::new(&program);
+        command.args(["--store", "sqlite:demo.db"]).current_dir(folder.path());
+        let output = command.output().unwrap();
+        assert!(output.status.success(), "{output:?}");
+        let text = String::from_utf8(output.stdout).unwrap();
+        assert!(text.contains(&format!("rsvp(2, 101a) = {outcome}")), "{text}");
+        assert!(text.contains("rsvp_count(101a) = 2"), "{text}");
+    }
+}

@@ -43,6 +43,7 @@
 //! - `memory` (default): [`MemoryStore`], and `memory:` for [`open`].
 //! - `postgres`: `PostgresStore`, and `postgres://…` for [`open`]. Needs Rust 1.94.
 //! - `redis`: `RedisStore`, and `redis://…` and `redis+cluster://…` for [`open`].
+//! - `sqlite`: `SqliteStore`, and `sqlite:path/to/rsvp.db` for [`open`]. Needs a C compiler.
 //! - `tls`: encrypted connections to the servers of the enabled backends.
 //! - `serde`: `Serialize` and `Deserialize` for ids, session tokens, cursors, writes and their
 //!   answers, counts and pages, and `Serialize` for errors.
@@ -61,6 +62,8 @@ pub use rsvp_memory::{MemoryStore, RsvpTable};
 pub use rsvp_postgres as postgres;
 #[cfg(feature = "redis")]
 pub use rsvp_redis as redis;
+#[cfg(feature = "sqlite")]
+pub use rsvp_sqlite as sqlite;
 
 pub use self::open::{Registry, open};
 

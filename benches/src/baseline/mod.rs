@@ -2,6 +2,8 @@
 
 mod postgres;
 mod redis;
+mod sqlite;
 
 pub use self::postgres::PostgresBaseline;
 pub use self::redis::RedisBaseline;
+pub use self::sqlite::SqliteBaseline;

@@ -41,6 +41,8 @@ pub enum Operation {
     Audit,
     /// Mending what an audit found.
     Repair,
+    /// Copying a store that is in use.
+    Backup,
 }
 
 impl Operation {
@@ -62,6 +64,7 @@ impl Operation {
         Self::Migrate,
         Self::Audit,
         Self::Repair,
+        Self::Backup,
     ];
 
     /// The name in snake case, as in a metric's label.
@@ -83,6 +86,7 @@ impl Operation {
             Self::Migrate => "migrate",
             Self::Audit => "audit",
             Self::Repair => "repair",
+            Self::Backup => "backup",
         }
     }
 
@@ -104,7 +108,8 @@ impl Operation {
             | Self::Ready
             | Self::Close
             | Self::Open
-            | Self::Audit => false,
+            | Self::Audit
+            | Self::Backup => false,
         }
     }
 }

@@ -15,6 +15,7 @@ pub use self::registry::Registry;
 /// | URL | backend | cargo feature |
 /// |---|---|---|
 /// | `memory:` | `MemoryStore`, new and empty | `memory` (default) |
+/// | `sqlite:path/to/rsvp.db?…`, `sqlite:/path/to/rsvp.db?…` | `SqliteStore`, with the parameters of `SqliteConfig::from_url` | `sqlite` |
 /// | `postgres://user:password@host:port/database?…` | `PostgresStore`, with the parameters of `PostgresConfig::from_url` | `postgres` |
 /// | `redis://user:password@host:port/database?…`, `rediss://…` over TLS | `RedisStore` on one primary, with the parameters of `RedisConfig::from_url` | `redis`, and `tls` for TLS |
 /// | `redis+cluster://user:password@host:port,host:port?…`, `rediss+cluster://…` over TLS | `RedisStore` on a Redis Cluster | `redis`, and `tls` for TLS |

@@ -37,7 +37,7 @@ impl Scheme {
 }
 
 /// Every scheme of this crate, whether or not its backend is compiled in.
-pub(super) fn known() -> [(&'static str, Scheme); 9] {
+pub(super) fn known() -> [(&'static str, Scheme); 10] {
     let scheme = |backend: Option<Scheme>, feature| backend.unwrap_or(Scheme::Disabled(feature));
     [
         ("memory", scheme(memory(), "memory")),
@@ -49,6 +49,7 @@ pub(super) fn known() -> [(&'static str, Scheme); 9] {
         ("rediss", scheme(redis().filter(|_| cfg!(feature = "tls")), "redis,tls")),
         ("rediss+cluster", scheme(redis().filter(|_| cfg!(feature = "tls")), "redis,tls")),
         ("rediss+sentinel", scheme(redis().filter(|_| cfg!(feature = "tls")), "redis,tls")),
+        ("sqlite", scheme(sqlite(), "sqlite")),
     ]
 }
 
@@ -80,6 +81,14 @@ fn redis() -> Option<Scheme> {
     }))
 }
 
+#[cfg(feature = "sqlite")]
+fn sqlite() -> Option<Scheme> {
+    Some(Scheme::new(|url| {
+        let config = rsvp_sqlite::SqliteConfig::from_store_url(url)?;
+        Ok(rsvp_sqlite::SqliteStore::open(config))
+    }))
+}
+
 #[cfg(not(feature = "memory"))]
 fn memory() -> Option<Scheme> {
     None
@@ -92,5 +101,10 @@ fn postgres() -> Option<Scheme> {
 
 #[cfg(not(feature = "redis"))]
 fn redis() -> Option<Scheme> {
+    None
+}
+
+#[cfg(not(feature = "sqlite"))]
+fn sqlite() -> Option<Scheme> {
     None
 }

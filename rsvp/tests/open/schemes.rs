@@ -12,7 +12,9 @@ async fn an_unknown_scheme_lists_the_known_ones_and_never_repeats_the_url() {
             message.starts_with("invalid url: unknown scheme; supported: `memory`"),
             "{message}"
         );
-        for scheme in ["postgres", "postgresql", "redis", "redis+cluster", "rediss+cluster"] {
+        for scheme in
+            ["postgres", "postgresql", "redis", "redis+cluster", "rediss+cluster", "sqlite"]
+        {
             assert!(message.contains(&format!(", `{scheme}`")), "{message}");
         }
         assert!(!message.contains("secret") && !message.contains("hunter2"), "{message}");
@@ -104,4 +106,44 @@ async fn an_unknown_parameter_lists_those_of_the_layers() {
     let message = refused("memory:?coalese=hunter2").await;
     assert!(message.starts_with("invalid url: unknown parameter `coalese`; "), "{message}");
     assert!(message.contains("`coalesce`") && !message.contains("hunter2"), "{message}");
+}
+
+#[cfg(not(feature = "sqlite"))]
+#[tokio::test]
+async fn a_file_without_its_feature_names_the_feature() {
+    let message = refused("sqlite:rsvp.db").await;
+    assert!(message.contains("needs the cargo feature `sqlite`"), "{message}");
+}
+
+#[cfg(feature = "sqlite")]
+#[tokio::test]
+async fn an_unknown_parameter_lists_those_of_sqlite_and_of_the_layers() {
+    let message = refused("sqlite:rsvp.db?coalese=true&readers=2").await;
+    assert!(message.starts_with("invalid url: unknown parameter `coalese`; "), "{message}");
+    assert!(message.contains("`coalesce`") && message.contains("`readers`"), "{message}");
+}
+
+#[cfg(feature = "sqlite")]
+#[tokio::test]
+async fn a_database_in_memory_is_refused_with_the_url_of_memory() {
+    let message = refused("sqlite::memory:").await;
+    assert!(message.starts_with("invalid url: ") && message.contains("`memory:`"), "{message}");
+}
+
+#[cfg(feature = "sqlite")]
+#[tokio::test]
+async fn a_file_keeps_rsvps_from_one_opening_to_the_next() {
+    use rsvp::{EventId, RsvpStore, RsvpStoreExt, UserId};
+
+    let folder = tempfile::tempdir().unwrap();
+    let url = format!("sqlite:{}/rsvp.db?coalesce=true", folder.path().display());
+    let (ann, fair) = (UserId::new("ann").unwrap(), EventId::new("fair").unwrap());
+    for first in [true, false] {
+        let store = rsvp::open(&url).await.unwrap();
+        assert_eq!(store.rsvp(&ann, &fair).await.unwrap().outcome.is_applied(), first);
+        store.close().await.unwrap();
+    }
+    let message =
+        refused(&format!("sqlite:{}/none.db?create=false", folder.path().display())).await;
+    assert!(message.starts_with("invalid path: does not exist"), "{message}");
 }

@@ -6,6 +6,8 @@
     reason = "clippy takes only functions marked as tests for tests"
 )]
 
+#[cfg(feature = "sqlite")]
+mod crashes;
 mod failures;
 mod ids;
 mod lifecycle;
@@ -17,7 +19,7 @@ mod random;
 mod raw;
 mod service;
 mod sessions;
-#[cfg(any(feature = "postgres", feature = "redis"))]
+#[cfg(any(feature = "postgres", feature = "redis", feature = "sqlite"))]
 mod stores;
 mod stub;
 mod verbs;

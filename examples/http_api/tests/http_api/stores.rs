@@ -81,6 +81,15 @@ async fn a_random_run_over_http_and_redis_cluster_matches_a_model() {
     a_random_run_matches_a_model(&format!("{url}?event_spread=4")).await;
 }
 
+#[cfg(feature = "sqlite")]
+#[tokio::test]
+async fn a_random_run_over_http_and_a_file_matches_a_model() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = format!("sqlite:{}/rsvp.db", folder.path().display());
+    a_random_run_matches_a_model(&file).await;
+    a_random_run_matches_a_model(&format!("{file}-other?coalesce=true&count_cache=5s")).await;
+}
+
 #[cfg(feature = "redis")]
 #[tokio::test]
 async fn a_server_that_keeps_nothing_is_warned_of() {

@@ -1,0 +1,131 @@
+//! The tables: whose they are, of which version, and how they come from one to the next.
+
+use rsvp_core::{Error, Operation, Result};
+use rusqlite::Connection;
+
+use super::opening::engine_failed;
+
+/// What tells the files of this store from those of other applications (`PRAGMA application_id`):
+/// "RSVP".
+pub(crate) const APPLICATION_ID: i64 = 0x5253_5650;
+
+/// The steps from one version to the next, beginning with an empty file.
+const STEPS: &[&str] = &[include_str!("../sql/schema_1.sql")];
+
+/// The version that the steps lead to (`PRAGMA user_version`).
+fn latest() -> i64 {
+    STEPS.len() as i64
+}
+
+/// Whose a file is.
+#[derive(Debug, PartialEq, Eq)]
+enum Owner {
+    /// Nobody's: it is empty.
+    Nobody,
+    /// This store's, with tables of this version.
+    Rsvp(i64),
+    Another,
+}
+
+/// Checks that a file is this store's, or empty. Changes nothing.
+///
+/// # Errors
+///
+/// [`Error::InvalidInput`] with the field `path`.
+pub(crate) fn check(connection: &Connection) -> Result<()> {
+    let owner = match owner(connection) {
+        Err(error) if error.sqlite_error_code() == Some(rusqlite::ErrorCode::NotADatabase) => {
+            Owner::Another
+        }
+        owner => owner.map_err(engine_failed(Operation::Open))?,
+    };
+    match owner {
+        Owner::Nobody => Ok(()),
+        Owner::Rsvp(version) if (1..=latest()).contains(&version) => Ok(()),
+        Owner::Rsvp(version) => {
+            let latest = latest();
+            let reason = format!(
+                "is a file of version {version}, and this release knows {latest}: use a later release"
+            );
+            Err(Error::invalid_input("path", reason))
+        }
+        Owner::Another => {
+            let reason = "is the file of another application, which stays as it is; give a file that \
+                          does not exist yet";
+            Err(Error::invalid_input("path", reason))
+        }
+    }
+}
+
+/// Brings the tables from any version to the latest, in one transaction.
+///
+/// # Errors
+///
+/// Of the engine.
+pub(crate) fn migrate(connection: &Connection) -> rusqlite::Result<()> {
+    let version = pragma(connection, "user_version")?;
+    if version >= latest() {
+        return Ok(());
+    }
+    connection.execute_batch("BEGIN IMMEDIATE")?;
+    let migrated = STEPS
+        .iter()
+        .skip(usize::try_from(version).unwrap_or_default())
+        .try_for_each(|step| connection.execute_batch(step))
+        .and_then(|()| connection.pragma_update(None, "application_id", APPLICATION_ID))
+        .and_then(|()| connection.pragma_update(None, "user_version", latest()))
+        .and_then(|()| connection.execute_batch("COMMIT"));
+    if migrated.is_err() && !connection.is_autocommit() {
+        connection.execute_batch("ROLLBACK")?;
+    }
+    migrated
+}
+
+fn owner(connection: &Connection) -> rusqlite::Result<Owner> {
+    let application = pragma(connection, "application_id")?;
+    let version = pragma(connection, "user_version")?;
+    if application == APPLICATION_ID {
+        return Ok(Owner::Rsvp(version));
+    }
+    let sql = "SELECT EXISTS (SELECT 1 FROM sqlite_schema)";
+    let used: bool = connection.query_row(sql, [], |row| row.get(0))?;
+    Ok(if application == 0 && version == 0 && !used { Owner::Nobody } else { Owner::Another })
+}
+
+fn pragma(connection: &Connection, name: &str) -> rusqlite::Result<i64> {
+    connection.pragma_query_value(None, name, |row| row.get(0))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_empty_file_gets_the_latest_tables_once() {
+        let connection = Connection::open_in_memory().unwrap();
+        assert_eq!(owner(&connection).unwrap(), Owner::Nobody);
+        check(&connection).unwrap();
+        for _ in 0..2 {
+            migrate(&connection).unwrap();
+            assert_eq!(owner(&connection).unwrap(), Owner::Rsvp(latest()));
+            check(&connection).unwrap();
+        }
+        assert!(connection.is_autocommit());
+    }
+
+    #[test]
+    fn what_is_of_another_application_or_a_later_release_is_refused() {
+        for (sql, reason) in [
+            ("CREATE TABLE theirs (id INTEGER)", "another application"),
+            ("PRAGMA application_id = 7", "another application"),
+            ("PRAGMA user_version = 7", "another application"),
+            ("PRAGMA application_id = 0x52535650; PRAGMA user_version = 7", "of version 7"),
+            ("PRAGMA application_id = 0x52535650", "of version 0"),
+        ] {
+            let connection = Connection::open_in_memory().unwrap();
+            connection.execute_batch(sql).unwrap();
+            let error = check(&connection).unwrap_err().to_string();
+            assert!(error.starts_with("invalid path: ") && error.contains(reason), "{error}");
+        }
+    }
+}

@@ -1,0 +1,116 @@
+//! Reading the settings from a URL.
+
+use rsvp_core::url::StoreUrl;
+use rsvp_core::{Error, Result};
+
+use super::{Durability, SqliteConfig};
+
+impl SqliteConfig {
+    /// Reads `sqlite:path/to/rsvp.db?parameter=value`, or `sqlite:/absolute/path/to/rsvp.db?…`.
+    ///
+    /// A relative path begins at the working directory of the process. Characters such as `?`, `#`
+    /// and `%` in the path must be percent-encoded.
+    ///
+    /// | parameter | meaning | default |
+    /// |---|---|---|
+    /// | `create` | `false`: refuse a file that does not exist | `true` |
+    /// | `durability` | `full`, or `normal`, which can lose the last writes when the power fails | `full` |
+    /// | `cache_size` | memory for pages of each connection, in MiB | 32 |
+    /// | `busy_timeout` | wait for a lock of another process, such as `500ms` or `2s` | 5s |
+    /// | `call_timeout` | longest time of a call | 30s |
+    /// | `readers` | threads that read | 4 |
+    /// | `queue` | entries that may wait for the writer, and for the readers | 65536 |
+    /// | `checkpoint` | `false`: another program moves the log into the file, such as Litestream | `true` |
+    ///
+    /// ```
+    /// use rsvp_sqlite::SqliteConfig;
+    ///
+    /// let config = SqliteConfig::from_url("sqlite:data/my%20rsvp.db?durability=normal")?;
+    /// assert_eq!(config.path().to_str(), Some("data/my rsvp.db"));
+    /// assert!(SqliteConfig::from_url("sqlite::memory:").is_err());
+    /// # Ok::<(), rsvp_core::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// [`Error::InvalidInput`] with the field `url`, or with that of the parameter that is wrong.
+    pub fn from_url(url: &str) -> Result<Self> {
+        Self::from_store_url(StoreUrl::parse(url)?)
+    }
+
+    /// Reads a URL that has been taken apart, as [`from_url`](Self::from_url) does.
+    ///
+    /// # Errors
+    ///
+    /// As [`from_url`](Self::from_url).
+    pub fn from_store_url(mut url: StoreUrl) -> Result<Self> {
+        if url.scheme() != "sqlite" || !url.hosts().is_empty() {
+            let reason = "is not `sqlite:path/to/rsvp.db`, without `//`";
+            return Err(Error::invalid_input("url", reason));
+        }
+        if url.path().is_empty() || url.path().starts_with(":memory:") {
+            let reason = "names no file, as in `sqlite:path/to/rsvp.db`; for a store in memory use \
+                          `memory:`";
+            return Err(Error::invalid_input("url", reason));
+        }
+        let mut config = Self::new(url.path());
+        let parameters = url.parameters_mut();
+        config.durability = match parameters.take("durability")?.as_deref() {
+            None | Some("full") => Durability::Full,
+            Some("normal") => Durability::Normal,
+            Some(_) => return Err(Error::invalid_input("durability", "is not `full` or `normal`")),
+        };
+        override_with(&mut config.create, parameters.take_flag("create")?);
+        let cache_size = parameters.take_parsed("cache_size", "a number of MiB")?;
+        override_with(&mut config.cache_size, cache_size);
+        override_with(&mut config.busy_timeout, parameters.take_duration("busy_timeout")?);
+        override_with(&mut config.call_timeout, parameters.take_duration("call_timeout")?);
+        override_with(&mut config.readers, parameters.take_parsed("readers", "a number")?);
+        override_with(&mut config.queue, parameters.take_parsed("queue", "a number")?);
+        override_with(&mut config.checkpoint, parameters.take_flag("checkpoint")?);
+        parameters.finish()?;
+        config.check()?;
+        Ok(config)
+    }
+}
+
+fn override_with<T>(setting: &mut T, parameter: Option<T>) {
+    if let Some(value) = parameter {
+        *setting = value;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+
+    #[test]
+    fn every_parameter_is_read() {
+        let url = "sqlite:/var/lib/rsvp.db?create=false&durability=normal&cache_size=8&readers=2\
+                   &busy_timeout=20ms&call_timeout=1s&queue=10&checkpoint=false";
+        let config = SqliteConfig::from_url(url).unwrap();
+        assert_eq!(config.path().to_str(), Some("/var/lib/rsvp.db"));
+        assert!(!config.create && !config.checkpoint);
+        assert_eq!(config.durability, Durability::Normal);
+        assert_eq!((config.cache_size, config.readers, config.queue), (8, 2, 10));
+        assert_eq!(config.busy_timeout, Duration::from_millis(20));
+        assert_eq!(config.call_timeout, Duration::from_secs(1));
+    }
+
+    #[test]
+    fn a_wrong_url_says_what_is_wrong() {
+        for (url, wrong) in [
+            ("sqlite::memory:", "`memory:`"),
+            ("sqlite:", "names no file"),
+            ("sqlite://rsvp.db", "without `//`"),
+            ("sqlite:a.db?durability=off", "invalid durability: is not `full` or `normal`"),
+            ("sqlite:a.db?readers=0", "invalid readers: "),
+            ("sqlite:a.db?mode=rwc", "unknown parameter `mode`; supported: `durability`"),
+        ] {
+            let error = SqliteConfig::from_url(url).unwrap_err().to_string();
+            assert!(error.contains(wrong), "{error}");
+        }
+    }
+}

@@ -1,0 +1,12 @@
+//! The rows: names, writes, membership, counts, listings, removal, labels.
+
+pub(crate) mod change;
+pub(crate) mod counts;
+pub(crate) mod label;
+pub(crate) mod listing;
+pub(crate) mod membership;
+pub(crate) mod names;
+pub(crate) mod read;
+pub(crate) mod ready;
+pub(crate) mod remove;
+pub(crate) mod write;

@@ -5,7 +5,8 @@ use std::borrow::Cow;
 use crate::backend::{check_answer_count, fail_all};
 use crate::{
     BatchReceipt, Count, Deadline, Error, EventId, Label, LabelName, Operation, Page, PageLimit,
-    PageRequest, ReadOptions, RemovalStep, Result, Rsvp, RsvpStore, UserId, Write, WriteOptions,
+    PageRequest, ReadOptions, RemovalStep, Result, Rsvp, RsvpStore, SessionToken, UserId, Write,
+    WriteOptions,
 };
 
 /// A call of a store, as a value that a [`Layer`](super::Layer) can look at, change and run as
@@ -19,6 +20,18 @@ pub trait Call: Clone + Send + Sync {
 
     /// The number of entries of a batch, or the limit of a page or a step, or 0.
     fn entries(&self) -> usize;
+
+    /// The event of an entry of a batch, or of a call that is about one event. `None` if it names
+    /// none there.
+    fn event(&self, _place: usize) -> Option<&EventId> {
+        None
+    }
+
+    /// The user of an entry of a batch, or of a call that is about one user, as
+    /// [`event`](Self::event).
+    fn user(&self, _place: usize) -> Option<&UserId> {
+        None
+    }
 
     /// The deadline of the call; `None` if it has none, or is of an operation without deadlines.
     fn deadline(&self) -> Option<Deadline>;
@@ -56,6 +69,18 @@ pub trait Call: Clone + Send + Sync {
     /// Puts the answer to a [`part`](Self::part) of a batch into the answer to the whole.
     fn merge(answer: &mut Self::Answer, _places: &[usize], part: Self::Answer) {
         *answer = part;
+    }
+
+    /// Makes the answer to a [`part`](Self::part) of a batch the answer to the whole, of so many entries.
+    /// Those that are not in the part have this error. The answers to other calls stay as they are.
+    #[must_use]
+    fn widen(
+        part: Self::Answer,
+        _places: &[usize],
+        _entries: usize,
+        _error: &Error,
+    ) -> Self::Answer {
+        part
     }
 
     /// Replaces the result of one entry of a batch by an error.
@@ -120,6 +145,14 @@ impl Call for WriteBatch<'_> {
         self.writes.len()
     }
 
+    fn event(&self, place: usize) -> Option<&EventId> {
+        Some(&self.writes.get(place)?.rsvp.event)
+    }
+
+    fn user(&self, place: usize) -> Option<&UserId> {
+        Some(&self.writes.get(place)?.rsvp.user)
+    }
+
     fn deadline(&self) -> Option<Deadline> {
         self.options.deadline
     }
@@ -153,6 +186,12 @@ impl Call for WriteBatch<'_> {
         merge(Operation::Write, &mut answer.results, places, part.results);
     }
 
+    fn widen(part: BatchReceipt, places: &[usize], entries: usize, error: &Error) -> BatchReceipt {
+        let mut whole = BatchReceipt::new(fail_all(entries, error), SessionToken::new());
+        Self::merge(&mut whole, places, part);
+        whole
+    }
+
     fn fail(answer: &mut BatchReceipt, place: usize, error: Error) {
         put(&mut answer.results, place, Err(error));
     }
@@ -166,7 +205,10 @@ impl Call for WriteBatch<'_> {
 
 /// Implements [`Call`] for a batch of reads.
 macro_rules! read_batch {
-    ($name:ident, $method:ident, $operation:ident, $entry:ty, $answer:ty) => {
+    (
+        $name:ident, $method:ident, $operation:ident, $entry:ty, $answer:ty,
+        $event:expr, $user:expr
+    ) => {
         #[doc = concat!("A call of [`", stringify!($method), "`](RsvpStore::", stringify!($method), ").")]
         #[derive(Clone, Debug)]
         pub(super) struct $name<'a> {
@@ -183,6 +225,16 @@ macro_rules! read_batch {
 
             fn entries(&self) -> usize {
                 self.entries.len()
+            }
+
+            fn event(&self, place: usize) -> Option<&EventId> {
+                let event: fn(&$entry) -> Option<&EventId> = $event;
+                event(self.entries.get(place)?)
+            }
+
+            fn user(&self, place: usize) -> Option<&UserId> {
+                let user: fn(&$entry) -> Option<&UserId> = $user;
+                user(self.entries.get(place)?)
             }
 
             fn deadline(&self) -> Option<Deadline> {
@@ -217,6 +269,17 @@ macro_rules! read_batch {
                 merge(Operation::$operation, answer, places, part);
             }
 
+            fn widen(
+                part: Self::Answer,
+                places: &[usize],
+                entries: usize,
+                error: &Error,
+            ) -> Self::Answer {
+                let mut whole = fail_all(entries, error);
+                Self::merge(&mut whole, places, part);
+                whole
+            }
+
             fn fail(answer: &mut Self::Answer, place: usize, error: Error) {
                 put(answer, place, Err(error));
             }
@@ -224,8 +287,24 @@ macro_rules! read_batch {
     };
 }
 
-read_batch!(HasRsvpedBatch, has_rsvped_batch, HasRsvped, Rsvp, bool);
-read_batch!(RsvpCountBatch, rsvp_count_batch, RsvpCount, EventId, Count);
+read_batch!(
+    HasRsvpedBatch,
+    has_rsvped_batch,
+    HasRsvped,
+    Rsvp,
+    bool,
+    |pair| Some(&pair.event),
+    |pair| Some(&pair.user)
+);
+read_batch!(
+    RsvpCountBatch,
+    rsvp_count_batch,
+    RsvpCount,
+    EventId,
+    Count,
+    |event| Some(event),
+    |_| None
+);
 
 /// Implements [`Call`] for a call without entries: its struct, the arguments in front of its
 /// options, the place of its deadline, and the field of the answer that says that it was repeated.
@@ -233,7 +312,7 @@ macro_rules! single {
     (
         $name:ident, $method:ident, $operation:ident, $answer:ty,
         ($($argument:ident: $kind:ty),*), $options:ident: $of:ty, $entries:expr, $deadline:expr
-        $(, $repeated:ident)?
+        $(, $repeated:ident)?; $subject:ident: $id:ty = $own:expr
     ) => {
         #[doc = concat!("A call of [`", stringify!($method), "`](RsvpStore::", stringify!($method), ").")]
         #[derive(Clone, Debug)]
@@ -252,6 +331,11 @@ macro_rules! single {
             fn entries(&self) -> usize {
                 let entries: fn(&Self) -> usize = $entries;
                 entries(self)
+            }
+
+            fn $subject(&self, _: usize) -> Option<&$id> {
+                let subject: fn(&Self) -> Option<&$id> = $own;
+                subject(self)
             }
 
             fn deadline(&self) -> Option<Deadline> {
@@ -282,37 +366,37 @@ macro_rules! single {
 single!(
     AttendeesPage, attendees_page, Attendees, Page<UserId>,
     (event: &'a EventId), request: PageRequest,
-    |call| call.request.limit.get(), |request| request.options.deadline
+    |call| call.request.limit.get(), |request| request.options.deadline; event: EventId = |call| Some(call.event)
 );
 single!(
     EventsOfPage, events_of_page, EventsOf, Page<EventId>,
     (user: &'a UserId), request: PageRequest,
-    |call| call.request.limit.get(), |request| request.options.deadline
+    |call| call.request.limit.get(), |request| request.options.deadline; user: UserId = |call| Some(call.user)
 );
 single!(
     ScanPage, scan_page, Scan, Page<Rsvp>,
     (), request: PageRequest,
-    |call| call.request.limit.get(), |request| request.options.deadline
+    |call| call.request.limit.get(), |request| request.options.deadline; event: EventId = |_| None
 );
 single!(
     RemoveEventStep, remove_event_step, RemoveEvent, RemovalStep,
     (event: &'a EventId, limit: PageLimit), options: WriteOptions,
-    |call| call.limit.get(), |options| options.deadline, repeated
+    |call| call.limit.get(), |options| options.deadline, repeated; event: EventId = |call| Some(call.event)
 );
 single!(
     RemoveUserStep, remove_user_step, RemoveUser, RemovalStep,
     (user: &'a UserId, limit: PageLimit), options: WriteOptions,
-    |call| call.limit.get(), |options| options.deadline, repeated
+    |call| call.limit.get(), |options| options.deadline, repeated; user: UserId = |call| Some(call.user)
 );
 single!(
     ReadLabel, label, Label, Option<Label>,
     (name: &'a LabelName), options: ReadOptions,
-    |_| 0, |options| options.deadline
+    |_| 0, |options| options.deadline; event: EventId = |_| None
 );
 single!(
     ReplaceLabel, replace_label, ReplaceLabel, Option<Label>,
     (name: &'a LabelName, expected: Option<&'a Label>, value: &'a Label), options: WriteOptions,
-    |_| 0, |options| options.deadline
+    |_| 0, |options| options.deadline; event: EventId = |_| None
 );
 
 /// A call of [`ready`](RsvpStore::ready).

@@ -25,13 +25,14 @@ use crate::{
 /// use rsvp_core::{Error, Operation, Result, RsvpStore};
 ///
 /// /// Refuses every write.
-/// #[derive(Debug)]
+/// #[derive(Debug, thiserror::Error)]
+/// #[error("the store is read-only here")]
 /// struct ReadOnly;
 ///
 /// impl Layer for ReadOnly {
 ///     async fn call<C: Call, S: RsvpStore>(&self, call: C, store: &S) -> Result<C::Answer> {
 ///         if call.operation().is_write() {
-///             return Err(Error::closed(call.operation()));
+///             return Err(Error::refused(call.operation(), ReadOnly));
 ///         }
 ///         call.run(store).await
 ///     }

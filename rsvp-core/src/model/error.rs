@@ -115,7 +115,7 @@ pub enum Error {
     },
 
     /// Anything else that the backend reported.
-    #[error("{operation} failed in the backend: {}", Advice(*operation, *effect, *retryable))]
+    #[error("{operation} failed: {}", Advice(*operation, *effect, *retryable))]
     #[non_exhaustive]
     Backend {
         /// The failed operation.
@@ -138,6 +138,12 @@ impl Error {
     /// A call shed before any effect.
     pub fn overloaded(operation: Operation) -> Self {
         Self::Overloaded { operation, source: None }
+    }
+
+    /// A call that a rule of a layer forbids, with the rule as its source: nothing was applied, and
+    /// repeating it will not help.
+    pub fn refused(operation: Operation, source: impl Into<Source>) -> Self {
+        Self::backend(operation, Effect::NotApplied, false, source)
     }
 
     /// A call to a store that the host has closed.
@@ -293,7 +299,7 @@ mod tests {
         let error = Error::backend(Operation::Write, Effect::Unknown, true, Driver);
         assert_eq!(
             error.to_string(),
-            "write failed in the backend: it may have taken effect, repeating it is safe"
+            "write failed: it may have taken effect, repeating it is safe"
         );
         assert_eq!(
             error.source().map(ToString::to_string).as_deref(),

@@ -10,6 +10,7 @@
 )]
 
 mod breaker;
+mod closed_events;
 mod coalesce;
 mod coalesce_blocked;
 mod coalesce_deadlines;

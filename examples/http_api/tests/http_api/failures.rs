@@ -3,12 +3,12 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures_util::stream;
 use hyper::Method;
-use metrics_exporter_prometheus::PrometheusBuilder;
 use rsvp::layers::{LayerExt, RetryConfig};
 use rsvp::{Deadline, Effect, Error, EventId, Operation, RsvpStore, UserId};
+use rsvp_axum::{Api, App, Config, ServeError, Server, ServerConfig, Stop};
 use rsvp_http_api::check::Client;
-use rsvp_http_api::{App, serve};
 use serde_json::json;
 use tokio::net::TcpListener;
 use tokio::sync::oneshot;
@@ -20,19 +20,18 @@ use crate::stub::{failing, losing_an_answer, slow};
 struct Running {
     address: String,
     stop: oneshot::Sender<()>,
-    ended: JoinHandle<std::io::Result<()>>,
+    ended: JoinHandle<Result<(), ServeError>>,
 }
 
 async fn start(store: Arc<dyn RsvpStore>) -> Running {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap().to_string();
-    let app = App::new(store, PrometheusBuilder::new().build_recorder().handle());
+    let api = Api::new(store, Config::default());
     let (stop, stopped) = oneshot::channel();
-    let ended = tokio::spawn(async move {
-        let stopped = async { stopped.await.unwrap() };
-        let (idle, grace) = (Duration::from_secs(5), Duration::from_secs(5));
-        serve(listener, app, idle, grace, stopped).await
-    });
+    let stopped = Stop::on(stream::once(async { stopped.await.unwrap() }));
+    let config = ServerConfig::default().with_drain(Duration::ZERO);
+    let server = Server::new(listener, config);
+    let ended = tokio::spawn(server.run(async { Ok(App::new(api)) }, stopped));
     Running { address, stop, ended }
 }
 
@@ -48,6 +47,15 @@ fn requests() -> [(Method, &'static str); 7] {
     ]
 }
 
+/// What a client is told: nothing that is only for operators.
+fn detail(error: &Error) -> String {
+    match error {
+        Error::Corrupt { .. } => "write found corrupt data, which needs repair".to_owned(),
+        Error::InvalidInput { .. } => rsvp::Cursor::refused().to_string(),
+        error => error.to_string(),
+    }
+}
+
 #[tokio::test]
 async fn every_kind_of_failure_has_its_status() {
     let write = Operation::Write;
@@ -57,10 +65,10 @@ async fn every_kind_of_failure_has_its_status() {
         (Error::closed(write), 503, None),
         (Error::unavailable(write, Effect::Unknown, Some(driver().into())), 503, None),
         (Error::timed_out(write, Duration::from_secs(1), Effect::Unknown), 504, None),
-        (Error::corrupt(write, "a negative count"), 500, None),
+        (Error::corrupt(write, "in shard \"eu1\", a negative count"), 500, None),
         (Error::backend(write, Effect::Unknown, true, driver()), 503, None),
         (Error::backend(write, Effect::Unknown, false, driver()), 500, None),
-        (Error::invalid_input("cursor", "is malformed"), 400, Some("cursor")),
+        (Error::invalid_input("cursor", "is malformed").in_shard("eu1"), 400, Some("cursor")),
     ] {
         let running = start(Arc::new(failing(error.clone()))).await;
         let mut client = Client::connect(&running.address).await.unwrap();
@@ -70,12 +78,13 @@ async fn every_kind_of_failure_has_its_status() {
             assert_eq!(answer.headers["content-type"], "application/problem+json");
             let retry_after = answer.headers.get("retry-after").map(|value| value.as_bytes());
             assert_eq!(retry_after, (status == 503).then_some(b"1".as_slice()), "{path}");
-            assert_eq!(answer.json["detail"], error.to_string());
+            assert_eq!(answer.json["detail"], detail(&error));
             assert_eq!(answer.json["field"].as_str(), field);
             let effect = error.operation().map(|_| error.effect().as_str());
             assert_eq!(answer.json["effect"].as_str(), effect);
             assert!(answer.json.get("retry_after").is_none(), "nothing is pending");
-            assert!(!answer.json.to_string().contains("10.1.2.3"), "sources stay inside");
+            let text = answer.json.to_string();
+            assert!(!text.contains("10.1.2.3") && !text.contains("eu1"), "internals stay inside");
         }
         let alive = client.send(Method::GET, "/healthz", &[]).await.unwrap();
         assert_eq!(alive.status, 200, "a failing store does not make the service restart");

@@ -16,6 +16,7 @@ async fn every_endpoint_is_described() {
     described.sort();
     let expected = [
         "delete /events/{event_id}/rsvp",
+        "delete /events/{event_id}/users/{user_id}",
         "get /events/{event_id}/rsvp_count",
         "get /events/{event_id}/users",
         "get /events/{event_id}/users/{user_id}",
@@ -25,6 +26,10 @@ async fn every_endpoint_is_described() {
         "get /readyz",
         "get /users/{user_id}/events",
         "post /events/{event_id}/rsvp",
+        "post /memberships",
+        "post /rsvp_counts",
+        "post /writes",
+        "put /events/{event_id}/users/{user_id}",
     ];
     assert_eq!(described, expected);
 }
@@ -40,7 +45,9 @@ async fn parameters_headers_and_problems_are_described() {
         json!([
             ["event_id", "path", true],
             ["X-User-Id", "header", true],
-            ["RSVP-Session", "header", false]
+            ["RSVP-Session", "header", false],
+            ["Request-Timeout", "header", false],
+            ["Idempotency-Key", "header", false]
         ])
     );
     let list = &paths["/events/{event_id}/users"]["get"];
@@ -50,7 +57,8 @@ async fn parameters_headers_and_problems_are_described() {
             ["event_id", "path", true],
             ["limit", "query", false],
             ["cursor", "query", false],
-            ["RSVP-Session", "header", false]
+            ["RSVP-Session", "header", false],
+            ["Request-Timeout", "header", false]
         ])
     );
     for status in ["200", "201"] {

@@ -1,0 +1,74 @@
+//! The entries of a batch, from a JSON body.
+
+use std::hash::{DefaultHasher, Hash, Hasher};
+use std::sync::Arc;
+
+use axum::extract::{FromRequest, Request};
+use axum::http::StatusCode;
+use axum::http::header::CONTENT_TYPE;
+use rsvp_core::{Error, Operation};
+use serde::de::DeserializeOwned;
+use tokio::sync::OwnedSemaphorePermit;
+
+use crate::Api;
+use crate::body;
+use crate::problem::Problem;
+
+/// The most bytes of JSON that an entry may take, on average: two ids of 255 bytes, some of them
+/// escaped, and the names of the members.
+const BYTES_PER_ENTRY: usize = 1200;
+
+/// A JSON body that is a batch.
+pub(crate) trait Batch: DeserializeOwned {
+    /// The name of the member with the entries.
+    const FIELD: &'static str;
+
+    fn len(&self) -> usize;
+}
+
+/// A batch of a request, and the right to keep it in memory.
+#[derive(Debug)]
+pub(crate) struct Entries<B> {
+    pub(crate) batch: B,
+    /// Tells this body from others.
+    pub(crate) fingerprint: u64,
+    /// Held as long as the batch: the number of batches in memory is bounded.
+    pub(crate) slot: OwnedSemaphorePermit,
+}
+
+impl<B: Batch> FromRequest<Api> for Entries<B> {
+    type Rejection = Problem;
+
+    async fn from_request(request: Request, api: &Api) -> Result<Self, Problem> {
+        // 1. Refused by its head alone.
+        if !is_json(&request) {
+            let detail = "the body must be JSON (Content-Type: application/json)";
+            return Err(Problem::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, detail));
+        }
+        let slot = Arc::clone(api.batch_slots()).try_acquire_owned();
+        let slot = slot.map_err(|_| Error::overloaded(Operation::Write))?;
+
+        // 2. The body.
+        let max = api.config().max_batch;
+        let bytes = body::read(request.into_body(), max.saturating_mul(BYTES_PER_ENTRY)).await?;
+        let batch: B = serde_json::from_slice(&bytes).map_err(|error| {
+            let detail = format!("the body is not such a batch: {error}");
+            Problem::new(StatusCode::BAD_REQUEST, detail).of_field(B::FIELD)
+        })?;
+
+        // 3. Its entries.
+        if !(1..=max).contains(&batch.len()) {
+            let reason = format!("has {} entries; a batch has 1 to {max}", batch.len());
+            return Err(Error::invalid_input(B::FIELD, reason).into());
+        }
+        let mut hasher = DefaultHasher::new();
+        bytes.hash(&mut hasher);
+        Ok(Self { batch, fingerprint: hasher.finish(), slot })
+    }
+}
+
+fn is_json(request: &Request) -> bool {
+    let media_type = request.headers().get(CONTENT_TYPE).and_then(|value| value.to_str().ok());
+    let essence = media_type.and_then(|text| text.split(';').next()).unwrap_or_default();
+    essence.trim().eq_ignore_ascii_case("application/json")
+}

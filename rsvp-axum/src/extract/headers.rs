@@ -1,0 +1,191 @@
+//! Session tokens, deadlines and idempotency keys in headers.
+
+use std::time::Duration;
+
+use axum::extract::FromRequestParts;
+use axum::http::header::HeaderValue;
+use axum::http::request::Parts;
+use axum::http::{HeaderMap, HeaderName};
+use rsvp_core::{Deadline, Error, ReadOptions, Result, SessionToken, WriteOptions};
+use tokio::time::Instant;
+use utoipa::IntoParams;
+
+use crate::Api;
+use crate::problem::Problem;
+
+pub(crate) const SESSION_HEADER: &str = "rsvp-session";
+const IDEMPOTENCY_HEADER: &str = "idempotency-key";
+
+#[derive(Debug, IntoParams)]
+#[into_params(parameter_in = Header)]
+pub(crate) struct Session {
+    /// The token that the last write of this session returned. The answer shows at least the
+    /// writes behind it. A write returns a token that includes it.
+    #[param(rename = "RSVP-Session", value_type = String, required = false, max_length = 8192, pattern = r"^r1(\.[0-9a-fA-F]{1,16}-[0-9a-fA-F]{1,16})*$")]
+    pub(crate) token: Option<SessionToken>,
+}
+
+impl Session {
+    pub(crate) fn read_or(self, default: ReadOptions) -> ReadOptions {
+        self.token.map_or(default, ReadOptions::session)
+    }
+}
+
+/// Until when the client waits for the answer.
+#[derive(Clone, Copy, Debug, IntoParams)]
+#[into_params(parameter_in = Header)]
+pub(crate) struct TimeLimit {
+    /// How long the client waits for the answer: a number of seconds, or with a unit as `250ms` and
+    /// `2s`. What has not begun by then is not done.
+    #[param(rename = "Request-Timeout", value_type = String, required = false, pattern = r"^[0-9]{1,9}(\.[0-9]{1,9})?(s|ms)?$")]
+    deadline: Deadline,
+}
+
+impl TimeLimit {
+    pub(crate) fn read(self, options: ReadOptions) -> ReadOptions {
+        options.with_deadline(self.deadline)
+    }
+
+    pub(crate) fn write(self) -> WriteOptions {
+        WriteOptions::default().with_deadline(self.deadline)
+    }
+
+    /// The moment itself.
+    #[must_use]
+    pub(crate) fn instant(self) -> Instant {
+        self.deadline.instant()
+    }
+
+    /// Whether the client has given up.
+    pub(crate) fn has_passed(self) -> bool {
+        self.deadline.has_passed()
+    }
+}
+
+/// The key under which the answer to a POST is kept.
+#[derive(Debug, IntoParams)]
+#[into_params(parameter_in = Header)]
+pub(crate) struct IdempotencyKey {
+    /// A name that the client gives to this request and to its repetitions. Within some minutes a
+    /// repetition to the same instance is answered as the first request was.
+    #[param(rename = "Idempotency-Key", value_type = String, required = false, min_length = 1, max_length = 255, pattern = "^[!-~]+$")]
+    pub(crate) key: Option<String>,
+}
+
+/// The only value of a header. Taking one of two could be taking the one that the gateway did
+/// not set.
+pub(crate) fn only_header<'a>(
+    headers: &'a HeaderMap,
+    name: &str,
+    field: &'static str,
+) -> Result<Option<&'a HeaderValue>> {
+    let mut values = headers.get_all(name).iter();
+    match (values.next(), values.next()) {
+        (value, None) => Ok(value),
+        (_, Some(_)) => {
+            Err(Error::invalid_input(field, format!("is specified more than once ({name})")))
+        }
+    }
+}
+
+fn session(parts: &Parts) -> Result<Session> {
+    let value = only_header(&parts.headers, SESSION_HEADER, "session_token")?;
+    // What is not UTF-8 becomes a character that no token has.
+    let token = value.map(|value| String::from_utf8_lossy(value.as_bytes()).parse());
+    Ok(Session { token: token.transpose()? })
+}
+
+/// The earlier of what the client asks for and what the host allows.
+fn time_limit(parts: &Parts, header: &HeaderName, longest: Duration) -> Result<TimeLimit> {
+    let value = only_header(&parts.headers, header.as_str(), "request_timeout")?;
+    let asked = match value {
+        Some(value) => {
+            let text = value.to_str().unwrap_or_default();
+            // Envoy's header has its unit in its name.
+            let unit = if header.as_str().ends_with("-ms") { 0.001 } else { 1.0 };
+            parse_timeout(text, unit).ok_or_else(not_a_timeout)?
+        }
+        None => longest,
+    };
+    Ok(TimeLimit { deadline: Deadline::after(asked.min(longest)) })
+}
+
+fn not_a_timeout() -> Error {
+    let reason = "is not a number of seconds, nor one with the unit `ms` or `s`";
+    Error::invalid_input("request_timeout", reason)
+}
+
+/// Digits with at most one point between them, and a unit. `f64::from_str` would also take `inf`,
+/// signs and exponents.
+fn parse_timeout(text: &str, unit: f64) -> Option<Duration> {
+    let (number, unit) = match (text.strip_suffix("ms"), text.strip_suffix('s')) {
+        (Some(number), _) => (number, 0.001),
+        (None, Some(number)) => (number, 1.0),
+        (None, None) => (text, unit),
+    };
+    let digits = |part: &str| {
+        (1..=9).contains(&part.len()) && part.bytes().all(|byte| byte.is_ascii_digit())
+    };
+    let (whole, fraction) = number.split_once('.').unwrap_or((number, "0"));
+    let number: f64 = (digits(whole) && digits(fraction)).then(|| number.parse().ok())??;
+    Duration::try_from_secs_f64(number * unit).ok()
+}
+
+fn idempotency_key(parts: &Parts) -> Result<IdempotencyKey> {
+    let value = only_header(&parts.headers, IDEMPOTENCY_HEADER, "idempotency_key")?;
+    let Some(value) = value else { return Ok(IdempotencyKey { key: None }) };
+    let visible = value.as_bytes().iter().all(u8::is_ascii_graphic);
+    match value.to_str() {
+        Ok(key) if visible && (1..=255).contains(&key.len()) => {
+            Ok(IdempotencyKey { key: Some(key.to_owned()) })
+        }
+        _ => {
+            let reason = "is not 1 to 255 visible ASCII characters";
+            Err(Error::invalid_input("idempotency_key", reason))
+        }
+    }
+}
+
+impl<S: Sync> FromRequestParts<S> for Session {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Problem> {
+        Ok(session(parts)?)
+    }
+}
+
+impl FromRequestParts<Api> for TimeLimit {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, api: &Api) -> Result<Self, Problem> {
+        let config = api.config();
+        Ok(time_limit(parts, &config.timeout_header, config.longest_call)?)
+    }
+}
+
+impl<S: Sync> FromRequestParts<S> for IdempotencyKey {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Problem> {
+        Ok(idempotency_key(parts)?)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_timeout_is_seconds_unless_its_unit_says_otherwise() {
+        for (text, milliseconds) in
+            [("2", 2000), ("2s", 2000), ("0.25", 250), ("250ms", 250), ("0", 0), ("1.5ms", 1)]
+        {
+            let parsed = parse_timeout(text, 1.0).map(|time| time.as_millis());
+            assert_eq!(parsed, Some(milliseconds), "{text}");
+        }
+        assert_eq!(parse_timeout("300", 0.001), Some(Duration::from_millis(300)));
+        for wrong in ["", "s", "ms", "-1", "+1", "1e3", "inf", "NaN", ".5", "1.", "1 s", "1m"] {
+            assert_eq!(parse_timeout(wrong, 1.0), None, "{wrong}");
+        }
+    }
+}

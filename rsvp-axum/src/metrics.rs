@@ -1,0 +1,56 @@
+//! The metrics of the routes and of the connections.
+
+use std::time::Duration;
+
+use axum::extract::{MatchedPath, Request};
+use axum::middleware::Next;
+use axum::response::Response;
+use metrics::{Unit, describe_histogram, histogram};
+use tokio::time::Instant;
+
+const DURATION: &str = "rsvp_http_request_duration_seconds";
+
+/// The upper ends of the buckets of histograms whose names end with `_seconds`, in seconds. The
+/// service levels are among them.
+///
+/// The dashboard and the alerts need a recorder with these buckets. Without buckets the exporter for
+/// Prometheus makes summaries, which cannot be added up over instances.
+pub const LATENCY_BUCKETS: [f64; 12] =
+    [0.000_1, 0.000_5, 0.001, 0.005, 0.01, 0.025, 0.05, 0.1, 0.15, 0.5, 1.0, 5.0];
+
+pub(crate) fn describe() {
+    describe_histogram!(DURATION, Unit::Seconds, "Time to answer a request, by route and status");
+}
+
+/// Times a request by its route, which has no ids.
+pub(crate) async fn observe(request: Request, next: Next) -> Response {
+    let route = request.extensions().get::<MatchedPath>();
+    let route = route.map_or("unknown", MatchedPath::as_str).to_owned();
+    let method = request.method().as_str().to_owned();
+    let mut observed = Observed { route, method, status: None, began: Instant::now() };
+    let response = next.run(request).await;
+    observed.status = Some(response.status().as_u16());
+    response
+}
+
+/// A request. It is recorded when it is dropped, however it ended.
+struct Observed {
+    route: String,
+    method: String,
+    /// `None` if the client has hung up.
+    status: Option<u16>,
+    began: Instant,
+}
+
+impl Drop for Observed {
+    fn drop(&mut self) {
+        let status = self.status.map_or("hung_up".to_owned(), |status| status.to_string());
+        let labels = [
+            ("route", std::mem::take(&mut self.route)),
+            ("method", std::mem::take(&mut self.method)),
+            ("status", status),
+        ];
+        let took: Duration = self.began.elapsed();
+        histogram!(DURATION, &labels).record(took.as_secs_f64());
+    }
+}

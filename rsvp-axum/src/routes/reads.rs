@@ -1,0 +1,134 @@
+//! Single reads. When the client hangs up, they are cancelled.
+
+use std::time::Duration;
+
+use axum::Json;
+use axum::extract::State;
+use axum::http::header::CACHE_CONTROL;
+use axum::response::{IntoResponse, Response};
+use rsvp_core::{Consistency, Count, EventId, Page, ReadOptions, RsvpStoreExt, UserId};
+use serde::Serialize;
+use utoipa::ToSchema;
+
+use crate::Api;
+use crate::extract::{EventPath, PageQuery, PairPath, Session, TimeLimit, UserPath};
+use crate::problem::Problem;
+
+type Answer<T> = Result<Json<T>, Problem>;
+
+#[derive(Debug, Serialize, ToSchema)]
+struct Counted {
+    #[schema(value_type = String)]
+    event_id: EventId,
+    count: u64,
+    /// The count was exact at some moment no longer ago than this, in milliseconds.
+    age_ms: u64,
+}
+
+/// The number of users who are coming to the event. Without a session it is at most 5 seconds old.
+#[utoipa::path(
+    get, path = "/events/{event_id}/rsvp_count", params(EventPath, Session, TimeLimit),
+    responses((status = 200, description = "The count", body = Counted), Problem)
+)]
+pub(super) async fn rsvp_count(
+    State(api): State<Api>,
+    EventPath { event_id }: EventPath,
+    session: Session,
+    limit: TimeLimit,
+) -> Result<Response, Problem> {
+    let max_age = api.config().count_max_age.filter(|_| session.token.is_none());
+    let bounded = ReadOptions::bounded(Consistency::DEFAULT_COUNT_BOUND);
+    let options = limit.read(session.read_or(bounded));
+    let count: Count = api.store().rsvp_count_with(&event_id, options).await?;
+    let age_ms = whole_milliseconds(count.age);
+    let counted = Json(Counted { event_id, count: count.value, age_ms });
+    // A cache may keep it for as long as it is no older than the host allows.
+    let seconds = max_age.map_or(0, |max_age| max_age.saturating_sub(count.age).as_secs());
+    Ok(match seconds {
+        0 => counted.into_response(),
+        seconds => {
+            ([(CACHE_CONTROL, format!("private, max-age={seconds}"))], counted).into_response()
+        }
+    })
+}
+
+/// Rounded up: no younger than the count is.
+pub(super) fn whole_milliseconds(age: Duration) -> u64 {
+    u64::try_from(age.as_nanos().div_ceil(1_000_000)).unwrap_or(u64::MAX)
+}
+
+#[derive(Debug, Serialize, ToSchema)]
+pub(super) struct Membership {
+    #[schema(value_type = String)]
+    event_id: EventId,
+    #[schema(value_type = String)]
+    user_id: UserId,
+    rsvped: bool,
+}
+
+/// Whether the user is coming to the event.
+#[utoipa::path(
+    get, path = "/events/{event_id}/users/{user_id}",
+    params(EventPath, UserPath, Session, TimeLimit),
+    responses((status = 200, description = "The answer", body = Membership), Problem)
+)]
+pub(super) async fn has_rsvped(
+    State(api): State<Api>,
+    PairPath { event_id, user_id }: PairPath,
+    session: Session,
+    limit: TimeLimit,
+) -> Answer<Membership> {
+    let options = limit.read(session.read_or(ReadOptions::strong()));
+    let rsvped = api.store().has_rsvped_with(&user_id, &event_id, options).await?;
+    Ok(Json(Membership { event_id, user_id, rsvped }))
+}
+
+#[derive(Debug, Serialize, ToSchema)]
+pub(super) struct Items {
+    /// At most `limit` ids. A page may be short, even empty, and not the last.
+    items: Vec<String>,
+    /// The beginning of the next page, null after the last.
+    #[schema(required)]
+    next_cursor: Option<String>,
+}
+
+impl<T: Into<String>> From<Page<T>> for Items {
+    fn from(page: Page<T>) -> Self {
+        let items = page.items.into_iter().map(Into::into).collect();
+        Self { items, next_cursor: page.next.map(|cursor| cursor.to_string()) }
+    }
+}
+
+/// The users who are coming to the event.
+#[utoipa::path(
+    get, path = "/events/{event_id}/users", params(EventPath, PageQuery, Session, TimeLimit),
+    responses((status = 200, description = "A page of user ids", body = Items), Problem)
+)]
+pub(super) async fn attendees(
+    State(api): State<Api>,
+    EventPath { event_id }: EventPath,
+    page: PageQuery,
+    session: Session,
+    limit: TimeLimit,
+) -> Answer<Items> {
+    let options = limit.read(session.read_or(ReadOptions::strong()));
+    let page = api.store().attendees_page(&event_id, &page.request(options)).await?;
+    Ok(Json(page.into()))
+}
+
+/// The events that the user is coming to.
+#[utoipa::path(
+    get, path = "/users/{user_id}/events", params(UserPath, PageQuery, Session, TimeLimit),
+    responses((status = 200, description = "A page of event ids", body = Items), Problem)
+)]
+pub(super) async fn events_of(
+    State(api): State<Api>,
+    UserPath { user_id }: UserPath,
+    page: PageQuery,
+    session: Session,
+    limit: TimeLimit,
+) -> Answer<Items> {
+    let options = limit.read(session.read_or(ReadOptions::strong()));
+    let page = api.store().events_of_page(&user_id, &page.request(options)).await?;
+    Ok(Json(page.into()))
+}

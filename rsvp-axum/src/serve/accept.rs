@@ -1,0 +1,147 @@
+//! Accepting connections, as many as there is room for.
+
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, OnceLock};
+use std::time::Duration;
+
+use axum::Router;
+use axum::http::{StatusCode, Uri};
+use axum::response::{IntoResponse, Response};
+use metrics::gauge;
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::{Notify, Semaphore};
+use tokio::time::sleep;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use super::config::ServerConfig;
+use super::connection;
+use crate::log;
+use crate::problem::Problem;
+
+/// How long to wait after a failed accept.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+/// Connections that are open.
+pub(super) const OPEN: &str = "rsvp_http_connections";
+
+/// What the connections of one listener share.
+#[derive(Debug)]
+pub(super) struct Listening {
+    pub(super) config: ServerConfig,
+    /// Set when the store is open.
+    opened: OnceLock<Router>,
+    starting: Router,
+    places: Arc<Semaphore>,
+    /// Tells the connection that has waited longest for its client to make room.
+    pub(super) room: Arc<Notify>,
+    is_draining: AtomicBool,
+    /// Cancelled when connections have to end.
+    pub(super) stop: CancellationToken,
+    connections: TaskTracker,
+}
+
+impl Listening {
+    pub(super) fn new(config: ServerConfig) -> Arc<Self> {
+        Arc::new(Self {
+            opened: OnceLock::new(),
+            starting: Router::new().fallback(starting),
+            places: Arc::new(Semaphore::new(config.max_connections)),
+            room: Arc::new(Notify::new()),
+            is_draining: AtomicBool::new(false),
+            stop: CancellationToken::new(),
+            connections: TaskTracker::new(),
+            config,
+        })
+    }
+
+    /// Serves these routes from now on.
+    pub(super) fn open(&self, router: Router) {
+        // It is called once.
+        let _ = self.opened.set(router);
+    }
+
+    pub(super) fn router(&self) -> Router {
+        self.opened.get().unwrap_or(&self.starting).clone()
+    }
+
+    pub(super) fn drain(&self) {
+        self.is_draining.store(true, Ordering::Relaxed);
+    }
+
+    pub(super) fn is_draining(&self) -> bool {
+        self.is_draining.load(Ordering::Relaxed)
+    }
+
+    /// Ends connections after the answers that are on their way, and waits for that.
+    pub(super) async fn finish(&self) {
+        self.stop.cancel();
+        self.connections.close();
+        self.connections.wait().await;
+    }
+
+    /// Serves every connection that arrives, until it is dropped.
+    pub(super) async fn accept(self: &Arc<Self>, listener: TcpListener) {
+        loop {
+            match listener.accept().await {
+                Ok((stream, _)) => self.begin(stream).await,
+                Err(error) => {
+                    // Out of file descriptors, most likely: those in use come back, and giving up
+                    // would cut off everybody who is connected.
+                    log::failure("cannot accept a connection", &error);
+                    sleep(ACCEPT_PAUSE).await;
+                }
+            }
+        }
+    }
+
+    /// Serves a connection as soon as there is a place. Until then others wait in the queue of the
+    /// operating system.
+    async fn begin(self: &Arc<Self>, stream: TcpStream) {
+        let places = Arc::clone(&self.places);
+        let place = match Arc::clone(&places).try_acquire_owned() {
+            Ok(place) => place,
+            Err(_) => {
+                self.room.notify_one();
+                // It fails only if the semaphore is closed, which it never is.
+                let Ok(place) = places.acquire_owned().await else { return };
+                place
+            }
+        };
+        // Without it small answers wait for the client's delayed acknowledgement. It only fails on a
+        // connection that is gone.
+        let _ = stream.set_nodelay(true);
+        let listening = Arc::clone(self);
+        self.connections.spawn(async move {
+            let _open = Open::count();
+            connection::serve(stream, listening).await;
+            drop(place);
+        });
+    }
+}
+
+/// An open connection, for the gauge.
+struct Open;
+
+impl Open {
+    fn count() -> Self {
+        gauge!(OPEN).increment(1.0);
+        Self
+    }
+}
+
+impl Drop for Open {
+    fn drop(&mut self) {
+        gauge!(OPEN).decrement(1.0);
+    }
+}
+
+/// Answers while the store is not open yet: the process is alive and takes no requests.
+async fn starting(uri: Uri) -> Response {
+    match uri.path() {
+        "/healthz" => StatusCode::OK.into_response(),
+        _ => {
+            let detail = "the store is not open yet: repeat the request after a pause";
+            Problem::new(StatusCode::SERVICE_UNAVAILABLE, detail).into_response()
+        }
+    }
+}

@@ -13,6 +13,7 @@ use std::sync::Arc;
 use axum::http::header::CACHE_CONTROL;
 use axum::http::{HeaderValue, StatusCode, Uri};
 use axum::response::Response;
+use axum::routing::any;
 use axum::{Extension, Router, middleware};
 use rsvp_core::{Error, EventId, UserId};
 use utoipa_axum::{router::OpenApiRouter, routes};
@@ -78,9 +79,13 @@ fn finish(routes: OpenApiRouter<Api>, api: &Api) -> Router {
     metrics::describe();
     let (router, document) = routes.split_for_parts();
     let templates: Arc<[String]> = document.paths.paths.into_keys().collect();
+    let unknown = any(async move |uri: Uri| unknown_path(&templates, uri.path()));
+    // Routes and not a fallback: axum panics when a host nests a router with a fallback behind a
+    // prefix that begins with a parameter.
     router
+        .route("/", unknown.clone())
+        .route("/{*rest}", unknown)
         .route_layer(middleware::from_fn(metrics::observe))
-        .fallback(async move |uri: Uri| unknown_path(&templates, uri.path()))
         .method_not_allowed_fallback(unknown_method)
         .layer(middleware::map_response(forbid_caching))
         .with_state(api.clone())

@@ -1,0 +1,16 @@
+//! The routes, called without a network.
+#![expect(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    reason = "clippy takes only functions marked as tests for tests"
+)]
+
+mod admin;
+mod batches;
+mod caching;
+mod calls;
+mod deadlines;
+mod idempotency;
+mod identity;
+mod nesting;
+mod probe;

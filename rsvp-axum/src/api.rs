@@ -57,7 +57,10 @@ struct Shared {
 /// let rsvps = rsvp_axum::router(Arc::new(MemoryStore::new()), Config::default());
 /// let app: axum::Router = axum::Router::new().nest("/rsvp", rsvps);
 /// ```
-pub fn router(store: Arc<dyn RsvpStore>, config: Config) -> Router {
+pub fn router<S>(store: Arc<dyn RsvpStore>, config: Config) -> Router<S>
+where
+    S: Clone + Send + Sync + 'static,
+{
     Api::new(store, config).router()
 }
 
@@ -74,15 +77,18 @@ impl Api {
         }))
     }
 
-    /// The routes for everybody, to serve or to nest.
-    pub fn router(&self) -> Router {
+    /// The routes for everybody, to serve or to nest into a router with any state.
+    pub fn router<S: Clone + Send + Sync + 'static>(&self) -> Router<S> {
         routes::public(self)
     }
 
     /// The routes for operators: removals, the health of each part of the store, and metrics if they
     /// were asked for. Serve them on an address of their own, or nest them behind an
     /// [`AdminAccess`](crate::AdminAccess) that knows its operators.
-    pub fn admin_router(&self, admin: Admin) -> Router {
+    pub fn admin_router<S>(&self, admin: Admin) -> Router<S>
+    where
+        S: Clone + Send + Sync + 'static,
+    {
         routes::admin(self, admin)
     }
 

@@ -4,6 +4,7 @@ use std::collections::{HashMap, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use axum::body::{Body, Bytes};
+use axum::http::header::RETRY_AFTER;
 use axum::http::{HeaderMap, HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
 use http_body_util::BodyExt;
@@ -92,15 +93,18 @@ impl Answers {
             kept.slots.insert(key.clone(), Slot { fingerprint, answer: None });
             return Ok(Running { answers: Arc::clone(self), key: key.clone(), fingerprint });
         };
-        let problem = |status, detail| Problem::new(status, detail).of_field("idempotency_key");
+        let conflict = |detail| {
+            let problem = Problem::new(StatusCode::CONFLICT, detail).of_field("idempotency_key");
+            problem.into_response()
+        };
         Err(Box::new(match &slot.answer {
             _ if slot.fingerprint != fingerprint => {
-                let detail = "another request has had this key; take a new one for each request";
-                problem(StatusCode::UNPROCESSABLE_ENTITY, detail).into_response()
+                conflict("another request has had this key; take a new one for each request")
             }
             None => {
                 let detail = "the request of this key is running; repeat it after a pause";
-                problem(StatusCode::CONFLICT, detail).into_response()
+                let retry_after = [(RETRY_AFTER, HeaderValue::from_static("1"))];
+                (retry_after, conflict(detail)).into_response()
             }
             Some(answer) => answer.clone().replayed(),
         }))

@@ -35,9 +35,9 @@ impl Session {
 #[derive(Clone, Copy, Debug, IntoParams)]
 #[into_params(parameter_in = Header)]
 pub(crate) struct TimeLimit {
-    /// How long the client waits for the answer: a number of seconds, or with a unit as `250ms` and
-    /// `2s`. What has not begun by then is not done.
-    #[param(rename = "Request-Timeout", value_type = String, required = false, pattern = r"^[0-9]{1,9}(\.[0-9]{1,9})?(s|ms)?$")]
+    /// How long the client waits for the answer: a number of seconds from 0.1 on, as `2` and `1.5s`,
+    /// or a whole number of milliseconds as `250ms`. What has not begun by then is not done.
+    #[param(rename = "Request-Timeout", value_type = String, required = false, pattern = r"^((0\.[1-9][0-9]{0,8}|[1-9][0-9]{0,8}(\.[0-9]{1,9})?)s?|[1-9][0-9]{0,8}ms)$")]
     deadline: Deadline,
 }
 
@@ -102,8 +102,8 @@ fn time_limit(parts: &Parts, header: &HeaderName, longest: Duration) -> Result<T
         Some(value) => {
             let text = value.to_str().unwrap_or_default();
             // Envoy's header has its unit in its name.
-            let unit = if header.as_str().ends_with("-ms") { 0.001 } else { 1.0 };
-            parse_timeout(text, unit).ok_or_else(not_a_timeout)?
+            let is_milliseconds = header.as_str().ends_with("-ms");
+            parse_timeout(text, is_milliseconds).ok_or_else(not_a_timeout)?
         }
         None => longest,
     };
@@ -111,24 +111,27 @@ fn time_limit(parts: &Parts, header: &HeaderName, longest: Duration) -> Result<T
 }
 
 fn not_a_timeout() -> Error {
-    let reason = "is not a number of seconds, nor one with the unit `ms` or `s`";
+    let reason =
+        "is not a number of seconds from 0.1 on, such as 2 or 1.5s, nor milliseconds as 50ms";
     Error::invalid_input("request_timeout", reason)
 }
 
-/// Digits with at most one point between them, and a unit. `f64::from_str` would also take `inf`,
-/// signs and exponents.
-fn parse_timeout(text: &str, unit: f64) -> Option<Duration> {
-    let (number, unit) = match (text.strip_suffix("ms"), text.strip_suffix('s')) {
-        (Some(number), _) => (number, 0.001),
-        (None, Some(number)) => (number, 1.0),
-        (None, None) => (text, unit),
-    };
+/// A number of seconds of at least 0.1, or a whole number of milliseconds: what `TimeLimit` documents.
+/// `f64::from_str` would also take `inf`, signs and exponents.
+fn parse_timeout(text: &str, is_milliseconds: bool) -> Option<Duration> {
     let digits = |part: &str| {
         (1..=9).contains(&part.len()) && part.bytes().all(|byte| byte.is_ascii_digit())
     };
+    let milliseconds = text.strip_suffix("ms").or(is_milliseconds.then_some(text));
+    if let Some(number) = milliseconds {
+        let legal = digits(number) && !number.starts_with('0');
+        return legal.then(|| number.parse().ok().map(Duration::from_millis))?;
+    }
+    let number = text.strip_suffix('s').unwrap_or(text);
     let (whole, fraction) = number.split_once('.').unwrap_or((number, "0"));
-    let number: f64 = (digits(whole) && digits(fraction)).then(|| number.parse().ok())??;
-    Duration::try_from_secs_f64(number * unit).ok()
+    let legal = digits(whole) && digits(fraction) && (whole == "0" || !whole.starts_with('0'));
+    let seconds: f64 = legal.then(|| number.parse().ok())??;
+    (seconds >= 0.1).then(|| Duration::try_from_secs_f64(seconds).ok())?
 }
 
 fn idempotency_key(parts: &Parts) -> Result<IdempotencyKey> {
@@ -178,14 +181,34 @@ mod tests {
     #[test]
     fn a_timeout_is_seconds_unless_its_unit_says_otherwise() {
         for (text, milliseconds) in
-            [("2", 2000), ("2s", 2000), ("0.25", 250), ("250ms", 250), ("0", 0), ("1.5ms", 1)]
+            [("2", 2000), ("2s", 2000), ("0.25", 250), ("0.1s", 100), ("250ms", 250), ("1ms", 1)]
         {
-            let parsed = parse_timeout(text, 1.0).map(|time| time.as_millis());
+            let parsed = parse_timeout(text, false).map(|time| time.as_millis());
             assert_eq!(parsed, Some(milliseconds), "{text}");
         }
-        assert_eq!(parse_timeout("300", 0.001), Some(Duration::from_millis(300)));
-        for wrong in ["", "s", "ms", "-1", "+1", "1e3", "inf", "NaN", ".5", "1.", "1 s", "1m"] {
-            assert_eq!(parse_timeout(wrong, 1.0), None, "{wrong}");
+        assert_eq!(parse_timeout("300", true), Some(Duration::from_millis(300)));
+        for wrong in [
+            "",
+            "s",
+            "ms",
+            "-1",
+            "+1",
+            "1e3",
+            "inf",
+            "NaN",
+            ".5",
+            "1.",
+            "1 s",
+            "1m",
+            "0",
+            "0.05",
+            "01",
+            "00.5",
+            "1.5ms",
+            "0ms",
+            "1234567890",
+        ] {
+            assert_eq!(parse_timeout(wrong, false), None, "{wrong}");
         }
     }
 }

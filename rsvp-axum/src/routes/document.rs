@@ -109,10 +109,7 @@ pub(super) struct Repeated;
 
 impl IntoResponses for Repeated {
     fn responses() -> Responses {
-        problems([
-            ("409", "The request of this `Idempotency-Key` is running"),
-            ("422", "Another request has had this `Idempotency-Key`"),
-        ])
+        problems([("409", "The request of this `Idempotency-Key` is running, or was another one")])
     }
 }
 
@@ -144,7 +141,10 @@ fn documented(status: &str, description: &str) -> ResponseDoc {
     let response = ResponseBuilder::new().description(description);
     match status {
         "431" => return response.build(),
-        "409" | "503" => response.header("Retry-After", seconds("Seconds to wait")),
+        "503" => response.header("Retry-After", seconds("Seconds to wait")),
+        "409" => {
+            response.header("Retry-After", seconds("Seconds to wait, if the request is running"))
+        }
         "500" | "504" => {
             response.header("Retry-After", seconds("As `retry_after`, if the effect is pending"))
         }

@@ -26,12 +26,12 @@ use crate::problem::Problem;
 use crate::{Api, body, metrics};
 
 /// The routes for everybody.
-pub(crate) fn public(api: &Api) -> Router {
+pub(crate) fn public<S: Clone + Send + Sync + 'static>(api: &Api) -> Router<S> {
     finish(public_routes(api), api)
 }
 
 /// The routes for operators.
-pub(crate) fn admin(api: &Api, admin: Admin) -> Router {
+pub(crate) fn admin<S: Clone + Send + Sync + 'static>(api: &Api, admin: Admin) -> Router<S> {
     let access = admin.access.clone();
     let guard = middleware::from_fn_with_state(access, admin::check);
     finish(admin_routes(&admin).layer(guard), api).layer(Extension(Arc::new(admin)))
@@ -75,7 +75,10 @@ fn admin_routes(admin: &Admin) -> OpenApiRouter<Api> {
 }
 
 /// Adds what all routes share: answers where there is no route, `Cache-Control` and metrics.
-fn finish(routes: OpenApiRouter<Api>, api: &Api) -> Router {
+fn finish<S>(routes: OpenApiRouter<Api>, api: &Api) -> Router<S>
+where
+    S: Clone + Send + Sync + 'static,
+{
     metrics::describe();
     let (router, document) = routes.split_for_parts();
     let templates: Arc<[String]> = document.paths.paths.into_keys().collect();

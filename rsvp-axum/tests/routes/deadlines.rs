@@ -47,10 +47,11 @@ async fn the_deadline_of_the_client_is_that_of_the_call() {
     }
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn a_call_whose_time_is_up_is_not_done() {
-    let routes = api(Config::default()).router();
-    let headers = [("x-user-id", "1"), ("request-timeout", "0")];
+    let (store, _) = Probe::slow(SOON);
+    let routes = api_of(store, Config::default()).router();
+    let headers = [("x-user-id", "1"), ("request-timeout", "1ms")];
     let late = send(&routes, Method::POST, "/events/1/rsvp", &headers, Body::empty()).await;
     assert_eq!((late.status.as_u16(), late.json["effect"].as_str()), (504, Some("not_applied")));
     assert_eq!(get(&routes, "/events/1/rsvp_count").await.json["count"], 0);

@@ -46,8 +46,9 @@ async fn a_key_is_of_one_user_and_one_request() {
     let reused = rsvp(&routes, "1", "102", "k").await;
     assert_eq!(
         (reused.status.as_u16(), reused.json["field"].as_str()),
-        (422, Some("idempotency_key"))
+        (409, Some("idempotency_key"))
     );
+    assert_eq!(reused.header("retry-after"), None, "waiting does not help");
     for wrong in ["", "a b", "é", &"k".repeat(256)] {
         assert_eq!(rsvp(&routes, "1", "101a", wrong).await.status, 400, "{wrong}");
     }
@@ -63,7 +64,7 @@ async fn batches_have_keys_too() {
         assert_eq!(answer.json["results"][0]["outcome"], "applied");
         assert_eq!(replayed(&answer), expected);
     }
-    assert_eq!(post(&routes, "/writes", &key, &batch("2")).await.status, 422);
+    assert_eq!(post(&routes, "/writes", &key, &batch("2")).await.status, 409);
 }
 
 #[tokio::test]

@@ -84,7 +84,11 @@ async fn end_with_a_deaf_client(read_timeout: Duration) -> (bool, u64) {
 #[tokio::test(start_paused = true)]
 async fn a_client_that_does_not_read_is_let_go() {
     assert_eq!(end_with_a_deaf_client(9 * SECOND).await, (true, 9));
-    assert_eq!(end_with_a_deaf_client(3600 * SECOND).await, (false, 30), "only that time-out helps");
+    assert_eq!(
+        end_with_a_deaf_client(3600 * SECOND).await,
+        (false, 30),
+        "only that time-out helps"
+    );
 }
 
 #[tokio::test(start_paused = true)]

@@ -9,6 +9,7 @@
 #[cfg(feature = "sqlite")]
 mod crashes;
 mod failures;
+mod host;
 mod ids;
 mod lifecycle;
 mod limits;

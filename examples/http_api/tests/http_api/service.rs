@@ -77,14 +77,22 @@ pub(crate) fn command() -> Command {
     Command::new(binary())
 }
 
-/// `target/<profile>/examples/http_api`, next to the folder of this test.
 pub(crate) fn binary() -> PathBuf {
+    path_of("http_api")
+}
+
+pub(crate) fn example(name: &str) -> Command {
+    Command::new(path_of(name))
+}
+
+/// `target/<profile>/examples/<name>`, next to the folder of this test.
+fn path_of(name: &str) -> PathBuf {
     let test = std::env::current_exe().unwrap();
-    let binary = test.parent().unwrap().join("../examples/http_api");
+    let binary = test.parent().unwrap().join("../examples").join(name);
     let release = if test.iter().any(|part| part == "release") { " --release" } else { "" };
     assert!(
         binary.exists(),
-        "{} is missing: cargo build -p rsvp-http-api --example http_api{release}",
+        "{} is missing: cargo build -p rsvp-http-api --example {name}{release}",
         binary.display()
     );
     binary

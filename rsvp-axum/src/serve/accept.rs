@@ -16,6 +16,7 @@ use tokio_util::task::TaskTracker;
 
 use super::config::ServerConfig;
 use super::connection;
+use super::unread::Unread;
 use crate::log;
 use crate::problem::Problem;
 
@@ -34,6 +35,7 @@ pub(super) struct Listening {
     places: Arc<Semaphore>,
     /// Tells the connection that has waited longest for its client to make room.
     pub(super) room: Arc<Notify>,
+    pub(super) unread: Arc<Unread>,
     is_draining: AtomicBool,
     /// Cancelled when connections have to end.
     pub(super) stop: CancellationToken,
@@ -47,6 +49,7 @@ impl Listening {
             starting: Router::new().fallback(starting),
             places: Arc::new(Semaphore::new(config.max_connections)),
             room: Arc::new(Notify::new()),
+            unread: Unread::new(config.max_unread_bytes),
             is_draining: AtomicBool::new(false),
             stop: CancellationToken::new(),
             connections: TaskTracker::new(),
@@ -66,6 +69,11 @@ impl Listening {
 
     pub(super) fn drain(&self) {
         self.is_draining.store(true, Ordering::Relaxed);
+    }
+
+    /// Whether there is no place for another connection.
+    pub(super) fn is_full(&self) -> bool {
+        self.places.available_permits() == 0
     }
 
     pub(super) fn is_draining(&self) -> bool {

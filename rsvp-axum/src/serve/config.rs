@@ -26,6 +26,9 @@ pub struct ServerConfig {
     /// The most connections. Of those beyond, each takes the place of the one that has waited longest
     /// for its client. Defaults to 4,096, and must be below the limit of open files.
     pub max_connections: usize,
+    /// The most bytes of answers in memory that clients have not read. Beyond, the client that has not
+    /// read for the longest time is let go. Defaults to 128 MiB.
+    pub max_unread_bytes: usize,
     /// How long requests are served after the first signal, with `/readyz` at 503, before the server
     /// stops to listen. Defaults to 5 s. It must be longer than balancers take to notice.
     pub drain: Duration,
@@ -58,6 +61,12 @@ impl ServerConfig {
         Self { max_connections: max_connections.max(1), ..self }
     }
 
+    /// Sets the most bytes of answers in memory that clients have not read.
+    #[must_use]
+    pub fn with_max_unread_bytes(self, max_unread_bytes: usize) -> Self {
+        Self { max_unread_bytes, ..self }
+    }
+
     /// Sets how long requests are served after the first signal.
     #[must_use]
     pub fn with_drain(self, drain: Duration) -> Self {
@@ -79,6 +88,7 @@ impl Default for ServerConfig {
             head_timeout: seconds(10),
             read_timeout: seconds(30),
             max_connections: 4096,
+            max_unread_bytes: 128 << 20,
             drain: seconds(5),
             shutdown: seconds(30),
         }

@@ -17,6 +17,7 @@ use hyper_util::rt::TokioIo;
 use metrics::counter;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
+use tokio::sync::Notify;
 use tokio::sync::futures::OwnedNotified;
 use tokio::time::{Instant, Sleep, sleep_until};
 use tower::ServiceExt;
@@ -32,12 +33,11 @@ pub(super) const ENDED: &str = "rsvp_http_connections_ended_total";
 /// Serves a connection to its end.
 pub(super) async fn serve(stream: TcpStream, listening: Arc<Listening>) {
     // 1. The socket and the requests tell the phase of the connection.
-    let phase = Arc::new(Phase::new());
+    let phase = Arc::new(Phase::new(Arc::clone(&listening.unread)));
     let io = TokioIo::new(Socket { stream, phase: Arc::clone(&phase) });
     let service = service_fn(|request: Request<Incoming>| {
-        let answering = phase.answer();
-        let listening = Arc::clone(&listening);
-        async move { Ok::<_, Infallible>(answer(request, &listening, answering).await) }
+        let (phase, listening) = (Arc::clone(&phase), Arc::clone(&listening));
+        async move { Ok::<_, Infallible>(answer(request, &listening, &phase).await) }
     });
     // Its own time-out for heads would bound the time between requests too.
     let mut http = http1::Builder::new();
@@ -72,14 +72,17 @@ pub(super) async fn serve(stream: TcpStream, listening: Arc<Listening>) {
 async fn answer(
     request: Request<Incoming>,
     listening: &Listening,
-    answering: Answering,
+    phase: &Arc<Phase>,
 ) -> Response<Answer> {
+    let answering = phase.answer();
     let answered = listening.router().oneshot(request.map(Body::new)).await;
     let mut response = answered.unwrap_or_else(|never| match never {});
     if listening.is_draining() {
         // The next request of this client goes to another instance.
         response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
     }
+    let size = response.body().size_hint().exact().unwrap_or_default();
+    phase.answered(usize::try_from(size).unwrap_or(usize::MAX));
     response.map(|body| Answer { body, _answering: answering })
 }
 
@@ -88,40 +91,76 @@ struct Watch<'a> {
     phase: &'a Phase,
     listening: &'a Listening,
     timer: Pin<Box<Sleep>>,
-    /// The place in the queue of those that wait for their clients.
-    queued: Option<Pin<Box<OwnedNotified>>>,
+    /// The place among those that wait for requests.
+    for_request: Place,
+    /// The place among those whose clients do not read.
+    for_reader: Place,
 }
 
 impl<'a> Watch<'a> {
     fn new(phase: &'a Phase, listening: &'a Listening) -> Self {
-        Self { phase, listening, timer: Box::pin(sleep_until(Instant::now())), queued: None }
+        let timer = Box::pin(sleep_until(Instant::now()));
+        let (for_request, for_reader) = (Place::default(), Place::default());
+        Self { phase, listening, timer, for_request, for_reader }
     }
 
     /// The reason, once there is one.
     fn poll(&mut self, cx: &mut Context<'_>) -> Poll<&'static str> {
-        // 1. Room for others. The queue is in the order in which the waits began.
-        if self.phase.waits_for_client() {
-            let room = &self.listening.room;
-            let enqueue = || Box::pin(Arc::clone(room).notified_owned());
-            if self.queued.get_or_insert_with(enqueue).as_mut().poll(cx).is_ready() {
-                return Poll::Ready("evicted");
-            }
-        } else {
-            self.queued = None;
+        let Self { phase, listening, .. } = *self;
+
+        // 1. Room for other connections, and for other answers.
+        let waits = phase.waits_for_request();
+        if self.for_request.is_called(cx, &listening.room, waits, || listening.is_full()) {
+            return Poll::Ready("evicted");
+        }
+        let (unread, blocked) = (&listening.unread, phase.is_blocked());
+        if self.for_reader.is_called(cx, &unread.full, blocked, || unread.is_full()) {
+            phase.abort();
+            return Poll::Ready("unread_memory");
         }
 
         // 2. Time.
-        let Some((at, why)) = self.phase.due(&self.listening.config) else {
-            return Poll::Pending;
-        };
+        let Some((at, why)) = phase.due(&listening.config) else { return Poll::Pending };
         if self.timer.deadline() != at {
             self.timer.as_mut().reset(at);
         }
         ready!(self.timer.as_mut().poll(cx));
         if why == Overdue::Unread {
-            self.phase.abort();
+            phase.abort();
         }
         Poll::Ready(why.as_str())
+    }
+}
+
+/// A place in a queue, in the order in which the waits began. The first one is called when there is no
+/// room.
+#[derive(Default)]
+struct Place(Option<Pin<Box<OwnedNotified>>>);
+
+impl Place {
+    /// Takes the place while `waits`, and tells whether it has been called and there is still no room.
+    fn is_called(
+        &mut self,
+        cx: &mut Context<'_>,
+        queue: &Arc<Notify>,
+        waits: bool,
+        is_full: impl Fn() -> bool,
+    ) -> bool {
+        if !waits {
+            // A call that nobody has heard goes to the next one.
+            self.0 = None;
+            return false;
+        }
+        loop {
+            let enqueue = || Box::pin(Arc::clone(queue).notified_owned());
+            if self.0.get_or_insert_with(enqueue).as_mut().poll(cx).is_pending() {
+                return false;
+            }
+            self.0 = None;
+            if is_full() {
+                return true;
+            }
+        }
     }
 }
 

@@ -6,6 +6,7 @@ mod connection;
 mod phase;
 mod start;
 mod stop;
+mod unread;
 
 use std::sync::Arc;
 use std::time::Duration;

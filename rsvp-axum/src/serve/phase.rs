@@ -5,16 +5,22 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tokio::time::Instant;
 
 use super::config::ServerConfig;
+use super::unread::Unread;
 
 /// What a connection waits for, as its socket and its requests tell.
 #[derive(Debug)]
-pub(super) struct Phase(Mutex<State>);
+pub(super) struct Phase {
+    state: Mutex<State>,
+    unread: Arc<Unread>,
+}
 
 #[derive(Debug)]
 struct State {
     waits_for: Wait,
     /// Since when the client has not read all that is there for it.
     unread_since: Option<Instant>,
+    /// The size of the answers that have not been handed to the network.
+    unread_bytes: usize,
     /// Whether what the client has not read is thrown away.
     aborted: bool,
 }
@@ -50,9 +56,10 @@ impl Overdue {
 
 impl Phase {
     /// A new connection: its first request must come soon.
-    pub(super) fn new() -> Self {
+    pub(super) fn new(unread: Arc<Unread>) -> Self {
         let waits_for = Wait::Head(Instant::now());
-        Self(Mutex::new(State { waits_for, unread_since: None, aborted: false }))
+        let state = State { waits_for, unread_since: None, unread_bytes: 0, aborted: false };
+        Self { state: Mutex::new(state), unread }
     }
 
     /// Bytes have come.
@@ -75,9 +82,17 @@ impl Phase {
         self.lock().unread_since.get_or_insert_with(Instant::now);
     }
 
+    /// An answer of so many bytes is in memory, until all is handed to the network.
+    pub(super) fn answered(&self, bytes: usize) {
+        self.lock().unread_bytes += bytes;
+        self.unread.add(bytes);
+    }
+
     /// Everything has been handed to the network.
     pub(super) fn flushed(&self) {
-        self.lock().unread_since = None;
+        let mut state = self.lock();
+        state.unread_since = None;
+        self.unread.remove(std::mem::take(&mut state.unread_bytes));
     }
 
     /// Until when the connection may wait, and for what.
@@ -94,8 +109,14 @@ impl Phase {
 
     /// Whether the connection waits for a request of its client, so that nothing is lost but time if
     /// it is closed.
-    pub(super) fn waits_for_client(&self) -> bool {
-        !matches!(self.lock().waits_for, Wait::Answer)
+    pub(super) fn waits_for_request(&self) -> bool {
+        let state = self.lock();
+        !matches!(state.waits_for, Wait::Answer) && state.unread_since.is_none()
+    }
+
+    /// Whether the client does not read what is there for it.
+    pub(super) fn is_blocked(&self) -> bool {
+        self.lock().unread_since.is_some()
     }
 
     /// Throws away what the client has not read, when the socket is closed.
@@ -108,7 +129,13 @@ impl Phase {
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Drop for Phase {
+    fn drop(&mut self) {
+        self.flushed();
     }
 }
 
@@ -137,7 +164,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn each_phase_has_its_own_time() {
-        let phase = Arc::new(Phase::new());
+        let phase = Arc::new(Phase::new(Unread::new(0)));
         advance(Duration::from_secs(4)).await;
         phase.received();
         assert_eq!(due(&phase), Some((6, Overdue::Head)), "more bytes give no more time");
@@ -156,5 +183,20 @@ mod tests {
         assert_eq!(due(&phase), Some((10, Overdue::Unread)), "reading a little gives no more time");
         phase.flushed();
         assert_eq!(due(&phase), None);
+    }
+
+    #[test]
+    fn an_answer_is_in_memory_until_it_is_flushed_or_its_connection_is_gone() {
+        let unread = Unread::new(10);
+        let (one, other) = (Phase::new(unread.clone()), Phase::new(unread.clone()));
+        one.answered(6);
+        other.answered(5);
+        assert!(unread.is_full());
+        one.flushed();
+        assert!(!unread.is_full());
+        one.answered(6);
+        assert!(unread.is_full());
+        drop(other);
+        assert!(!unread.is_full());
     }
 }

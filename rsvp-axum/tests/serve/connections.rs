@@ -5,8 +5,8 @@ use std::time::Duration;
 use axum::Router;
 use axum::routing::get;
 use rsvp_axum::ServerConfig;
-use tokio::io::AsyncWriteExt;
-use tokio::net::TcpListener;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::{TcpListener, TcpStream};
 use tokio::time::{Instant, sleep, timeout};
 
 use crate::clients::{HEALTH, Running, head, request, rest, send};
@@ -92,6 +92,37 @@ async fn a_client_that_does_not_read_is_let_go() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn the_client_that_has_not_read_for_longest_makes_room_in_memory() {
+    // Each answer has 64 MiB, of which the kernel takes a few.
+    let running = Running::start(ServerConfig::default().with_max_unread_bytes(160 << 20)).await;
+    let mut deaf = Vec::new();
+    for _ in 0..3 {
+        let mut stream = running.connect().await;
+        send(&mut stream, request("/large")).await;
+        sleep(SECOND).await;
+        deaf.push(stream);
+    }
+    let begin = Instant::now();
+    let lengths =
+        [length(&mut deaf[0]).await, length(&mut deaf[1]).await, length(&mut deaf[2]).await];
+    let whole = lengths.map(|length| length > 64 << 20);
+    assert_eq!(whole, [false, true, true], "{lengths:?}");
+    assert_eq!(begin.elapsed(), Duration::ZERO);
+}
+
+/// How much of an answer comes.
+async fn length(stream: &mut TcpStream) -> usize {
+    let (mut buffer, mut length) = (vec![0; 1 << 20], 0);
+    while length <= 64 << 20 {
+        match stream.read(&mut buffer).await {
+            Ok(read) if read > 0 => length += read,
+            _ => break,
+        }
+    }
+    length
+}
+
+#[tokio::test(start_paused = true)]
 async fn the_connection_that_has_waited_longest_makes_room() {
     let running = Running::start(ServerConfig::default().with_max_connections(3)).await;
     let mut idle = running.connect().await;
@@ -137,7 +168,7 @@ async fn axum_serve_waits_for_ever_for_a_client_that_sends_nothing() {
     let address = listener.local_addr().unwrap();
     let router = Router::new().route("/healthz", get(async || {}));
     tokio::spawn(async { axum::serve(listener, router).await });
-    let mut silent = tokio::net::TcpStream::connect(address).await.unwrap();
+    let mut silent = TcpStream::connect(address).await.unwrap();
     send(&mut silent, &HEALTH[..10]).await;
     sleep(24 * 3600 * SECOND).await;
     send(&mut silent, &HEALTH[10..]).await;

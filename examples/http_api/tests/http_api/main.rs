@@ -10,6 +10,7 @@
 mod crashes;
 mod failures;
 mod host;
+mod hostile;
 mod ids;
 mod lifecycle;
 mod limits;
@@ -18,8 +19,11 @@ mod openapi;
 mod paging;
 mod random;
 mod raw;
+mod rolling;
 mod service;
 mod sessions;
+mod sessions;
+mod steady;
 #[cfg(any(feature = "postgres", feature = "redis", feature = "sqlite"))]
 mod stores;
 mod stub;

@@ -22,7 +22,6 @@ mod raw;
 mod rolling;
 mod service;
 mod sessions;
-mod sessions;
 mod steady;
 #[cfg(any(feature = "postgres", feature = "redis", feature = "sqlite"))]
 mod stores;

@@ -1,0 +1,123 @@
+//! Operates an RSVP store.
+//!
+//! ```text
+//! RSVP_STORE=postgres://app:secret@db1/tickets rsvpctl audit --json
+//! rsvpctl --store-file /run/secrets/store erase-user alice
+//! ```
+//!
+//! | exit code | meaning |
+//! |---|---|
+//! | 0 | done; an audit has found no difference, the store is ready |
+//! | 1 | an audit has found differences, or the store is not ready |
+//! | 2 | a wrong argument, or a command that this store does not have |
+//! | 3 | the store failed: stderr tells whether to repeat the command |
+
+mod commands;
+mod output;
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::time::Duration;
+
+use clap::{Parser, Subcommand};
+use rsvp::{Error, EventId, UserId};
+
+use crate::commands::Failure;
+use crate::output::Output;
+
+/// Operates an RSVP store.
+///
+/// Exit codes: 0 done; 1 differences found, or not ready; 2 a wrong argument; 3 the store failed.
+#[derive(Debug, Parser)]
+#[command(name = "rsvpctl")]
+struct Arguments {
+    /// The URL of the store: see `rsvp::open`. A password does not belong into a list of processes:
+    /// use the environment variable or `--store-file`.
+    #[arg(long, global = true, env = "RSVP_STORE", hide_env_values = true)]
+    store: Option<String>,
+    /// A file that holds what `--store` would say.
+    #[arg(long, global = true, value_name = "PATH", conflicts_with = "store")]
+    store_file: Option<PathBuf>,
+    /// Print JSON, one object in each line.
+    #[arg(long, global = true)]
+    json: bool,
+    /// How many seconds a step of a removal may take.
+    #[arg(long, global = true, value_name = "SECONDS", default_value_t = 30)]
+    timeout: u64,
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Tells whether each part of the store would take a write now.
+    Ping,
+    /// Compares what the store derives, such as counts, with the RSVPs. Mends nothing.
+    Audit,
+    /// Compares as `audit`, and mends every difference.
+    Repair,
+    /// Prints the SQL that makes the tables of a Postgres store, for an administrator to run.
+    Schema,
+    /// Removes every RSVP of a user. Repeat it after a failure.
+    EraseUser {
+        /// The id of the user.
+        user: UserId,
+    },
+    /// Removes every RSVP of an event. Repeat it after a failure.
+    EraseEvent {
+        /// The id of the event.
+        event: EventId,
+    },
+}
+
+#[tokio::main]
+async fn main() -> ExitCode {
+    let arguments = Arguments::parse();
+    let output = Output::new(arguments.json);
+    match run(arguments, &output).await {
+        Ok(true) => ExitCode::SUCCESS,
+        Ok(false) => ExitCode::from(1),
+        Err(failure) => {
+            output.failure(failure.as_ref());
+            let wrong = matches!(failure.downcast_ref(), Some(Error::InvalidInput { .. }));
+            ExitCode::from(if wrong { 2 } else { 3 })
+        }
+    }
+}
+
+/// Runs the command, and returns whether all is well.
+async fn run(arguments: Arguments, output: &Output) -> Result<bool, Failure> {
+    let Arguments { store, store_file, timeout, command, .. } = arguments;
+    let url = match (store, store_file) {
+        (_, Some(path)) => std::fs::read_to_string(&path).map_err(|error| {
+            let reason = format!("cannot be read from {}: {error}", path.display());
+            Error::invalid_input("store-file", reason)
+        })?,
+        (Some(url), None) => url,
+        (None, None) => {
+            let reason = "is missing: set RSVP_STORE, --store or --store-file";
+            return Err(Error::invalid_input("store", reason).into());
+        }
+    };
+    if matches!(command, Command::Schema) {
+        return commands::schema(&url, output);
+    }
+    let (store, timeout) = (rsvp::open(&url).await?, Duration::from_secs(timeout));
+    let done = match command {
+        Command::Ping => commands::ping(&*store, output).await,
+        Command::Audit => commands::audit(&*store, false, output).await,
+        Command::Repair => commands::audit(&*store, true, output).await,
+        Command::EraseUser { user } => {
+            let step = async |limit, options| store.remove_user_step(&user, limit, &options).await;
+            commands::erase(step, timeout, output).await
+        }
+        Command::EraseEvent { event } => {
+            let step =
+                async |limit, options| store.remove_event_step(&event, limit, &options).await;
+            commands::erase(step, timeout, output).await
+        }
+        Command::Schema => Ok(true),
+    };
+    store.close().await?;
+    done
+}

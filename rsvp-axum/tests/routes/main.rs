@@ -1,9 +1,5 @@
 //! The routes, called without a network.
-#![expect(
-    clippy::unwrap_used,
-    clippy::indexing_slicing,
-    reason = "clippy takes only functions marked as tests for tests"
-)]
+#![expect(clippy::unwrap_used, reason = "clippy takes only functions marked as tests for tests")]
 
 mod admin;
 mod batches;

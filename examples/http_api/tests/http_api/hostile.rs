@@ -13,6 +13,9 @@ use crate::steady::{Answered, Steady};
 use rsvp_http_api::check::Client;
 
 const RATE: u32 = 200;
+/// The connections that never read, and the users in the lists that they ask for. A service that is not
+/// optimised is busy with more lists for as long as the test takes.
+const DEAF: (usize, usize) = if cfg!(debug_assertions) { (20, 2000) } else { (200, 10_000) };
 
 /// A load of some seconds.
 async fn load(service: &Service, seconds: u64) -> Answered {
@@ -28,17 +31,17 @@ fn resident(service: &Service) -> usize {
     line.trim().split(' ').next().unwrap().parse::<usize>().unwrap() / 1024
 }
 
-/// 10,000 users with long ids come to one event.
+/// Many users with long ids come to one event.
 async fn crowd(service: &Service) {
     let mut client = Client::connect(&service.address).await.unwrap();
-    for user in 0..10_000 {
+    for user in 0..DEAF.1 {
         let id = format!("{user:0>200}");
         let path = format!("/events/crowd/users/{id}");
         let answer = client.send(Method::PUT, &path, &[]).await.unwrap();
         assert_eq!(answer.status, 201, "{answer:?}");
     }
     let count = client.send(Method::GET, "/events/crowd/rsvp_count", &[]).await.unwrap();
-    assert_eq!(count.json["count"], json!(10_000));
+    assert_eq!(count.json["count"], json!(DEAF.1));
 }
 
 #[tokio::test]
@@ -54,10 +57,10 @@ async fn others_are_served_beside_hostile_clients() {
     for _ in 0..2000 {
         silent.push(TcpStream::connect(&service.address).await.unwrap());
     }
-    // 2. 200 ask for lists of 2 MB, twice, and never read.
+    // 2. Some ask for lists of up to 2 MB, twice, and never read.
     let request = "GET /events/crowd/users?limit=10000 HTTP/1.1\r\nHost: h\r\n\r\n".repeat(2);
     let mut deaf = Vec::new();
-    for _ in 0..200 {
+    for _ in 0..DEAF.0 {
         deaf.push(raw::connect(&service.address, &request).await);
     }
     // 3. One sends a byte a second.

@@ -22,6 +22,7 @@ mod raw;
 mod rolling;
 mod service;
 mod sessions;
+mod starting;
 mod steady;
 #[cfg(any(feature = "postgres", feature = "redis", feature = "sqlite"))]
 mod stores;

@@ -11,8 +11,14 @@ use crate::service::{Service, command, get, rsvp};
 async fn busy_service() -> Service {
     let store = "a=memory:?observe=a b=memory:?observe=b c=memory:?observe=c \
                  ?coalesce=true&count_cache=5s";
-    let service =
-        Service::start_with(command().args(["--listen", "127.0.0.1:0", "--store", store]));
+    let service = Service::start_with(command().args([
+        "--listen",
+        "127.0.0.1:0",
+        "--store",
+        store,
+        "--max-connections",
+        "3",
+    ]));
     let mut client = service.client().await;
     for n in 0..20 {
         assert_eq!(
@@ -25,6 +31,12 @@ async fn busy_service() -> Service {
         }
     }
     assert_eq!(get(&mut client, "/readyz").await.status, 200);
+    // The service ends a connection: more wait than it has room for.
+    let mut waiting = Vec::new();
+    for _ in 0..4 {
+        waiting.push(tokio::net::TcpStream::connect(&service.address).await.unwrap());
+    }
+    raw::rest(waiting.remove(0)).await;
     service
 }
 
@@ -72,16 +84,23 @@ async fn calls_are_counted_outside_and_inside() {
 /// The names of metrics in a query, without functions and labels.
 fn names(query: &str) -> BTreeSet<String> {
     let words = query.split(|c: char| !c.is_ascii_alphanumeric() && c != '_');
-    words.filter(|word| word.starts_with("rsvp_store_")).map(str::to_owned).collect()
+    let is_metric = |word: &&str| word.starts_with("rsvp_store_") || word.starts_with("rsvp_http_");
+    words.filter(is_metric).map(str::to_owned).collect()
+}
+
+/// The names of the metrics that the service shows.
+fn exported(metrics: &str) -> BTreeSet<&str> {
+    let mut there: BTreeSet<&str> =
+        metrics.lines().filter_map(|line| line.split(['{', ' ']).next()).collect();
+    // Recorded from the first failure on.
+    there.insert("rsvp_store_entry_failures_total");
+    there
 }
 
 #[tokio::test]
 async fn every_metric_of_the_dashboard_is_there() {
     let metrics = metrics(&busy_service().await).await;
-    let mut there: BTreeSet<&str> =
-        metrics.lines().filter_map(|line| line.split(['{', ' ']).next()).collect();
-    // Recorded from the first failure on.
-    there.insert("rsvp_store_entry_failures_total");
+    let there = exported(&metrics);
     let dashboard: Value = serde_json::from_str(include_str!("../../grafana.json")).unwrap();
     let panels = dashboard["panels"].as_array().unwrap();
     let queries = panels.iter().flat_map(|panel| panel["targets"].as_array().unwrap());
@@ -96,11 +115,42 @@ async fn every_metric_of_the_dashboard_is_there() {
             shown.insert(name);
         }
     }
-    for label in ["store", "operation", "result", "le"] {
+    for label in ["store", "operation", "result", "le", "route", "method", "status", "reason"] {
         assert!(metrics.contains(&format!("{label}=\"")), "{label}");
     }
-    let exported = there.iter().filter(|name| name.starts_with("rsvp_store_"));
-    for name in exported {
-        assert!(shown.contains(*name), "{name} is on no panel");
+    for name in there.iter().filter(|name| name.starts_with("rsvp_")) {
+        let is_shown = shown.contains(*name) || *name == "rsvp_http_request_duration_seconds_sum";
+        assert!(is_shown, "{name} is on no panel");
+    }
+}
+
+#[tokio::test]
+async fn every_metric_of_the_alerts_is_there() {
+    let metrics = metrics(&busy_service().await).await;
+    let (there, alerts) = (exported(&metrics), include_str!("../../alerts.yaml"));
+    // An expression is one line, or follows `>-` on two.
+    let lines: Vec<_> = alerts.lines().collect();
+    let expressions = lines.iter().enumerate().filter(|(_, line)| line.contains("expr:"));
+    let mut alerted = 0;
+    for (at, line) in expressions {
+        let rest = lines.iter().skip(at + 1).take_while(|line| !line.contains(": "));
+        let expression: Vec<&str> = std::iter::once(line).chain(rest).copied().collect();
+        let names = names(&expression.join(" "));
+        assert!(!names.is_empty(), "{line}");
+        for name in names {
+            assert!(there.contains(name.as_str()), "{name} of {expression:?} is not there");
+            alerted += 1;
+        }
+    }
+    assert!(alerted >= 9, "{alerted}");
+}
+
+#[tokio::test]
+async fn the_buckets_are_those_of_the_library() {
+    let metrics = metrics(&busy_service().await).await;
+    for le in rsvp_axum::LATENCY_BUCKETS {
+        for name in ["rsvp_store_call_duration_seconds", "rsvp_http_request_duration_seconds"] {
+            sample(&metrics, &format!("{name}_bucket"), &[&format!("le=\"{le}\"")]);
+        }
     }
 }

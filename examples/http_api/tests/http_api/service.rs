@@ -19,6 +19,8 @@ use rsvp_http_api::check::{Answer, Client};
 pub(crate) struct Service {
     process: Child,
     pub(crate) address: String,
+    /// Where the admin routes are, if they were asked for.
+    pub(crate) admin: Option<String>,
 }
 
 impl Service {
@@ -27,15 +29,17 @@ impl Service {
     }
 
     pub(crate) fn start_with(command: &mut Command) -> Self {
+        let has_admin = command.get_args().any(|argument| argument == "--admin-listen");
         let mut process = command.stdout(Stdio::piped()).spawn().unwrap();
-        let mut line = String::new();
-        BufReader::new(process.stdout.as_mut().unwrap()).read_line(&mut line).unwrap();
-        let mut service = Self { process, address: String::new() };
-        match line.trim_end().strip_prefix("listening on http://") {
-            Some(address) => address.clone_into(&mut service.address),
-            None => panic!("the service does not say where it listens, but {line:?}"),
-        }
-        service
+        let mut lines = BufReader::new(process.stdout.as_mut().unwrap()).lines();
+        let mut address = |announcement: &str| {
+            let line = lines.next().map(Result::unwrap).unwrap_or_default();
+            let address = line.strip_prefix(announcement).map(str::to_owned);
+            address.unwrap_or_else(|| panic!("not {announcement:?}, but {line:?}"))
+        };
+        let public = address("listening on http://");
+        let admin = has_admin.then(|| address("admin routes on http://"));
+        Self { process, address: public, admin }
     }
 
     pub(crate) async fn client(&self) -> Client {

@@ -6,13 +6,14 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use axum::Router;
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
-use rsvp_core::{Result, RsvpStore, UserId};
-use tokio::sync::Semaphore;
+use rsvp_core::{Error, Operation, PageLimit, PageRequest, Result, RsvpStore, UserId};
+use tokio::sync::{Semaphore, SemaphorePermit};
+use tokio::time::timeout_at;
 use tokio_util::task::TaskTracker;
 use utoipa::openapi::OpenApi;
 
 use crate::config::{Admin, Config};
-use crate::extract::IdempotencyKey;
+use crate::extract::{IdempotencyKey, TimeLimit};
 use crate::idempotency::{Answers, Key};
 use crate::problem::Problem;
 use crate::routes;
@@ -42,6 +43,7 @@ struct Shared {
     writes: TaskTracker,
     answers: Arc<Answers>,
     batch_slots: Arc<Semaphore>,
+    long_lists: Semaphore,
     is_draining: AtomicBool,
 }
 
@@ -72,6 +74,7 @@ impl Api {
             writes: TaskTracker::new(),
             answers: Arc::new(Answers::new(config.idempotency)),
             batch_slots: Arc::new(Semaphore::new(config.batches_at_once)),
+            long_lists: Semaphore::new(config.long_lists_at_once),
             is_draining: AtomicBool::new(false),
             config,
         }))
@@ -140,6 +143,22 @@ impl Api {
 
     pub(crate) fn batch_slots(&self) -> &Arc<Semaphore> {
         &self.0.batch_slots
+    }
+
+    /// Waits until a page may be made. A long one takes milliseconds of a processor, for which all others
+    /// would wait if there were many.
+    pub(crate) async fn turn(
+        &self,
+        request: &PageRequest,
+        limit: TimeLimit,
+        operation: Operation,
+    ) -> Result<Option<SemaphorePermit<'_>>> {
+        if request.limit <= PageLimit::default() {
+            return Ok(None);
+        }
+        let turn = timeout_at(limit.instant(), self.0.long_lists.acquire()).await;
+        // The semaphore is never closed.
+        Ok(turn.map_err(|_| Error::overloaded(operation))?.ok())
     }
 
     pub(crate) fn is_draining(&self) -> bool {

@@ -31,6 +31,7 @@ pub struct Config {
     pub(crate) longest_call: Duration,
     pub(crate) max_batch: usize,
     pub(crate) batches_at_once: usize,
+    pub(crate) long_lists_at_once: usize,
     pub(crate) count_max_age: Option<Duration>,
     pub(crate) idempotency: Idempotency,
     pub(crate) metrics: Option<Render>,
@@ -134,6 +135,14 @@ impl Config {
         Self { batches_at_once: batches_at_once.max(1), ..self }
     }
 
+    /// Sets how many pages of more than 1,000 items are made at once; others wait for their turn until
+    /// their deadlines. Defaults to half of the processors, at least one, so that short requests do not
+    /// wait for long ones.
+    #[must_use]
+    pub fn with_long_lists_at_once(self, long_lists_at_once: usize) -> Self {
+        Self { long_lists_at_once: long_lists_at_once.max(1), ..self }
+    }
+
     /// Lets the caches of clients keep a count as long as it is no older than this, and no older
     /// than [`Consistency::DEFAULT_COUNT_BOUND`]. Defaults to not at all. The answer to a read with a
     /// session is never kept.
@@ -156,6 +165,10 @@ impl Config {
     }
 }
 
+fn half_of_the_processors() -> usize {
+    std::thread::available_parallelism().map_or(1, |number| number.get().div_ceil(2))
+}
+
 impl Default for Config {
     fn default() -> Self {
         Self {
@@ -165,6 +178,7 @@ impl Default for Config {
             longest_call: Duration::from_secs(30),
             max_batch: 1000,
             batches_at_once: 64,
+            long_lists_at_once: half_of_the_processors(),
             count_max_age: None,
             idempotency: Idempotency::default(),
             metrics: None,
@@ -181,6 +195,7 @@ impl fmt::Debug for Config {
             .field("longest_call", &self.longest_call)
             .field("max_batch", &self.max_batch)
             .field("batches_at_once", &self.batches_at_once)
+            .field("long_lists_at_once", &self.long_lists_at_once)
             .field("count_max_age", &self.count_max_age)
             .field("idempotency", &self.idempotency)
             .field("metrics", &self.metrics.is_some())

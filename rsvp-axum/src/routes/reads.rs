@@ -6,7 +6,7 @@ use axum::Json;
 use axum::extract::State;
 use axum::http::header::CACHE_CONTROL;
 use axum::response::{IntoResponse, Response};
-use rsvp_core::{Consistency, Count, EventId, Page, ReadOptions, RsvpStoreExt, UserId};
+use rsvp_core::{Consistency, Count, EventId, Operation, Page, ReadOptions, RsvpStoreExt, UserId};
 use serde::Serialize;
 use utoipa::ToSchema;
 
@@ -84,25 +84,25 @@ pub(super) async fn has_rsvped(
 }
 
 #[derive(Debug, Serialize, ToSchema)]
-pub(super) struct Items {
+pub(super) struct Items<T> {
     /// At most `limit` ids. A page may be short, even empty, and not the last.
-    items: Vec<String>,
+    #[schema(value_type = Vec<String>)]
+    items: Vec<T>,
     /// The beginning of the next page, null after the last.
     #[schema(required)]
     next_cursor: Option<String>,
 }
 
-impl<T: Into<String>> From<Page<T>> for Items {
+impl<T> From<Page<T>> for Items<T> {
     fn from(page: Page<T>) -> Self {
-        let items = page.items.into_iter().map(Into::into).collect();
-        Self { items, next_cursor: page.next.map(|cursor| cursor.to_string()) }
+        Self { items: page.items, next_cursor: page.next.map(|cursor| cursor.to_string()) }
     }
 }
 
 /// The users who are coming to the event.
 #[utoipa::path(
     get, path = "/events/{event_id}/users", params(EventPath, PageQuery, Session, TimeLimit),
-    responses((status = 200, description = "A page of user ids", body = Items), Problem)
+    responses((status = 200, description = "A page of user ids", body = Items<String>), Problem)
 )]
 pub(super) async fn attendees(
     State(api): State<Api>,
@@ -110,16 +110,17 @@ pub(super) async fn attendees(
     page: PageQuery,
     session: Session,
     limit: TimeLimit,
-) -> Answer<Items> {
-    let options = limit.read(session.read_or(ReadOptions::strong()));
-    let page = api.store().attendees_page(&event_id, &page.request(options)).await?;
-    Ok(Json(page.into()))
+) -> Result<Response, Problem> {
+    let request = page.request(limit.read(session.read_or(ReadOptions::strong())));
+    let _turn = api.turn(&request, limit, Operation::Attendees).await?;
+    let page = api.store().attendees_page(&event_id, &request).await?;
+    Ok(Json(Items::from(page)).into_response())
 }
 
 /// The events that the user is coming to.
 #[utoipa::path(
     get, path = "/users/{user_id}/events", params(UserPath, PageQuery, Session, TimeLimit),
-    responses((status = 200, description = "A page of event ids", body = Items), Problem)
+    responses((status = 200, description = "A page of event ids", body = Items<String>), Problem)
 )]
 pub(super) async fn events_of(
     State(api): State<Api>,
@@ -127,8 +128,9 @@ pub(super) async fn events_of(
     page: PageQuery,
     session: Session,
     limit: TimeLimit,
-) -> Answer<Items> {
-    let options = limit.read(session.read_or(ReadOptions::strong()));
-    let page = api.store().events_of_page(&user_id, &page.request(options)).await?;
-    Ok(Json(page.into()))
+) -> Result<Response, Problem> {
+    let request = page.request(limit.read(session.read_or(ReadOptions::strong())));
+    let _turn = api.turn(&request, limit, Operation::EventsOf).await?;
+    let page = api.store().events_of_page(&user_id, &request).await?;
+    Ok(Json(Items::from(page)).into_response())
 }

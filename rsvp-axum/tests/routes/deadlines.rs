@@ -114,6 +114,24 @@ async fn a_client_that_hangs_up_does_not_cancel_its_write() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn long_lists_take_turns_and_short_ones_do_not_wait() {
+    let (store, probe) = Probe::slow(Duration::from_secs(1));
+    let routes = api_of(store, Config::default().with_long_lists_at_once(1)).router();
+    let list = async |limit: usize, timeout: &str| {
+        let begin = tokio::time::Instant::now();
+        let path = format!("/events/1/users?limit={limit}");
+        let headers = [("request-timeout", timeout)];
+        let answer = send(&routes, Method::GET, &path, &headers, Body::empty()).await;
+        (answer.status.as_u16(), begin.elapsed().as_millis())
+    };
+    let (first, second, hasty, short) =
+        tokio::join!(list(1001, "9"), list(10_000, "9"), list(10_000, "0.5"), list(1000, "9"));
+    assert_eq!((first, second), ((200, 1000), (200, 2000)));
+    assert_eq!((hasty, short), ((503, 500), (200, 1000)));
+    assert_eq!(probe.begun.load(SeqCst), 3);
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_store_that_does_not_tell_whether_it_is_ready_is_not() {
     let (store, _) = Probe::slow(Duration::from_secs(3600));
     let routes = api_of(store, Config::default()).router();

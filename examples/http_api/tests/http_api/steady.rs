@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use hyper::Method;
 use tokio::task::JoinSet;
-use tokio::time::{Instant, MissedTickBehavior, interval};
+use tokio::time::interval;
 
 use rsvp_http_api::check::Client;
 
@@ -68,15 +68,14 @@ async fn send(
     stop: Arc<AtomicBool>,
 ) -> Answered {
     let (mut answered, mut client) = (Answered::default(), None);
+    // A request that has to wait for the one before it has begun all the same.
     let mut ticks = interval(period);
-    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let user = connection.to_string();
     for event in 0_u64.. {
-        ticks.tick().await;
+        let begin = ticks.tick().await;
         if stop.load(Ordering::Relaxed) {
             break;
         }
-        let begin = Instant::now();
         let request = async {
             let mut open = match client.take() {
                 Some(open) => open,

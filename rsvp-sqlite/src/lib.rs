@@ -54,5 +54,6 @@ mod engine;
 mod store;
 mod wire;
 
+pub use self::admin::backup::backup;
 pub use self::config::{Durability, SqliteConfig};
 pub use self::store::SqliteStore;

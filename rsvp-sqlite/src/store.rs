@@ -29,7 +29,7 @@ use crate::wire::call::{SETTLING, Waiting, call};
 const PIECE: usize = 4096;
 
 /// How long a backup may take.
-const BACKUP_TIMEOUT: Duration = Duration::from_secs(24 * 3600);
+pub(crate) const BACKUP_TIMEOUT: Duration = Duration::from_secs(24 * 3600);
 
 /// Keeps RSVPs in one SQLite file.
 ///

@@ -1,5 +1,6 @@
 //! What the commands do.
 
+use std::path::Path;
 use std::time::Duration;
 
 use rsvp::{Error, FindingKind, PageLimit, RemovalStep, RsvpStore, WriteOptions};
@@ -147,5 +148,35 @@ pub(crate) fn schema(_url: &str, _output: &Output) -> Result<bool, Failure> {
 fn no_schema() -> Error {
     let reason = "is not of a store with a schema for an administrator; one URL of Postgres is \
                   (with the feature `postgres`)";
+    Error::invalid_input("url", reason)
+}
+
+/// Copies a store in a file.
+#[cfg(feature = "sqlite")]
+pub(crate) async fn backup(url: &str, to: &Path, output: &Output) -> Result<bool, Failure> {
+    use rsvp::layers::Layers;
+    use rsvp::sqlite::SqliteConfig;
+    use rsvp::url::StoreUrl;
+
+    let mut url = StoreUrl::parse(url)?;
+    if url.scheme() != "sqlite" {
+        return Err(no_file().into());
+    }
+    // The file is the same with any layers.
+    Layers::take_from(url.parameters_mut())?;
+    let bytes = rsvp::sqlite::backup(SqliteConfig::from_store_url(url)?, to).await?;
+    output.result(&format!("{bytes} bytes copied"), &json!({"bytes": bytes}))?;
+    Ok(true)
+}
+
+/// Copies nothing, for the feature `sqlite` is off.
+#[cfg(not(feature = "sqlite"))]
+pub(crate) async fn backup(_url: &str, _to: &Path, _output: &Output) -> Result<bool, Failure> {
+    Err(no_file().into())
+}
+
+fn no_file() -> Error {
+    let reason = "is not of a store in a file, `sqlite:path/to/rsvp.db` (with the feature `sqlite`): \
+                  back up a server with its own tools, such as `pg_dump`";
     Error::invalid_input("url", reason)
 }

@@ -56,6 +56,11 @@ enum Command {
     Audit,
     /// Compares as `audit`, and mends every difference.
     Repair,
+    /// Copies a store in a file to a new file. A service may have the store open meanwhile.
+    Backup {
+        /// The path of the new file.
+        to: PathBuf,
+    },
     /// Prints the SQL that makes the tables of a Postgres store, for an administrator to run.
     Schema,
     /// Removes every RSVP of a user. Repeat it after a failure.
@@ -99,8 +104,11 @@ async fn run(arguments: Arguments, output: &Output) -> Result<bool, Failure> {
             return Err(Error::invalid_input("store", reason).into());
         }
     };
-    if matches!(command, Command::Schema) {
-        return commands::schema(&url, output);
+    // These need no store, or one that another process may have open.
+    match &command {
+        Command::Schema => return commands::schema(&url, output),
+        Command::Backup { to } => return commands::backup(&url, to, output).await,
+        _ => {}
     }
     let (store, timeout) = (rsvp::open(&url).await?, Duration::from_secs(timeout));
     let done = match command {
@@ -116,7 +124,7 @@ async fn run(arguments: Arguments, output: &Output) -> Result<bool, Failure> {
                 async |limit, options| store.remove_event_step(&event, limit, &options).await;
             commands::erase(step, timeout, output).await
         }
-        Command::Schema => Ok(true),
+        Command::Schema | Command::Backup { .. } => Ok(true),
     };
     store.close().await?;
     done

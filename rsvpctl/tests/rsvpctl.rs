@@ -111,6 +111,34 @@ fn a_wrong_count_is_found_then_mended() {
 }
 
 #[test]
+fn a_file_is_copied_while_a_service_has_it() {
+    let subject = Subject::new();
+    let copy = subject.folder.path().join("copy.db");
+    let copy = copy.to_str().unwrap();
+    subject.with_store(async |running| {
+        running.rsvp(&UserId::new("late")?, &EventId::new("1")?).await?;
+        let ran = subject.run(&["backup", copy, "--json"]);
+        assert_eq!(ran.code, Some(0), "{ran:?}");
+        assert!(ran.json()[0]["bytes"].as_u64() > Some(0), "{ran:?}");
+        running.rsvp(&UserId::new("later")?, &EventId::new("1")?).await?;
+        Ok(())
+    });
+    let of_copy = Subject { folder: tempfile::tempdir().unwrap(), url: format!("sqlite:{copy}") };
+    assert_eq!((of_copy.count("1"), subject.count("1")), (4, 5));
+    assert_eq!(of_copy.run(&["audit"]).code, Some(0));
+
+    // It replaces nothing, and copies no store that there is not.
+    assert_eq!(subject.run(&["backup", copy]).code, Some(2));
+    let to = subject.folder.path().join("none.db");
+    let other = subject.folder.path().join("text");
+    std::fs::write(&other, "a text of another application, which is long enough").unwrap();
+    for url in ["memory:", "sqlite:/nowhere/a.db", &format!("sqlite:{}", other.display())] {
+        let ran = subject.run(&["backup", to.to_str().unwrap(), "--store", url]);
+        assert_eq!((ran.code, to.exists()), (Some(2), false), "{ran:?}");
+    }
+}
+
+#[test]
 fn the_url_may_come_from_a_file_and_is_never_repeated() {
     let subject = Subject::new();
     let path = subject.folder.path().join("url");

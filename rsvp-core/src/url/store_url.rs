@@ -45,7 +45,9 @@ impl StoreUrl {
             return Ok(Self { scheme, user, password, hosts, path: decoded(rest)?, parameters });
         };
         let (authority, path) = rest.split_once('/').unwrap_or((rest, ""));
-        if path.contains(['/', '@']) || authority.matches('@').count() > 1 {
+        // Without an authority, as in `scheme:///a/b`, a `/` cannot be that of a password.
+        let slashes = path.contains('/') && !authority.is_empty();
+        if slashes || path.contains('@') || authority.matches('@').count() > 1 {
             return Err(malformed("has an @ or a / that is not percent-encoded"));
         }
         let (credentials, hosts) = authority.rsplit_once('@').unwrap_or(("", authority));

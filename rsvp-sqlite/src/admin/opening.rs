@@ -113,7 +113,7 @@ fn prepare(
     Ok(writer)
 }
 
-fn check_version(number: i32, name: &'static str) -> Result<()> {
+pub(super) fn check_version(number: i32, name: &'static str) -> Result<()> {
     if number >= LEAST_VERSION {
         return Ok(());
     }
@@ -121,7 +121,7 @@ fn check_version(number: i32, name: &'static str) -> Result<()> {
 }
 
 /// The error of what the system says about a file.
-fn of_file(what: &'static str, path: &Path) -> impl Fn(io::Error) -> Error {
+pub(super) fn of_file(what: &'static str, path: &Path) -> impl Fn(io::Error) -> Error {
     move |source| {
         let reason = match source.kind() {
             io::ErrorKind::NotFound => "does not exist, or its folder does not",

@@ -57,6 +57,19 @@ pub(crate) fn check(connection: &Connection) -> Result<()> {
     }
 }
 
+/// Checks that a file is this store's, and not empty. Changes nothing.
+///
+/// # Errors
+///
+/// [`Error::InvalidInput`] with the field `path`.
+pub(crate) fn check_present(connection: &Connection) -> Result<()> {
+    check(connection)?;
+    match owner(connection).map_err(engine_failed(Operation::Open))? {
+        Owner::Nobody => Err(Error::invalid_input("path", "is an empty file, without a store")),
+        _ => Ok(()),
+    }
+}
+
 /// Brings the tables from any version to the latest, in one transaction.
 ///
 /// # Errors

@@ -1,12 +1,13 @@
 //! Reading the settings from a URL.
 
-use rsvp_core::url::StoreUrl;
+use rsvp_core::url::{Host, StoreUrl};
 use rsvp_core::{Error, Result};
 
 use super::{Durability, SqliteConfig};
 
 impl SqliteConfig {
-    /// Reads `sqlite:path/to/rsvp.db?parameter=value`, or `sqlite:/absolute/path/to/rsvp.db?…`.
+    /// Reads `sqlite:path/to/rsvp.db?parameter=value`, or `sqlite:/absolute/path/to/rsvp.db?…`, which
+    /// may begin with `sqlite:///`, too.
     ///
     /// A relative path begins at the working directory of the process. Characters such as `?`, `#`
     /// and `%` in the path must be percent-encoded.
@@ -44,16 +45,23 @@ impl SqliteConfig {
     ///
     /// As [`from_url`](Self::from_url).
     pub fn from_store_url(mut url: StoreUrl) -> Result<Self> {
-        if url.scheme() != "sqlite" || !url.hosts().is_empty() {
-            let reason = "is not `sqlite:path/to/rsvp.db`, without `//`";
+        // As in a URL of a file, what stands between `//` and the next `/` is a host: this one.
+        let local = |host: &Host| host.name == "localhost" && host.port.is_none();
+        let path = match url.hosts() {
+            [] => url.path().to_owned(),
+            [host] if local(host) && url.user().is_none() => format!("/{}", url.path()),
+            _ => String::new(),
+        };
+        if url.scheme() != "sqlite" || (path.is_empty() && !url.hosts().is_empty()) {
+            let reason = "is not `sqlite:path/to/rsvp.db` or `sqlite:///absolute/path/to/rsvp.db`";
             return Err(Error::invalid_input("url", reason));
         }
-        if url.path().is_empty() || url.path().starts_with(":memory:") {
+        if path.trim_start_matches('/').is_empty() || path.contains(":memory:") {
             let reason = "names no file, as in `sqlite:path/to/rsvp.db`; for a store in memory use \
                           `memory:`";
             return Err(Error::invalid_input("url", reason));
         }
-        let mut config = Self::new(url.path());
+        let mut config = Self::new(path);
         let parameters = url.parameters_mut();
         config.durability = match parameters.take("durability")?.as_deref() {
             None | Some("full") => Durability::Full,
@@ -100,11 +108,24 @@ mod tests {
     }
 
     #[test]
+    fn an_absolute_path_may_begin_as_in_the_url_of_a_file() {
+        for url in ["sqlite:/var/lib/a.db", "sqlite:///var/lib/a.db"] {
+            let config = SqliteConfig::from_url(url).unwrap();
+            assert_eq!(config.path().to_str(), Some("/var/lib/a.db"), "{url}");
+        }
+    }
+
+    #[test]
     fn a_wrong_url_says_what_is_wrong() {
         for (url, wrong) in [
             ("sqlite::memory:", "`memory:`"),
             ("sqlite:", "names no file"),
-            ("sqlite://rsvp.db", "without `//`"),
+            ("sqlite:///", "names no file"),
+            ("sqlite://:memory:", "url"),
+            ("sqlite:///:memory:", "`memory:`"),
+            ("sqlite://rsvp.db", "or `sqlite:///absolute/path/to/rsvp.db`"),
+            ("sqlite://user@localhost/rsvp.db", "or `sqlite:///absolute"),
+            ("sqlite://host/rsvp.db", "or `sqlite:///absolute"),
             ("sqlite:a.db?durability=off", "invalid durability: is not `full` or `normal`"),
             ("sqlite:a.db?readers=0", "invalid readers: "),
             ("sqlite:a.db?mode=rwc", "unknown parameter `mode`; supported: `durability`"),

@@ -49,28 +49,14 @@ impl Writer {
         let Some(ticket) = ticket.begin() else { return };
         let partial = beside(&to, "-partial");
         // 1. The copy, under another name until it is whole.
-        let copied = match self.copy(&partial, &ticket) {
-            Ok(Copied::All(bytes)) => publish(&partial, &to).map(|()| bytes),
-            Ok(Copied::Unwanted) => {
-                remove(&partial);
-                return;
-            }
-            Err(failure) => Err(failure),
-        };
-        // 2. The answer. What is left of a copy that failed is of no use.
-        if copied.is_err() {
-            remove(&partial);
-        }
-        let error = |failure: Failure| failure.into_error(Operation::Backup, Effect::NotApplied);
-        ticket.answer(copied.map_err(error));
+        let copied = self.copy(&partial, &ticket);
+        // 2. The answer.
+        finish(copied, &partial, &to, ticket);
     }
 
     fn copy(&mut self, to: &Path, ticket: &Ticket<u64>) -> std::result::Result<Copied, Failure> {
-        // 1. An empty file. The copy is synced as a whole in the end.
-        remove(to);
-        let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_CREATE;
-        let mut target = Connection::open_with_flags(to, flags | OpenFlags::SQLITE_OPEN_NO_MUTEX)?;
-        target.pragma_update(None, "synchronous", "OFF")?;
+        // 1. An empty file.
+        let mut target = create(to)?;
         let connection = self.connect()?;
         let mut backup = Backup::new(&connection, &mut target)?;
         // 2. A step of the copy, a transaction, and so on.
@@ -91,6 +77,70 @@ impl Writer {
         target.close().map_err(|(_, error)| error)?;
         Ok(Copied::All(fs::metadata(to).map_err(Failure::System)?.len()))
     }
+}
+
+impl BackupJob {
+    /// Copies the file of a connection that only reads, which another process may write to meanwhile.
+    /// It blocks the thread.
+    ///
+    /// All of it is read in one transaction: transactions of others would make the copy begin again.
+    /// The log grows until it ends.
+    pub(crate) fn run(self, source: &Connection) {
+        let Self { to, ticket } = self;
+        let Some(ticket) = ticket.begin() else { return };
+        let partial = beside(&to, "-partial");
+        let copied = copy_snapshot(source, &partial, &ticket);
+        finish(copied, &partial, &to, ticket);
+    }
+}
+
+fn copy_snapshot(
+    source: &Connection,
+    to: &Path,
+    ticket: &Ticket<u64>,
+) -> std::result::Result<Copied, Failure> {
+    let mut target = create(to)?;
+    // 1. The transaction begins with the first read.
+    let transaction = source.unchecked_transaction()?;
+    transaction.query_row("SELECT count(*) FROM sqlite_schema", [], |_| Ok(()))?;
+    // 2. The steps, between which the caller may go away.
+    let mut backup = Backup::new(&transaction, &mut target)?;
+    while step(&mut backup)? {
+        if ticket.is_closed() {
+            return Ok(Copied::Unwanted);
+        }
+    }
+    drop(backup);
+    target.close().map_err(|(_, error)| error)?;
+    Ok(Copied::All(fs::metadata(to).map_err(Failure::System)?.len()))
+}
+
+/// An empty file for a copy, which is synced as a whole in the end.
+fn create(to: &Path) -> std::result::Result<Connection, Failure> {
+    remove(to);
+    let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_CREATE;
+    let target = Connection::open_with_flags(to, flags | OpenFlags::SQLITE_OPEN_NO_MUTEX)?;
+    target.pragma_update(None, "synchronous", "OFF")?;
+    Ok(target)
+}
+
+/// Gives a whole copy its name, removes what is left of any other, and answers the caller.
+fn finish(
+    copied: std::result::Result<Copied, Failure>,
+    partial: &Path,
+    to: &Path,
+    ticket: Ticket<u64>,
+) {
+    let copied = match copied {
+        Ok(Copied::All(bytes)) => publish(partial, to).map(|()| bytes),
+        Ok(Copied::Unwanted) => return remove(partial),
+        Err(failure) => Err(failure),
+    };
+    if copied.is_err() {
+        remove(partial);
+    }
+    let error = |failure: Failure| failure.into_error(Operation::Backup, Effect::NotApplied);
+    ticket.answer(copied.map_err(error));
 }
 
 /// Copies some pages. Whether there are more.

@@ -1,0 +1,89 @@
+//! A copy of a file that another process may have open.
+
+use std::path::{Path, PathBuf};
+
+use rsvp_core::{Deadline, Effect, Error, Operation, Result};
+
+use super::{opening, schema};
+use crate::config::SqliteConfig;
+use crate::engine::BackupJob;
+use crate::store::BACKUP_TIMEOUT;
+use crate::wire::call::call;
+use crate::wire::connection::Connector;
+
+/// Copies the file of a store to a new file at `to`, and returns the number of bytes.
+///
+/// Another process may have the store open, and may write to it. [`SqliteStore::backup`] does the same
+/// in the process of the store, where the log does not grow for the time of the copy.
+///
+/// The copy is the store at one moment, which is not before the call. It is synced to the disk and opens
+/// as any other file of a store. Nothing in the file changes. The copy is called `to` with `-partial`
+/// behind it until it is whole. If the future is dropped, the copy ends and is removed.
+///
+/// ```
+/// use rsvp_core::{EventId, RsvpStore, RsvpStoreExt, UserId};
+/// use rsvp_sqlite::{SqliteConfig, SqliteStore};
+///
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// # let folder = tempfile::tempdir()?;
+/// # std::env::set_current_dir(&folder)?;
+/// let running = SqliteStore::open(SqliteConfig::new("rsvp.db")).await?;
+/// running.rsvp(&UserId::from(1), &EventId::new("101a")?).await?;
+///
+/// rsvp_sqlite::backup(SqliteConfig::new("rsvp.db"), "copy.db").await?;
+/// let copy = SqliteStore::open(SqliteConfig::new("copy.db")).await?;
+/// assert_eq!(copy.rsvp_count(&EventId::new("101a")?).await?.value, 1);
+/// # Ok(())
+/// # }
+/// ```
+///
+/// # Errors
+///
+/// - [`Error::InvalidInput`] with the field `to` if there is a file already, and with the field `path`
+///   if the file is missing or is not that of a store.
+/// - [`Error::Unavailable`] if the disk fails, or has no room.
+/// - [`Error::Corrupt`] if the file is damaged.
+///
+/// # Panics
+///
+/// Outside of a Tokio runtime.
+///
+/// [`SqliteStore::backup`]: crate::SqliteStore::backup
+pub async fn backup(config: SqliteConfig, to: impl Into<PathBuf>) -> Result<u64> {
+    config.check()?;
+    let to = to.into();
+    let (ticket, waiting) = call(Operation::Backup, Deadline::after(BACKUP_TIMEOUT));
+    let job = BackupJob { to, ticket };
+    let copying = tokio::task::spawn_blocking(move || copy(&config, job));
+    copying
+        .await
+        .map_err(|error| Error::backend(Operation::Backup, Effect::NotApplied, false, error))??;
+    waiting.answer().await
+}
+
+/// Copies on this thread. The answer goes to the caller of the job.
+fn copy(config: &SqliteConfig, job: BackupJob) -> Result<()> {
+    opening::check_version(rusqlite::version_number(), rusqlite::version())?;
+    if job.to.exists() {
+        return Err(Error::invalid_input("to", "exists already"));
+    }
+    let path = resolve(config.path())?;
+    // The log stays for the store, even if this connection is the last one to close.
+    let mut config = config.clone();
+    config.checkpoint = false;
+    let connector = Connector::new(path, &config);
+    let failed = opening::engine_failed(Operation::Backup);
+    // Nothing is set before it is known to be this store's.
+    let looking = connector.look().map_err(failed)?;
+    schema::check_present(&looking)?;
+    let source = connector.reader().map_err(failed)?;
+    drop(looking);
+    job.run(&source);
+    Ok(())
+}
+
+/// The one path of a file that exists.
+fn resolve(path: &Path) -> Result<PathBuf> {
+    std::fs::canonicalize(path).map_err(opening::of_file("cannot find", path))
+}

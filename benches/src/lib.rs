@@ -1,10 +1,14 @@
 //! Support for the benchmarks: the pairs they write, the load that writes them, and servers with
 //! the store and the baseline on them.
 //!
-//! The targets are `wrappers`, `coalesced_ratio`, `overload`, `memory`, `postgres`,
-//! `postgres_ratio`, `postgres_disk`, `redis`, `redis_ratio`, `redis_memory`, `sqlite_ratio` and `sqlite_growth`. Each explains at
-//! its top the comparison and the meaning of its figures. They run under
-//! `cargo bench -p rsvp-benches`, start their own servers, and leave nothing behind.
+//! | target | question |
+//! |---|---|
+//! | `backends` | What does a call cost on each backend, and by hand? |
+//! | `layers` | What does each layer add to a call? |
+//! | `ratios` | How many times as many calls does the store take as the baseline? |
+//! | `sizes` | How many bytes does an RSVP take? |
+//!
+//! They run under `cargo bench -p rsvp-benches`, start their own servers, and leave nothing behind.
 #![allow(
     clippy::expect_used,
     clippy::missing_panics_doc,
@@ -23,9 +27,10 @@ mod population;
 mod postgres;
 mod redis;
 mod simulated;
+mod way;
 
 pub use self::alternation::Alternation;
-pub use self::baseline::{PostgresBaseline, RedisBaseline, SqliteBaseline};
+pub use self::baseline::{MemoryBaseline, PostgresBaseline, RedisBaseline, SqliteBaseline};
 pub use self::invocation::Invocation;
 pub use self::load::{Load, Tally};
 pub use self::pairs::Pairs;
@@ -33,3 +38,4 @@ pub use self::population::Population;
 pub use self::postgres::Database;
 pub use self::redis::{Keyspace, ServerTime};
 pub use self::simulated::Simulated;
+pub use self::way::{ByStore, Way};

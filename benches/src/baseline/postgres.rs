@@ -1,8 +1,10 @@
 //! The Postgres statements that a careful developer would write without this library.
 
-use rsvp_core::{EventId, Rsvp};
+use rsvp_core::{EventId, Rsvp, UserId, async_trait};
 use sqlx::postgres::{PgConnectOptions, PgPool, PgPoolOptions};
 use sqlx::{AssertSqlSafe, ConnectOptions, raw_sql};
+
+use crate::way::{PAGE, Way};
 
 /// The baseline on Postgres: a plain table, a counter row for each event, and one prepared
 /// statement for each RSVP through a pool.
@@ -39,6 +41,32 @@ const HAS_RSVPED: &str = "SELECT EXISTS (SELECT FROM rsvps WHERE event_id = $1 A
 
 const COUNT: &str = "SELECT count FROM counters WHERE event_id = $1";
 
+/// Counter rows are made as needed, and locked in the order of their events: two batches that lock them in
+/// other orders deadlock.
+const RSVP_BATCH: &str = "\
+WITH added AS (
+    INSERT INTO rsvps (event_id, user_id) SELECT * FROM unnest($1::text[], $2::text[])
+    ON CONFLICT DO NOTHING RETURNING event_id
+), counted AS (
+    SELECT event_id, count(*) AS more FROM added GROUP BY event_id ORDER BY event_id
+)
+INSERT INTO counters (event_id, count) SELECT event_id, more FROM counted
+ON CONFLICT (event_id) DO UPDATE SET count = counters.count + excluded.count";
+
+const HAS_RSVPED_BATCH: &str = "\
+SELECT r.event_id IS NOT NULL
+FROM unnest($1::text[], $2::text[]) WITH ORDINALITY AS asked (event_id, user_id, place)
+LEFT JOIN rsvps r USING (event_id, user_id) ORDER BY place";
+
+const COUNT_BATCH: &str = "\
+SELECT coalesce(c.count, 0)
+FROM unnest($1::text[]) WITH ORDINALITY AS asked (event_id, place)
+LEFT JOIN counters c USING (event_id) ORDER BY place";
+
+const ATTENDEES: &str = "SELECT user_id FROM rsvps WHERE event_id = $1 ORDER BY user_id LIMIT $2";
+
+const EVENTS_OF: &str = "SELECT event_id FROM rsvps WHERE user_id = $1 ORDER BY event_id LIMIT $2";
+
 impl PostgresBaseline {
     /// Creates the tables in the database at `url`, and connects `clients` times.
     pub async fn create(url: &str, clients: u32) -> Self {
@@ -71,6 +99,13 @@ impl PostgresBaseline {
         raw_sql(AssertSqlSafe(sql)).execute(&self.pool).await.expect("the tables exist");
     }
 
+    /// Adds the index for the events of a user.
+    pub async fn index_users(&self) {
+        let sql =
+            "CREATE INDEX rsvps_by_user ON rsvps (user_id, event_id); ANALYZE rsvps, counters";
+        raw_sql(sql).execute(&self.pool).await.expect("the tables exist");
+    }
+
     /// Copies what the store holds.
     pub async fn copy_store(&self) {
         let sql = "TRUNCATE rsvps, counters;
@@ -99,4 +134,56 @@ impl PostgresBaseline {
         let query = sqlx::query_scalar(COUNT).bind(event.as_str());
         query.fetch_one(&self.pool).await.expect("a count of the baseline")
     }
+}
+
+#[async_trait]
+impl Way for PostgresBaseline {
+    async fn rsvp(&self, pairs: &[Rsvp]) {
+        if let [pair] = pairs {
+            self.rsvp(pair).await;
+            return;
+        }
+        let query = sqlx::query(RSVP_BATCH).bind(events(pairs)).bind(users(pairs));
+        query.execute(&self.pool).await.expect("a batch of the baseline");
+    }
+
+    async fn has_rsvped(&self, pairs: &[Rsvp]) -> Vec<bool> {
+        if let [pair] = pairs {
+            return vec![self.has_rsvped(pair).await];
+        }
+        let query = sqlx::query_scalar(HAS_RSVPED_BATCH).bind(events(pairs)).bind(users(pairs));
+        query.fetch_all(&self.pool).await.expect("reads of the baseline")
+    }
+
+    async fn rsvp_count(&self, events: &[EventId]) -> Vec<u64> {
+        let counts: Vec<i64> = match events {
+            [event] => vec![self.count(event).await],
+            events => {
+                let events: Vec<&str> = events.iter().map(EventId::as_str).collect();
+                let query = sqlx::query_scalar(COUNT_BATCH).bind(events);
+                query.fetch_all(&self.pool).await.expect("counts of the baseline")
+            }
+        };
+        counts.into_iter().map(i64::unsigned_abs).collect()
+    }
+
+    async fn attendees(&self, event: &EventId) -> usize {
+        let query = sqlx::query_scalar(ATTENDEES).bind(event.as_str()).bind(PAGE as i64);
+        let page: Vec<String> = query.fetch_all(&self.pool).await.expect("a page");
+        page.len()
+    }
+
+    async fn events_of(&self, user: &UserId) -> usize {
+        let query = sqlx::query_scalar(EVENTS_OF).bind(user.as_str()).bind(PAGE as i64);
+        let page: Vec<String> = query.fetch_all(&self.pool).await.expect("a page");
+        page.len()
+    }
+}
+
+fn events(pairs: &[Rsvp]) -> Vec<&str> {
+    pairs.iter().map(|pair| pair.event.as_str()).collect()
+}
+
+fn users(pairs: &[Rsvp]) -> Vec<&str> {
+    pairs.iter().map(|pair| pair.user.as_str()).collect()
 }

@@ -5,7 +5,9 @@ use std::time::Duration;
 use redis::aio::MultiplexedConnection;
 use redis::io::tcp::TcpSettings;
 use redis::{AsyncConnectionConfig, Client, IntoConnectionInfo, cmd, pipe};
-use rsvp_core::{Action, EventId, Rsvp, Write};
+use rsvp_core::{Action, EventId, Rsvp, UserId, Write, async_trait};
+
+use crate::way::{PAGE, Way};
 
 /// The baseline on Redis: a set for each direction, and one pipelined pair of `SADD`s, or one
 /// `SISMEMBER` or `SCARD`, for each RSVP or read, on one multiplexed connection.
@@ -63,5 +65,52 @@ impl RedisBaseline {
         let mut command = cmd("SCARD");
         command.arg(format!("event:{event}"));
         command.query_async(&mut self.connection.clone()).await.expect("a count of the baseline")
+    }
+}
+
+#[async_trait]
+impl Way for RedisBaseline {
+    async fn rsvp(&self, pairs: &[Rsvp]) {
+        let mut all = pipe();
+        for Rsvp { user, event } in pairs {
+            all.cmd("SADD").arg(format!("event:{event}")).arg(user.as_str()).ignore();
+            all.cmd("SADD").arg(format!("user:{user}")).arg(event.as_str()).ignore();
+        }
+        let done: redis::RedisResult<()> = all.query_async(&mut self.connection.clone()).await;
+        done.expect("writes of the baseline");
+    }
+
+    async fn has_rsvped(&self, pairs: &[Rsvp]) -> Vec<bool> {
+        let mut all = pipe();
+        for Rsvp { user, event } in pairs {
+            all.cmd("SISMEMBER").arg(format!("event:{event}")).arg(user.as_str());
+        }
+        all.query_async(&mut self.connection.clone()).await.expect("reads of the baseline")
+    }
+
+    async fn rsvp_count(&self, events: &[EventId]) -> Vec<u64> {
+        let mut all = pipe();
+        for event in events {
+            all.cmd("SCARD").arg(format!("event:{event}"));
+        }
+        all.query_async(&mut self.connection.clone()).await.expect("counts of the baseline")
+    }
+
+    async fn attendees(&self, event: &EventId) -> usize {
+        self.page(format!("event:{event}")).await
+    }
+
+    async fn events_of(&self, user: &UserId) -> usize {
+        self.page(format!("user:{user}")).await
+    }
+}
+
+impl RedisBaseline {
+    async fn page(&self, key: String) -> usize {
+        let mut scan = cmd("SSCAN");
+        scan.arg(key).arg(0).arg("COUNT").arg(PAGE);
+        let answer = scan.query_async(&mut self.connection.clone()).await;
+        let (_, page): (String, Vec<String>) = answer.expect("a page of the baseline");
+        page.len()
     }
 }

@@ -1,15 +1,13 @@
 //! The ratio of the pairs a second that the store takes to those of the baseline, in alternation.
 //!
 //! ```text
-//! cargo bench -p rsvp-benches --bench postgres_ratio
+//! cargo bench -p rsvp-benches --bench ratios -- postgres
 //! ```
 //!
 //! Rounds of equal time alternate between the store (batches of 256 from 4 callers) and the
 //! baseline (32 clients, one pair a statement) on one durable server, so that other work of the
 //! machine falls on both. The ratio is that of the medians. In the end the tables must hold the
 //! pairs that each was given, and their counts must agree.
-#![allow(clippy::print_stdout, clippy::expect_used, reason = "output is what it is for")]
-
 use std::sync::Arc;
 
 use rsvp_benches::{Alternation, Database, Load, Pairs};
@@ -48,9 +46,8 @@ async fn compare(database: &Database, events: u64, alternation: Alternation) {
     database.verify(ours.taken(), theirs.taken()).await;
 }
 
-#[tokio::main]
-async fn main() {
-    let Some(alternation) = Alternation::of("postgres_ratio") else { return };
+pub(crate) async fn run() {
+    let Some(alternation) = Alternation::of("postgres") else { return };
     let database = Database::start().await;
     let clients = Database::CLIENTS;
     println!("store: batches of {BATCH} from {CALLERS} callers; baseline: {clients} clients");

@@ -1,7 +1,7 @@
 //! The cost of each layer by itself: nanoseconds of a call over a store that answers at once.
 //!
 //! ```text
-//! cargo bench -p rsvp-benches --bench wrappers
+//! cargo bench -p rsvp-benches --bench layers
 //! ```
 //!
 //! One caller makes one call after another, on a runtime of one thread. `bare` is the store alone;
@@ -72,7 +72,7 @@ fn compare(criterion: &mut Criterion) {
     let runtime = Builder::new_current_thread().enable_all().build().expect("a runtime");
     let recorder = PrometheusBuilder::new().build_recorder();
     for operation in ["rsvp", "has_rsvped", "rsvp_count"] {
-        let mut group = criterion.benchmark_group(format!("wrappers/{operation}"));
+        let mut group = criterion.benchmark_group(format!("layers/{operation}"));
         for (name, store) in stores().expect("legal settings") {
             let id = BenchmarkId::from_parameter(name);
             group.bench_function(id, |bencher| {
@@ -93,11 +93,11 @@ fn compare(criterion: &mut Criterion) {
 }
 
 criterion_group! {
-    name = wrappers;
+    name = layers;
     config = Criterion::default()
         .sample_size(20)
         .warm_up_time(Duration::from_millis(300))
         .measurement_time(Duration::from_secs(1));
     targets = compare
 }
-criterion_main!(wrappers);
+criterion_main!(layers);

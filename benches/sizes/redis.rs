@@ -1,22 +1,19 @@
 //! The bytes of Redis' memory that an RSVP takes, beside the layout of the baseline.
 //!
 //! ```text
-//! cargo bench -p rsvp-benches --bench redis_memory
+//! cargo bench -p rsvp-benches --bench sizes -- redis
 //! ```
 //!
 //! 1,000,000 RSVPs of 200,000 users to 10,000 events, with ids of 13 bytes, both directions
 //! together.
-#![allow(clippy::print_stdout, clippy::expect_used, reason = "output is what it is for")]
-
 use std::sync::Arc;
 
 use rsvp_benches::{Invocation, Keyspace, Pairs};
 use rsvp_core::{ReadOptions, RsvpStore};
 use rsvp_testkit::servers::Persistence;
 
-#[tokio::main]
-async fn main() {
-    let rsvps: u64 = match Invocation::of("redis_memory") {
+pub(crate) async fn run() {
+    let rsvps: u64 = match Invocation::of("redis") {
         Invocation::Skip => return,
         Invocation::Try => 10_000,
         Invocation::Measure => 1_000_000,

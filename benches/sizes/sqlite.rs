@@ -1,8 +1,8 @@
 //! How many bytes an RSVP takes in the file of the store, and how fast it is, as the file grows.
 //!
 //! ```text
-//! cargo bench -p rsvp-benches --bench sqlite_growth
-//! RSVP_GROWTH=50000000 cargo bench -p rsvp-benches --bench sqlite_growth
+//! cargo bench -p rsvp-benches --bench sizes -- sqlite
+//! RSVP_GROWTH=50000000 cargo bench -p rsvp-benches --bench sizes -- sqlite
 //! ```
 //!
 //! RSVPs of a fifth as many users to a hundredth as many events, with ids of 13 bytes, written in
@@ -10,8 +10,6 @@
 //! of the file, questions about random pairs from 1,000 callers, single RSVPs from 1,000 callers, and
 //! how long the file takes to open after the process did not close it. `RSVP_GROWTH` is the largest
 //! size, by default 1,000,000.
-#![allow(clippy::print_stdout, clippy::expect_used, reason = "output is what it is for")]
-
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -68,9 +66,8 @@ async fn single(store: &SqliteStore, pairs: &Arc<Pairs>, time: Duration) -> f64 
     tally.await.per_second()
 }
 
-#[tokio::main]
-async fn main() {
-    let (largest, time) = match Invocation::of("sqlite_growth") {
+pub(crate) async fn run() {
+    let (largest, time) = match Invocation::of("sqlite") {
         Invocation::Skip => return,
         Invocation::Try => (10_000, Duration::from_millis(100)),
         Invocation::Measure => {

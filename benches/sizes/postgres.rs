@@ -1,14 +1,12 @@
 //! How many bytes an RSVP takes on disk, beside the bare table.
 //!
 //! ```text
-//! cargo bench -p rsvp-benches --bench postgres_disk
+//! cargo bench -p rsvp-benches --bench sizes -- postgres
 //! ```
 //!
 //! 1,000,000 RSVPs of 200,000 users to 10,000 events, with ids of 13 bytes, written in random order
 //! in batches of 2,048 from 4 callers. The bare table has the pair as its primary key and nothing
 //! else; a user's events cannot be listed from it without a second index, which the third row adds.
-#![allow(clippy::print_stdout, clippy::expect_used, reason = "output is what it is for")]
-
 use std::sync::Arc;
 
 use rsvp_benches::{Database, Invocation, Pairs};
@@ -36,9 +34,8 @@ async fn report(database: &Database, title: &str, namespace: &str, rsvps: u64) {
     }
 }
 
-#[tokio::main]
-async fn main() {
-    let rsvps: u64 = match Invocation::of("postgres_disk") {
+pub(crate) async fn run() {
+    let rsvps: u64 = match Invocation::of("postgres") {
         Invocation::Skip => return,
         Invocation::Try => 10_000,
         Invocation::Measure => 1_000_000,

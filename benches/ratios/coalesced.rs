@@ -2,7 +2,7 @@
 //! alternation, one user a call.
 //!
 //! ```text
-//! cargo bench -p rsvp-benches --bench coalesced_ratio
+//! cargo bench -p rsvp-benches --bench ratios -- coalesced
 //! ```
 //!
 //! 10,000 callers each make one call after another, an RSVP or a read: through the coalesced
@@ -11,13 +11,6 @@
 //! connection before each use. Rounds of equal time alternate on one durable server. The ratio is
 //! that of the medians. In the end the tables must hold the pairs that each was given, and their
 //! counts must agree.
-#![allow(
-    clippy::print_stdout,
-    clippy::expect_used,
-    clippy::indexing_slicing,
-    reason = "output is what it is for"
-)]
-
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
@@ -104,9 +97,8 @@ async fn compare_reads(
     }
 }
 
-#[tokio::main]
-async fn main() {
-    let Some(alternation) = Alternation::of("coalesced_ratio") else { return };
+pub(crate) async fn run() {
+    let Some(alternation) = Alternation::of("coalesced") else { return };
     let database = Database::start().await;
     let clients = Database::CLIENTS;
     println!("{CALLERS} callers; baseline: a pool of {clients} connections");

@@ -2,15 +2,13 @@
 //! alternation, one RSVP or one question a call.
 //!
 //! ```text
-//! cargo bench -p rsvp-benches --bench sqlite_ratio
+//! cargo bench -p rsvp-benches --bench ratios -- sqlite
 //! ```
 //!
 //! Both keep two files in one temporary folder, with the log synced at each commit. The baseline is a
 //! prepared statement for the pair and one for the count in a transaction for each RSVP, on one
 //! connection that all callers share. The ratio is that of the medians. With one caller the inverse of
 //! the ratio compares latencies. Set `TMPDIR` to measure another disk.
-#![allow(clippy::print_stdout, clippy::expect_used, reason = "output is what it is for")]
-
 use std::sync::Arc;
 
 use rsvp_benches::{Alternation, Load, Pairs, SqliteBaseline};
@@ -95,9 +93,8 @@ async fn compare_reads(callers: usize, events: u64, alternation: Alternation) {
     alternation.compare(&title, store, baseline).await;
 }
 
-#[tokio::main]
-async fn main() {
-    let Some(alternation) = Alternation::of("sqlite_ratio") else { return };
+pub(crate) async fn run() {
+    let Some(alternation) = Alternation::of("sqlite") else { return };
     for callers in [CALLERS, 1] {
         for events in [1, 10_000] {
             compare_writes(callers, events, alternation).await;

@@ -2,7 +2,7 @@
 //! alternation.
 //!
 //! ```text
-//! cargo bench -p rsvp-benches --bench redis_ratio
+//! cargo bench -p rsvp-benches --bench ratios -- redis
 //! ```
 //!
 //! Rounds of equal time alternate between the store (batches of 256 from 8 callers) and the
@@ -17,8 +17,6 @@
 //!
 //! It is done once with an append-only file that is written out every second, and once with one
 //! that is written out before each answer.
-#![allow(clippy::print_stdout, clippy::expect_used, reason = "output is what it is for")]
-
 use std::future::Future;
 use std::sync::Arc;
 use std::time::Duration;
@@ -166,9 +164,8 @@ async fn reads(keyspace: &Keyspace, events: u64, held: u64, alternation: Alterna
     alternation.compare(&title, store, baseline).await;
 }
 
-#[tokio::main]
-async fn main() {
-    let Some(alternation) = Alternation::of("redis_ratio") else { return };
+pub(crate) async fn run() {
+    let Some(alternation) = Alternation::of("redis") else { return };
     let tasks = Keyspace::TASKS;
     println!("store: batches of {BATCH} from {CALLERS} callers; baseline: {tasks} tasks");
     for persistence in [Persistence::EverySecond, Persistence::Always] {

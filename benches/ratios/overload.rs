@@ -1,7 +1,7 @@
 //! The throughput of a coalesced store at five times the load that it can take.
 //!
 //! ```text
-//! cargo bench -p rsvp-benches --bench overload
+//! cargo bench -p rsvp-benches --bench ratios -- overload
 //! ```
 //!
 //! First a number of callers, each waiting for its answer, finds out the best that the store can
@@ -12,13 +12,6 @@
 //!
 //! Once over a backend that takes its time and no processor (a batch takes 5 ms and 50 µs for each
 //! entry), and twice over Postgres, where making so much load takes processors from the server.
-#![allow(
-    clippy::print_stdout,
-    clippy::expect_used,
-    clippy::panic,
-    reason = "output is what it is for"
-)]
-
 use std::fs;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
@@ -183,8 +176,7 @@ fn coalesced<S: RsvpStore + 'static>(
     Arc::new(store.with_coalescing(config).expect("a legal configuration"))
 }
 
-#[tokio::main]
-async fn main() {
+pub(crate) async fn run() {
     let measured = match Invocation::of("overload") {
         Invocation::Skip => return,
         Invocation::Try => Measured { rounds: 1, time: Duration::from_millis(100) },

@@ -113,6 +113,15 @@ assumptions! {
 }
 
 impl Assumptions {
+    /// The same with one of them at the end of a case.
+    pub(crate) fn with(mut self, name: &str, case: Case) -> Self {
+        if let Some(range) = self.find(name) {
+            let number = range.of(case);
+            *range = Range { low: number, expected: number, high: number };
+        }
+        self
+    }
+
     /// Sets a number in all cases: `name=value`.
     ///
     /// # Errors

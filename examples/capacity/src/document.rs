@@ -17,6 +17,9 @@ const BEGIN: &str = "<!-- =";
 const KEY_END: &str = " -->";
 const END: &str = "<!-- / -->";
 
+/// How many assumptions are shown by what they cost.
+const SENSITIVE: usize = 8;
+
 /// What is computed for the document, by its key.
 #[derive(Clone, Debug)]
 pub struct Document {
@@ -62,6 +65,7 @@ impl Document {
         self.table("prices", &prices(&report.prices));
         self.table("sizes", &sizes());
         self.table("costs", &costs());
+        self.table("sensitivity", &sensitivity());
     }
 
     fn numbers(&mut self, report: &Report) {
@@ -128,12 +132,16 @@ fn measured(constant: &Measured) -> String {
 fn assumptions(assumptions: &Assumptions) -> Table {
     let mut table = Table::new(&["assumption", "low", "expected", "high", "unit", "of what"]);
     for row in assumptions.rows() {
-        let number = |number: f64| if number < 1e4 { number.to_string() } else { grouped(number) };
         let numbers = Case::ALL.map(|case| number(row.range.of(case)));
         let name = std::iter::once(format!("`{}`", row.name));
         table.row(name.chain(numbers).chain([row.unit.to_owned(), row.meaning.to_owned()]));
     }
     table
+}
+
+/// A number as it was assumed.
+fn number(number: f64) -> String {
+    if number < 1e4 { number.to_string() } else { grouped(number) }
 }
 
 fn prices(prices: &Prices) -> Table {
@@ -223,6 +231,41 @@ fn costs() -> Table {
             let name = [size.name.to_owned(), backend.to_string()];
             table.row(name.into_iter().chain(parts.map(dollars)).chain(other));
         }
+    }
+    table
+}
+
+/// The assumptions that move the cost the most, one at a time.
+fn sensitivity() -> Table {
+    let (defaults, prices) = (Assumptions::default(), Prices::default());
+    let plan = |assumptions: &Assumptions| {
+        let work = Workload::of(&large().request(), assumptions, Case::Expected);
+        Plan::of(Backend::Postgres, &work, (assumptions, Case::Expected), &prices)
+    };
+    let mut rows: Vec<_> = defaults
+        .rows()
+        .into_iter()
+        .map(|row| {
+            (row, [Case::Low, Case::High].map(|case| plan(&defaults.clone().with(row.name, case))))
+        })
+        .collect();
+    let span = |[low, high]: &[Plan; 2]| (high.cost.total - low.cost.total).abs();
+    rows.sort_by(|(_, a), (_, b)| span(b).total_cmp(&span(a)));
+    let mut table = Table::new(&[
+        "this assumption alone",
+        "low",
+        "a month",
+        "servers",
+        "high",
+        "a month",
+        "servers",
+    ]);
+    for (row, plans) in rows.into_iter().take(SENSITIVE) {
+        let ends = [row.range.low, row.range.high].into_iter().zip(&plans);
+        let cells = ends.flat_map(|(end, plan)| {
+            [number(end), dollars(plan.cost.total), grouped(plan.store.nodes)]
+        });
+        table.row(std::iter::once(format!("`{}`", row.name)).chain(cells));
     }
     table
 }

@@ -1,4 +1,4 @@
-//! What a number of users needs of each backend.
+//! The capacity that a number of users needs, for each backend.
 //!
 //! ```text
 //! cargo run --example capacity -- --users 100M --rsvps-per-user 10 --events 10M --peak-factor 10 \
@@ -6,7 +6,11 @@
 //! ```
 //!
 //! `docs/scaling.md` tells how each number comes about.
-#![expect(clippy::print_stdout, clippy::print_stderr, reason = "output is what it is for")]
+#![expect(
+    clippy::print_stdout,
+    clippy::print_stderr,
+    reason = "printing is the purpose of this program"
+)]
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -18,7 +22,7 @@ use rsvp_capacity::{
     text,
 };
 
-/// What a number of users needs of each backend: memory, disk, servers, connections, latency, cost.
+/// The capacity that a number of users needs, for each backend: memory, disk, servers, connections, latency, cost.
 ///
 /// Numbers may have the suffixes k, M, G and T.
 #[derive(Debug, Parser)]

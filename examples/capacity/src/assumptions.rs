@@ -57,7 +57,7 @@ pub(crate) struct Row {
 
 macro_rules! assumptions {
     ($($name:ident: $low:literal, $expected:literal, $high:literal, $unit:literal, $meaning:literal;)*) => {
-        /// What is assumed.
+        /// The assumptions.
         #[derive(Clone, Debug, PartialEq, Serialize)]
         #[non_exhaustive]
         pub struct Assumptions {

@@ -15,7 +15,7 @@ pub struct Measured {
     pub value: f64,
     /// Its unit.
     pub unit: &'static str,
-    /// Of what it is.
+    /// The thing that was measured.
     pub meaning: &'static str,
     /// The command that measures it.
     pub command: &'static str,
@@ -45,7 +45,7 @@ macro_rules! measured {
 }
 
 measured! {
-    "VmRSS of http_api --store memory: (release) in /proc/PID/status, before and after a million RSVPs", "docs/scaling.md; README.md says 140, without what the allocator keeps": {
+    "VmRSS of http_api --store memory: (release) in /proc/PID/status, before and after a million RSVPs", "docs/scaling.md; README.md says 140, without the reserve of the allocator": {
         MEMORY_PAIR = 153, "bytes an RSVP", "memory of a process with `rsvp-memory`, both directions";
     }
     "cargo bench -p rsvp-benches --bench redis_memory", "README.md, Backends": {

@@ -1,6 +1,6 @@
 //! The tables and numbers of `docs/scaling.md`, and how they are put there.
 //!
-//! Whatever stands between `<!-- =KEY -->` and `<!-- / -->` is computed: a table in lines of its own, or a
+//! Text between `<!-- =KEY -->` and `<!-- / -->` is computed: a table in lines of its own, or a
 //! number within a sentence.
 
 use std::collections::BTreeMap;
@@ -17,10 +17,10 @@ const BEGIN: &str = "<!-- =";
 const KEY_END: &str = " -->";
 const END: &str = "<!-- / -->";
 
-/// How many assumptions are shown by what they cost.
+/// The number of assumptions in the table of their effect on the cost.
 const SENSITIVE: usize = 8;
 
-/// What is computed for the document, by its key.
+/// The tables and numbers of the document, by their keys.
 #[derive(Clone, Debug)]
 pub struct Document {
     values: BTreeMap<String, String>,
@@ -95,6 +95,11 @@ impl Document {
         self.add("requests.low", rounded(low.requests()));
         self.add("requests.high", rounded(high.requests()));
         self.add("hot_share", rounded(100.0 * expected.hot_writes / expected.all_writes()));
+        for (plan, recovery) in report.plans.iter().zip(&report.recoveries) {
+            let total =
+                recovery.map_or_else(|| "never".to_owned(), |recovery| seconds(recovery.total));
+            self.add(format!("restore.{}", plan.backend), total);
+        }
         for size in &SIZES {
             self.add(format!("users.{}", size.name), grouped(size.request().users));
         }
@@ -130,7 +135,7 @@ fn measured(constant: &Measured) -> String {
 }
 
 fn assumptions(assumptions: &Assumptions) -> Table {
-    let mut table = Table::new(&["assumption", "low", "expected", "high", "unit", "of what"]);
+    let mut table = Table::new(&["assumption", "low", "expected", "high", "unit", "meaning"]);
     for row in assumptions.rows() {
         let numbers = Case::ALL.map(|case| number(row.range.of(case)));
         let name = std::iter::once(format!("`{}`", row.name));
@@ -145,7 +150,7 @@ fn number(number: f64) -> String {
 }
 
 fn prices(prices: &Prices) -> Table {
-    let mut table = Table::new(&["price", "US dollars a month", "of what"]);
+    let mut table = Table::new(&["price", "US dollars a month", "meaning"]);
     for (name, price, meaning) in prices.rows() {
         table.row([format!("`{name}`"), price.to_string(), meaning.to_owned()]);
     }
@@ -200,7 +205,7 @@ fn deployment(plan: &Plan) -> String {
     }
 }
 
-/// What each size costs on its backend, and on the other one with servers.
+/// The cost of each size on its backend, and on the other one with servers.
 fn costs() -> Table {
     let mut table = Table::new(&[
         "size",
@@ -270,7 +275,7 @@ fn sensitivity() -> Table {
     table
 }
 
-/// Puts what is computed into a text, in the place of what stands there.
+/// Puts the tables and numbers into a text, in the place of those that stand there.
 ///
 /// # Errors
 ///

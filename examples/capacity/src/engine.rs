@@ -2,7 +2,7 @@
 //!
 //! A batch of `b` entries takes a server `fixed + each * b`. Both numbers follow from two measured
 //! batch sizes. With natural batching each instance of the service has one batch of each kind in
-//! flight, two for reads, and what arrives meanwhile is the next one. A server that is busy serves
+//! flight, two for reads, and calls that arrive meanwhile form the next one. A server that is busy serves
 //! the batches of all instances in turn. A round takes
 //!
 //! `R = n * fixed + R * load`, so `R = n * fixed / (1 - load)`,
@@ -41,7 +41,7 @@ impl Line {
     }
 }
 
-/// What the calls of each kind cost one server.
+/// The cost of the calls of each kind for one server.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Engine {
     pub(crate) hot_write: Line,
@@ -112,14 +112,14 @@ impl Engine {
     }
 }
 
-/// What reaches the store.
+/// The calls that reach the store, each second.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Calls {
     hot_writes: f64,
     hot_questions: f64,
     writes: f64,
     questions: f64,
-    /// What the caches do not answer.
+    /// Those that the caches do not answer.
     counts: f64,
     /// In questions.
     lists: f64,

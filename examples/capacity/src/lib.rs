@@ -1,4 +1,4 @@
-//! What a number of users needs of each backend: storage, rates, servers, latency and cost.
+//! The capacity that a number of users needs, for each backend: storage, rates, servers, latency, cost.
 //!
 //! ```text
 //! cargo run --example capacity -- --users 100M --rsvps-per-user 10 --events 10M --peak-factor 10 \
@@ -8,8 +8,8 @@
 //! | file | idea |
 //! |---|---|
 //! | `constants` | every measured number, beside the command that measured it |
-//! | `assumptions` | every number that nobody has measured, with a low and a high case |
-//! | `prices` | what a month of a processor, a gigabyte and a disk costs |
+//! | `assumptions` | every number that was not measured, with a low and a high case |
+//! | `prices` | the price of a month of a processor, a gigabyte and a disk |
 //! | `workload` | from users to RSVPs, bytes and calls a second |
 //! | `engine` | from calls a second to the time that a call waits |
 //! | `plan`, `planner` | the deployment of each backend, its latency and its cost |

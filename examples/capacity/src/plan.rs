@@ -105,7 +105,7 @@ pub struct Latency {
     pub operation: &'static str,
     /// 95 of 100 calls take at most this, in milliseconds.
     pub p95_ms: f64,
-    /// What was asked for.
+    /// The service level.
     pub level_ms: f64,
     /// The level as a multiple of the p95.
     pub headroom: f64,
@@ -135,7 +135,7 @@ pub struct Plan {
     pub backend: Backend,
     /// Whether it carries the load within the service levels.
     pub fits: bool,
-    /// Why not, and what else is to be known.
+    /// The reasons if it does not, and warnings.
     pub remarks: Vec<String>,
     /// The instances of the service.
     pub service: Service,

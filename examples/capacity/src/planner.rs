@@ -37,7 +37,7 @@ pub(crate) const BYTES: [(&str, measured::Measured); 4] = [
     ("redis", measured::REDIS_PAIR),
 ];
 
-/// What a plan is made from.
+/// The inputs of a plan.
 pub(crate) struct Planner<'a> {
     pub(crate) backend: Backend,
     pub(crate) work: &'a Workload,
@@ -210,7 +210,7 @@ impl Planner<'_> {
         remarks
     }
 
-    /// What else is to be known.
+    /// The warnings.
     pub(crate) fn warnings(&self) -> Vec<String> {
         let mut warnings = Vec::new();
         match self.backend {

@@ -1,4 +1,4 @@
-//! What things cost a month.
+//! The prices of a month.
 //!
 //! These are assumptions: rounded prices of the size that the large clouds ask on demand, in US
 //! dollars, without taxes, discounts and traffic. Use your own.
@@ -10,7 +10,7 @@ use crate::quantity::parse_price;
 
 macro_rules! prices {
     ($($name:ident: $value:literal, $meaning:literal;)*) => {
-        /// What a month of each thing costs, in US dollars.
+        /// The price of a month of each thing, in US dollars.
         #[derive(Clone, Debug, PartialEq, Serialize)]
         #[non_exhaustive]
         pub struct Prices {

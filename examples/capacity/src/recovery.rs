@@ -16,7 +16,7 @@ const MEASURED_NODE_TIMEOUT: f64 = 2.0;
 #[derive(Clone, Debug, PartialEq, Serialize)]
 #[non_exhaustive]
 pub struct Outage {
-    /// What has happened.
+    /// Its cause.
     pub cause: &'static str,
     /// The time without a write, in seconds, from the loss to the next acknowledgement.
     pub seconds: f64,

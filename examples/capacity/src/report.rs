@@ -20,9 +20,9 @@ pub struct Report {
     pub plans: Vec<Plan>,
     /// The time to restore each, in the order of the plans.
     pub recoveries: Vec<Option<Recovery>>,
-    /// What a failover costs of the error budget.
+    /// The part of the error budget that a failover takes.
     pub outages: Vec<Outage>,
-    /// What was assumed.
+    /// The assumptions.
     pub assumptions: Assumptions,
     /// The prices.
     pub prices: Prices,

@@ -6,11 +6,11 @@ use crate::{Backend, Request};
 #[derive(Clone, Copy, Debug)]
 #[non_exhaustive]
 pub struct Size {
-    /// What it is called.
+    /// Its name.
     pub name: &'static str,
     /// Users, RSVPs of a user, events, peak factor, writes to the hottest event.
     numbers: [f64; 5],
-    /// What to run it on.
+    /// The backend that suits it.
     pub backend: Backend,
 }
 

@@ -6,7 +6,7 @@ use crate::{Assumptions, Case};
 
 const SECONDS_A_DAY: f64 = 86_400.0;
 
-/// What is asked for.
+/// The numbers of a service.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 #[non_exhaustive]
 pub struct Request {
@@ -43,7 +43,7 @@ impl Request {
     }
 }
 
-/// What the store and the service have to do in the busiest second.
+/// The work of the store and the service in the busiest second.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 #[non_exhaustive]
 pub struct Workload {
@@ -66,7 +66,7 @@ pub struct Workload {
 }
 
 impl Workload {
-    /// What a request comes to.
+    /// The work that follows from a request.
     #[must_use]
     pub fn of(request: &Request, assumptions: &Assumptions, case: Case) -> Self {
         let a = |range: crate::Range| range.of(case);

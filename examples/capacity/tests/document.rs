@@ -73,6 +73,7 @@ const GIVEN: &[&str] = &[
     "95 of 100",
     "p99",
     "503",
+    "504",
     "Postgres 15",
     "Redis 7.0",
 ];
@@ -100,7 +101,7 @@ fn a_number_that_is_not_computed_is_given() {
     assert!(unknown.is_empty(), "neither computed nor given:\n{}", unknown.join("\n"));
 }
 
-/// What is left without the parts between two marks.
+/// The text without the parts between two marks.
 fn outside(text: &str, begin: &str, end: &str) -> String {
     let (mut left, mut rest) = (String::new(), text);
     while let Some((before, after)) = rest.split_once(begin) {

@@ -45,6 +45,7 @@
 //! - `serve` (default): `Server`.
 //! - `prometheus`: `prometheus::install`, a recorder with the buckets that the dashboard and the alerts
 //!   of the repository need.
+#![cfg_attr(docsrs, feature(doc_cfg))]
 
 mod api;
 mod body;

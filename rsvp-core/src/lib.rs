@@ -26,6 +26,7 @@
 //!     store.has_rsvped_with(&user, &event, session).await
 //! }
 //! ```
+#![cfg_attr(docsrs, feature(doc_cfg))]
 
 pub mod backend;
 #[cfg(feature = "layers")]

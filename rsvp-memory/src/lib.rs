@@ -18,6 +18,7 @@
 //! # tokio::runtime::Builder::new_current_thread().build()?.block_on(example())?;
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
+#![cfg_attr(docsrs, feature(doc_cfg))]
 
 mod data;
 mod store;

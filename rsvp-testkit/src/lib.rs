@@ -1,3 +1,4 @@
+#![cfg_attr(docsrs, feature(doc_cfg))]
 //! The conformance suite of the RSVP store, for any backend or layer.
 //!
 //! [`conformance!`] writes one named test per sentence of the contract from a single list,

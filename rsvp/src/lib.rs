@@ -52,6 +52,8 @@
 //! The layers are always on. An author of a backend depends on `rsvp-core`, where they are a
 //! feature that is off by default.
 
+#![cfg_attr(docsrs, feature(doc_cfg))]
+
 mod open;
 
 #[doc(inline)]
@@ -78,3 +80,7 @@ struct Contributing;
 #[cfg(doctest)]
 #[doc = include_str!("../../DESIGN.md")]
 struct Design;
+
+#[cfg(doctest)]
+#[doc = include_str!("../../docs/cookbook.md")]
+struct Cookbook;

@@ -48,3 +48,19 @@ async fn a_host_nests_the_routes_behind_its_own_authentication() {
     service.signal(Signal::SIGTERM);
     assert!(service.end().await.success());
 }
+
+#[tokio::test]
+async fn a_host_calls_the_store_in_its_own_handlers() {
+    let service = Service::start_with(example("plain_axum").arg("127.0.0.1:0"));
+    let (client, app) = (Client::new(), format!("http://{}", service.address));
+    let own = format!("{app}/events/101a/users/José 🎉");
+    let joined: Value = client.put(&own).send().await.unwrap().json().await.unwrap();
+    assert_eq!(joined["outcome"], "applied", "{joined}");
+    assert_eq!(client.get(&own).send().await.unwrap().text().await.unwrap(), "true");
+    let count = client.get(format!("{app}/events/101a/count")).send().await.unwrap();
+    assert_eq!(count.text().await.unwrap(), "1");
+    let illegal = client.get(format!("{app}/events/101a%00/count")).send().await.unwrap();
+    assert_eq!(illegal.status(), StatusCode::BAD_REQUEST);
+    assert_eq!(client.delete(&own).send().await.unwrap().status(), StatusCode::OK);
+    assert_eq!(client.get(&own).send().await.unwrap().text().await.unwrap(), "false");
+}

@@ -1,7 +1,7 @@
 //! Many clients at once.
 
 use crate::service::Service;
-use rsvp_http_api::check::Plan;
+use rsvp_load::check::Plan;
 
 #[tokio::test]
 async fn a_random_run_over_http_matches_a_model() {

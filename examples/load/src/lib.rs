@@ -27,18 +27,27 @@
 //! # Ok::<(), Box<dyn std::error::Error + Send + Sync>>(())
 //! ```
 
+pub mod by_hand;
 pub mod check;
 mod drive;
+mod environment;
+mod find_max;
 mod measure;
 mod plan;
+pub mod report;
 mod result;
+mod source;
 mod target;
+pub mod text;
 mod world;
 
 pub use self::check::Failure;
 pub use self::drive::{Load, Stop};
+pub use self::environment::Environment;
+pub use self::find_max::find_max;
 pub use self::measure::{Calls, Latencies, Measured, Tick};
 pub use self::plan::{Phase, Plan, Scenario};
-pub use self::result::{Goal, OperationSummary, Slo, Summary};
-pub use self::target::{Answer, Failed, PAGE, StoreTarget, Target};
+pub use self::result::{Goal, OperationSummary, Slo, Summary, regressions};
+pub use self::source::{Source, redacted};
+pub use self::target::{Answer, Failed, HttpTarget, PAGE, StoreTarget, Target};
 pub use self::world::Operation;

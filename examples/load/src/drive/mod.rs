@@ -112,6 +112,8 @@ impl Load {
         let mut measured = run.recorder.measured();
         (measured.ticks, measured.saturated, measured.elapsed) =
             (ticks, saturated, start.elapsed());
+        let bursts = phases.iter().filter(|phase| phase.name == "burst");
+        measured.bursts = bursts.map(|phase| (phase.from, phase.until)).collect();
         measured
     }
 

@@ -25,6 +25,8 @@ pub struct Measured {
     pub read_your_writes_misses: u64,
     /// The run in steps of about a second.
     pub ticks: Vec<Tick>,
+    /// The beginning and the end of each burst of calls.
+    pub bursts: Vec<(Duration, Duration)>,
     /// The first message of each kind of error.
     pub messages: BTreeMap<String, String>,
 }
@@ -121,6 +123,8 @@ impl Measured {
         }
         let shift = self.elapsed;
         self.ticks.extend(later.ticks.iter().map(|tick| Tick { at: tick.at + shift, ..*tick }));
+        self.bursts
+            .extend(later.bursts.iter().map(|(from, until)| (*from + shift, *until + shift)));
         self.elapsed += later.elapsed;
         self.saturated |= later.saturated;
         self.max_count_staleness = self.max_count_staleness.max(later.max_count_staleness);

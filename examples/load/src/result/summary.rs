@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use super::Slo;
 use crate::measure::{Calls, Measured, per_second};
-use crate::{Operation, Plan};
+use crate::{Environment, Operation, Plan};
 
 /// A run as JSON.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -45,6 +45,9 @@ pub struct Summary {
     /// The store's calls a second for each call by hand.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ratio: Option<f64>,
+    /// The machine and the program that measured.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub environment: Option<Environment>,
 }
 
 /// The calls of one kind. Latencies are in microseconds, and null if no call was answered.
@@ -111,6 +114,7 @@ impl Summary {
             max_rate: None,
             by_hand: None,
             ratio: None,
+            environment: None,
         }
     }
 
@@ -120,6 +124,12 @@ impl Summary {
         let ratio = self.calls_per_second / by_hand.calls_per_second;
         let ratio = ratio.is_finite().then(|| rounded(ratio, 3));
         Self { ratio, by_hand: Some(Box::new(by_hand)), ..self }
+    }
+
+    /// Adds the machine and the program that measured.
+    #[must_use]
+    pub fn with_environment(self, environment: Environment) -> Self {
+        Self { environment: Some(environment), ..self }
     }
 
     /// Sets the highest rate at which the service levels are met.

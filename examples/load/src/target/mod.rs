@@ -1,5 +1,6 @@
 //! The things that a load is put on.
 
+mod http;
 mod store;
 
 use std::fmt::Debug;
@@ -8,6 +9,7 @@ use async_trait::async_trait;
 use futures_util::{StreamExt, TryStreamExt, stream};
 use rsvp::{Effect, EventId, Outcome, Rsvp, UserId, Write};
 
+pub use self::http::HttpTarget;
 pub use self::store::StoreTarget;
 
 /// The number of entries of a page.
@@ -82,4 +84,9 @@ pub trait Target: Debug + Send + Sync {
 
     /// Removes the events and the users of a run after it. A target that cannot do so leaves them.
     async fn clear(&self, events: &[EventId], users: &[UserId]) -> Answer<()>;
+
+    /// Ends after all runs, without a trace.
+    async fn close(&self) -> Answer<()> {
+        Ok(())
+    }
 }

@@ -73,4 +73,8 @@ impl Target for StoreTarget {
         removed?;
         Ok(())
     }
+
+    async fn close(&self) -> Answer<()> {
+        Ok(self.store.close().await?)
+    }
 }

@@ -1,0 +1,137 @@
+//! The tables of the report.
+
+use std::fmt::Write;
+use std::time::Duration;
+
+use super::{Series, escaped};
+use crate::result::{Goal, OperationSummary, Summary};
+use crate::text::{duration, thousands, three_digits};
+
+// Writing to a string does not fail.
+
+/// One sentence for each series.
+pub(super) fn verdicts(series: &[Series<'_>]) -> String {
+    let mut list = "<ul class=\"verdicts\">\n".to_owned();
+    for Series { name, summary, .. } in series {
+        let (class, verdict) = verdict(summary);
+        let _ = writeln!(
+            list,
+            "<li class=\"{class}\"><b>{}</b><span>{verdict}</span><span>{} calls a second{}</span></li>",
+            escaped(name),
+            thousands(summary.calls_per_second),
+            max_rate(summary)
+        );
+    }
+    list.push_str("</ul>\n");
+    for Series { name, summary, .. } in series {
+        if let Some(ratio) = summary.ratio {
+            let name = escaped(name);
+            let ratio = three_digits(ratio);
+            let _ = writeln!(
+                list,
+                "<p><b>{name}</b> answers <b>{ratio} times</b> as many calls a second as the way by hand.</p>"
+            );
+        }
+    }
+    list
+}
+
+fn verdict(summary: &Summary) -> (&'static str, &'static str) {
+    match (summary.slo.met, summary.saturated) {
+        (true, _) => ("met", "✓ service levels met"),
+        (false, false) => ("missed", "✗ service levels not met"),
+        (false, true) => ("missed", "✗ not met: the generator fell behind its rate"),
+    }
+}
+
+fn max_rate(summary: &Summary) -> String {
+    let rate =
+        summary.max_rate.map(|rate| format!(", the highest rate found is {}", thousands(rate)));
+    rate.unwrap_or_default()
+}
+
+/// Every target beside the measured values.
+pub(super) fn goals(series: &[Series<'_>]) -> String {
+    let mut table =
+        head("Service levels", ["target"].into_iter(), series.iter().map(|s| s.name.as_str()));
+    let rows = series.first().map(|series| series.summary.slo.goals());
+    for (row, (name, unit, goal)) in rows.into_iter().flatten().enumerate() {
+        let sign = if name.ends_with("p95") { "&lt;" } else { "≤" };
+        let target = thousands(goal.target);
+        let target =
+            if goal.target == 0.0 { "none".to_owned() } else { format!("{sign} {target} {unit}") };
+        let _ = write!(table, "<tr><th scope=\"row\">{name}</th><td>{target}</td>");
+        for series in series {
+            let goals = series.summary.slo.goals();
+            let _ = write!(
+                table,
+                "{}",
+                goals.get(row).map(|(_, _, goal)| cell(goal, unit)).unwrap_or_default()
+            );
+        }
+        table.push_str("</tr>\n");
+    }
+    table.push_str("</tbody></table></div>\n</section>\n");
+    table
+}
+
+fn cell(goal: &Goal, unit: &str) -> String {
+    let Some(measured) = goal.measured else {
+        return "<td class=\"none\">no calls</td>".to_owned();
+    };
+    let (class, mark) = if goal.met { ("met", "✓") } else { ("missed", "✗") };
+    let measured = thousands(measured);
+    format!("<td class=\"{class}\">{mark} {measured} {unit}</td>")
+}
+
+/// The figures of each kind of call.
+pub(super) fn operations(series: &[Series<'_>]) -> String {
+    let columns = ["", "calls", "a second", "errors", "p50", "p95", "p99", "p99.9", "max"];
+    let mut table = head("Calls", columns.into_iter(), std::iter::empty());
+    for Series { name, summary, .. } in series {
+        for (operation, calls) in &summary.operations {
+            if calls.completed == 0 && calls.errors.is_empty() {
+                continue;
+            }
+            let (operation, name) = (escaped(operation), escaped(name));
+            let _ = write!(
+                table,
+                "<tr><th scope=\"row\">{operation}</th><td class=\"name\">{name}</td>"
+            );
+            row(&mut table, calls);
+        }
+    }
+    table.push_str("</tbody></table></div>\n</section>\n");
+    table
+}
+
+fn row(table: &mut String, calls: &OperationSummary) {
+    let errors = calls.errors.iter().map(|(kind, number)| format!("{number} {}", escaped(kind)));
+    let errors = errors.collect::<Vec<_>>().join(", ");
+    let errors = if errors.is_empty() { "0".to_owned() } else { errors };
+    let numbers = [thousands(calls.completed as f64), thousands(calls.per_second), errors];
+    let latencies = [calls.p50_us, calls.p95_us, calls.p99_us, calls.p999_us, calls.max_us];
+    let latencies = latencies.map(|latency| {
+        let latency =
+            latency.map(|microseconds| duration(Duration::from_secs_f64(microseconds / 1e6)));
+        latency.unwrap_or_else(|| "–".to_owned())
+    });
+    for text in numbers.iter().chain(&latencies) {
+        let _ = write!(table, "<td>{text}</td>");
+    }
+    table.push_str("</tr>\n");
+}
+
+fn head<'a>(
+    title: &str,
+    columns: impl Iterator<Item = &'a str>,
+    names: impl Iterator<Item = &'a str>,
+) -> String {
+    let mut head =
+        format!("<section>\n<h2>{title}</h2>\n<div class=\"wide\"><table><thead><tr><th></th>");
+    for column in columns.chain(names) {
+        let _ = write!(head, "<th scope=\"col\">{}</th>", escaped(column));
+    }
+    head.push_str("</tr></thead><tbody>\n");
+    head
+}

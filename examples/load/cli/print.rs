@@ -22,13 +22,16 @@ pub(crate) fn summary(summary: &Summary) {
             println!("highest rate by hand: {} a second", text::thousands(rate));
         }
         figures(by_hand);
-        println!("ratio: {}", summary.ratio.map(text::three_digits).unwrap_or_default());
+        println!(
+            "ratio of calls a second: {}",
+            summary.ratio.map(text::three_digits).unwrap_or_default()
+        );
     }
 }
 
 fn verdict(summary: &Summary) -> String {
     let met = if summary.slo.met { "service levels met" } else { "service levels not met" };
-    let saturated = if summary.saturated { ", the generator fell behind" } else { "" };
+    let saturated = if summary.saturated { ", calls began later than they were due" } else { "" };
     let rate = summary.rate.map(|rate| format!(" at {} a second", text::thousands(rate)));
     let calls = text::thousands(summary.calls_per_second);
     format!("{met}{}{saturated}; {calls} calls a second", rate.unwrap_or_default())

@@ -6,6 +6,9 @@ use std::time::Duration;
 use indicatif::{ProgressBar, ProgressStyle};
 use rsvp_load::{Tick, text};
 
+/// The number of plain lines of a long run.
+const LINES: u32 = 20;
+
 /// The progress of one run.
 #[derive(Clone, Debug)]
 pub(crate) struct Progress {
@@ -46,8 +49,16 @@ impl Progress {
                 bar.set_position(u64::try_from(tick.at.as_millis()).unwrap_or(u64::MAX));
                 bar.set_message(figures);
             }
-            None => eprintln!("{}: {figures}", self.name),
+            None if self.has_line(tick) => eprintln!("{}: {figures}", self.name),
+            None => {}
         }
+    }
+
+    /// A line for each twentieth of the run, and at most one a second.
+    fn has_line(&self, tick: &Tick) -> bool {
+        let every = (self.time / LINES).max(Duration::from_secs(1));
+        let lines = |time: Duration| time.as_nanos() / every.as_nanos();
+        lines(tick.at) > lines(tick.at.saturating_sub(tick.length)) || tick.at >= self.time
     }
 
     pub(crate) fn end(&self) {

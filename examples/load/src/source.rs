@@ -37,8 +37,10 @@ impl FromStr for Source {
             is_name(name)
                 && (!shards || first.split_once('=').is_some_and(|(shard, _)| is_name(shard)))
         });
-        let (name, url) =
-            named.map_or_else(|| (redacted(text), text), |(name, url)| (name.to_owned(), url));
+        let (name, url) = named.map_or_else(
+            || (redacted(text).trim_end_matches(':').to_owned(), text),
+            |(name, url)| (name.to_owned(), url),
+        );
         if url.is_empty() {
             return Err("the store has no URL".to_owned());
         }

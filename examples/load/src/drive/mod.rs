@@ -26,7 +26,7 @@ pub use self::stop::Stop;
 
 /// How long calls may take to end after the time of the run.
 const GRACE: Duration = Duration::from_secs(10);
-/// A tick is a tenth of the run, within these bounds.
+/// A tick is a fortieth of the run, within these bounds.
 const TICKS: (Duration, Duration) = (Duration::from_millis(100), Duration::from_secs(1));
 
 type OnTick = dyn Fn(&Tick) + Send + Sync;
@@ -119,7 +119,7 @@ impl Load {
 
     /// Takes a tick at a time until the run ends.
     async fn watch(&self, run: &Run, schedule: Option<&Schedule>) -> Vec<Tick> {
-        let every = (self.plan.time / 10).clamp(TICKS.0, TICKS.1);
+        let every = (self.plan.time / 40).clamp(TICKS.0, TICKS.1);
         let (mut ticks, mut last) = (Vec::new(), Duration::ZERO);
         while last < self.plan.time && !self.stop.is_stopped() {
             let next = (last + every).min(self.plan.time);

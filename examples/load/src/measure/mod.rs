@@ -17,7 +17,8 @@ pub struct Measured {
     pub operations: BTreeMap<Operation, Calls>,
     /// How long calls were made.
     pub elapsed: Duration,
-    /// Whether an open loop did not hold its rate.
+    /// Whether an open loop began calls later than they were due: its clock was late, or every caller
+    /// still waited for the store.
     pub saturated: bool,
     /// The largest staleness of a count.
     pub max_count_staleness: Duration,

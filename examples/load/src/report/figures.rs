@@ -85,7 +85,7 @@ fn throughput(series: &[Series<'_>]) -> Chart {
     }
     let title = match all.first() {
         Some(line) if line.class == "offered" => {
-            "Calls a second over time, and offered ones (dotted)"
+            "Calls a second over time, and offered ones (broad)"
         }
         _ => "Calls a second over time",
     };

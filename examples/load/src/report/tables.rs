@@ -4,6 +4,7 @@ use std::fmt::Write;
 use std::time::Duration;
 
 use super::{Series, escaped};
+use crate::Operation;
 use crate::result::{Goal, OperationSummary, Summary};
 use crate::text::{duration, thousands, three_digits};
 
@@ -24,7 +25,9 @@ pub(super) fn verdicts(series: &[Series<'_>]) -> String {
     }
     list.push_str("</ul>\n");
     for Series { name, summary, .. } in series {
-        if let Some(ratio) = summary.ratio {
+        // In an open loop both answer what they are given.
+        let comparable = summary.rate.is_none() || summary.max_rate.is_some();
+        if let Some(ratio) = summary.ratio.filter(|_| comparable) {
             let name = escaped(name);
             let ratio = three_digits(ratio);
             let _ = writeln!(
@@ -40,7 +43,7 @@ fn verdict(summary: &Summary) -> (&'static str, &'static str) {
     match (summary.slo.met, summary.saturated) {
         (true, _) => ("met", "✓ service levels met"),
         (false, false) => ("missed", "✗ service levels not met"),
-        (false, true) => ("missed", "✗ not met: the generator fell behind its rate"),
+        (false, true) => ("missed", "✗ not met: calls began later than they were due"),
     }
 }
 
@@ -88,18 +91,17 @@ fn cell(goal: &Goal, unit: &str) -> String {
 pub(super) fn operations(series: &[Series<'_>]) -> String {
     let columns = ["", "calls", "a second", "errors", "p50", "p95", "p99", "p99.9", "max"];
     let mut table = head("Calls", columns.into_iter(), std::iter::empty());
-    for Series { name, summary, .. } in series {
-        for (operation, calls) in &summary.operations {
-            if calls.completed == 0 && calls.errors.is_empty() {
-                continue;
-            }
-            let (operation, name) = (escaped(operation), escaped(name));
-            let _ = write!(
-                table,
-                "<tr><th scope=\"row\">{operation}</th><td class=\"name\">{name}</td>"
-            );
-            row(&mut table, calls);
-        }
+    let rows = Operation::ALL
+        .iter()
+        .flat_map(|operation| series.iter().map(move |series| (operation, series)));
+    for (operation, Series { name, summary, .. }) in rows {
+        let calls = summary.operations.get(operation.as_str());
+        let some = |calls: &&OperationSummary| calls.completed > 0 || !calls.errors.is_empty();
+        let Some(calls) = calls.filter(some) else { continue };
+        let name = escaped(name);
+        let _ =
+            write!(table, "<tr><th scope=\"row\">{operation}</th><td class=\"name\">{name}</td>");
+        row(&mut table, calls);
     }
     table.push_str("</tbody></table></div>\n</section>\n");
     table

@@ -22,7 +22,7 @@ pub struct Summary {
     pub rate: Option<f64>,
     /// How long the run took.
     pub seconds: f64,
-    /// Whether the generator fell behind its rate.
+    /// Whether the generator fell behind its rate: its clock was late, or every caller still waited.
     pub saturated: bool,
     /// The seed of every random choice.
     pub seed: u64,

@@ -1,6 +1,8 @@
 //! The load generator on stores whose behaviour is known.
-#![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "tests")]
+#![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic, reason = "tests")]
 
+mod by_hand;
 mod pause;
+mod report;
 mod runs;
 mod stale;

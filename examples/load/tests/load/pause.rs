@@ -61,7 +61,7 @@ async fn paused(plan: Plan) -> Measured {
     let begun = ticks.clone();
     let load = load.with_ticks(move |_| begun.add_permits(1));
     let pause = async {
-        // A tenth of the run is over.
+        // The run has begun.
         ticks.acquire().await.unwrap().forget();
         let _closed = gate.write().await;
         sleep(PAUSE).await;
@@ -98,4 +98,28 @@ async fn a_closed_loop_hides_the_pause() {
     let plan = Plan::new(Scenario::Steady, Duration::from_secs(2)).with_callers(1);
     let p999 = p999(&paused(plan).await);
     assert!(p999 < Duration::from_millis(100), "{p999:?}");
+}
+
+/// The same on a real server, which a signal stops.
+#[cfg(feature = "redis")]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_stopped_redis_server_shows_likewise() {
+    let server = rsvp_testkit::servers::RedisServer::start().await;
+    let store = rsvp::open(&server.url()).await.unwrap();
+    let plan = Plan::new(Scenario::Steady, Duration::from_secs(4)).with_rate(Some(1_000.0));
+    let (begin, begun) = tokio::sync::mpsc::unbounded_channel();
+    let load = Load::new(Arc::new(StoreTarget::new(store)), plan);
+    let load = load.with_ticks(move |_| begin.send(()).unwrap_or_default());
+    let pause = async {
+        let mut begun = begun;
+        begun.recv().await;
+        server.pause().await;
+        sleep(PAUSE).await;
+        server.resume().await;
+    };
+    let (measured, ()) = tokio::join!(load.run(), pause);
+    let measured = measured.unwrap();
+    assert_eq!((measured.failed(), measured.read_your_writes_misses), (0, 0), "{measured:?}");
+    let p999 = p999(&measured);
+    assert!((190..600).contains(&p999.as_millis()), "{p999:?}");
 }

@@ -56,6 +56,9 @@ fn figures(summary: &Summary) {
             shown.concat()
         );
     }
+    if summary.not_begun > 0 {
+        println!("  {} calls that were due never began", text::thousands(summary.not_begun as f64));
+    }
     println!(
         "  count staleness {} ms, read-your-writes misses {}",
         text::three_digits(summary.max_count_staleness_ms),

@@ -53,11 +53,12 @@ async fn run_all(flags: &Flags, stop: &Stop) -> Result<bool, Failure> {
     let plan = flags.plan(flags.seed.unwrap_or_else(any_number));
     // Read before the run, so that a missing file is found at once.
     let baseline = flags.baseline.as_deref().map(read).transpose()?;
-    let mut runs = Vec::new();
+    let (mut runs, mut servers) = (Vec::new(), Vec::new());
     for ways in ways(flags) {
         if stop.is_stopped() {
             break;
         }
+        servers.extend(ways.server().await);
         let ways = ways.open().await?;
         let done = if flags.find_max {
             each_at_its_most(&ways, &plan, stop).await?
@@ -72,7 +73,7 @@ async fn run_all(flags: &Flags, stop: &Stop) -> Result<bool, Failure> {
         runs.extend(summarise(&ways, done));
     }
 
-    let environment = Environment::here(std::env::args());
+    let environment = Environment::here(std::env::args()).with_servers(servers);
     for run in &mut runs {
         run.summary.environment = Some(environment.clone());
         print::summary(&run.summary);
@@ -111,6 +112,12 @@ fn ways(flags: &Flags) -> Vec<Closed> {
 }
 
 impl Closed {
+    /// The version and the settings of the server, with the name of the store.
+    async fn server(&self) -> Option<String> {
+        let Self::Store { source: Source { name, url }, .. } = self else { return None };
+        Some(format!("{name}: {}", by_hand::server(url).await?))
+    }
+
     /// The store or the service first.
     async fn open(self) -> Result<Vec<Way>, Failure> {
         match self {

@@ -21,6 +21,8 @@ pub struct Environment {
     pub memory_mib: u64,
     /// The operating system.
     pub system: String,
+    /// The servers of the stores, with the settings that decide the cost of a write.
+    pub servers: Vec<String>,
     /// The version of the project, and whether it was compiled with optimisations.
     pub version: String,
 }
@@ -37,26 +39,31 @@ impl Environment {
             processors: std::thread::available_parallelism().map_or(1, usize::from),
             memory_mib: memory(),
             system: system(),
+            servers: Vec::new(),
             version: format!("rsvp {}, {build}", env!("CARGO_PKG_VERSION")),
         }
+    }
+
+    /// Adds the servers of the stores.
+    #[must_use]
+    pub fn with_servers(self, servers: Vec<String>) -> Self {
+        Self { servers, ..self }
     }
 
     /// Each line of the report's foot: a name and a value.
     #[must_use]
     pub fn lines(&self) -> Vec<(&'static str, String)> {
-        vec![
+        let Self { processor, processors, memory_mib, .. } = self;
+        let machine = format!("{processor}, {processors} processors, {memory_mib} MiB of memory");
+        let mut lines = vec![
             ("command", self.command.clone()),
             ("time", self.time.clone()),
-            (
-                "machine",
-                format!(
-                    "{}, {} processors, {} MiB of memory",
-                    self.processor, self.processors, self.memory_mib
-                ),
-            ),
+            ("machine", machine),
             ("system", self.system.clone()),
-            ("version", self.version.clone()),
-        ]
+        ];
+        lines.extend(self.servers.iter().map(|server| ("server", server.clone())));
+        lines.push(("version", self.version.clone()));
+        lines
     }
 }
 
@@ -68,7 +75,18 @@ fn command(arguments: impl IntoIterator<Item = String>) -> String {
         if argument.chars().all(plain) { argument } else { format!("'{argument}'") }
     });
     let shown: Vec<_> = shown.collect();
-    format!("cargo run --release --example load -- {}", shown.join(" "))
+    let features = [
+        ("postgres", cfg!(feature = "postgres")),
+        ("redis", cfg!(feature = "redis")),
+        ("sqlite", cfg!(feature = "sqlite")),
+    ];
+    let features: Vec<_> =
+        features.iter().filter(|(_, on)| *on).map(|(feature, _)| *feature).collect();
+    let features = match features.is_empty() {
+        true => String::new(),
+        false => format!(" --features {}", features.join(",")),
+    };
+    format!("cargo run --release --example load{features} -- {}", shown.join(" "))
 }
 
 #[expect(clippy::disallowed_methods, reason = "a report says when it was made")]

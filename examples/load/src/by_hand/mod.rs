@@ -6,6 +6,7 @@ mod memory;
 mod postgres;
 #[cfg(feature = "redis")]
 mod redis;
+mod server;
 #[cfg(feature = "sqlite")]
 mod sqlite;
 
@@ -13,6 +14,7 @@ use std::sync::Arc;
 
 use rsvp::url::StoreUrl;
 
+pub use self::server::server;
 use crate::{Failure, Target};
 
 /// Opens the way by hand on the server of a store's URL.

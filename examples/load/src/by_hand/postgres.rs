@@ -86,6 +86,17 @@ impl PostgresByHand {
     }
 }
 
+/// The version and the settings of durability.
+pub(super) async fn server(url: &str) -> Answer<String> {
+    let options: PgConnectOptions = url.parse()?;
+    let mut connection = options.disable_statement_logging().connect().await?;
+    let sql = "SELECT 'PostgreSQL ' || current_setting('server_version') || ', fsync '
+               || current_setting('fsync') || ', synchronous_commit '
+               || current_setting('synchronous_commit') || ', shared_buffers '
+               || current_setting('shared_buffers')";
+    Ok(sqlx::query_scalar(sql).fetch_one(&mut connection).await?)
+}
+
 #[async_trait]
 impl Target for PostgresByHand {
     async fn write(&self, Write { action, rsvp, .. }: &Write) -> Answer<Outcome> {

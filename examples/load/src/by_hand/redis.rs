@@ -42,6 +42,24 @@ impl RedisByHand {
         Ok(cmd(name).arg(arguments).query_async(&mut self.0.clone()).await?)
     }
 
+    /// The version and the settings of persistence.
+    pub(super) async fn server(&self) -> Answer<String> {
+        let info: String = self.ask(&["INFO", "server"]).await?;
+        let version = info.lines().find_map(|line| line.strip_prefix("redis_version:"));
+        let mut server = format!("Redis {}", version.unwrap_or("of unknown version").trim());
+        for setting in ["appendonly", "appendfsync", "save"] {
+            // A managed server may refuse to tell.
+            let answer: Answer<Vec<String>> = self.ask(&["CONFIG", "GET", setting]).await;
+            if let Some(value) = answer.ok().and_then(|pair| pair.into_iter().nth(1)) {
+                server.push_str(&format!(
+                    ", {setting} {}",
+                    if value.is_empty() { "off" } else { &value }
+                ));
+            }
+        }
+        Ok(server)
+    }
+
     async fn pipeline(&self, commands: Pipeline) -> Answer<Vec<bool>> {
         Ok(commands.query_async(&mut self.0.clone()).await?)
     }

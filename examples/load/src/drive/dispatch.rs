@@ -92,7 +92,7 @@ impl Queue {
     }
 
     /// The number of calls that have been due since `time` or longer.
-    fn waiting(&self, time: Duration) -> u64 {
+    pub(super) fn waiting(&self, time: Duration) -> u64 {
         self.lock().iter().filter(|(due, _)| *due <= time).map(|(_, calls)| calls).sum()
     }
 

@@ -107,9 +107,11 @@ impl Load {
 
         let ticks = self.watch(&run, schedule.as_ref()).await;
         run.ended.stop();
+        let queue = dispatch.as_ref().map(Dispatch::queue);
         let saturated = dispatch.is_some_and(Dispatch::end);
         callers.join_all().await;
         let mut measured = run.recorder.measured();
+        measured.not_begun = queue.map_or(0, |queue| queue.waiting(Duration::MAX));
         (measured.ticks, measured.saturated, measured.elapsed) =
             (ticks, saturated, start.elapsed());
         let bursts = phases.iter().filter(|phase| phase.name == "burst");

@@ -20,6 +20,8 @@ pub struct Measured {
     /// Whether an open loop began calls later than they were due: its clock was late, or every caller
     /// still waited for the store.
     pub saturated: bool,
+    /// Calls that were due and that no caller was free for until the end.
+    pub not_begun: u64,
     /// The largest staleness of a count.
     pub max_count_staleness: Duration,
     /// Reads that lacked a write that was acknowledged before.
@@ -128,6 +130,7 @@ impl Measured {
             .extend(later.bursts.iter().map(|(from, until)| (*from + shift, *until + shift)));
         self.elapsed += later.elapsed;
         self.saturated |= later.saturated;
+        self.not_begun += later.not_begun;
         self.max_count_staleness = self.max_count_staleness.max(later.max_count_staleness);
         self.read_your_writes_misses += later.read_your_writes_misses;
         for (kind, message) in later.messages {

@@ -8,6 +8,11 @@ use crate::Operation;
 use crate::result::{Goal, OperationSummary, Summary};
 use crate::text::{duration, thousands, three_digits};
 
+/// The end of a table.
+const TAIL: &str = "</tbody></table></div>\n</section>\n";
+/// The service levels of more series than this have a row for each.
+const COLUMNS: usize = 4;
+
 // Writing to a string does not fail.
 
 /// One sentence for each series.
@@ -20,7 +25,7 @@ pub(super) fn verdicts(series: &[Series<'_>]) -> String {
             "<li class=\"{class}\"><b>{}</b><span>{verdict}</span><span>{} calls a second{}</span></li>",
             escaped(name),
             thousands(summary.calls_per_second),
-            max_rate(summary)
+            more(summary)
         );
     }
     list.push_str("</ul>\n");
@@ -47,35 +52,66 @@ fn verdict(summary: &Summary) -> (&'static str, &'static str) {
     }
 }
 
-fn max_rate(summary: &Summary) -> String {
-    let rate =
-        summary.max_rate.map(|rate| format!(", the highest rate found is {}", thousands(rate)));
-    rate.unwrap_or_default()
+/// The highest rate, and calls that were never made.
+fn more(summary: &Summary) -> String {
+    let mut more = String::new();
+    if let Some(rate) = summary.max_rate {
+        let _ = write!(more, ", the highest rate that meets them is {}", thousands(rate));
+    }
+    if summary.not_begun > 0 {
+        let number = thousands(summary.not_begun as f64);
+        let _ = write!(more, ", and {number} that were due never began");
+    }
+    more
 }
 
-/// Every target beside the measured values.
+/// Every target beside the measured values: a row for each target, or for each of many series.
 pub(super) fn goals(series: &[Series<'_>]) -> String {
-    let mut table =
-        head("Service levels", ["target"].into_iter(), series.iter().map(|s| s.name.as_str()));
-    let rows = series.first().map(|series| series.summary.slo.goals());
-    for (row, (name, unit, goal)) in rows.into_iter().flatten().enumerate() {
-        let sign = if name.ends_with("p95") { "&lt;" } else { "≤" };
-        let target = thousands(goal.target);
-        let target =
-            if goal.target == 0.0 { "none".to_owned() } else { format!("{sign} {target} {unit}") };
-        let _ = write!(table, "<tr><th scope=\"row\">{name}</th><td>{target}</td>");
+    let Some(first) = series.first() else { return String::new() };
+    if series.len() > COLUMNS { goals_across(series) } else { goals_down(series, first.summary) }
+}
+
+fn goals_down(series: &[Series<'_>], first: &Summary) -> String {
+    let names = series.iter().map(|series| series.name.as_str());
+    let mut table = head("Service levels", ["", "target"].into_iter().chain(names));
+    for (row, (name, unit, goal)) in first.slo.goals().iter().enumerate() {
+        let target = target(name, unit, goal);
+        let _ = write!(table, "<tr><th scope=\"row\">{name}</th><td>{}</td>", escaped(&target));
         for series in series {
             let goals = series.summary.slo.goals();
-            let _ = write!(
-                table,
-                "{}",
-                goals.get(row).map(|(_, _, goal)| cell(goal, unit)).unwrap_or_default()
-            );
+            table.extend(goals.get(row).map(|(_, unit, goal)| cell(goal, unit)));
         }
         table.push_str("</tr>\n");
     }
-    table.push_str("</tbody></table></div>\n</section>\n");
+    table.push_str(TAIL);
     table
+}
+
+fn goals_across(series: &[Series<'_>]) -> String {
+    let goals = series.first().map(|series| series.summary.slo.goals());
+    let columns: Vec<String> = goals
+        .iter()
+        .flatten()
+        .map(|(name, unit, goal)| format!("{name} {}", target(name, unit, goal)))
+        .collect();
+    let mut table =
+        head("Service levels", [""].into_iter().chain(columns.iter().map(String::as_str)));
+    for Series { name, summary, .. } in series {
+        let _ = write!(table, "<tr><th scope=\"row\">{}</th>", escaped(name));
+        table.extend(summary.slo.goals().iter().map(|(_, unit, goal)| cell(goal, unit)));
+        table.push_str("</tr>\n");
+    }
+    table.push_str(TAIL);
+    table
+}
+
+/// A target as text.
+fn target(name: &str, unit: &str, goal: &Goal) -> String {
+    if goal.target == 0.0 {
+        return "none".to_owned();
+    }
+    let sign = if name.ends_with("p95") { '<' } else { '≤' };
+    format!("{sign} {} {unit}", thousands(goal.target))
 }
 
 fn cell(goal: &Goal, unit: &str) -> String {
@@ -89,8 +125,8 @@ fn cell(goal: &Goal, unit: &str) -> String {
 
 /// The figures of each kind of call.
 pub(super) fn operations(series: &[Series<'_>]) -> String {
-    let columns = ["", "calls", "a second", "errors", "p50", "p95", "p99", "p99.9", "max"];
-    let mut table = head("Calls", columns.into_iter(), std::iter::empty());
+    let columns = ["", "", "calls", "a second", "errors", "p50", "p95", "p99", "p99.9", "max"];
+    let mut table = head("Calls", columns.into_iter());
     let rows = Operation::ALL
         .iter()
         .flat_map(|operation| series.iter().map(move |series| (operation, series)));
@@ -103,7 +139,7 @@ pub(super) fn operations(series: &[Series<'_>]) -> String {
             write!(table, "<tr><th scope=\"row\">{operation}</th><td class=\"name\">{name}</td>");
         row(&mut table, calls);
     }
-    table.push_str("</tbody></table></div>\n</section>\n");
+    table.push_str(TAIL);
     table
 }
 
@@ -124,14 +160,9 @@ fn row(table: &mut String, calls: &OperationSummary) {
     table.push_str("</tr>\n");
 }
 
-fn head<'a>(
-    title: &str,
-    columns: impl Iterator<Item = &'a str>,
-    names: impl Iterator<Item = &'a str>,
-) -> String {
-    let mut head =
-        format!("<section>\n<h2>{title}</h2>\n<div class=\"wide\"><table><thead><tr><th></th>");
-    for column in columns.chain(names) {
+fn head<'a>(title: &str, columns: impl Iterator<Item = &'a str>) -> String {
+    let mut head = format!("<section>\n<h2>{title}</h2>\n<div class=\"wide\"><table><thead><tr>");
+    for column in columns {
         let _ = write!(head, "<th scope=\"col\">{}</th>", escaped(column));
     }
     head.push_str("</tr></thead><tbody>\n");

@@ -24,6 +24,9 @@ pub struct Summary {
     pub seconds: f64,
     /// Whether the generator fell behind its rate: its clock was late, or every caller still waited.
     pub saturated: bool,
+    /// Calls of an open loop that were due and that no caller was free for until the end. No latency
+    /// stands for them.
+    pub not_begun: u64,
     /// The seed of every random choice.
     pub seed: u64,
     /// Answered calls of all kinds a second.
@@ -105,6 +108,7 @@ impl Summary {
             rate: plan.rate,
             seconds: rounded(measured.elapsed.as_secs_f64(), 3),
             saturated: measured.saturated,
+            not_begun: measured.not_begun,
             seed: plan.seed,
             calls_per_second: rounded(measured.per_second(), 1),
             operations: shown.collect(),

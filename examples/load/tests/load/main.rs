@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic, reason = "tests")]
 
 mod by_hand;
+mod cli;
 mod pause;
 mod report;
 mod runs;

@@ -60,8 +60,8 @@ fn figures(summary: &Summary) {
         println!("  {} calls that were due never began", text::thousands(summary.not_begun as f64));
     }
     println!(
-        "  count staleness {} ms, read-your-writes misses {}",
-        text::three_digits(summary.max_count_staleness_ms),
+        "  count staleness {}, read-your-writes misses {}",
+        text::duration(Duration::from_secs_f64(summary.max_count_staleness_ms / 1e3)),
         summary.read_your_writes_misses
     );
 }

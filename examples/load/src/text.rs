@@ -5,6 +5,9 @@ use std::time::Duration;
 /// A duration with three digits and its unit.
 #[must_use]
 pub fn duration(time: Duration) -> String {
+    if time.is_zero() {
+        return "0".to_owned();
+    }
     let seconds = time.as_secs_f64();
     let (number, unit) = match seconds {
         _ if seconds < 1e-6 => (seconds * 1e9, "ns"),
@@ -54,9 +57,10 @@ mod tests {
 
     #[test]
     fn durations_have_three_digits() {
-        let shown =
-            [820, 1_500, 48_200, 250_000, 12_000_000_000].map(Duration::from_nanos).map(duration);
-        assert_eq!(shown, ["820 ns", "1.5 µs", "48.2 µs", "250 µs", "12 s"]);
+        let shown = [0, 820, 1_500, 48_200, 250_000, 12_000_000_000]
+            .map(Duration::from_nanos)
+            .map(duration);
+        assert_eq!(shown, ["0", "820 ns", "1.5 µs", "48.2 µs", "250 µs", "12 s"]);
     }
 
     #[test]

@@ -16,6 +16,9 @@ const TOLERATED: f64 = 0.01;
 /// The longest sleep of the clock, since it looks for the end of the run in between.
 const NAP: Duration = Duration::from_millis(50);
 
+/// Milliseconds after the end of the run in which callers may take the last calls.
+const SETTLE: u32 = 50;
+
 /// A thread that releases calls when they are due. A runtime's timers have steps of a millisecond and
 /// fire late when its threads are busy, which would count as latency of the store.
 #[derive(Debug)]
@@ -38,7 +41,7 @@ impl Dispatch {
         let clock = std::thread::Builder::new().name("load clock".to_owned());
         let clock = clock.spawn(move || {
             let saturated = tick(&run, &schedule, &released);
-            released.permits.close();
+            released.settle();
             saturated
         });
         if clock.is_err() {
@@ -94,6 +97,17 @@ impl Queue {
     /// The number of calls that have been due since `time` or longer.
     pub(super) fn waiting(&self, time: Duration) -> u64 {
         self.lock().iter().filter(|(due, _)| *due <= time).map(|(_, calls)| calls).sum()
+    }
+
+    /// Lets free callers take the calls of the last moment, and no others.
+    fn settle(&self) {
+        for _ in 0..SETTLE {
+            if self.lock().is_empty() {
+                break;
+            }
+            std::thread::park_timeout(Duration::from_millis(1));
+        }
+        self.permits.close();
     }
 
     /// Waits for the next call, and returns when it was due. `None` after the end of the run.

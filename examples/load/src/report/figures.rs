@@ -75,22 +75,32 @@ fn latency(series: &[Series<'_>], name: &str, value: impl Fn(&Tick) -> Duration)
 }
 
 fn throughput(series: &[Series<'_>]) -> Chart {
-    let mut all = lines(series, Tick::per_second);
-    let offered = series.iter().max_by_key(|series| series.measured.ticks.len());
-    if let Some(offered) = offered.filter(|series| series.summary.rate.is_some()) {
-        let ticks = offered.measured.ticks.iter();
-        let points = ticks.filter_map(|tick| Some((middle(tick), tick.offered?))).collect();
-        let (name, class) = ("offered".to_owned(), "offered".to_owned());
-        all.insert(0, Line { name, class, points });
-    }
-    let title = match all.first() {
-        Some(line) if line.class == "offered" => {
-            "Calls a second over time, and offered ones (broad)"
-        }
-        _ => "Calls a second over time",
+    let mut all = offered(series);
+    let title = match all.is_empty() {
+        true => "Calls a second over time",
+        false => "Calls a second over time, and offered ones (broad)",
     };
+    all.extend(lines(series, Tick::per_second));
     let y = Axis::from_zero(all.iter().flat_map(|line| &line.points).map(|(_, y)| *y), "");
     timeline(series, title, y, all)
+}
+
+/// The offered load of an open loop: one line, or one for each series if their rates differ.
+fn offered(series: &[Series<'_>]) -> Vec<Line> {
+    let first = series.first().and_then(|series| series.summary.rate);
+    let same = series.iter().all(|series| series.summary.rate == first);
+    let longest = series.iter().max_by_key(|series| series.measured.ticks.len());
+    let shown: Vec<&Series<'_>> =
+        if same { longest.into_iter().collect() } else { series.iter().collect() };
+    let lines = shown.into_iter().map(|series| {
+        let points = series.measured.ticks.iter();
+        let points: Vec<_> =
+            points.filter_map(|tick| Some((middle(tick), tick.offered?))).collect();
+        let class = if same { String::new() } else { format!(" {}", series.class) };
+        let (name, class) = (format!("{}, offered", series.name), format!("offered{class}"));
+        Line { name, class, points }
+    });
+    lines.filter(|line| !line.points.is_empty()).collect()
 }
 
 /// The staleness of counts over time.

@@ -62,7 +62,7 @@ pub fn html(runs: &[Run], plan: &Plan, environment: &Environment) -> String {
          <title>{title}</title>\n<style>\n{STYLE}</style>\n</head>\n<body>\n<main>\n<h1>{title}</h1>\n"
     );
     let sections = [
-        lead(plan),
+        lead(plan, &series),
         tables::verdicts(&series),
         tables::goals(&series),
         tables::operations(&series),
@@ -77,9 +77,11 @@ pub fn html(runs: &[Run], plan: &Plan, environment: &Environment) -> String {
 }
 
 /// A sentence on the load.
-fn lead(plan: &Plan) -> String {
-    let time = duration(plan.time);
+fn lead(plan: &Plan, series: &[Series<'_>]) -> String {
     let load = match plan.rate {
+        Some(_) if series.iter().any(|series| series.summary.max_rate.is_some()) => {
+            "an open loop at the highest rate at which each way meets the service levels".to_owned()
+        }
         Some(rate) => {
             let burst = plan.phases().iter().filter_map(|phase| phase.rate).fold(0.0, f64::max);
             let burst = if burst > rate {
@@ -87,15 +89,16 @@ fn lead(plan: &Plan) -> String {
             } else {
                 String::new()
             };
-            format!(
-                "an open loop at {} calls a second{burst}. Each latency counts from the moment at which its \
-                 call was due",
-                thousands(rate)
-            )
+            format!("an open loop at {} calls a second{burst}", thousands(rate))
         }
         None => format!("a closed loop of {} callers", thousands(plan.callers as f64)),
     };
-    format!("<p class=\"lead\">{time} of the scenario <b>{}</b> in {load}.</p>\n", plan.scenario)
+    let from_due = match plan.rate {
+        Some(_) => " Each latency counts from the moment at which its call was due.",
+        None => "",
+    };
+    let (time, scenario) = (duration(plan.time), plan.scenario);
+    format!("<p class=\"lead\">{time} of the scenario <b>{scenario}</b> in {load}.{from_due}</p>\n")
 }
 
 /// The machine, the versions, the command and the seed.

@@ -119,8 +119,11 @@ fn cell(goal: &Goal, unit: &str) -> String {
         return "<td class=\"none\">no calls</td>".to_owned();
     };
     let (class, mark) = if goal.met { ("met", "✓") } else { ("missed", "✗") };
-    let measured = thousands(measured);
-    format!("<td class=\"{class}\">{mark} {measured} {unit}</td>")
+    let measured = match unit {
+        "ms" => duration(Duration::from_secs_f64(measured / 1e3)),
+        _ => format!("{} {unit}", thousands(measured)),
+    };
+    format!("<td class=\"{class}\">{mark} {}</td>", measured.trim_end())
 }
 
 /// The figures of each kind of call.

@@ -148,7 +148,7 @@ fn microseconds(time: Duration) -> f64 {
 }
 
 pub(super) fn milliseconds(time: Duration) -> f64 {
-    rounded(time.as_secs_f64() * 1e3, 3)
+    rounded(time.as_secs_f64() * 1e3, 6)
 }
 
 /// Fewer digits, which nobody reads and no run repeats.

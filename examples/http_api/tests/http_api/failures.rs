@@ -8,7 +8,7 @@ use hyper::Method;
 use rsvp::layers::{LayerExt, RetryConfig};
 use rsvp::{Deadline, Effect, Error, EventId, Operation, RsvpStore, UserId};
 use rsvp_axum::{Api, App, Config, ServeError, Server, ServerConfig, Stop};
-use rsvp_http_api::check::Client;
+use rsvp_load::check::Client;
 use serde_json::json;
 use tokio::net::TcpListener;
 use tokio::sync::oneshot;

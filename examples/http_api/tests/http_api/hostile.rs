@@ -10,7 +10,7 @@ use tokio::time::sleep;
 use crate::raw;
 use crate::service::{Service, command};
 use crate::steady::{Answered, Steady};
-use rsvp_http_api::check::Client;
+use rsvp_load::check::Client;
 
 const RATE: u32 = 200;
 

@@ -5,7 +5,7 @@ use serde_json::json;
 
 use crate::raw;
 use crate::service::{Service, assert_problem, get, rsvp, segment};
-use rsvp_http_api::check::Client;
+use rsvp_load::check::Client;
 
 /// Wrong segments of a path.
 const WRONG: [&str; 10] =
@@ -166,7 +166,7 @@ async fn two_user_ids_in_headers_are_400_even_if_they_are_the_same() {
     }
 }
 
-async fn write_as(client: &mut Client, headers: &[(&str, &[u8])]) -> rsvp_http_api::check::Answer {
+async fn write_as(client: &mut Client, headers: &[(&str, &[u8])]) -> rsvp_load::check::Answer {
     client.send(Method::POST, "/events/1/rsvp", headers).await.unwrap()
 }
 

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use crate::service::{Service, assert_problem, get, rsvp};
-use rsvp_http_api::check::Client;
+use rsvp_load::check::Client;
 
 const LISTS: [&str; 2] = ["/events/1/users", "/users/1/events"];
 

@@ -12,7 +12,7 @@ use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use serde_json::Value;
 use tokio::time::{Instant, sleep};
 
-use rsvp_http_api::check::{Answer, Client};
+use rsvp_load::check::{Answer, Client};
 
 /// A running service, killed when dropped.
 #[derive(Debug)]

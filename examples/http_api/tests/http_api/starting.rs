@@ -7,7 +7,7 @@ use tokio::time::{Instant, sleep};
 
 use crate::raw;
 use crate::service::{Service, command, get};
-use rsvp_http_api::check::Client;
+use rsvp_load::check::Client;
 
 /// Whether the service observes a store of this name.
 async fn has_store(service: &Service, name: &str) -> bool {

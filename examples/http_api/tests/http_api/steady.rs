@@ -8,7 +8,7 @@ use hyper::Method;
 use tokio::task::JoinSet;
 use tokio::time::interval;
 
-use rsvp_http_api::check::Client;
+use rsvp_load::check::Client;
 
 const CONNECTIONS: u32 = 16;
 
@@ -88,7 +88,7 @@ async fn send(
             let answer = open.send(method, &path, &[("X-User-Id", user.as_bytes())]).await?;
             if answer.status.is_success() { Ok(open) } else { Err(format!("{answer:?}").into()) }
         };
-        let request: Result<Client, rsvp_http_api::check::Failure> = request.await;
+        let request: Result<Client, rsvp_load::check::Failure> = request.await;
         match request {
             Ok(open) => {
                 client = Some(open);

@@ -7,7 +7,7 @@ use rsvp_testkit::servers::PostgresServer;
 use rsvp_testkit::servers::{Persistence, RedisCluster, RedisServer};
 
 use crate::service::{Service, command, get};
-use rsvp_http_api::check::{Plan, World};
+use rsvp_load::check::{Plan, World};
 
 /// A random run of 4,000 operations by 16 connections, compared with the model. The service then
 /// answers counts to those without a session as well.

@@ -45,6 +45,12 @@ impl Client {
         Ok(Self { address: address.to_owned(), sender })
     }
 
+    /// Whether the service has closed the connection.
+    #[must_use]
+    pub fn is_closed(&self) -> bool {
+        self.sender.is_closed()
+    }
+
     /// Sends a request without a body, and waits for the answer.
     ///
     /// # Errors

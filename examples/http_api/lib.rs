@@ -1,3 +1,0 @@
-//! A program that checks a running service, for `load.rs` and for the tests.
-
-pub mod check;

@@ -23,8 +23,10 @@ fn failures<A>(results: &[Result<A>]) -> Vec<(usize, Error)> {
     results.iter().enumerate().filter_map(failed).collect()
 }
 
-/// Puts the results of a part into those of the whole. From a part with another number of results
-/// nobody can tell whose they are.
+/// Puts the results of a part into those of the whole.
+///
+/// If a part has another number of results than entries, nobody can assign them.
+/// Then all its entries fail.
 fn merge<A>(
     operation: Operation,
     answer: &mut [Result<A>],

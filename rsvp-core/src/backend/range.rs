@@ -34,6 +34,13 @@ pub fn check_range<T: PartialOrd + Display>(
 
 /// Checks that a timeout is within 1 ms to 1 h.
 ///
+/// ```
+/// use std::time::Duration;
+/// use rsvp_core::backend::check_timeout;
+///
+/// assert!(check_timeout("connect_timeout", Duration::ZERO).is_err());
+/// ```
+///
 /// # Errors
 ///
 /// [`Error::InvalidInput`] with this field unless the timeout is within 1 ms to 1 h.

@@ -72,10 +72,10 @@ pub type LimitStore<S> = Layered<Limit, S>;
 /// The layer of a [`LimitStore`].
 ///
 /// ```
-/// use rsvp_core::layers::{Layered, Limit, LimitConfig};
+/// use rsvp_core::layers::{Layered, Limit, LimitConfig, LimitStore};
 /// use rsvp_memory::MemoryStore;
 ///
-/// let store: Layered<Limit, MemoryStore> = Layered::new(MemoryStore::new(), LimitConfig::new(64))?;
+/// let store: Layered<Limit, MemoryStore> = LimitStore::new(MemoryStore::new(), LimitConfig::new(64))?;
 /// # Ok::<(), rsvp_core::Error>(())
 /// ```
 #[derive(Debug)]
@@ -111,16 +111,18 @@ impl Layer for Limit {
         if self.closed.load(Ordering::Acquire) {
             return Err(Error::closed(operation));
         }
+        // 1. Enter the queue, unless it is full. A call from a bounded queue always enters.
         let admitted = match self.admitted.try_acquire() {
             Ok(admitted) => Some(admitted),
             Err(_) if call.is_queued() => None,
             Err(_) => return Err(Error::overloaded(operation)),
         };
+        // 2. `ready` asks for no permit to run.
         if operation == Operation::Ready {
             drop(admitted);
             return call.run(store).await;
         }
-        // The semaphore is fair: a released permit goes to the first waiting call,
+        // 3. The semaphore is fair: a released permit goes to the first waiting call,
         // and is not free for a new one.
         let _running = match self.running.try_acquire() {
             Ok(running) => running,

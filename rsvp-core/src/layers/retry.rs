@@ -133,11 +133,11 @@ pub type RetryStore<S> = Layered<Retry, S>;
 /// The layer of a [`RetryStore`].
 ///
 /// ```
-/// use rsvp_core::layers::{Layered, Retry, RetryConfig};
+/// use rsvp_core::layers::{Layered, Retry, RetryConfig, RetryStore};
 /// use rsvp_memory::MemoryStore;
 ///
 /// let store: Layered<Retry, MemoryStore> =
-///     Layered::new(MemoryStore::new(), RetryConfig::default())?;
+///     RetryStore::new(MemoryStore::new(), RetryConfig::default())?;
 /// # Ok::<(), rsvp_core::Error>(())
 /// ```
 #[derive(Debug)]
@@ -216,11 +216,14 @@ impl Retry {
             let (waiting, ready): (Vec<usize>, Vec<usize>) =
                 retried.into_iter().partition(|at| pending(at).is_some());
             let answers_wait = answer.is_some() && failed.len() < call.entries();
+            // Entries without a pending effect go first.
+            // Pending ones wait only if there is no answer to return.
             let retried = match (ready.is_empty(), answers_wait) {
                 (false, _) => ready,
                 (true, true) => break,
                 (true, false) => waiting,
             };
+            // Pause until the pending effects are settled, within the deadline and the budget.
             let settled = retried.iter().filter_map(pending).max();
             let pause = settled.map_or(pause, |settled| pause.max(settled.remaining()));
             if retried.is_empty() || pause >= deadline.remaining() || !self.take() {
@@ -289,6 +292,7 @@ async fn attempt_again<C: Call, S: RsvpStore>(
         }
         return failed;
     };
+    // Repeat the failed entries alone.
     let places: Vec<usize> = again.iter().map(|one| one.place).collect();
     let part = match call.part(&places).run(store).await {
         Ok(part) => part,
@@ -301,6 +305,7 @@ async fn attempt_again<C: Call, S: RsvpStore>(
             return again.into_iter().map(fail).collect();
         }
     };
+    // Merge their answers, and mark the writes with an earlier attempt of unknown effect.
     let failures = C::failures(&part);
     C::merge(whole, &places, part);
     let repeated = again.iter().filter(|one| one.effect != Effect::NotApplied);

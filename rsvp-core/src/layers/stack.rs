@@ -87,6 +87,18 @@ impl Layers {
 
     /// Takes the parameters of layers out of those of a URL, and leaves the rest to the backend.
     ///
+    /// ```
+    /// use rsvp_core::layers::Layers;
+    /// use rsvp_core::url::StoreUrl;
+    ///
+    /// let mut url = StoreUrl::parse("kv://localhost?retry=2s&table=rsvps")?;
+    /// let layers = Layers::take_from(url.parameters_mut())?;
+    /// // The backend takes its own parameters.
+    /// assert_eq!(url.parameters_mut().take("table")?.as_deref(), Some("rsvps"));
+    /// url.parameters_mut().finish()?;
+    /// # Ok::<(), rsvp_core::Error>(())
+    /// ```
+    ///
     /// # Errors
     ///
     /// As [`from_query`](Self::from_query), but for unknown parameters.
@@ -171,6 +183,7 @@ impl Layers {
     ///
     /// As [`check`](Self::check).
     pub fn around(&self, store: impl RsvpStore + 'static) -> Result<Arc<dyn RsvpStore>> {
+        // From the inside out. `LayerExt` explains the order.
         let mut store: Arc<dyn RsvpStore> = Arc::new(store);
         if let Some(name) = &self.observe {
             store = Arc::new(store.with_observer(name)?);
@@ -205,6 +218,7 @@ impl Layers {
     #[must_use]
     pub fn divide(self) -> (Self, Self) {
         let Self { observe, timeout, retry, limit, coalesce, count_cache, deadline } = self;
+        // Layers of each shard, then layers around all shards.
         let each = Self { timeout, retry, limit, coalesce, ..Self::default() };
         (each, Self { observe, count_cache, deadline, ..Self::default() })
     }

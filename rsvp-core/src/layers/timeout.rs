@@ -70,11 +70,11 @@ pub type TimeoutStore<S> = Layered<Timeout, S>;
 ///
 /// ```
 /// use std::time::Duration;
-/// use rsvp_core::layers::{Layered, Timeout, TimeoutConfig};
+/// use rsvp_core::layers::{Layered, Timeout, TimeoutConfig, TimeoutStore};
 /// use rsvp_memory::MemoryStore;
 ///
 /// let config = TimeoutConfig::new(Duration::from_secs(1));
-/// let store: Layered<Timeout, MemoryStore> = Layered::new(MemoryStore::new(), config)?;
+/// let store: Layered<Timeout, MemoryStore> = TimeoutStore::new(MemoryStore::new(), config)?;
 /// # Ok::<(), rsvp_core::Error>(())
 /// ```
 #[derive(Clone, Copy, Debug)]
@@ -122,6 +122,7 @@ async fn within<T>(end: Instant, call: impl Future<Output = T>) -> Option<T> {
         if let Poll::Ready(answer) = call.as_mut().poll(context) {
             return Poll::Ready(Some(answer));
         }
+        // Create the timer at the first pending poll.
         let timer = timer.get_or_insert_with(|| Box::pin(sleep_until(end)));
         timer.as_mut().poll(context).map(|()| None)
     })

@@ -280,6 +280,13 @@ impl Error {
     /// Example: a removal runs in steps over many shards.
     /// The failure of a step leaves the whole removal [`Effect::Unknown`] once an earlier step has
     /// taken effect.
+    ///
+    /// ```
+    /// use rsvp_core::{Effect, Error, Operation};
+    ///
+    /// let step = Error::unavailable(Operation::RemoveEvent, Effect::NotApplied, None);
+    /// assert_eq!(step.with_effect(Effect::Unknown).effect(), Effect::Unknown);
+    /// ```
     #[must_use]
     pub fn with_effect(self, effect: Effect) -> Self {
         match self {

@@ -7,6 +7,14 @@ pub const MAX_NAME_BYTES: usize = 64;
 
 /// Checks a name for use in hashes, keys or labels of metrics.
 ///
+/// ```
+/// use rsvp_core::backend::check_name;
+///
+/// check_name("shard", "eu-1")?;
+/// assert!(check_name("shard", "eu 1").is_err());
+/// # Ok::<(), rsvp_core::Error>(())
+/// ```
+///
 /// # Errors
 ///
 /// [`Error::InvalidInput`] with this field unless the name is 1 to 64 ASCII letters, digits, `.`,

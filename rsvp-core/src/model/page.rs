@@ -47,7 +47,7 @@ impl Cursor {
 
     /// Returns the error for a cursor of another listing.
     pub fn refused() -> Error {
-        Error::invalid_input("cursor", "is not one that this listing has returned")
+        Error::invalid_input("cursor", "was not returned by this listing")
     }
 }
 

@@ -43,6 +43,19 @@ pub trait RsvpStoreExt: RsvpStore {
 
     /// Records that `user` is coming to `event`, with options such as a deadline.
     ///
+    /// ```
+    /// use std::time::Duration;
+    /// use rsvp_core::{EventId, Result, RsvpStoreExt, UserId, WriteOptions};
+    ///
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<()> {
+    /// let store = rsvp_memory::MemoryStore::new();
+    /// let options = WriteOptions::default().with_timeout(Duration::from_millis(150));
+    /// store.rsvp_with(&UserId::from(1), &EventId::from(2), options).await?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
     /// # Errors
     ///
     /// As [`write_batch`](RsvpStore::write_batch).
@@ -124,6 +137,19 @@ pub trait RsvpStoreExt: RsvpStore {
 
     /// Returns the number of RSVPs of `event`, with options such as the consistency.
     ///
+    /// ```
+    /// use rsvp_core::{Consistency, EventId, Result, RsvpStoreExt};
+    ///
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<()> {
+    /// let store = rsvp_memory::MemoryStore::new();
+    /// // An exact count, for the organiser of the event.
+    /// let count = store.rsvp_count_with(&EventId::from(2), Consistency::Strong).await?;
+    /// assert_eq!(count.value, 0);
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
     /// # Errors
     ///
     /// As [`rsvp_count_batch`](RsvpStore::rsvp_count_batch).
@@ -142,6 +168,23 @@ pub trait RsvpStoreExt: RsvpStore {
     /// [`attendees_with`](Self::attendees_with) takes another consistency or page size.
     /// [`attendees_page`](RsvpStore::attendees_page) reads one page, so that a host can go on
     /// after an error or pass the list on page by page.
+    ///
+    /// ```
+    /// use futures_util::TryStreamExt;
+    /// use rsvp_core::{EventId, Result, RsvpStoreExt, UserId};
+    ///
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<()> {
+    /// let store = rsvp_memory::MemoryStore::new();
+    /// let fair = EventId::new("fair")?;
+    /// store.rsvp(&UserId::new("ann")?, &fair).await?;
+    /// let mut attendees = store.attendees(&fair);
+    /// while let Some(user) = attendees.try_next().await? {
+    ///     println!("{user} is coming");
+    /// }
+    /// # Ok(())
+    /// # }
+    /// ```
     fn attendees<'a>(&'a self, event: &'a EventId) -> BoxStream<'a, Result<UserId>> {
         self.attendees_with(event, PageRequest::default())
     }
@@ -194,6 +237,19 @@ pub trait RsvpStoreExt: RsvpStore {
     /// Call it again after an error or a crash.
     /// It goes on from the last finished step, and returns the number
     /// of RSVPs removed by the new call alone.
+    ///
+    /// ```
+    /// use rsvp_core::{EventId, Result, RsvpStoreExt, UserId};
+    ///
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<()> {
+    /// let store = rsvp_memory::MemoryStore::new();
+    /// let event = EventId::from(2);
+    /// store.rsvp(&UserId::from(1), &event).await?;
+    /// assert_eq!(store.remove_event(&event).await?.removed, 1);
+    /// # Ok(())
+    /// # }
+    /// ```
     ///
     /// # Errors
     ///

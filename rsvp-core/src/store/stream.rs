@@ -27,11 +27,13 @@ where
     let start = Listing { items: Vec::new().into_iter(), next: Some(request) };
     stream::try_unfold((start, read), |(mut listing, read)| async move {
         loop {
+            // Yield the items of the last page, then read the next one.
             if let Some(item) = listing.items.next() {
                 return Ok(Some((item, (listing, read))));
             }
             let Some(request) = listing.next.take() else { return Ok(None) };
             let (request, page) = read(request).await;
+            // After an error there is no next page, so the stream ends.
             let Page { items, next } = page?;
             listing.items = items.into_iter();
             listing.next = next.map(|cursor| PageRequest { cursor: Some(cursor), ..request });

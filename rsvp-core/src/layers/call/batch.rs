@@ -103,11 +103,14 @@ impl Call for WriteBatch<'_> {
     }
 
     fn merge(answer: &mut BatchReceipt, places: &[usize], part: BatchReceipt) {
+        // The token must stand for the writes of both.
         answer.token.merge(&part.token);
         merge(Operation::Write, &mut answer.results, places, part.results);
     }
 
     fn widen(part: BatchReceipt, places: &[usize], entries: usize, error: &Error) -> BatchReceipt {
+        // Every entry has the error at first.
+        // The entries of the part get their own results.
         let mut whole = BatchReceipt::new(fail_all(entries, error), SessionToken::new());
         Self::merge(&mut whole, places, part);
         whole

@@ -16,7 +16,7 @@ enum Failure {
     Lost,
     #[error("the runtime that drove the queue was shut down")]
     Stopped,
-    #[error("calls are coalesced on a Tokio runtime, and there is none here")]
+    #[error("coalescing needs a Tokio runtime, and the caller has none")]
     NoRuntime,
 }
 

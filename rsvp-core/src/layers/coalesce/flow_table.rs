@@ -103,10 +103,12 @@ impl FlowTable {
         if !flow.is_idle() || flow.suspicion.is_some() {
             return;
         }
+        // 1. Keep little memory for an idle event, and list it once.
         flow.requests.shrink_to(IDLE_CAPACITY);
         if std::mem::replace(&mut flow.is_listed, true) {
             return;
         }
+        // 2. Forget the oldest idle event if there are too many.
         self.idle.push_back(id);
         if self.idle.len() <= MOST_IDLE {
             return;
@@ -114,6 +116,7 @@ impl FlowTable {
         if let Some(oldest) = self.idle.pop_front()
             && let Some(flow) = self.flows.get_mut(oldest)
         {
+            // It may have got writes meanwhile. Then it is listed again after these.
             flow.is_listed = false;
             if flow.is_idle() && flow.suspicion.is_none() {
                 flow.requests = VecDeque::new();

@@ -49,6 +49,7 @@ impl Metrics {
         if kept.is_current(now) {
             return kept;
         }
+        // Another thread may do the same at the same time. Both get equal handles.
         let new = Arc::new(Handles::new(self.store.clone(), now));
         *self.handles.write().unwrap_or_else(PoisonError::into_inner) = new.clone();
         new

@@ -1,24 +1,27 @@
-//! The contract of the RSVP store: who is coming to what.
+//! The contract of the RSVP store: which users are coming to which events.
 //!
-//! Hosts depend on the facade crate `rsvp`, which re-exports all of this next to the backends. Authors of
-//! backends and layers depend on this crate, which knows no backend.
+//! Hosts depend on the facade crate `rsvp`.
+//! It re-exports this crate next to the backends.
+//! Authors of backends and layers depend on this crate. It knows no backend.
 //!
-//! - [`UserId`], [`EventId`]: checked once, at construction.
-//! - [`RsvpStore`]: the small object-safe trait that a backend implements, batches first.
-//! - [`RsvpStoreExt`]: the verbs that everyone calls, on every store for free.
-//! - [`Consistency`], [`SessionToken`], [`Count`]: how fresh a read must be and how old it is.
-//! - [`PageRequest`], [`Page`], [`Cursor`]: lists of any length.
-//! - `layers`, with the cargo feature of this name: stores around a store, for coalescing, shards, a
-//!   count cache, retries, timeouts, limits, metrics and spans.
-//! - [`backend`]: the rules that backends share, such as a batch folded into a sorted set.
-//! - [`url`]: the parser of a store's URL, for backends that are opened by URL.
-//! - [`Error`]: what went wrong, whether it took effect and whether to repeat it.
+//! - [`UserId`] and [`EventId`] are checked at construction.
+//! - [`RsvpStore`] is the small object-safe trait of a backend. Its calls are batches.
+//! - [`RsvpStoreExt`] has the verbs of hosts. Every store has them.
+//! - [`Consistency`], [`SessionToken`] and [`Count`] say how fresh a read must be,
+//!   and how old a count is.
+//! - [`PageRequest`], [`Page`] and [`Cursor`] read lists of any length.
+//! - `layers`, with the cargo feature of this name, has stores around a store.
+//!   They coalesce, shard, cache counts, retry, limit time and concurrency, and report metrics
+//!   and spans.
+//! - [`backend`] has the rules shared by backends, such as folding a batch into a sorted set.
+//! - [`url`] parses the URL of a store, for backends opened by URL.
+//! - [`Error`] says whether a failed call took effect, and whether to repeat it.
 //!
 //! ```
 //! use std::sync::Arc;
 //! use rsvp_core::{Consistency, EventId, Result, RsvpStore, RsvpStoreExt, UserId};
 //!
-//! /// Shows a user their own RSVP at once, through whatever replicas the store reads from.
+//! /// Shows a user their own RSVP at once, even if the store reads from replicas.
 //! async fn rsvp_and_show(store: Arc<dyn RsvpStore>) -> Result<bool> {
 //!     let (user, event) = (UserId::from(1_u64), EventId::new("101a")?);
 //!     let receipt = store.rsvp(&user, &event).await?;

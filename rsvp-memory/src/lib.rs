@@ -1,7 +1,7 @@
 //! The RSVP store in the memory of one process.
 //!
-//! [`MemoryStore`] is an [`RsvpStore`](rsvp_core::RsvpStore). It keeps its data in an
-//! [`RsvpTable`], which can be called without async.
+//! [`MemoryStore`] is an [`RsvpStore`](rsvp_core::RsvpStore).
+//! It keeps its data in an [`RsvpTable`] with calls of its own, without async.
 //!
 //! ```
 //! use rsvp_core::{EventId, RsvpStoreExt, UserId};

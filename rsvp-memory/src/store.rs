@@ -1,4 +1,4 @@
-//! The table as a store.
+//! The in-memory store.
 
 use std::time::Duration;
 
@@ -11,11 +11,13 @@ use rsvp_core::{
 
 use crate::data::RsvpTable;
 
-/// Keeps RSVPs in the memory of this process, until it ends.
+/// A store in the memory of this process.
 ///
-/// An acknowledged write is visible to every reader at once and survives nothing: for tests,
-/// prototypes, and services that can rebuild their state. Every consistency level is answered
-/// strongly. No call waits, and a call that has begun is finished. A call is refused
+/// An acknowledged write is visible to every reader at once.
+/// All data is lost at the end of the process.
+/// It is for tests, prototypes, and services that can rebuild their state.
+/// Every consistency level is answered strongly.
+/// No call waits, and a call that has begun is finished. A call is refused
 ///
 /// - after [`close`](RsvpStore::close), as [`Error::Closed`](rsvp_core::Error::Closed),
 /// - after its deadline, as [`Error::TimedOut`](rsvp_core::Error::TimedOut),
@@ -23,8 +25,22 @@ use crate::data::RsvpTable;
 ///
 /// Lists begin with the newest entry, and list nothing twice.
 ///
-/// A pair costs about 140 bytes with ids of up to 23 bytes; longer ids are in memory once for each
-/// user and each event.
+/// A pair takes about 140 bytes with ids of up to 23 bytes.
+/// Longer ids are in memory once for each user and each event.
+///
+/// ```
+/// use rsvp_core::{EventId, Result, RsvpStoreExt, UserId};
+/// use rsvp_memory::MemoryStore;
+///
+/// # async fn example() -> Result<()> {
+/// let store = MemoryStore::new();
+/// let receipt = store.rsvp(&UserId::new("ann")?, &EventId::new("fair")?).await?;
+/// assert!(receipt.outcome.is_applied());
+/// # Ok(())
+/// # }
+/// # tokio::runtime::Builder::new_current_thread().build()?.block_on(example())?;
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Debug, Default)]
 pub struct MemoryStore {
     table: RsvpTable,
@@ -33,12 +49,13 @@ pub struct MemoryStore {
 }
 
 impl MemoryStore {
-    /// An empty store.
+    /// Makes an empty store.
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// The same RSVPs without async. Closing the store does not close the table.
+    /// Returns the table with the same RSVPs, without async.
+    /// Closing the store does not close the table.
     pub fn table(&self) -> &RsvpTable {
         &self.table
     }
@@ -135,12 +152,12 @@ impl RsvpStore for MemoryStore {
         Ok(())
     }
 
-    /// No write is ever under way when its call has returned or was dropped.
+    /// No write is in flight after its call has returned or was dropped.
     fn settling_time(&self) -> Duration {
         Duration::ZERO
     }
 
-    /// Nothing is derived that could differ: both directions of a pair change together.
+    /// The store derives nothing, because both directions of a pair change together.
     fn maintenance(&self) -> Option<&dyn Maintenance> {
         None
     }

@@ -1,4 +1,4 @@
-//! Batches whose every entry must be answered.
+//! Batch calls for tests, with an answer for every entry.
 
 use std::fmt::Debug;
 
@@ -22,14 +22,14 @@ pub(crate) async fn outcomes_of(store: &dyn RsvpStore, writes: &[Write]) -> Vec<
     outcomes_and_token(store, writes).await.0
 }
 
-/// Asks strongly whether pairs exist.
+/// Reads strongly whether pairs exist.
 pub(crate) async fn presence_of(store: &dyn RsvpStore, pairs: &[Rsvp]) -> Vec<bool> {
     let answers = all(store.has_rsvped_batch(pairs, &ReadOptions::strong()).await);
     assert_eq!(answers.len(), pairs.len(), "one answer for each pair");
     answers
 }
 
-/// Counts events strongly.
+/// Counts events at strong consistency.
 pub(crate) async fn counts_of(store: &dyn RsvpStore, events: &[EventId]) -> Vec<u64> {
     counts_at(store, events, &ReadOptions::strong()).await
 }
@@ -45,12 +45,13 @@ pub(crate) async fn counts_at(
     counts.into_iter().map(|count| count.value).collect()
 }
 
-/// The answers of a batch of which no entry has failed.
+/// Returns the answers of a batch without failed entries.
 pub(crate) fn all<A>(answers: Result<Vec<Result<A>>>) -> Vec<A> {
     answers.unwrap().into_iter().map(Result::unwrap).collect()
 }
 
-/// The error of a batch of which every entry has failed, the first if each has its own.
+/// Returns the error of a batch in which every entry has failed: the first one
+/// if each entry has its own.
 pub(crate) fn refusal<A: Debug>(answers: Result<Vec<Result<A>>>) -> Result<()> {
     let mut errors = answers?.into_iter().map(|answer| answer.expect_err("an entry that fails"));
     errors.next().map_or(Ok(()), Err)

@@ -1,4 +1,4 @@
-//! Every call of a store, for tests that treat all alike.
+//! Every call of a store, for tests of rules common to all calls.
 
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
@@ -8,13 +8,13 @@ use rsvp_core::{
     Rsvp, RsvpStore, UserId, Write, WriteOptions,
 };
 
-/// A call of a store that has not begun.
+/// A call of a store, not begun yet.
 pub type PendingCall<'a> = (Operation, BoxFuture<'a, Result<()>>);
 
-/// One call of each operation of [`RsvpStore`], [`close`](RsvpStore::close) as the last.
+/// Returns one call of each operation of [`RsvpStore`]. [`close`](RsvpStore::close) is the last.
 ///
-/// They begin when they are polled. Those that take options have this deadline. An error of an entry
-/// of a batch is that of its call.
+/// A call begins when it is polled. Calls with options have this deadline.
+/// The error of an entry of a batch is the error of its call.
 ///
 /// ```
 /// use rsvp_core::Operation;
@@ -42,7 +42,7 @@ pub fn every_call(store: &dyn RsvpStore, deadline: Option<Deadline>) -> Vec<Pend
     calls
 }
 
-/// The calls that take options.
+/// Returns the calls with options.
 fn data_calls(store: &dyn RsvpStore, deadline: Option<Deadline>) -> Vec<PendingCall<'_>> {
     let (mut read, mut write) = (ReadOptions::strong(), WriteOptions::default());
     (read.deadline, write.deadline) = (deadline, deadline);
@@ -70,7 +70,7 @@ fn data_calls(store: &dyn RsvpStore, deadline: Option<Deadline>) -> Vec<PendingC
         call!(Attendees, |event, page| store.attendees_page(&event, &page).await),
         call!(EventsOf, |user, page| store.events_of_page(&user, &page).await),
         call!(Scan, |page| store.scan_page(&page).await),
-        // Of an event and a user that nobody has written to, so that the pair above stays.
+        // Use an event and a user without writes, so that the pair above stays.
         call!(RemoveEvent, |write| {
             store.remove_event_step(&EventId::from(9), limit, &write).await
         }),

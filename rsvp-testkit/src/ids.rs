@@ -1,10 +1,10 @@
-//! Ids that have broken stores before.
+//! Difficult ids.
 
 use rsvp_core::{EventId, UserId};
 
 /// Legal texts that a careless backend changes, splits or executes.
 ///
-/// Each is a valid id; no two are equal.
+/// Each is a valid id. No two are equal.
 pub const HOSTILE_IDS: &[&str] = &[
     " ",
     "  leading and trailing  ",
@@ -84,7 +84,13 @@ pub const HOSTILE_IDS: &[&str] = &[
     "user@example.com",
 ];
 
-/// [`HOSTILE_IDS`], and ids of the greatest length in one, two and four bytes a character.
+/// Returns [`HOSTILE_IDS`], and ids of the greatest length in one, two and four bytes a character.
+///
+/// ```
+/// use rsvp_core::UserId;
+///
+/// assert!(rsvp_testkit::hostile_ids().into_iter().all(|id| UserId::new(id).is_ok()));
+/// ```
 pub fn hostile_ids() -> Vec<String> {
     let longest = ["x".repeat(255), "é".repeat(127) + "x", "🎉".repeat(63) + "xyz"];
     HOSTILE_IDS.iter().map(ToString::to_string).chain(longest).collect()

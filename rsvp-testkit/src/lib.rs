@@ -1,21 +1,23 @@
 #![cfg_attr(docsrs, feature(doc_cfg))]
 //! The conformance suite of the RSVP store, for any backend or layer.
 //!
-//! [`conformance!`] writes one named test per sentence of the contract from a single list,
-//! [`CASES`]. A store that passes keeps the promises of [`RsvpStore`](rsvp_core::RsvpStore). Our own
-//! backends run the suite, and stores broken on purpose must fail it.
+//! [`conformance!`] writes one named test for each sentence of the contract,
+//! from the list [`CASES`].
+//! A store that passes keeps the promises of [`RsvpStore`](rsvp_core::RsvpStore).
+//! The backends of this repository run the suite. Stores broken on purpose must fail it.
 //!
-//! Randomised cases print their seed. Set `RSVP_TESTKIT_SEED` to run them again with it.
+//! Randomised cases print their seed. Set `RSVP_TESTKIT_SEED` to repeat them with it.
 //!
-//! [`FaultStore`] makes any store fail, before or after the effect, delay and hang. Use it to test
-//! code on top of a store.
+//! [`FaultStore`] makes any store fail, before or after the effect, delay and hang.
+//! Use it to test code on top of a store.
 //!
-//! The suite does not hurt the engine. For tests that do, [`ledger`] has writers that record each
-//! acknowledged write, and [`staleness`] measures the age of counts.
+//! The suite does not stop the engine.
+//! For tests with faults of the engine, [`ledger`] has writers that record each acknowledged write,
+//! and [`staleness`] measures the age of counts.
 //!
-//! # A backend of your own
+//! # A custom backend
 //!
-//! This is the whole of a backend, and the lines that test it:
+//! This is a whole backend, with the lines that test it:
 //!
 //! ```
 #![doc = include_str!("../tests/suite/sorted_store.rs")]

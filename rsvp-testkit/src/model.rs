@@ -1,4 +1,4 @@
-//! The model: the RSVPs that a store should hold, kept in the simplest way.
+//! The model: the expected RSVPs of a store, kept in the simplest way.
 
 use std::collections::BTreeSet;
 use std::fmt::Debug;
@@ -10,7 +10,23 @@ use rsvp_core::{
 
 use crate::calls::{counts_of, presence_of};
 
-/// The set of pairs that a store should hold after the writes that the model has applied.
+/// The expected pairs of a store after the writes applied to the model.
+///
+/// ```
+/// use rsvp_core::{EventId, Outcome, RsvpStoreExt, UserId, Write};
+/// use rsvp_memory::MemoryStore;
+/// use rsvp_testkit::Model;
+///
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> rsvp_core::Result<()> {
+/// let (store, mut model) = (MemoryStore::new(), Model::new());
+/// let (user, event) = (UserId::from(1), EventId::from(2));
+/// let expected = model.write(&Write::rsvp(user.clone(), event.clone()));
+/// assert_eq!(store.rsvp(&user, &event).await?.outcome, expected);
+/// model.assert_held_by(&store).await;
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Clone, Debug, Default)]
 pub struct Model {
     rsvps: BTreeSet<Rsvp>,
@@ -19,7 +35,7 @@ pub struct Model {
 }
 
 impl Model {
-    /// The model of an empty store.
+    /// Makes the model of an empty store.
     pub fn new() -> Self {
         Self::default()
     }
@@ -56,37 +72,37 @@ impl Model {
         (before - self.rsvps.len()) as u64
     }
 
-    /// Whether the pair should exist.
+    /// Returns whether the pair should exist.
     pub fn has_rsvped(&self, pair: &Rsvp) -> bool {
         self.rsvps.contains(pair)
     }
 
-    /// The number of RSVPs that the event should have.
+    /// Returns the expected number of RSVPs of the event.
     pub fn rsvp_count(&self, event: &EventId) -> u64 {
         self.attendees(event).len() as u64
     }
 
-    /// The users who should attend the event, sorted.
+    /// Returns the expected users of the event, sorted.
     pub fn attendees(&self, event: &EventId) -> Vec<UserId> {
         let of_event = self.rsvps.iter().filter(|rsvp| rsvp.event == *event);
         of_event.map(|rsvp| rsvp.user.clone()).collect()
     }
 
-    /// The events that the user should attend, sorted.
+    /// Returns the expected events of the user, sorted.
     pub fn events_of(&self, user: &UserId) -> Vec<EventId> {
         let of_user = self.rsvps.iter().filter(|rsvp| rsvp.user == *user);
         of_user.map(|rsvp| rsvp.event.clone()).collect()
     }
 
-    /// All RSVPs that should exist, sorted.
+    /// Returns all expected RSVPs, sorted.
     pub fn rsvps(&self) -> Vec<Rsvp> {
         self.rsvps.iter().cloned().collect()
     }
 
-    /// Reads all of `store` in every way there is, strongly, and compares.
+    /// Reads all of `store` in every possible way, strongly, and compares.
     ///
-    /// Asks for every pair of the users and events that the model has ever seen, so that removed
-    /// RSVPs are looked for too.
+    /// It reads every pair of the users and events ever seen by the model,
+    /// so it also finds removed RSVPs.
     ///
     /// # Panics
     ///
@@ -132,9 +148,9 @@ impl Model {
     }
 }
 
-/// Everything of a listing of so many entries, sorted.
+/// Returns all items of a listing of this length, sorted.
 async fn sorted<T: Ord + Debug>(expected: usize, listing: impl Stream<Item = Result<T>>) -> Vec<T> {
-    // An engine may repeat entries, and does not repeat all of them for ever.
+    // An engine may repeat entries, but a listing must end.
     let most = 1000 + 10 * expected;
     let items: Vec<T> = listing.take(most).try_collect().await.unwrap();
     assert!(items.len() < most, "a listing of {expected} entries that does not end");

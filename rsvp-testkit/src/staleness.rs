@@ -1,7 +1,6 @@
 //! A measurement of the true age of counts, under writers, through two stores on the same data.
 //!
-//! A count carries the age that it may have. The measurement compares that with the writers'
-//! history.
+//! A count says how old it may be. The measurement compares this age with the writers' history.
 //!
 //! ```
 //! use std::sync::Arc;
@@ -35,21 +34,38 @@ use tokio::time::{Instant, sleep};
 
 use crate::calls::outcomes_of;
 
-/// Between two writes of a writer.
+/// The pause between two writes of a writer.
 const PAUSE: Duration = Duration::from_millis(1);
 
-/// A reader compares its counts with the history once in so many.
+/// The number of counts after which a reader compares them with the history.
 const CHUNK: usize = 256;
 
 /// The result of [`measure`].
+///
+/// ```
+/// use std::sync::Arc;
+/// use std::time::Duration;
+///
+/// use rsvp_core::RsvpStore;
+/// use rsvp_memory::MemoryStore;
+/// use rsvp_testkit::staleness::{Staleness, measure};
+///
+/// # #[tokio::main]
+/// # async fn main() {
+/// let store: Arc<dyn RsvpStore> = Arc::new(MemoryStore::new());
+/// let bounds = [Duration::from_millis(5)];
+/// let Staleness { reads, greatest, .. } = measure([store.clone(), store], &bounds, 100).await;
+/// assert!(reads >= 100 && greatest.len() == 1);
+/// # }
+/// ```
 #[derive(Clone, Debug)]
 pub struct Staleness {
     /// The number of counts read.
     pub reads: usize,
-    /// The number of batches of writes that were acknowledged meanwhile.
+    /// The number of batches acknowledged meanwhile.
     pub writes: usize,
-    /// For each bound, the staleness of its oldest answer: the time between the moment at which it
-    /// ceased to be true and the read.
+    /// The staleness of the oldest answer for each bound: the time between the end of its truth
+    /// and the read.
     pub greatest: Vec<(Duration, Duration)>,
 }
 
@@ -64,16 +80,16 @@ impl fmt::Display for Staleness {
     }
 }
 
-/// Reads counts through both stores at each of `bounds`, `reads` in total, while a writer through
-/// each of them makes RSVPs.
+/// Reads counts through both stores at each of `bounds`, `reads` in total,
+/// while a writer through each of them makes RSVPs.
 ///
-/// Each bound has an event of its own, `staleness/0` and so on, so that the reads within a short
-/// one do not make the others fresh. To be called on a runtime of several threads, with stores
-/// that know nothing of these events.
+/// Each bound has an event of its own, `staleness/0` and so on,
+/// so that the reads with a short bound do not refresh the others.
+/// It needs a runtime of several threads, and stores without these events.
 ///
-/// Nobody cancels, so the truth grows. A count is too old if it lacks a write that, when the count
-/// was asked for, had been acknowledged longer ago than the count's own [age](Count::age) or than
-/// the bound.
+/// Nobody cancels, so the true count only grows.
+/// A count is too old if it lacks a write acknowledged longer
+/// before the read than the count's own [age](Count::age) or than the bound.
 ///
 /// # Panics
 ///
@@ -134,11 +150,11 @@ fn event(at: usize) -> EventId {
     EventId::new(format!("staleness/{at}")).expect("a legal id")
 }
 
-/// The writers' history, which is the same for every event.
+/// The writers' history, the same for every event.
 #[derive(Debug, Default)]
 struct History {
     begun: AtomicUsize,
-    /// The moment by which so many writes, and one more, had been acknowledged.
+    /// The moment by which the first `n + 1` writes had been acknowledged, at place `n`.
     acknowledged: Mutex<Vec<Instant>>,
 }
 
@@ -148,13 +164,13 @@ impl History {
     }
 
     fn acknowledge(&self) {
-        // Under the lock, so that the moments grow.
+        // Take the moment under the lock, so that the moments grow.
         let mut acknowledged = self.acknowledged.lock().expect("a history");
         acknowledged.push(Instant::now());
     }
 }
 
-/// Reads at one bound through one store.
+/// A reader at one bound through one store.
 struct Reader {
     store: Arc<dyn RsvpStore>,
     event: EventId,
@@ -164,7 +180,7 @@ struct Reader {
 }
 
 impl Reader {
-    /// How stale the stalest answer was.
+    /// Returns the staleness of the oldest answer.
     async fn run(self) -> Duration {
         let bounded = ReadOptions::bounded(self.bound);
         let (mut greatest, mut chunk) = (Duration::ZERO, Vec::with_capacity(CHUNK));

@@ -1,4 +1,4 @@
-//! Stores that differ from another in single calls.
+//! Stores that differ from another one in single calls.
 
 use std::fmt;
 use std::time::Duration;
@@ -9,10 +9,10 @@ use rsvp_core::{
     async_trait,
 };
 
-/// A test's own behaviour of single calls; all others are those of a store inside.
+/// A store with a test's own behaviour of single calls. All other calls go to an inner store.
 ///
-/// [`Stubbed`] makes a store of it. For tests: a real layer must not forget a call that the
-/// contract gains.
+/// [`Stubbed`] makes a store of it.
+/// It is for tests only, because a real layer must not miss a new call of the contract.
 ///
 /// ```
 /// use rsvp_core::{Error, EventId, Operation, Result, RsvpStore, RsvpStoreExt, async_trait};
@@ -43,15 +43,16 @@ use rsvp_core::{
 /// # }
 /// ```
 #[async_trait]
-#[allow(missing_docs, reason = "the methods are those of RsvpStore")]
 pub trait Stub: fmt::Debug + Send + Sync {
-    /// The store that does all other calls.
+    /// Returns the inner store.
     fn inner(&self) -> &dyn RsvpStore;
 
+    /// As [`RsvpStore::write_batch`].
     async fn write_batch(&self, writes: &[Write], options: &WriteOptions) -> Result<BatchReceipt> {
         self.inner().write_batch(writes, options).await
     }
 
+    /// As [`RsvpStore::has_rsvped_batch`].
     async fn has_rsvped_batch(
         &self,
         pairs: &[Rsvp],
@@ -60,6 +61,7 @@ pub trait Stub: fmt::Debug + Send + Sync {
         self.inner().has_rsvped_batch(pairs, options).await
     }
 
+    /// As [`RsvpStore::rsvp_count_batch`].
     async fn rsvp_count_batch(
         &self,
         events: &[EventId],
@@ -68,18 +70,22 @@ pub trait Stub: fmt::Debug + Send + Sync {
         self.inner().rsvp_count_batch(events, options).await
     }
 
+    /// As [`RsvpStore::attendees_page`].
     async fn attendees_page(&self, event: &EventId, request: &PageRequest) -> Result<Page<UserId>> {
         self.inner().attendees_page(event, request).await
     }
 
+    /// As [`RsvpStore::events_of_page`].
     async fn events_of_page(&self, user: &UserId, request: &PageRequest) -> Result<Page<EventId>> {
         self.inner().events_of_page(user, request).await
     }
 
+    /// As [`RsvpStore::scan_page`].
     async fn scan_page(&self, request: &PageRequest) -> Result<Page<Rsvp>> {
         self.inner().scan_page(request).await
     }
 
+    /// As [`RsvpStore::remove_event_step`].
     async fn remove_event_step(
         &self,
         event: &EventId,
@@ -89,6 +95,7 @@ pub trait Stub: fmt::Debug + Send + Sync {
         self.inner().remove_event_step(event, limit, options).await
     }
 
+    /// As [`RsvpStore::remove_user_step`].
     async fn remove_user_step(
         &self,
         user: &UserId,
@@ -98,10 +105,12 @@ pub trait Stub: fmt::Debug + Send + Sync {
         self.inner().remove_user_step(user, limit, options).await
     }
 
+    /// As [`RsvpStore::label`].
     async fn label(&self, name: &LabelName, options: &ReadOptions) -> Result<Option<Label>> {
         self.inner().label(name, options).await
     }
 
+    /// As [`RsvpStore::replace_label`].
     async fn replace_label(
         &self,
         name: &LabelName,
@@ -112,24 +121,48 @@ pub trait Stub: fmt::Debug + Send + Sync {
         self.inner().replace_label(name, expected, value, options).await
     }
 
+    /// As [`RsvpStore::ready`].
     async fn ready(&self) -> Result<()> {
         self.inner().ready().await
     }
 
+    /// As [`RsvpStore::close`].
     async fn close(&self) -> Result<()> {
         self.inner().close().await
     }
 
+    /// As [`RsvpStore::settling_time`].
     fn settling_time(&self) -> Duration {
         self.inner().settling_time()
     }
 
+    /// As [`RsvpStore::maintenance`].
     fn maintenance(&self) -> Option<&dyn Maintenance> {
         self.inner().maintenance()
     }
 }
 
 /// The store of a [`Stub`].
+///
+/// ```
+/// use rsvp_core::RsvpStore;
+/// use rsvp_memory::MemoryStore;
+/// use rsvp_testkit::{Stub, Stubbed};
+///
+/// /// Changes nothing.
+/// #[derive(Debug)]
+/// struct Same(MemoryStore);
+///
+/// impl Stub for Same {
+///     fn inner(&self) -> &dyn RsvpStore {
+///         &self.0
+///     }
+/// }
+///
+/// fn store() -> impl RsvpStore {
+///     Stubbed(Same(MemoryStore::new()))
+/// }
+/// ```
 #[derive(Clone)]
 pub struct Stubbed<T>(pub T);
 

@@ -1,9 +1,10 @@
-//! Who is coming to what: an embeddable RSVP store with pluggable backends.
+//! An embeddable RSVP store with pluggable backends: which users are coming to which events.
 //!
 //! A service opens a store once and calls four verbs on it: [`rsvp`](RsvpStoreExt::rsvp),
-//! [`cancel`](RsvpStoreExt::cancel), [`has_rsvped`](RsvpStoreExt::has_rsvped) and
-//! [`rsvp_count`](RsvpStoreExt::rsvp_count). The promises behind them are the same on every
-//! backend, so a service that outgrows one changes the URL.
+//! [`cancel`](RsvpStoreExt::cancel), [`has_rsvped`](RsvpStoreExt::has_rsvped)
+//! and [`rsvp_count`](RsvpStoreExt::rsvp_count).
+//! Every backend keeps the same promises, so a service moves
+//! to a larger backend by changing the URL.
 //!
 //! ```
 //! use rsvp::{EventId, Outcome, RsvpStoreExt, UserId};
@@ -24,19 +25,20 @@
 //!
 //! # Where to look
 //!
-//! - [`open`] lists the URLs of the backends and opens one store or many as one.
-//! - [`RsvpStoreExt`] has the verbs, [`RsvpStore`] the calls that a backend implements.
+//! - [`open`] lists the URLs of the backends, and opens one store or several as one.
+//! - [`RsvpStoreExt`] has the verbs of a host, and [`RsvpStore`] the calls of a backend.
 //! - [`ReadOptions`] and [`WriteOptions`] give a call its deadline, and a read its [`Consistency`].
-//! - [`layers`] has the stores around a store: coalescing, retries, timeouts, limits, a count cache,
-//!   shards, metrics and spans. [`layers::Layers`] makes them from a query such as
-//!   `retry=2s&coalesce=true`, and [`layers::LayerExt`] gives the reasons for their order.
+//! - [`layers`] has the stores around a store: coalescing, retries, timeouts, limits,
+//!   a count cache, shards, metrics and spans.
+//!   [`layers::Layers`] makes them from a query such as `retry=2s&coalesce=true`,
+//!   and [`layers::LayerExt`] gives the reasons for their order.
 //! - [`Consistency`] and [`SessionToken`] say how fresh a read must be.
 //! - [`Receipt`] tells whether a write changed anything, and whether the store repeated it.
-//! - [`Error`] tells whether a failed call [took effect](Effect), whether to repeat it and from when
-//!   on.
-//! - [`Maintenance`] audits and repairs a store that was opened by URL.
-//! - [`Registry`] opens the URLs of a backend of your own. [`url`] parses them, and [`backend`] has
-//!   the rules that backends share.
+//! - [`Error`] tells whether a failed call [took effect](Effect), and whether and
+//!   when to repeat it.
+//! - [`Maintenance`] audits and repairs a store.
+//! - [`Registry`] opens the URLs of custom backends.
+//!   [`url`] parses them, and [`backend`] has the rules shared by backends.
 //!
 //! # Cargo features
 //!
@@ -45,12 +47,12 @@
 //! - `redis`: `RedisStore`, and `redis://…` and `redis+cluster://…` for [`open`].
 //! - `sqlite`: `SqliteStore`, and `sqlite:path/to/rsvp.db` for [`open`]. Needs a C compiler.
 //! - `tls`: encrypted connections to the servers of the enabled backends.
-//! - `serde`: `Serialize` and `Deserialize` for ids, session tokens, cursors, writes and their
-//!   answers, counts and pages, and `Serialize` for errors.
+//! - `serde`: `Serialize` and `Deserialize` for ids, session tokens, cursors, writes
+//!   and their answers, counts and pages, and `Serialize` for errors.
 //! - `uuid`: ids from a `Uuid`.
 //!
-//! The layers are always on. An author of a backend depends on `rsvp-core`, where they are a
-//! feature that is off by default.
+//! The layers are always on. Authors of backends depend on `rsvp-core`.
+//! Its feature `layers` is off by default.
 
 #![cfg_attr(docsrs, feature(doc_cfg))]
 

@@ -4,10 +4,11 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use crate::{Deadline, Error, Operation, Result};
 
-/// The calls that a store takes: all until it is closed, unless their deadline has passed.
+/// The admission of calls to a store.
+/// It accepts calls until the store is closed, unless their deadline has passed.
 ///
-/// It is for stores whose calls do not wait. A store that has calls under way when it is closed has
-/// to wait for them too.
+/// It is for stores without waiting calls.
+/// A store that has calls in flight when it is closed has to wait for them too.
 ///
 /// ```
 /// use rsvp_core::Operation;

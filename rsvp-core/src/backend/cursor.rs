@@ -1,4 +1,4 @@
-//! Cursors as bytes, which come back from outside and are not trusted.
+//! Cursors as bytes. They come back from outside, and are not trusted.
 
 use crate::{Cursor, PageRequest, Result};
 
@@ -19,8 +19,8 @@ use crate::{Cursor, PageRequest, Result};
 pub struct CursorWriter(Vec<u8>);
 
 impl CursorWriter {
-    /// Begins a cursor of the listing with this tag, of this subject: an event, a user, or nothing
-    /// for a listing of everything.
+    /// Begins a cursor with the tag of the listing and with its subject: an event, a user,
+    /// or an empty text for a listing of everything.
     #[must_use]
     pub fn new(tag: u8, subject: &str) -> Self {
         Self(vec![tag]).u64(digest(subject))
@@ -40,15 +40,15 @@ impl CursorWriter {
         self
     }
 
-    /// Adds a text of at most 65,535 bytes, with its length. A longer one makes a cursor that
-    /// [`CursorReader::text`] refuses.
+    /// Adds a text of at most 65,535 bytes, with its length.
+    /// [`CursorReader::text`] refuses the cursor of a longer one.
     #[must_use]
     pub fn text(self, text: &str) -> Self {
         self.bytes(text.as_bytes())
     }
 
-    /// Adds at most 65,535 bytes, with their length. More make a cursor that
-    /// [`CursorReader::bytes`] refuses.
+    /// Adds at most 65,535 bytes, with their length.
+    /// [`CursorReader::bytes`] refuses the cursor of more bytes.
     #[must_use]
     pub fn bytes(self, bytes: &[u8]) -> Self {
         let mut written = self.u16(u16::try_from(bytes.len()).unwrap_or(u16::MAX));
@@ -56,30 +56,40 @@ impl CursorWriter {
         written
     }
 
-    /// Adds bytes that reach to the end of the cursor.
+    /// Adds bytes up to the end of the cursor.
     #[must_use]
     pub fn rest(mut self, bytes: &[u8]) -> Self {
         self.0.extend(bytes);
         self
     }
 
-    /// The cursor.
+    /// Returns the cursor.
     #[must_use]
     pub fn finish(self) -> Cursor {
         Cursor::new(self.0)
     }
 }
 
-/// Reads the fields that a [`CursorWriter`] wrote, in the same order.
+/// A reader of the fields that a [`CursorWriter`] wrote, in the same order.
 ///
 /// # Errors
 ///
-/// Every method returns [`Cursor::refused`] for bytes that no writer wrote.
+/// Every method returns [`Cursor::refused`] for bytes of another origin.
+///
+/// ```
+/// use rsvp_core::backend::{CursorReader, CursorWriter};
+///
+/// let cursor = CursorWriter::new(b'a', "fair").u16(7).rest(b"ann").finish();
+/// let mut reader = CursorReader::new(b'a', "fair", &cursor)?;
+/// assert_eq!(reader.u16()?, 7);
+/// assert_eq!(reader.rest(), b"ann");
+/// # Ok::<(), rsvp_core::Error>(())
+/// ```
 #[derive(Debug)]
 pub struct CursorReader<'a>(&'a [u8]);
 
 impl<'a> CursorReader<'a> {
-    /// The fields of the request's cursor, if it has one.
+    /// Begins to read the request's cursor, if it has one.
     ///
     /// # Errors
     ///
@@ -88,7 +98,7 @@ impl<'a> CursorReader<'a> {
         request.cursor.as_ref().map(|cursor| Self::new(tag, subject, cursor)).transpose()
     }
 
-    /// The fields of a cursor.
+    /// Begins to read a cursor.
     ///
     /// # Errors
     ///
@@ -150,13 +160,13 @@ impl<'a> CursorReader<'a> {
         self.take(length)
     }
 
-    /// Whether nothing is left.
+    /// Returns whether nothing is left.
     #[must_use]
     pub fn is_at_end(&self) -> bool {
         self.0.is_empty()
     }
 
-    /// Reads the bytes that are left.
+    /// Reads all bytes that are left.
     #[must_use]
     pub fn rest(self) -> &'a [u8] {
         self.0
@@ -172,8 +182,8 @@ impl<'a> CursorReader<'a> {
     }
 }
 
-/// A digest that tells subjects apart, the same in every process: FNV-1a of 64 bits (Fowler, Noll
-/// and Vo, RFC 9923). It protects against mistakes, and not against forgery.
+/// Returns the digest of a subject, the same in every process: FNV-1a of 64 bits (Fowler, Noll
+/// and Vo, RFC 9923). It detects mistakes, but no forgery.
 fn digest(subject: &str) -> u64 {
     let step = |hash: u64, byte: u8| (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3);
     subject.bytes().fold(0xcbf2_9ce4_8422_2325, step)

@@ -4,12 +4,15 @@ use crate::{Action, Error, Outcome, Result, Rsvp, Write, Written};
 
 /// A batch reduced to the last write of each pair, sorted by event, then user.
 ///
-/// Engines write in sets, and a set has no order and no duplicates. But a batch behaves as its
-/// writes one after another, each with its own outcome. Where it ends for a pair depends only on
-/// the pair's last write; and whether *that* changed anything tells how the pair was before the
-/// batch, from which the outcome of every write follows.
+/// Engines write in sets without order and duplicates.
+/// But a batch behaves as its writes one after another, each with its own outcome.
+/// Two facts bridge the gap:
 ///
-/// The order is that of bytes, so that writers which lock in it cannot deadlock.
+/// - The final state of a pair depends only on the pair's last write.
+/// - If the engine tells whether the last write changed anything, then the state of the pair
+///   before the batch is known. The outcome of every write of the pair follows from that state.
+///
+/// The order is the order of bytes. Concurrent writers lock in this order, and so cannot deadlock.
 ///
 /// ```
 /// use rsvp_core::backend::FoldedBatch;
@@ -55,14 +58,15 @@ impl FoldedBatch {
         Self { finals, writes: actions.zip(places).collect() }
     }
 
-    /// The last write of each pair, sorted by event, then user.
+    /// Returns the last write of each pair, sorted by event, then user.
     pub fn finals(&self) -> &[Write] {
         &self.finals
     }
 
-    /// The result of every write of the batch, in its order, when `changed` tells whether the last
-    /// write of a pair has changed the store, or why it has failed. The writes of a pair fail
-    /// together.
+    /// Returns the result of every write of the batch, in its order.
+    ///
+    /// `changed` tells whether the last write of a pair has changed the store,
+    /// or returns its error. The writes of a pair fail together.
     pub fn results(&self, mut changed: impl FnMut(&Write) -> Result<bool>) -> Vec<Result<Written>> {
         let mut failed: Vec<Option<Error>> = Vec::with_capacity(self.finals.len());
         let outcomes = self.outcomes(|write| {
@@ -80,8 +84,9 @@ impl FoldedBatch {
         outcomes.into_iter().zip(&self.writes).map(result).collect()
     }
 
-    /// The outcome of every write of the batch, in its order, when `changed` tells whether the
-    /// last write of a pair has changed what the store holds.
+    /// Returns the outcome of every write of the batch, in its order.
+    ///
+    /// `changed` tells whether the last write of a pair has changed the store.
     pub fn outcomes(&self, mut changed: impl FnMut(&Write) -> bool) -> Vec<Outcome> {
         let before = |write: &Write| changed(write) == (write.action == Action::Cancel);
         let mut present: Vec<bool> = self.finals.iter().map(before).collect();

@@ -1,13 +1,14 @@
-//! Pages of a listing that is sorted by key.
+//! Pages of a sorted listing.
 
 use super::{CursorReader, CursorWriter};
 use crate::{MAX_ID_BYTES, Page, PageRequest, Result};
 
-/// The page of a sorted listing that comes after the request's cursor (keyset pagination).
+/// Returns the page after the request's cursor (keyset pagination).
 ///
-/// Every item comes with its key, the ids that the listing is sorted by. The cursor is the key of
-/// the last item before, so an item that stays is listed whatever comes and goes around it. `tag` and
-/// `subject` are those of a [`CursorWriter`].
+/// Each item of `sorted` comes with its key, the ids by which the listing is sorted.
+/// The cursor is the key of the last item of the page before.
+/// So an item appears exactly once, whatever is added or removed around it.
+/// `tag` and `subject` are those of a [`CursorWriter`].
 ///
 /// ```
 /// use rsvp_core::backend::keyset_page;

@@ -1,11 +1,11 @@
-//! The labels of a store that keeps them in memory.
+//! The labels of an in-memory store.
 
 use std::collections::BTreeMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use crate::{Label, LabelName};
 
-/// Labels in memory, compared and replaced one call after another.
+/// Labels in memory, with an atomic compare-and-replace.
 ///
 /// ```
 /// use rsvp_core::backend::LabelMap;
@@ -21,13 +21,13 @@ use crate::{Label, LabelName};
 pub struct LabelMap(Mutex<BTreeMap<LabelName, Label>>);
 
 impl LabelMap {
-    /// The label of this name.
+    /// Returns the label of this name.
     #[must_use]
     pub fn get(&self, name: &LabelName) -> Option<Label> {
         self.lock().get(name).cloned()
     }
 
-    /// Sets a label if it holds `expected`, and returns the label as it was before.
+    /// Sets a label if its value is `expected`, and returns the value from before the call.
     pub fn replace(
         &self,
         name: &LabelName,
@@ -43,7 +43,8 @@ impl LabelMap {
     }
 
     fn lock(&self) -> MutexGuard<'_, BTreeMap<LabelName, Label>> {
-        // Nothing that holds this lock can panic half-way through a change.
+        // A panic cannot happen in the middle of a change,
+        // so a poisoned lock still holds whole labels.
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -1,21 +1,21 @@
 //! Shared rules for authors of backends and layers.
 //!
-//! Each rule of the contract that more than one store has to keep stands here once.
+//! A rule of the contract that several stores have to keep stands here once.
 //!
 //! - [`FoldedBatch`] reduces a batch to one write for each pair, for engines that write in sets.
 //! - [`partition`], [`reorder`] and [`combine`] make one call out of several.
 //! - [`run_to_end`] lets a call finish after its caller has gone away.
-//! - [`HostRotation`] tries hosts in turn, from the last one that answered.
+//! - [`HostFailure`] is the failure of one host of several.
 //! - [`CursorWriter`] and [`CursorReader`] put the fields of a cursor into bytes and back.
 //!   [`keyset_page`] makes pages of a sorted listing with them.
 //! - [`Admission`] and [`LabelMap`] are for stores that keep everything in memory.
-//! - [`stored_id`], [`check_range`], [`check_timeout`] and [`check_name`] check values and say
-//!   consistently which of them is wrong.
+//! - [`stored_id`], [`check_range`], [`check_timeout`] and [`check_name`] check values,
+//!   and name the wrong one in their error.
 
 mod admission;
 mod cursor;
 mod folded_batch;
-mod hosts;
+mod host_failure;
 mod keyset;
 mod label_map;
 mod range;
@@ -26,7 +26,7 @@ mod stored;
 pub use self::admission::Admission;
 pub use self::cursor::{CursorReader, CursorWriter};
 pub use self::folded_batch::FoldedBatch;
-pub use self::hosts::{HostFailure, HostRotation};
+pub use self::host_failure::HostFailure;
 pub use self::keyset::keyset_page;
 pub use self::label_map::LabelMap;
 pub use self::range::{check_range, check_timeout};

@@ -32,7 +32,14 @@ pub fn check_range<T: PartialOrd + Display>(
     Err(Error::invalid_input(field, format!("is not within {least} to {most}")))
 }
 
-/// Checks that a store can keep a timeout.
+/// Checks that a timeout is within 1 ms to 1 h.
+///
+/// ```
+/// use std::time::Duration;
+/// use rsvp_core::backend::check_timeout;
+///
+/// assert!(check_timeout("connect_timeout", Duration::ZERO).is_err());
+/// ```
 ///
 /// # Errors
 ///

@@ -6,8 +6,8 @@ use crate::{Effect, Error, Operation, Result};
 
 /// Runs a call on a task of its own, so that it finishes after its caller has gone away.
 ///
-/// A write of several steps must not stop between two of them, and a connection must not go back
-/// to its pool in the middle of an answer.
+/// A write of several steps must not stop between two of them,
+/// and a connection must not return to its pool in the middle of an answer.
 ///
 /// ```
 /// use rsvp_core::Operation;
@@ -23,8 +23,8 @@ use crate::{Effect, Error, Operation, Result};
 ///
 /// # Errors
 ///
-/// The error of the call itself, or [`Error::Backend`] with unknown effect if the call panics or
-/// its runtime shuts down.
+/// The error of the call itself, or [`Error::Backend`] with unknown effect
+/// if the call panics or its runtime shuts down.
 ///
 /// # Panics
 ///

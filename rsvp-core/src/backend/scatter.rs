@@ -2,7 +2,14 @@
 
 use crate::{Effect, Error, Operation, Result};
 
-/// The entries of a batch that go to one target, in the order of the batch.
+/// The entries of a batch for one target, in the order of the batch.
+///
+/// ```
+/// use rsvp_core::backend::{Part, partition};
+///
+/// let parts: Vec<Part<&str>> = partition(["a", "bb", "c"], |entry| entry.len());
+/// assert_eq!((parts[0].target, &parts[0].places), (1, &vec![0, 2]));
+/// ```
 #[derive(Debug)]
 pub struct Part<E> {
     /// The target of the entries, such as a shard or a node.
@@ -51,7 +58,7 @@ pub fn partition<E>(
 
 /// Puts the answers of all parts into the order of the batch.
 ///
-/// Each part gives the places of its entries and as many answers.
+/// Each part consists of the places of its entries and of as many answers.
 ///
 /// # Errors
 ///
@@ -69,7 +76,7 @@ pub fn reorder<A>(
     Ok(answers.into_iter().map(|(_, answer)| answer).collect())
 }
 
-/// Checks that a store gave an answer to each entry.
+/// Checks that the number of answers is the number of entries.
 ///
 /// # Errors
 ///
@@ -81,7 +88,7 @@ pub fn check_answer_count(operation: Operation, entries: usize, answers: usize) 
     Err(Error::corrupt(operation, format!("{answers} answers to {entries} entries")))
 }
 
-/// The results of a part that has failed as a whole: the same error for each of its entries.
+/// Returns the results of a part that failed as a whole: the same error for each of its entries.
 pub fn fail_all<A>(entries: usize, error: &Error) -> Vec<Result<A>> {
     (0..entries).map(|_| Err(error.clone())).collect()
 }
@@ -90,7 +97,7 @@ pub fn fail_all<A>(entries: usize, error: &Error) -> Vec<Result<A>> {
 ///
 /// # Errors
 ///
-/// That of [`combine_errors`], where a part that succeeded counts as applied.
+/// As [`combine_errors`]. A part without an error counts as applied.
 pub fn combine<A>(parts: impl IntoIterator<Item = Result<A>>) -> Result<Vec<A>> {
     let (mut answers, mut failures) = (Vec::new(), Vec::new());
     for part in parts {
@@ -105,16 +112,18 @@ pub fn combine<A>(parts: impl IntoIterator<Item = Result<A>>) -> Result<Vec<A>> 
     }
 }
 
-/// The error of a call of which some parts failed; `None` if none did.
+/// Combines the errors of the failed parts of a call. `None` if no part failed.
 ///
-/// It is the first error that is not retryable, since repeating the whole call would fail there
-/// again, and otherwise the first. Its effect is that of the whole call: the
-/// [most uncertain](Effect::and) of all parts, and at least unknown if another part was `applied`.
+/// The result is the first error that is not retryable,
+/// because a repetition of the whole call would fail there again.
+/// If all are retryable, it is the first.
+/// Its effect is the effect of the whole call: the [most uncertain](Effect::and) one of all parts,
+/// and at least unknown if another part was `applied`.
 pub fn combine_errors(failures: impl IntoIterator<Item = Error>, applied: bool) -> Option<Error> {
     let failures: Vec<Error> = failures.into_iter().collect();
     let of_others = if applied { Effect::Unknown } else { Effect::NotApplied };
     let effect = failures.iter().map(Error::effect).fold(of_others, Effect::and);
-    // Of those that are equal, the first.
+    // `min_by_key` returns the first of several equal ones, and `false` is less than `true`.
     let error = failures.into_iter().min_by_key(Error::is_retryable)?;
     Some(if effect == Effect::NotApplied { error } else { error.with_effect(effect) })
 }

@@ -1,11 +1,11 @@
-//! Ids that an engine gives back.
+//! Ids read from an engine.
 
 use crate::{Error, Operation, Result};
 
-/// Checks an id that was read from the engine.
+/// Checks an id read from an engine.
 ///
-/// A store writes checked ids only, so an illegal one means that something else has written to
-/// the engine.
+/// A store writes checked ids only.
+/// So an illegal id means that another program has written to the engine.
 ///
 /// ```
 /// use rsvp_core::backend::stored_id;

@@ -6,7 +6,7 @@ use super::{
 };
 use crate::{Result, RsvpStore};
 
-/// Puts layers around any [`RsvpStore`].
+/// The constructors of layers, for any [`RsvpStore`].
 ///
 /// Layers compose in one expression, from the inside out:
 ///
@@ -26,44 +26,47 @@ use crate::{Result, RsvpStore};
 /// }
 /// ```
 ///
-/// [`Layers`](super::Layers) makes the same composition from a query such as
-/// `retry=2s&coalesce=true`.
+/// [`Layers`](super::Layers) makes the same composition from a query such
+/// as `retry=2s&coalesce=true`.
 ///
 /// # Order
 ///
-/// 1. [`with_observer`](Self::with_observer) inside shows every attempt and every batch that the
-///    backend gets.
-/// 2. [`with_timeout`](Self::with_timeout) inside of `with_retry` bounds each attempt, and a call
-///    that hangs is retried. Around it the limit would be that of all attempts.
-/// 3. [`with_retry`](Self::with_retry) inside of `with_coalescing` retries a batch once for all its
-///    callers and keeps its turn. Outside, a retried write would come after later writes of its
-///    pair, and calls refused for overload would come back at once.
-/// 4. [`ShardedStore`](super::ShardedStore) stands around shards of which each has all of the
-///    above, and coalescing too. Then a shard that is down or slow fails or delays its own batches
-///    only. With coalescing or retries around all shards, a batch waits for the slowest shard and
-///    for its retries.
-/// 5. [`with_limit`](Self::with_limit) stands around a store without a bound of its own. Coalescing
-///    has one.
-/// 6. [`with_coalescing`](Self::with_coalescing) inside of `with_count_cache` lets an answer from
-///    memory skip the queue.
-/// 7. [`with_count_cache`](Self::with_count_cache) stands outside of every layer that changes
-///    counts, since it sees only the writes that go through it.
-/// 8. [`with_observer`](Self::with_observer) outside shows the calls of the callers.
+/// 1. [`with_observer`](Self::with_observer) innermost shows every attempt
+///    and every batch sent to the backend.
+/// 2. [`with_timeout`](Self::with_timeout) inside of `with_retry` bounds each attempt,
+///    so a hanging attempt is retried. Around `with_retry` it bounds all attempts together.
+/// 3. [`with_retry`](Self::with_retry) inside of `with_coalescing` retries a batch once
+///    for all its callers, and the batch keeps its turn.
+///    Outside, a retried write would come after later writes of its pair,
+///    and calls refused for overload would come back at once.
+/// 4. [`ShardedStore`](super::ShardedStore) stands around its shards.
+///    Each shard has all of the above and its own coalescing,
+///    so a slow or failed shard affects its own batches only.
+///    With coalescing or retries around all shards, a batch would wait for the slowest shard
+///    and for its retries.
+/// 5. [`with_limit`](Self::with_limit) stands around a store without a bound of its own.
+///    Coalescing has one.
+/// 6. [`with_coalescing`](Self::with_coalescing) inside of `with_count_cache` lets an answer
+///    from memory skip the queue.
+/// 7. [`with_count_cache`](Self::with_count_cache) stands outside of every layer
+///    that changes counts, because it sees only the writes that pass through it.
+/// 8. [`with_observer`](Self::with_observer) outermost shows the calls of the callers.
 ///
-/// Layers that wait need a Tokio runtime with timers, such as `#[tokio::main]` makes. Tokio panics
-/// without one.
+/// Layers that wait need a Tokio runtime with timers, such as `#[tokio::main]` makes.
+/// Tokio panics without one.
 ///
 /// # Errors
 ///
-/// Every method returns [`Error::InvalidInput`](crate::Error::InvalidInput) with the name of the
-/// setting that is out of range.
+/// Every method returns [`Error::InvalidInput`](crate::Error::InvalidInput) with the name
+/// of a setting out of range.
 pub trait LayerExt: RsvpStore + Sized {
-    /// Puts a layer around the store: see [`Layer`].
+    /// Puts a custom [`Layer`] around the store.
     fn with_layer<L: Layer>(self, layer: L) -> Layered<L, Self> {
         Layered::around(self, layer)
     }
 
-    /// Makes few large batches out of many small calls: see [`CoalescedStore`].
+    /// Puts a [`CoalescedStore`] around the store.
+    /// It combines many small calls into few large batches.
     ///
     /// # Errors
     ///
@@ -75,7 +78,8 @@ pub trait LayerExt: RsvpStore + Sized {
         CoalescedStore::new(self, config)
     }
 
-    /// Answers counts from memory where they may be older: see [`CountCache`].
+    /// Puts a [`CountCache`] around the store.
+    /// It answers counts with a relaxed consistency from memory.
     ///
     /// # Errors
     ///
@@ -87,7 +91,7 @@ pub trait LayerExt: RsvpStore + Sized {
         CountCache::new(self, config)
     }
 
-    /// Retries retryable errors: see [`RetryStore`].
+    /// Puts a [`RetryStore`] around the store. It retries retryable errors.
     ///
     /// # Errors
     ///
@@ -96,7 +100,7 @@ pub trait LayerExt: RsvpStore + Sized {
         RetryStore::new(self, config)
     }
 
-    /// Bounds the time of every call: see [`TimeoutStore`].
+    /// Puts a [`TimeoutStore`] around the store. It bounds the time of every call.
     ///
     /// # Errors
     ///
@@ -105,7 +109,7 @@ pub trait LayerExt: RsvpStore + Sized {
         TimeoutStore::new(self, config)
     }
 
-    /// Bounds the number of calls at once: see [`LimitStore`].
+    /// Puts a [`LimitStore`] around the store. It bounds the number of concurrent calls.
     ///
     /// # Errors
     ///
@@ -114,7 +118,8 @@ pub trait LayerExt: RsvpStore + Sized {
         LimitStore::new(self, config)
     }
 
-    /// Counts, times and traces every call under a name: see [`ObservedStore`].
+    /// Puts an [`ObservedStore`] around the store.
+    /// It counts, times and traces every call under a name.
     ///
     /// # Errors
     ///

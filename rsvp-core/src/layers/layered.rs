@@ -1,4 +1,4 @@
-//! One way to write a layer.
+//! Custom layers.
 
 use std::borrow::Cow;
 use std::fmt::Debug;
@@ -15,10 +15,10 @@ use crate::{
     PageRequest, ReadOptions, RemovalStep, Result, Rsvp, RsvpStore, UserId, Write, WriteOptions,
 };
 
-/// What a layer does around every call.
+/// A layer around every call of a store (middleware).
 ///
-/// [`Layered`] makes a store of a layer and a store. A layer looks at the call, changes it, runs it
-/// as often as it likes, and changes the answer.
+/// [`Layered`] makes a store of a layer and a store.
+/// A layer can inspect the call, change it, run it any number of times, and change the answer.
 ///
 /// ```
 /// use rsvp_core::layers::{Call, Layer, LayerExt};
@@ -43,32 +43,52 @@ use crate::{
 /// }
 /// ```
 ///
-/// A layer states in its documentation what of the contract it preserves and what it weakens, and
-/// runs the conformance suite.
+/// The documentation of a layer states which rules of the contract it preserves
+/// and which it weakens. Its tests run the conformance suite.
 pub trait Layer: Debug + Send + Sync {
-    /// Does one call of the store inside.
+    /// Runs one call on the inner store.
     ///
     /// # Errors
     ///
-    /// That of the call, or the layer's own.
+    /// The error of the call, or the layer's own.
     fn call<C: Call, S: RsvpStore>(
         &self,
         call: C,
         store: &S,
     ) -> impl Future<Output = Result<C::Answer>> + Send;
 
-    /// Closes the layer and the store inside. Defaults to closing the store. A layer with a queue
-    /// finishes the queued calls first.
+    /// Closes the layer and the inner store. Defaults to closing the store.
+    /// A layer with a queue finishes the queued calls first.
     ///
     /// # Errors
     ///
-    /// That of the store.
+    /// The error of the store.
     fn close<S: RsvpStore>(&self, store: &S) -> impl Future<Output = Result<()>> + Send {
         store.close()
     }
 }
 
 /// A store with a [`Layer`] around it.
+///
+/// ```
+/// use rsvp_core::layers::{Call, Layer, Layered};
+/// use rsvp_core::{Result, RsvpStore};
+/// use rsvp_memory::MemoryStore;
+///
+/// /// Passes every call on.
+/// #[derive(Debug)]
+/// struct Transparent;
+///
+/// impl Layer for Transparent {
+///     async fn call<C: Call, S: RsvpStore>(&self, call: C, store: &S) -> Result<C::Answer> {
+///         call.run(store).await
+///     }
+/// }
+///
+/// let store = Layered::around(MemoryStore::new(), Transparent);
+/// let _: &MemoryStore = store.get_ref();
+/// assert_eq!(format!("{:?}", store.layer()), "Transparent");
+/// ```
 #[derive(Clone, Debug)]
 pub struct Layered<L, S> {
     layer: L,
@@ -81,17 +101,17 @@ impl<L, S> Layered<L, S> {
         Self { layer, store }
     }
 
-    /// The layer.
+    /// Returns the layer.
     pub fn layer(&self) -> &L {
         &self.layer
     }
 
-    /// The store inside.
+    /// Returns the inner store.
     pub fn get_ref(&self) -> &S {
         &self.store
     }
 
-    /// The store inside.
+    /// Returns the inner store, without the layer.
     pub fn into_inner(self) -> S {
         self.store
     }

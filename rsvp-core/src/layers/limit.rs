@@ -1,4 +1,4 @@
-//! A bound on what goes on at once.
+//! A bound on concurrent calls (backpressure).
 
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -9,7 +9,15 @@ use super::{Call, Layer, Layered};
 use crate::backend::check_range;
 use crate::{Deadline, Effect, Error, Operation, Result, RsvpStore};
 
-/// How many calls a [`LimitStore`] lets through at once, and how many may wait.
+/// The settings of a [`LimitStore`]: the number of concurrent calls, and the length of the queue.
+///
+/// ```
+/// use rsvp_core::layers::{LayerExt, LimitConfig};
+/// use rsvp_memory::MemoryStore;
+///
+/// let store = MemoryStore::new().with_limit(LimitConfig::new(64).with_queue(512))?;
+/// # Ok::<(), rsvp_core::Error>(())
+/// ```
 #[derive(Clone, Copy, Debug)]
 pub struct LimitConfig {
     concurrency: usize,
@@ -17,20 +25,21 @@ pub struct LimitConfig {
 }
 
 impl LimitConfig {
-    /// Lets this many calls through at once, within 1 to 1,000,000.
+    /// Sets the number of concurrent calls, within 1 to 1,000,000.
     #[must_use]
     pub fn new(concurrency: usize) -> Self {
         Self { concurrency, queue: None }
     }
 
-    /// Sets the number of calls that may wait, at most 10,000,000. With 0 a call that cannot begin
-    /// at once is refused. Defaults to eight times the calls that go through at once.
+    /// Sets the length of the queue, at most 10,000,000.
+    /// With 0, a call that cannot begin at once is refused.
+    /// Defaults to eight times the number of concurrent calls.
     #[must_use]
     pub fn with_queue(self, calls: usize) -> Self {
         Self { queue: Some(calls), ..self }
     }
 
-    /// Refuses settings that are out of range.
+    /// Refuses settings out of range.
     pub(crate) fn check(&self) -> Result<()> {
         check_range("limit", self.concurrency, 1..=1_000_000)?;
         check_range("limit_queue", self.queue(), 0..=10_000_000)
@@ -41,41 +50,51 @@ impl LimitConfig {
     }
 }
 
-/// A store that gets a bounded number of calls at once.
+/// A store with a bound on its concurrent calls.
 ///
-/// Calls over the bound wait in the order in which they came, until their deadlines. When too many
-/// wait, one more is refused at once as [`Error::Overloaded`], before any effect. A batch is one
-/// call. A caller that goes away leaves its place to others.
+/// Calls over the bound wait in the order of their arrival, until their deadlines.
+/// If the queue is full, a further call is refused at once as [`Error::Overloaded`],
+/// before any effect. A batch counts as one call. A dropped call gives its place back.
 ///
-/// A call from a queue with a bound of its own ([`WriteOptions::queued`](crate::WriteOptions::queued)),
-/// such as a batch of a [`CoalescedStore`](super::CoalescedStore), waits for its turn like the others
-/// and is never refused, since it stands for many calls.
+/// A call from a bounded queue ([`WriteOptions::queued`](crate::WriteOptions::queued)),
+/// such as a batch of a [`CoalescedStore`](super::CoalescedStore),
+/// waits for its turn like the others.
+/// It is never refused, because it stands for many calls.
 ///
-/// [`ready`](RsvpStore::ready) does not wait: it is refused when a write would be refused, and
-/// takes no place otherwise.
+/// [`ready`](RsvpStore::ready) does not wait and takes no place.
+/// It is refused if a write would be refused.
 ///
-/// Everything else is kept. The wait of a call without a deadline is bounded by the calls inside, so
-/// put a [`TimeoutStore`](super::TimeoutStore) around the layer where that matters.
+/// The layer preserves everything else.
+/// The calls in flight bound the wait of a call without a deadline.
+/// If that is not enough, put a [`TimeoutStore`](super::TimeoutStore) around the layer.
 pub type LimitStore<S> = Layered<Limit, S>;
 
 /// The layer of a [`LimitStore`].
+///
+/// ```
+/// use rsvp_core::layers::{Layered, Limit, LimitConfig, LimitStore};
+/// use rsvp_memory::MemoryStore;
+///
+/// let store: Layered<Limit, MemoryStore> = LimitStore::new(MemoryStore::new(), LimitConfig::new(64))?;
+/// # Ok::<(), rsvp_core::Error>(())
+/// ```
 #[derive(Debug)]
 pub struct Limit {
-    /// Places of the calls that are under way.
+    /// Permits of the calls in flight.
     running: Semaphore,
-    /// Places of those calls and of the calls that wait.
+    /// Permits of the calls in flight and of the waiting calls.
     admitted: Semaphore,
     concurrency: u32,
     closed: AtomicBool,
 }
 
 impl<S> Layered<Limit, S> {
-    /// Bounds the calls that `store` gets at once.
+    /// Bounds the concurrent calls of `store`.
     ///
     /// # Errors
     ///
-    /// [`Error::InvalidInput`] with the field `limit` or `limit_queue` if that setting is out of
-    /// range.
+    /// [`Error::InvalidInput`] with the field `limit` or `limit_queue`
+    /// if that setting is out of range.
     pub fn new(store: S, config: LimitConfig) -> Result<Self> {
         config.check()?;
         let running = Semaphore::new(config.concurrency);
@@ -92,16 +111,19 @@ impl Layer for Limit {
         if self.closed.load(Ordering::Acquire) {
             return Err(Error::closed(operation));
         }
+        // 1. Enter the queue, unless it is full. A call from a bounded queue always enters.
         let admitted = match self.admitted.try_acquire() {
             Ok(admitted) => Some(admitted),
             Err(_) if call.is_queued() => None,
             Err(_) => return Err(Error::overloaded(operation)),
         };
+        // 2. `ready` asks for no permit to run.
         if operation == Operation::Ready {
             drop(admitted);
             return call.run(store).await;
         }
-        // Those that wait come first: a place that is given back is theirs, and no free one.
+        // 3. The semaphore is fair: a released permit goes to the first waiting call,
+        // and is not free for a new one.
         let _running = match self.running.try_acquire() {
             Ok(running) => running,
             Err(_) => Box::pin(self.turn(operation, call.deadline())).await?,
@@ -110,7 +132,7 @@ impl Layer for Limit {
     }
 
     async fn close<S: RsvpStore>(&self, store: &S) -> Result<()> {
-        // The calls that wait have their turn before this one has all places.
+        // The waiting calls have their turn before this call gets all permits.
         self.closed.store(true, Ordering::Release);
         let _all = self.running.acquire_many(self.concurrency).await;
         store.close().await
@@ -130,7 +152,7 @@ impl Limit {
             None => turn.await,
             Some(deadline) => timeout_at(deadline.instant(), turn).await.map_err(|_| late())?,
         };
-        // The semaphore is never closed.
+        // The semaphore is never closed, so this error does not occur.
         turn.map_err(|_| Error::overloaded(operation))
     }
 }

@@ -10,7 +10,7 @@ use super::{Call, Layer, Layered};
 use crate::backend::{check_range, check_timeout};
 use crate::{Deadline, Effect, Error, Operation, Result, RsvpStore};
 
-/// The first pause, and the longest, each before its jitter.
+/// The first pause and the longest pause, both before jitter.
 const FIRST_PAUSE: Duration = Duration::from_millis(10);
 const LONGEST_PAUSE: Duration = Duration::from_secs(1);
 
@@ -18,7 +18,7 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(1);
 const RETRY: u32 = 10;
 const SUCCESS: u32 = 1;
 
-/// How often and for how long a [`RetryStore`] repeats a call.
+/// The settings of a [`RetryStore`].
 ///
 /// ```
 /// use std::time::Duration;
@@ -44,26 +44,28 @@ impl Default for RetryConfig {
 }
 
 impl RetryConfig {
-    /// Sets the time that a call may take with all its attempts, within 1 ms to 1 h. Defaults to
-    /// 2 s.
+    /// Sets the time of a call with all its attempts, within 1 ms to 1 h. Defaults to 2 s.
     ///
-    /// A pause that would end later is not begun, and it is the deadline of the last attempt.
+    /// The layer does not begin a pause that would end later.
+    /// The last attempt has this moment as its deadline.
     #[must_use]
     pub fn with_deadline(self, deadline: Duration) -> Self {
         Self { deadline, ..self }
     }
 
-    /// Sets the most attempts of a call, the first one included, within 1 to 100. Defaults to 5.
+    /// Sets the greatest number of attempts of a call, the first one included, within 1 to 100.
+    /// Defaults to 5.
     #[must_use]
     pub fn with_max_attempts(self, attempts: usize) -> Self {
         Self { max_attempts: attempts, ..self }
     }
 
-    /// Sets the retry budget that all callers share, in retries, within 1 to 1,000,000. Defaults
-    /// to 100.
+    /// Sets the retry budget shared by all callers, in retries, within 1 to 1,000,000.
+    /// Defaults to 100.
     ///
-    /// A retry takes one out of the budget, and ten successes put one back. With an empty budget
-    /// nothing is retried, so a store that is down is not asked more often than callers ask.
+    /// A retry takes one from the budget, and ten successes put one back.
+    /// With an empty budget nothing is retried.
+    /// So a failed store gets no more calls than its callers make.
     #[must_use]
     pub fn with_retry_budget(self, retries: u32) -> Self {
         Self { retry_budget: retries, ..self }
@@ -72,24 +74,26 @@ impl RetryConfig {
     /// Sets whether writes and steps of removals are retried after an attempt of unknown effect.
     /// Defaults to true.
     ///
-    /// A retried write answers [`Unchanged`](crate::Outcome::Unchanged) if an earlier attempt had
-    /// applied it, and its receipt says that it was [repeated](crate::Receipt::repeated). A retried
-    /// step does not count the RSVPs that an earlier attempt removed, and says that it was
-    /// [repeated](crate::RemovalStep::repeated) too. A host that acts on every
-    /// `Applied` and must not miss one sets false and handles the error.
+    /// A retried write answers [`Unchanged`](crate::Outcome::Unchanged)
+    /// if an earlier attempt had applied it.
+    /// Its receipt is marked as [repeated](crate::Receipt::repeated).
+    /// A retried step does not count the RSVPs removed by an earlier attempt,
+    /// and is marked as [repeated](crate::RemovalStep::repeated) too.
+    /// A host that acts on every `Applied`, and must not miss one, sets false
+    /// and handles the error.
     #[must_use]
     pub fn with_unknown_writes(self, retried: bool) -> Self {
         Self { unknown_writes: retried, ..self }
     }
 
-    /// Refuses settings that are out of range.
+    /// Refuses settings out of range.
     pub(crate) fn check(&self) -> Result<()> {
         check_timeout("retry", self.deadline)?;
         check_range("retry_attempts", self.max_attempts, 1..=100)?;
         check_range("retry_budget", self.retry_budget, 1..=1_000_000)
     }
 
-    /// The pauses between the attempts of a call.
+    /// Returns the pauses between the attempts of a call.
     fn pauses(&self) -> impl Iterator<Item = Duration> + use<> {
         ExponentialBuilder::new()
             .with_min_delay(FIRST_PAUSE)
@@ -102,26 +106,40 @@ impl RetryConfig {
 
 /// A store that retries [retryable](Error::is_retryable) errors.
 ///
-/// Retries use jittered exponential backoff: a pause of 10 ms, doubled each time up to 1 s, with up
-/// to as much again of jitter. They are bounded by a [deadline](RetryConfig::with_deadline), an
-/// [attempt limit](RetryConfig::with_max_attempts) and a
-/// [retry budget](RetryConfig::with_retry_budget) shared by all callers, so that they do not keep a
-/// store down. (The budget is that of gRPC's proposal A6, and of "Handling Overload" in *Site
-/// Reliability Engineering*, 2016.) Of a batch only the entries that failed are retried. If the last
-/// attempt fails as well, its error is returned. Its effect is the most uncertain of all attempts.
+/// Retries use jittered exponential backoff: a pause of 10 ms, doubled each time up to 1 s,
+/// plus a random jitter of up to the same length.
+/// They are bounded by a [deadline](RetryConfig::with_deadline),
+/// an [attempt limit](RetryConfig::with_max_attempts)
+/// and a [retry budget](RetryConfig::with_retry_budget) shared by all callers,
+/// so they do not keep an overloaded store down.
+/// The budget follows gRPC's proposal A6 and "Handling Overload" in *Site Reliability Engineering*,
+/// 2016.
 ///
-/// # What it preserves, and what it weakens
+/// Only the failed entries of a batch are retried.
+/// If the last attempt fails too, the call returns its error,
+/// with the most uncertain effect of all attempts.
 ///
-/// The state ends right and a count never moves twice. A write whose effect is
-/// [pending](Effect::Pending) is not repeated before it is settled. Outcomes weaken: see
-/// [`with_unknown_writes`](RetryConfig::with_unknown_writes).
+/// # Guarantees kept and weakened
 ///
-/// [`ready`](RsvpStore::ready) is not retried, since it answers for now. Neither is
-/// [`replace_label`](RsvpStore::replace_label) after an attempt of unknown effect, since it could
-/// not tell its own earlier attempt from another's.
+/// The final state is right, and a count never moves twice.
+/// A write with a [pending](Effect::Pending) effect is not repeated before it is settled.
+/// Outcomes weaken, see [`with_unknown_writes`](RetryConfig::with_unknown_writes).
+///
+/// [`ready`](RsvpStore::ready) is not retried, because its answer is about this moment.
+/// [`replace_label`](RsvpStore::replace_label) is not retried after an attempt of unknown effect,
+/// because it could not tell its own earlier attempt from another client's.
 pub type RetryStore<S> = Layered<Retry, S>;
 
 /// The layer of a [`RetryStore`].
+///
+/// ```
+/// use rsvp_core::layers::{Layered, Retry, RetryConfig, RetryStore};
+/// use rsvp_memory::MemoryStore;
+///
+/// let store: Layered<Retry, MemoryStore> =
+///     RetryStore::new(MemoryStore::new(), RetryConfig::default())?;
+/// # Ok::<(), rsvp_core::Error>(())
+/// ```
 #[derive(Debug)]
 pub struct Retry {
     config: RetryConfig,
@@ -143,7 +161,7 @@ impl<S> Layered<Retry, S> {
     }
 }
 
-/// An entry of a batch, or a whole call, whose last attempt has failed.
+/// A failed entry of a batch, or a failed call.
 struct Failed {
     place: usize,
     error: Error,
@@ -160,7 +178,7 @@ impl Layer for Retry {
         let began = Instant::now();
         let deadline = Deadline::at(began + self.config.deadline);
         let call = call.with_deadline(deadline);
-        // Most calls end after the first attempt. The rest is boxed, so that they do not carry it.
+        // Most calls succeed at once. Boxing the rest keeps their futures small.
         let first = call.run(store).await;
         if first.as_ref().is_ok_and(|answer| C::failures(answer).is_empty()) {
             self.refund();
@@ -172,7 +190,7 @@ impl Layer for Retry {
 }
 
 impl Retry {
-    /// Repeats what has failed, as long as that can succeed in time.
+    /// Repeats the failed entries as long as they can succeed in time.
     async fn retry<C: Call, S: RsvpStore>(
         &self,
         call: C,
@@ -185,31 +203,35 @@ impl Retry {
         let deadline = call.deadline();
         let deadline = deadline.unwrap_or(Deadline::at(began + self.config.deadline));
         for pause in self.config.pauses() {
-            // Which of them can be retried in time, and the pause that all of them need.
+            // Divide the failed entries into those that can be retried in time and the rest.
             let settles = |error: &Error| error.retry_at().is_none_or(|at| at < deadline);
             let retried: Vec<usize> = (0..)
                 .zip(&failed)
                 .filter(|(_, one)| self.may_retry(operation, one) && settles(&one.error))
                 .map(|(at, _)| at)
                 .collect();
-            // Entries that are pending hold up no others: those are retried first, and answers that
-            // are there do not wait for them.
+            // A pending entry must not delay the others.
+            // Retry those first, and return finished answers without waiting for it.
             let pending = |at: &usize| failed.get(*at).and_then(|one| one.error.retry_at());
             let (waiting, ready): (Vec<usize>, Vec<usize>) =
                 retried.into_iter().partition(|at| pending(at).is_some());
             let answers_wait = answer.is_some() && failed.len() < call.entries();
+            // Entries without a pending effect go first.
+            // Pending ones wait only if there is no answer to return.
             let retried = match (ready.is_empty(), answers_wait) {
                 (false, _) => ready,
                 (true, true) => break,
                 (true, false) => waiting,
             };
+            // Pause until the pending effects are settled, within the deadline and the budget.
             let settled = retried.iter().filter_map(pending).max();
             let pause = settled.map_or(pause, |settled| pause.max(settled.remaining()));
             if retried.is_empty() || pause >= deadline.remaining() || !self.take() {
                 break;
             }
             sleep(pause).await;
-            // Timers round up, and an attempt after the deadline only hides the error before.
+            // Timers round up.
+            // An attempt after the deadline would only hide the error of the attempt before.
             if deadline.has_passed() {
                 break;
             }
@@ -223,7 +245,7 @@ impl Retry {
                 break;
             }
         }
-        // The entries that failed for good have the error of their last attempt.
+        // The entries that failed for good get the error of their last attempt.
         let elapsed = began.elapsed();
         let error = |one: &Failed| waited(one.error.clone().with_effect(one.effect), elapsed);
         match &mut answer {
@@ -237,7 +259,7 @@ impl Retry {
     }
 }
 
-/// The answer of an attempt if there is one, and what of it has failed.
+/// Divides the result of an attempt into its answer, if there is one, and its failures.
 fn failures<C: Call>(attempt: Result<C::Answer>) -> (Option<C::Answer>, Vec<Failed>) {
     let failed = |place, error: Error| Failed { place, effect: error.effect(), error };
     match attempt {
@@ -246,13 +268,13 @@ fn failures<C: Call>(attempt: Result<C::Answer>) -> (Option<C::Answer>, Vec<Fail
             let failures = failures.map(|(place, error)| failed(place, error)).collect();
             (Some(answer), failures)
         }
-        // One stands for all entries, since there is no answer to put errors into.
+        // Without an answer there are no entries to put errors into, so one failure stands for all.
         Err(error) => (None, vec![failed(0, error)]),
     }
 }
 
-/// Repeats what has failed and puts its answers into that of the whole. Returns what has failed
-/// again.
+/// Repeats the failed entries and merges their answers into the whole answer.
+/// Returns the entries that failed again.
 async fn attempt_again<C: Call, S: RsvpStore>(
     call: &C,
     store: &S,
@@ -270,6 +292,7 @@ async fn attempt_again<C: Call, S: RsvpStore>(
         }
         return failed;
     };
+    // Repeat the failed entries alone.
     let places: Vec<usize> = again.iter().map(|one| one.place).collect();
     let part = match call.part(&places).run(store).await {
         Ok(part) => part,
@@ -282,6 +305,7 @@ async fn attempt_again<C: Call, S: RsvpStore>(
             return again.into_iter().map(fail).collect();
         }
     };
+    // Merge their answers, and mark the writes with an earlier attempt of unknown effect.
     let failures = C::failures(&part);
     C::merge(whole, &places, part);
     let repeated = again.iter().filter(|one| one.effect != Effect::NotApplied);
@@ -293,7 +317,8 @@ async fn attempt_again<C: Call, S: RsvpStore>(
     failures.into_iter().filter_map(failed).collect()
 }
 
-/// The same error after all attempts: a timeout tells how long they took together.
+/// Returns the error after all attempts.
+/// A timeout reports the time of all attempts together.
 fn waited(error: Error, elapsed: Duration) -> Error {
     match error {
         Error::TimedOut { operation, effect, source, .. } => {
@@ -303,7 +328,7 @@ fn waited(error: Error, elapsed: Duration) -> Error {
     }
 }
 
-/// Takes those at `places` out.
+/// Splits off the failures at `places`.
 fn split(all: Vec<Failed>, places: &[usize]) -> (Vec<Failed>, Vec<Failed>) {
     let (taken, rest): (Vec<_>, Vec<_>) =
         all.into_iter().enumerate().partition(|(at, _)| places.contains(at));
@@ -318,7 +343,7 @@ impl Retry {
         failed.error.is_retryable() && (certain || unknown)
     }
 
-    /// Takes a retry out of the budget.
+    /// Takes a retry from the budget. Returns false if it is empty.
     fn take(&self) -> bool {
         let take = |budget: u32| budget.checked_sub(RETRY);
         self.budget.fetch_update(Ordering::Relaxed, Ordering::Relaxed, take).is_ok()
@@ -328,7 +353,7 @@ impl Retry {
     fn refund(&self) {
         let full = self.config.retry_budget * RETRY;
         let put = |budget: u32| (budget < full).then_some(budget + SUCCESS);
-        // An error means that it is full.
+        // An error means a full budget.
         let _ = self.budget.fetch_update(Ordering::Relaxed, Ordering::Relaxed, put);
     }
 }

@@ -8,7 +8,7 @@ use crate::backend::check_name;
 use crate::url::Parameters;
 use crate::{Error, Result, RsvpStore};
 
-/// The layers to put around a store, as a value: from a query or from code.
+/// The layers of a store as a value, from a query or from code.
 ///
 /// ```
 /// use std::sync::Arc;
@@ -20,8 +20,9 @@ use crate::{Error, Result, RsvpStore};
 /// }
 /// ```
 ///
-/// The layers go around the store in this order, from the inside out, whatever order they are given
-/// in. [`LayerExt`] gives the reasons.
+/// The order of the parameters has no effect.
+/// The layers go around the store in the order of this table, from the inside out.
+/// [`LayerExt`] gives the reasons.
 ///
 /// | parameter | setting |
 /// |---|---|
@@ -32,7 +33,7 @@ use crate::{Error, Result, RsvpStore};
 /// | `retry_attempts=5` | [`RetryConfig::with_max_attempts`] |
 /// | `retry_budget=100` | [`RetryConfig::with_retry_budget`] |
 /// | `retry_unknown=false` | [`RetryConfig::with_unknown_writes`] |
-/// | `limit=64` | [`LimitStore`](super::LimitStore) with this many calls at once |
+/// | `limit=64` | [`LimitStore`](super::LimitStore) with this many concurrent calls |
 /// | `limit_queue=512` | [`LimitConfig::with_queue`] |
 /// | `coalesce=true` | [`CoalescedStore`](super::CoalescedStore) |
 /// | `coalesce_lanes=4` | [`CoalesceConfig::with_lanes`] |
@@ -44,7 +45,7 @@ use crate::{Error, Result, RsvpStore};
 /// | `stale_if_error=600s` | [`CountCacheConfig::with_stale_if_error`] |
 /// | `deadline=3s` | [`TimeoutStore`](super::TimeoutStore), around every call with all its attempts |
 ///
-/// A setting needs its layer: `retry_attempts` without `retry` is refused.
+/// A setting needs its layer. For example `retry_attempts` without `retry` is refused.
 #[derive(Clone, Debug, Default)]
 #[non_exhaustive]
 pub struct Layers {
@@ -57,7 +58,7 @@ pub struct Layers {
     deadline: Option<TimeoutConfig>,
 }
 
-/// A layer that a shard can switch off where all shards have it.
+/// A layer that a single shard can switch off if all shards have it.
 #[derive(Clone, Copy, Debug)]
 enum Switch {
     Off,
@@ -65,18 +66,18 @@ enum Switch {
 }
 
 impl Layers {
-    /// No layers.
+    /// Makes an empty set of layers.
     #[must_use]
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// Reads layers from a query such as `retry=2s&coalesce=true`.
+    /// Parses layers from a query such as `retry=2s&coalesce=true`.
     ///
     /// # Errors
     ///
-    /// [`Error::InvalidInput`] with the name of the parameter that is malformed, out of range or
-    /// specified more than once, or with the field `url` for an unknown one.
+    /// [`Error::InvalidInput`] with the name of a malformed or repeated parameter,
+    /// or of one out of range. The field is `url` for an unknown parameter.
     pub fn from_query(query: &str) -> Result<Self> {
         let mut parameters = Parameters::parse(query)?;
         let layers = Self::take_from(&mut parameters)?;
@@ -85,6 +86,18 @@ impl Layers {
     }
 
     /// Takes the parameters of layers out of those of a URL, and leaves the rest to the backend.
+    ///
+    /// ```
+    /// use rsvp_core::layers::Layers;
+    /// use rsvp_core::url::StoreUrl;
+    ///
+    /// let mut url = StoreUrl::parse("kv://localhost?retry=2s&table=rsvps")?;
+    /// let layers = Layers::take_from(url.parameters_mut())?;
+    /// // The backend takes its own parameters.
+    /// assert_eq!(url.parameters_mut().take("table")?.as_deref(), Some("rsvps"));
+    /// url.parameters_mut().finish()?;
+    /// # Ok::<(), rsvp_core::Error>(())
+    /// ```
     ///
     /// # Errors
     ///
@@ -121,19 +134,19 @@ impl Layers {
         Self { retry: Some(config), ..self }
     }
 
-    /// Bounds the number of calls at once.
+    /// Bounds the number of concurrent calls.
     #[must_use]
     pub fn with_limit(self, config: LimitConfig) -> Self {
         Self { limit: Some(config), ..self }
     }
 
-    /// Makes few large batches out of many small calls.
+    /// Combines many small calls into few large batches.
     #[must_use]
     pub fn with_coalescing(self, config: CoalesceConfig) -> Self {
         Self { coalesce: Some(Switch::On(config)), ..self }
     }
 
-    /// Answers counts from memory where they may be older.
+    /// Answers counts with a relaxed consistency from memory.
     #[must_use]
     pub fn with_count_cache(self, config: CountCacheConfig) -> Self {
         Self { count_cache: Some(config), ..self }
@@ -145,7 +158,7 @@ impl Layers {
         Self { deadline: Some(TimeoutConfig::new(limit)), ..self }
     }
 
-    /// Refuses settings that are out of range, before there is a store.
+    /// Checks that every setting is within its range.
     ///
     /// # Errors
     ///
@@ -170,6 +183,7 @@ impl Layers {
     ///
     /// As [`check`](Self::check).
     pub fn around(&self, store: impl RsvpStore + 'static) -> Result<Arc<dyn RsvpStore>> {
+        // From the inside out. `LayerExt` explains the order.
         let mut store: Arc<dyn RsvpStore> = Arc::new(store);
         if let Some(name) = &self.observe {
             store = Arc::new(store.with_observer(name)?);
@@ -195,19 +209,21 @@ impl Layers {
         Ok(store)
     }
 
-    /// Divides the layers of a sharded store into those of each shard and those around all shards
-    /// as one.
+    /// Divides the layers of a sharded store into the layers of each shard
+    /// and the layers around all shards as one.
     ///
-    /// Timeouts, retries, limits and coalescing belong to each shard, so that a shard that is down
-    /// or slow leaves the others alone. The observer, the count cache and the deadline belong to all.
+    /// Timeouts, retries, limits and coalescing belong to each shard,
+    /// so a slow or failed shard does not affect the others.
+    /// The observer, the count cache and the deadline belong to all.
     #[must_use]
     pub fn divide(self) -> (Self, Self) {
         let Self { observe, timeout, retry, limit, coalesce, count_cache, deadline } = self;
+        // Layers of each shard, then layers around all shards.
         let each = Self { timeout, retry, limit, coalesce, ..Self::default() };
         (each, Self { observe, count_cache, deadline, ..Self::default() })
     }
 
-    /// The layers, with those of `others` where this value has none.
+    /// Returns these layers, completed by the layers of `others`.
     #[must_use]
     pub fn or(self, others: &Self) -> Self {
         Self {
@@ -275,7 +291,7 @@ fn take_count_cache(parameters: &mut Parameters) -> Result<Option<CountCacheConf
 
 const A_NUMBER: &str = "a number";
 
-/// Applies a setting, if it is given, to the configuration of its layer.
+/// Applies a setting to the configuration of its layer, if both are given.
 fn set<C, T>(
     name: &'static str,
     layer: &str,

@@ -1,4 +1,4 @@
-//! An end to every wait.
+//! A bound on the time of every call.
 
 use std::future::poll_fn;
 use std::pin::pin;
@@ -11,7 +11,17 @@ use super::{Call, Layer, Layered};
 use crate::backend::check_timeout;
 use crate::{Deadline, Effect, Error, Result, RsvpStore};
 
-/// How long the calls of a [`TimeoutStore`] may take.
+/// The settings of a [`TimeoutStore`].
+///
+/// ```
+/// use std::time::Duration;
+/// use rsvp_core::layers::{LayerExt, TimeoutConfig};
+/// use rsvp_memory::MemoryStore;
+///
+/// let config = TimeoutConfig::new(Duration::from_millis(500)).with_writes(Duration::from_secs(2));
+/// let store = MemoryStore::new().with_timeout(config)?;
+/// # Ok::<(), rsvp_core::Error>(())
+/// ```
 #[derive(Clone, Copy, Debug)]
 pub struct TimeoutConfig {
     reads: Duration,
@@ -19,42 +29,54 @@ pub struct TimeoutConfig {
 }
 
 impl TimeoutConfig {
-    /// Lets every call take this long, within 1 ms to 1 h.
+    /// Sets the time of every call, within 1 ms to 1 h.
     #[must_use]
     pub fn new(limit: Duration) -> Self {
         Self { reads: limit, writes: limit }
     }
 
-    /// Lets writes and steps of removals take this long instead, within 1 ms to 1 h.
+    /// Sets the time of writes and steps of removals, within 1 ms to 1 h.
     #[must_use]
     pub fn with_writes(self, limit: Duration) -> Self {
         Self { writes: limit, ..self }
     }
 
-    /// Refuses settings that are out of range.
+    /// Refuses settings out of range.
     pub(crate) fn check(&self) -> Result<()> {
         self.check_as("timeout")
     }
 
-    /// Refuses settings that are out of range, the limit under this name.
+    /// Refuses settings out of range. The error calls the limit by this name.
     pub(super) fn check_as(&self, field: &'static str) -> Result<()> {
         check_timeout(field, self.reads)?;
         check_timeout(if self.writes == self.reads { field } else { "write_timeout" }, self.writes)
     }
 }
 
-/// A store whose calls end in time.
+/// A store that bounds the time of its calls.
 ///
-/// The limit becomes the [deadline](Deadline) of the call, so that the store inside gives up in time
-/// and learns the effect of what it gave up. Only a call that does not return by a quarter of a
-/// second after its deadline is dropped, which is safe by contract. It fails as
-/// [`Error::TimedOut`], a write or a step of a removal with unknown effect.
+/// The limit becomes the [deadline](Deadline) of the call.
+/// So the inner store gives up in time and learns the effect of the call.
 ///
-/// Everything else is kept. Inside of a [`RetryStore`](super::RetryStore) the limit is that of one
-/// attempt, outside of it that of all attempts together.
+/// A call that has not returned 250 ms after its deadline is dropped, which is safe by contract.
+/// It fails as [`Error::TimedOut`], a write or a step of a removal with unknown effect.
+///
+/// The layer preserves everything else.
+/// Inside of a [`RetryStore`](super::RetryStore) the limit applies to each attempt,
+/// outside of it to all attempts together.
 pub type TimeoutStore<S> = Layered<Timeout, S>;
 
 /// The layer of a [`TimeoutStore`].
+///
+/// ```
+/// use std::time::Duration;
+/// use rsvp_core::layers::{Layered, Timeout, TimeoutConfig, TimeoutStore};
+/// use rsvp_memory::MemoryStore;
+///
+/// let config = TimeoutConfig::new(Duration::from_secs(1));
+/// let store: Layered<Timeout, MemoryStore> = TimeoutStore::new(MemoryStore::new(), config)?;
+/// # Ok::<(), rsvp_core::Error>(())
+/// ```
 #[derive(Clone, Copy, Debug)]
 pub struct Timeout(TimeoutConfig);
 
@@ -71,7 +93,7 @@ impl<S> Layered<Timeout, S> {
     }
 }
 
-/// How much later than its deadline a call of a store that keeps deadlines may return.
+/// The extra time of a call after its deadline, in which a store that keeps deadlines must return.
 pub(super) const GRACE: Duration = Duration::from_millis(250);
 
 impl Layer for Timeout {
@@ -81,7 +103,8 @@ impl Layer for Timeout {
         let began = Instant::now();
         let deadline = Deadline::after_moment(began, limit);
         let deadline = call.deadline().map_or(deadline, |own| own.min(deadline));
-        // A call without a deadline of its own, such as `ready`, is dropped at the limit.
+        // Operations without a deadline of their own, such as `ready`,
+        // end at the limit without extra time.
         let call = call.with_deadline(deadline);
         let grace = if call.deadline().is_some() { GRACE } else { Duration::ZERO };
         match within(deadline.instant() + grace, call.run(store)).await {
@@ -91,14 +114,15 @@ impl Layer for Timeout {
     }
 }
 
-/// Waits for a call until a moment, as [`tokio::time::timeout_at`] does. A call that answers at once
-/// costs no timer.
+/// Waits for a call until a moment, as [`tokio::time::timeout_at`] does.
+/// A call that answers at once costs no timer.
 async fn within<T>(end: Instant, call: impl Future<Output = T>) -> Option<T> {
     let (mut call, mut timer) = (pin!(call), None);
     poll_fn(move |context| {
         if let Poll::Ready(answer) = call.as_mut().poll(context) {
             return Poll::Ready(Some(answer));
         }
+        // Create the timer at the first pending poll.
         let timer = timer.get_or_insert_with(|| Box::pin(sleep_until(end)));
         timer.as_mut().poll(context).map(|()| None)
     })

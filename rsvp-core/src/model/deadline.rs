@@ -1,10 +1,10 @@
-//! How long the answer of a call is of use.
+//! Deadlines of calls.
 
 use std::time::Duration;
 
 use tokio::time::Instant;
 
-/// The moment after which nobody can use the answer of a call any more.
+/// The moment after which the caller has no use for an answer.
 ///
 /// It travels with the call down to the engine. A layer may lower it, and never raises it.
 ///
@@ -20,44 +20,44 @@ use tokio::time::Instant;
 pub struct Deadline(Instant);
 
 impl Deadline {
-    /// A deadline this long from now.
+    /// Makes a deadline this long from now.
     #[must_use]
     pub fn after(time: Duration) -> Self {
         Self::after_moment(Instant::now(), time)
     }
 
-    /// A deadline this long after a moment.
+    /// Makes a deadline this long after a moment.
     pub(crate) fn after_moment(moment: Instant, time: Duration) -> Self {
         // Thirty years stand for a time that an `Instant` cannot hold.
         let far = || moment + Duration::from_secs(30 * 365 * 24 * 3600);
         Self(moment.checked_add(time).unwrap_or_else(far))
     }
 
-    /// A deadline at this moment.
+    /// Makes a deadline at this moment.
     #[must_use]
     pub fn at(moment: Instant) -> Self {
         Self(moment)
     }
 
-    /// The moment itself.
+    /// Returns the moment itself.
     #[must_use]
     pub fn instant(self) -> Instant {
         self.0
     }
 
-    /// The time that is left, zero if the deadline has passed.
+    /// Returns the time left, zero if the deadline has passed.
     #[must_use]
     pub fn remaining(self) -> Duration {
         self.0.saturating_duration_since(Instant::now())
     }
 
-    /// Whether the deadline has passed.
+    /// Returns whether the deadline has passed.
     #[must_use]
     pub fn has_passed(self) -> bool {
         self.remaining().is_zero()
     }
 
-    /// The earlier of two deadlines, of which each may be missing.
+    /// Returns the earlier of two deadlines, each of them optional.
     #[must_use]
     pub fn earliest(one: Option<Self>, other: Option<Self>) -> Option<Self> {
         match (one, other) {

@@ -6,26 +6,46 @@ use std::time::Duration;
 use crate::{Deadline, Operation};
 
 /// Whether a failed call took effect.
+///
+/// ```
+/// use std::time::Duration;
+/// use rsvp_core::{Deadline, Effect};
+///
+/// /// Says when a client may repeat its write.
+/// fn advice(effect: Effect) -> String {
+///     match effect {
+///         Effect::NotApplied | Effect::Unknown => "repeat now".to_owned(),
+///         Effect::Pending(until) => format!("repeat in {} s", until.remaining().as_secs() + 1),
+///         other => format!("{other:?}"),
+///     }
+/// }
+/// assert_eq!(advice(Effect::Unknown), "repeat now");
+/// let pending = Effect::Pending(Deadline::after(Duration::from_secs(9)));
+/// assert!(!pending.is_settled());
+/// assert!(advice(pending).starts_with("repeat in"));
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[non_exhaustive]
 pub enum Effect {
     /// Nothing of the call took effect, and nothing will.
     NotApplied,
-    /// The call took effect, or it never will. Which of the two is not known.
+    /// The call took effect, or it never will. The store does not know which.
     ///
-    /// Repeating it as it is is safe. A repeated write may then answer
-    /// [`Unchanged`](crate::Outcome::Unchanged), because the first attempt had applied it.
+    /// Repeating the call is safe.
+    /// A repeated write may answer [`Unchanged`](crate::Outcome::Unchanged),
+    /// because the first attempt had applied it.
     Unknown,
-    /// The call may still take effect, at the latest at this moment: the store could not reach the
-    /// server to learn its effect or to stop it.
+    /// The call may still take effect, until this moment at the latest.
+    /// The store could not reach the server to learn the effect or to stop the call.
     ///
-    /// Do not repeat it before. The store itself does no later write of the same pair before that,
-    /// unless it has learned the effect by then.
+    /// Do not repeat the call before this moment.
+    /// The store delays later writes of the same pair until then,
+    /// unless it learns the effect earlier.
     Pending(Deadline),
 }
 
 impl Effect {
-    /// The effect of two parts of one call.
+    /// Combines the effects of two parts of one call. The more uncertain one wins.
     ///
     /// ```
     /// use rsvp_core::Effect;
@@ -37,13 +57,13 @@ impl Effect {
         self.max(other)
     }
 
-    /// Whether the effect is decided, and nothing changes it any more.
+    /// Returns whether the effect is decided. Nothing changes a settled effect.
     #[must_use]
     pub fn is_settled(self) -> bool {
         !matches!(self, Self::Pending(_))
     }
 
-    /// The name in snake case, as for an API.
+    /// Returns the name in snake case, for an API.
     #[must_use]
     pub fn as_str(self) -> &'static str {
         match self {
@@ -53,13 +73,14 @@ impl Effect {
         }
     }
 
-    /// A read has no effect to be unsure of.
+    /// Returns the effect of an operation.
+    /// The effect of a read is always [`NotApplied`](Self::NotApplied).
     pub(super) fn of(self, operation: Operation) -> Self {
         if operation.is_write() { self } else { Self::NotApplied }
     }
 }
 
-/// The advice that ends a message: whether the call took effect, and whether to repeat it.
+/// The advice at the end of a message: whether the call took effect, and whether to repeat it.
 pub(super) struct Advice(pub(super) Operation, pub(super) Effect, pub(super) bool);
 
 impl fmt::Display for Advice {

@@ -1,4 +1,4 @@
-//! What can go wrong, and what a caller may do about it.
+//! Errors of calls, and the advice that they give to callers.
 
 use std::error::Error as StdError;
 use std::fmt;
@@ -12,10 +12,21 @@ use crate::{Deadline, Operation};
 /// The result of every fallible call of this library.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
-/// The error behind an [`Error`], shared so that every caller of a failed batch can have it.
+/// The cause of an [`Error`]. Callers of one failed batch share it.
 ///
-/// [`Error::source`](StdError::source) gives the error itself, which can be downcast to the
-/// driver's type. Made from any error by `From`.
+/// Any error type converts into it with `From`.
+/// [`Error::source`](StdError::source) returns the original error,
+/// for a downcast to the driver's type.
+///
+/// ```
+/// use std::error::Error as _;
+/// use std::io;
+/// use rsvp_core::{Effect, Error, Operation, Source};
+///
+/// let cause = Source::from(io::Error::from(io::ErrorKind::ConnectionRefused));
+/// let error = Error::unavailable(Operation::Ready, Effect::NotApplied, Some(cause));
+/// assert!(error.source().is_some_and(|source| source.is::<io::Error>()));
+/// ```
 #[derive(Clone)]
 pub struct Source(Arc<dyn StdError + Send + Sync + 'static>);
 
@@ -40,13 +51,28 @@ impl fmt::Debug for Source {
     }
 }
 
-/// Why a call failed.
+/// The reason of a failed call.
 ///
-/// Three questions are answered in code: [`effect`](Self::effect) tells whether the call took
-/// effect, [`is_retryable`](Self::is_retryable) whether repeating it can succeed, and
-/// [`retry_at`](Self::retry_at) from when on. `Display` says
-/// what was being done and what to try; the driver's own error, or that of a part of the store, is the
-/// [`source`](StdError::source) and is not printed a second time.
+/// Three methods tell a caller how to go on:
+///
+/// - [`effect`](Self::effect) tells whether the call took effect.
+/// - [`is_retryable`](Self::is_retryable) tells whether a repetition can succeed.
+/// - [`retry_at`](Self::retry_at) gives the earliest moment for a repetition.
+///
+/// `Display` names the operation and gives advice.
+/// It does not print the [`source`](StdError::source),
+/// the error of the driver or of a part of the store.
+///
+/// ```
+/// use rsvp_core::{Effect, Error, Operation};
+///
+/// let error = Error::unavailable(Operation::Write, Effect::Unknown, None);
+/// assert!(error.is_retryable() && error.retry_at().is_none());
+/// assert_eq!(
+///     error.to_string(),
+///     "write found the store unavailable: it may have taken effect, repeating it is safe",
+/// );
+/// ```
 #[derive(Clone, Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
@@ -54,19 +80,21 @@ pub enum Error {
     #[error("invalid {field}: {reason}")]
     #[non_exhaustive]
     InvalidInput {
-        /// Which input: `user_id`, `event_id`, `cursor`, `limit`, `session_token`, `url`, ….
+        /// The name of the input: `user_id`, `event_id`, `cursor`, `limit`, `session_token`, `url`,
+        /// ….
         field: &'static str,
-        /// What is wrong with it, and what would be right.
+        /// The mistake, and the expected form.
         reason: String,
     },
 
-    /// Refused before any effect, because too much is in flight or queued.
+    /// The store refused the call before any effect,
+    /// because too many calls are in flight or queued.
     #[error("{operation} was refused, too many calls are in flight: {}", Advice(*operation, Effect::NotApplied, true))]
     #[non_exhaustive]
     Overloaded {
         /// The refused operation.
         operation: Operation,
-        /// Which part of the store refused it, where it has parts.
+        /// The refusal of a part, for a store of several parts.
         source: Option<Source>,
     },
 
@@ -74,25 +102,25 @@ pub enum Error {
     #[error("{}", Late(*operation, *after, *effect))]
     #[non_exhaustive]
     TimedOut {
-        /// The operation that was waited for.
+        /// The operation without an answer.
         operation: Operation,
-        /// How long it was waited for.
+        /// The time that the store waited.
         after: Duration,
-        /// Whether it took effect.
+        /// Whether the call took effect.
         effect: Effect,
-        /// Which part of the store it was waited for, where it has parts.
+        /// The timeout of a part, for a store of several parts.
         source: Option<Source>,
     },
 
-    /// The store cannot be reached, or does not take this call now.
+    /// The store cannot be reached, or does not accept this call now.
     #[error("{operation} found the store unavailable: {}", Advice(*operation, *effect, true))]
     #[non_exhaustive]
     Unavailable {
         /// The failed operation.
         operation: Operation,
-        /// Whether it took effect.
+        /// Whether the call took effect.
         effect: Effect,
-        /// What the driver reported.
+        /// The error of the driver.
         source: Option<Source>,
     },
 
@@ -104,66 +132,69 @@ pub enum Error {
         operation: Operation,
     },
 
-    /// The store holds, or answered, something that it never should.
+    /// The store holds illegal data, or gave an illegal answer.
     #[error("{operation} found corrupt data, which needs repair: {what}")]
     #[non_exhaustive]
     Corrupt {
-        /// The operation that found it.
+        /// The operation that found the data.
         operation: Operation,
-        /// What was found.
+        /// A description of the data.
         what: String,
     },
 
-    /// Anything else that the backend reported.
+    /// Any other error of the backend.
     #[error("{operation} failed: {}", Advice(*operation, *effect, *retryable))]
     #[non_exhaustive]
     Backend {
         /// The failed operation.
         operation: Operation,
-        /// Whether it took effect.
+        /// Whether the call took effect.
         effect: Effect,
-        /// Whether repeating it can succeed.
+        /// Whether a repetition can succeed.
         retryable: bool,
-        /// What the driver reported.
+        /// The error of the driver.
         source: Source,
     },
 }
 
 impl Error {
-    /// Wrong input: `field` is its name, `reason` says what is wrong without repeating secrets.
+    /// Makes the error for wrong input. `field` names the input.
+    /// `reason` describes the mistake, and must not repeat a secret.
     pub fn invalid_input(field: &'static str, reason: impl Into<String>) -> Self {
         Self::InvalidInput { field, reason: reason.into() }
     }
 
-    /// A call shed before any effect.
+    /// Makes the error for a call refused because of overload, before any effect.
     pub fn overloaded(operation: Operation) -> Self {
         Self::Overloaded { operation, source: None }
     }
 
-    /// A call that a rule of a layer forbids, with the rule as its source: nothing was applied, and
-    /// repeating it will not help.
+    /// Makes the error for a call that a rule of a layer forbids. `source` is the rule.
+    /// Nothing was applied, and a repetition will fail again.
     pub fn refused(operation: Operation, source: impl Into<Source>) -> Self {
         Self::backend(operation, Effect::NotApplied, false, source)
     }
 
-    /// A call to a store that the host has closed.
+    /// Makes the error for a call to a closed store.
     pub fn closed(operation: Operation) -> Self {
         Self::Closed { operation }
     }
 
-    /// A call that was not sent, because its deadline had passed or was too near.
+    /// Makes the error for a call that was not sent,
+    /// because its deadline had passed or was too near.
     pub fn too_late(operation: Operation) -> Self {
         Self::timed_out(operation, Duration::ZERO, Effect::NotApplied)
     }
 
-    /// No answer within `after`. A read or a call that was not sent yet is
-    /// [`Effect::NotApplied`], a write that was sent is [`Effect::Unknown`].
+    /// Makes the error for a call without an answer within `after`.
+    /// A read, or a call that was not sent, is [`Effect::NotApplied`].
+    /// A write that was sent is [`Effect::Unknown`].
     pub fn timed_out(operation: Operation, after: Duration, effect: Effect) -> Self {
         Self::TimedOut { operation, after, effect: effect.of(operation), source: None }
     }
 
-    /// As [`timed_out`](Self::timed_out), of an engine that gave up itself, and says why in `source`:
-    /// for instance after waiting for a lock.
+    /// Makes the error for a call that the engine itself gave up, for instance
+    /// after waiting for a lock. `source` is the engine's error.
     pub fn gave_up(
         operation: Operation,
         after: Duration,
@@ -174,17 +205,17 @@ impl Error {
         Self::TimedOut { operation, after, effect, source }
     }
 
-    /// A store that cannot be reached or does not take the call now.
+    /// Makes the error for a store that cannot be reached or does not accept the call now.
     pub fn unavailable(operation: Operation, effect: Effect, source: Option<Source>) -> Self {
         Self::Unavailable { operation, effect: effect.of(operation), source }
     }
 
-    /// Data that never should be. Repeating the call will not help.
+    /// Makes the error for corrupt data. Repeating the call will not help.
     pub fn corrupt(operation: Operation, what: impl Into<String>) -> Self {
         Self::Corrupt { operation, what: what.into() }
     }
 
-    /// Anything else that a backend reports.
+    /// Makes the error for any other failure of a backend.
     pub fn backend(
         operation: Operation,
         effect: Effect,
@@ -195,7 +226,7 @@ impl Error {
         Self::Backend { operation, effect: effect.of(operation), retryable, source }
     }
 
-    /// The name of the kind in snake case, as in a metric's label.
+    /// Returns the name of the kind in snake case, for the label of a metric.
     pub fn kind(&self) -> &'static str {
         match self {
             Self::InvalidInput { .. } => "invalid_input",
@@ -208,7 +239,7 @@ impl Error {
         }
     }
 
-    /// Whether the failed call took effect. A failed read never did.
+    /// Returns whether the failed call took effect. A failed read never did.
     pub fn effect(&self) -> Effect {
         match self {
             Self::InvalidInput { .. } | Self::Overloaded { .. } | Self::Closed { .. } => {
@@ -221,8 +252,9 @@ impl Error {
         }
     }
 
-    /// The operation that failed; `None` for [`InvalidInput`](Self::InvalidInput), which is
-    /// refused before there is one.
+    /// Returns the failed operation.
+    /// `None` for [`InvalidInput`](Self::InvalidInput), because wrong input is refused
+    /// before any operation starts.
     pub fn operation(&self) -> Option<Operation> {
         match self {
             Self::InvalidInput { .. } => None,
@@ -235,8 +267,7 @@ impl Error {
         }
     }
 
-    /// The moment before which the call must not be repeated, if its effect is
-    /// [pending](Effect::Pending).
+    /// Returns the earliest moment for a repetition, if the effect is [pending](Effect::Pending).
     pub fn retry_at(&self) -> Option<Deadline> {
         match self.effect() {
             Effect::Pending(until) => Some(until),
@@ -244,11 +275,18 @@ impl Error {
         }
     }
 
-    /// The same error of a call of which this was only a part: `effect` is that of the whole.
+    /// Replaces the effect, for a call of several parts. `effect` is that of the whole call.
     ///
-    /// For a call that is made of several, such as the steps of a removal over many shards: after a
-    /// part has taken effect, the failure of the next one leaves the whole
-    /// [`Effect::Unknown`].
+    /// Example: a removal runs in steps over many shards.
+    /// The failure of a step leaves the whole removal [`Effect::Unknown`] once an earlier step has
+    /// taken effect.
+    ///
+    /// ```
+    /// use rsvp_core::{Effect, Error, Operation};
+    ///
+    /// let step = Error::unavailable(Operation::RemoveEvent, Effect::NotApplied, None);
+    /// assert_eq!(step.with_effect(Effect::Unknown).effect(), Effect::Unknown);
+    /// ```
     #[must_use]
     pub fn with_effect(self, effect: Effect) -> Self {
         match self {
@@ -276,7 +314,7 @@ impl Error {
         }
     }
 
-    /// Whether repeating the call as it is can succeed, with a later deadline if it had one.
+    /// Returns whether repeating the call can succeed. A call with a deadline needs a later one.
     pub fn is_retryable(&self) -> bool {
         match self {
             Self::InvalidInput { .. } | Self::Closed { .. } | Self::Corrupt { .. } => false,

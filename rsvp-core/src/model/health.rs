@@ -1,12 +1,12 @@
-//! What of a store is up, and what that means for an instance of a service.
+//! The health of a store's parts, and the policy that turns it into readiness.
 
 use std::str::FromStr;
 
 use crate::backend::combine_errors;
 use crate::{Error, Result};
 
-/// Whether each part of a store would accept a write now: each shard, each node of a cluster, or the
-/// store as a whole.
+/// The health of each part of a store: a shard, a node of a cluster, or the store as a whole.
+/// A healthy part accepts writes.
 ///
 /// ```
 /// use rsvp_core::{Error, Health, Operation, PartHealth, ReadyPolicy};
@@ -20,25 +20,42 @@ use crate::{Error, Result};
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct Health {
-    /// The parts, of which there is at least one.
+    /// The parts. There is at least one.
     pub parts: Vec<PartHealth>,
 }
 
-/// Whether one part of a store would accept a write now.
+/// The health of one part of a store.
+///
+/// ```
+/// use rsvp_core::PartHealth;
+///
+/// let node = PartHealth::new("10.0.0.7:6379", Ok(()));
+/// assert!(node.result.is_ok());
+/// ```
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct PartHealth {
     /// The name of the shard, the address of the node, or `store` for the whole.
     pub name: String,
-    /// Why it would not.
+    /// `Ok` if the part accepts writes, otherwise the reason.
     pub result: Result<()>,
 }
 
-/// How much of a store must be up for an instance to get traffic.
+/// How much of a store must be up for an instance to receive traffic.
 ///
-/// A part that is down is down for every instance. A balancer that therefore takes all of them out
-/// makes an outage of everything out of an outage of one part. An instance is better out only when
-/// others may do better, that is when it reaches hardly anything.
+/// A failed part is down for every instance of a service.
+/// A balancer that takes every instance out of service turns the failure
+/// of one part into an outage of everything.
+/// So an instance should leave the balancer only if it can reach hardly any part.
+///
+/// ```
+/// use rsvp_core::{Health, PartHealth, ReadyPolicy};
+///
+/// let policy: ReadyPolicy = "any".parse()?;
+/// let health = Health::new([PartHealth::new("eu1", Ok(()))]);
+/// assert!(health.check(policy).is_ok());
+/// # Ok::<(), rsvp_core::Error>(())
+/// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum ReadyPolicy {
@@ -52,23 +69,23 @@ pub enum ReadyPolicy {
 }
 
 impl Health {
-    /// The health of parts.
+    /// Makes the health of several parts.
     pub fn new(parts: impl IntoIterator<Item = PartHealth>) -> Self {
         Self { parts: parts.into_iter().collect() }
     }
 
-    /// The health of a store that has no parts.
+    /// Makes the health of a store without parts.
     #[must_use]
     pub fn of_whole(result: Result<()>) -> Self {
         Self::new([PartHealth::new("store", result)])
     }
 
-    /// The parts that are down.
+    /// Returns the failed parts.
     pub fn down(&self) -> impl Iterator<Item = &PartHealth> {
         self.parts.iter().filter(|part| part.result.is_err())
     }
 
-    /// Whether as much is up as the policy asks for.
+    /// Checks that as many parts are up as the policy demands.
     ///
     /// # Errors
     ///
@@ -89,7 +106,7 @@ impl Health {
 }
 
 impl PartHealth {
-    /// The health of the part of this name.
+    /// Makes the health of the part with this name.
     pub fn new(name: impl Into<String>, result: Result<()>) -> Self {
         Self { name: name.into(), result }
     }

@@ -31,14 +31,14 @@ macro_rules! id {
     ($name:ident, $field:literal, $of:literal) => {
         #[doc = concat!("The id of ", $of, ": UTF-8, 1 to 255 bytes, no control characters.")]
         ///
-        /// Everything else is legal and kept byte for byte: no case folding, no trimming, no
-        /// Unicode normalisation. The check happens once, here; a store never sees an unchecked
-        /// id. Ids of up to 23 bytes live inline, longer ones are shared: a clone never copies
+        /// Every other text is legal and is kept byte for byte, without case folding, trimming or
+        /// Unicode normalisation. The constructor checks the id, so a store never sees an unchecked one.
+        /// Ids of up to 23 bytes are stored inline. Longer ones are shared, so a clone never copies
         /// text to the heap. Ids are ordered by their bytes.
         ///
         /// With the feature `serde` an id is a string. An integer of at most 64 bits is accepted
         /// too, and becomes its decimal digits. Formats that guess types, such as CSV and YAML, give
-        /// `007` as the integer 7, so read ids of these formats as a `String` first.
+        /// `007` as the integer 7. Read ids of these formats as a `String` first.
         ///
         /// ```
         #[doc = concat!("use rsvp_core::", stringify!($name), ";")]
@@ -53,7 +53,7 @@ macro_rules! id {
         pub struct $name(SmolStr);
 
         impl $name {
-            /// Checks `id` and keeps it.
+            /// Checks `id`.
             ///
             /// # Errors
             ///
@@ -65,7 +65,7 @@ macro_rules! id {
                 Ok(Self(SmolStr::new(id)))
             }
 
-            /// Checks bytes that came from outside, such as a header or a column.
+            /// Checks bytes from outside, such as a header or a column.
             ///
             /// # Errors
             ///
@@ -80,7 +80,7 @@ macro_rules! id {
                 }
             }
 
-            /// The id as it was given.
+            /// Returns the id unchanged.
             pub fn as_str(&self) -> &str {
                 self.0.as_str()
             }
@@ -145,7 +145,7 @@ macro_rules! id {
 
         #[cfg(feature = "uuid")]
         impl From<uuid::Uuid> for $name {
-            /// The hyphenated form in lower case.
+            /// Takes the hyphenated form in lower case.
             fn from(id: uuid::Uuid) -> Self {
                 Self(id.to_smolstr())
             }
@@ -167,7 +167,7 @@ macro_rules! id {
     };
     (@integers $name:ident: $($integer:ty)*) => {$(
         impl From<$integer> for $name {
-            /// The decimal digits, which are always a legal id.
+            /// Takes the decimal digits. They are always a legal id.
             fn from(id: $integer) -> Self {
                 Self(id.to_smolstr())
             }

@@ -1,4 +1,4 @@
-//! Labels: small facts that a store keeps about itself.
+//! Labels: small facts of a store about itself.
 
 use std::fmt;
 use std::str::FromStr;
@@ -7,6 +7,14 @@ use super::check_name;
 use crate::{Error, Result};
 
 /// The name of a label: 1 to 64 ASCII letters, digits, `.`, `_` and `-`.
+///
+/// ```
+/// use rsvp_core::LabelName;
+///
+/// assert_eq!(LabelName::new("shard.name")?.as_str(), "shard.name");
+/// assert!(LabelName::new("two words").is_err());
+/// # Ok::<(), rsvp_core::Error>(())
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct LabelName(String);
 
@@ -21,7 +29,7 @@ impl LabelName {
         Ok(Self(name.to_owned()))
     }
 
-    /// The name.
+    /// Returns the name.
     #[must_use]
     pub fn as_str(&self) -> &str {
         &self.0
@@ -30,9 +38,25 @@ impl LabelName {
 
 /// The value of a label: UTF-8, 1 to 16,384 bytes, without control characters.
 ///
-/// A store keeps labels about itself, such as the name of a shard and the fingerprint of the
-/// placement that it belongs to. Nothing but
-/// [`replace_label`](crate::RsvpStore::replace_label) changes them.
+/// A store keeps labels about itself, such as the name of a shard
+/// and the fingerprint of its placement.
+/// Only [`replace_label`](crate::RsvpStore::replace_label) changes them.
+///
+/// ```
+/// use rsvp_core::{Label, LabelName, ReadOptions, Result, RsvpStore, WriteOptions};
+///
+/// /// Names a new shard, and fails on one with another name.
+/// async fn claim(store: &dyn RsvpStore) -> Result<bool> {
+///     let (name, eu1) = (LabelName::new("shard")?, Label::new("eu1")?);
+///     let before = store.replace_label(&name, None, &eu1, &WriteOptions::default()).await?;
+///     Ok(before.is_none_or(|label| label == eu1))
+/// }
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<()> {
+/// # assert!(claim(&rsvp_memory::MemoryStore::new()).await?);
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Label(String);
 
@@ -54,7 +78,7 @@ impl Label {
         Ok(Self(value))
     }
 
-    /// The value.
+    /// Returns the value.
     #[must_use]
     pub fn as_str(&self) -> &str {
         &self.0

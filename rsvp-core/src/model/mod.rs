@@ -1,4 +1,4 @@
-//! The values that calls take and answers are made of: ids, writes, outcomes, consistency, pages, errors.
+//! The values of calls and answers: ids, writes, outcomes, consistency, pages, errors.
 
 mod consistency;
 mod deadline;

@@ -1,11 +1,19 @@
-//! The names of what a store does, for errors and metrics.
+//! The names of a store's operations, for errors and metrics.
 
 use std::fmt;
 
-/// What a store was asked to do.
+/// An operation of a store.
 ///
-/// The set is small and closed over the calls of [`RsvpStore`](crate::RsvpStore) plus opening
-/// and maintenance, so it is safe as the label of a metric.
+/// The set is small: the calls of [`RsvpStore`](crate::RsvpStore), opening, and maintenance.
+/// It is safe as the label of a metric.
+///
+/// ```
+/// use rsvp_core::Operation;
+///
+/// let writes = Operation::ALL.iter().filter(|operation| operation.is_write());
+/// assert!(writes.clone().any(|operation| operation.as_str() == "remove_event"));
+/// assert!(!Operation::HasRsvped.is_write());
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 #[non_exhaustive]
 pub enum Operation {
@@ -35,11 +43,11 @@ pub enum Operation {
     Close,
     /// Opening a store.
     Open,
-    /// Creating or upgrading what a backend keeps its data in.
+    /// Creating or upgrading the schema of a backend.
     Migrate,
-    /// Comparing what a backend derives with what it derives it from.
+    /// Comparing derived data, such as counts, with the RSVPs.
     Audit,
-    /// Mending what an audit found.
+    /// Repairing the differences of an audit.
     Repair,
     /// Copying a store that is in use.
     Backup,
@@ -67,7 +75,7 @@ impl Operation {
         Self::Backup,
     ];
 
-    /// The name in snake case, as in a metric's label.
+    /// Returns the name in snake case, for the label of a metric.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Write => "write",
@@ -90,7 +98,7 @@ impl Operation {
         }
     }
 
-    /// Whether it can change what the store holds.
+    /// Returns whether the operation can change the store's data.
     pub fn is_write(self) -> bool {
         match self {
             Self::Write

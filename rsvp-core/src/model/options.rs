@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use crate::{Consistency, Deadline, SessionToken};
 
-/// The options of a read: how fresh its answer must be, and until when it is of use.
+/// The options of a read: the consistency of its answer, and its deadline.
 ///
 /// Defaults to [`Consistency::Strong`] without a deadline.
 ///
@@ -20,10 +20,10 @@ use crate::{Consistency, Deadline, SessionToken};
 pub struct ReadOptions {
     /// How fresh the answer must be.
     pub consistency: Consistency,
-    /// When the answer is of no use any more. `None` leaves that to the store's configuration.
+    /// The deadline of the call. Defaults to `None`, so that the store's own timeouts apply.
     pub deadline: Option<Deadline>,
-    /// Whether the call comes from a queue with a bound of its own. A limit of concurrent calls lets
-    /// it wait for its turn instead of refusing it.
+    /// Whether the call comes from a bounded queue.
+    /// A concurrency limit lets such a call wait for its turn instead of refusing it.
     pub queued: bool,
 }
 
@@ -36,25 +36,25 @@ impl ReadOptions {
         queued: false,
     };
 
-    /// A read at [`Consistency::Strong`].
+    /// Makes options for a read at [`Consistency::Strong`].
     #[must_use]
     pub fn strong() -> Self {
         Self::default()
     }
 
-    /// A read at [`Consistency::Session`], which sees the writes behind the token.
+    /// Makes options for a read at [`Consistency::Session`]. It sees the writes behind the token.
     #[must_use]
     pub fn session(token: SessionToken) -> Self {
         Consistency::Session(token).into()
     }
 
-    /// A read at [`Consistency::Bounded`], whose answer is at most this old.
+    /// Makes options for a read at [`Consistency::Bounded`], with an answer of at most this age.
     #[must_use]
     pub fn bounded(age: Duration) -> Self {
         Consistency::Bounded(age).into()
     }
 
-    /// A read at [`Consistency::Eventual`].
+    /// Makes options for a read at [`Consistency::Eventual`].
     #[must_use]
     pub fn eventual() -> Self {
         Consistency::Eventual.into()
@@ -78,10 +78,10 @@ impl ReadOptions {
         self.with_deadline(Deadline::after(time))
     }
 
-    /// Marks the call as one from a queue with a bound of its own.
+    /// Marks the call as one from a bounded queue.
     ///
-    /// Such a call stands for many others, and their number is bounded already. A limit of concurrent
-    /// calls therefore lets it wait for its turn instead of refusing it as overloaded.
+    /// Such a call stands for many others, and its queue bounds their number already.
+    /// A concurrency limit lets it wait for its turn instead of refusing it as overloaded.
     #[must_use]
     pub fn with_queued(self) -> Self {
         Self { queued: true, ..self }
@@ -94,7 +94,7 @@ impl From<Consistency> for ReadOptions {
     }
 }
 
-/// The options of a write or a step of a removal: until when its answer is of use.
+/// The options of a write or of a step of a removal.
 ///
 /// Defaults to no deadline.
 ///
@@ -108,11 +108,11 @@ impl From<Consistency> for ReadOptions {
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct WriteOptions {
-    /// When the answer is of no use any more. A write that has not begun by then is not done.
-    /// `None` leaves that to the store's configuration.
+    /// The deadline of the call. A write that has not begun by then is dropped.
+    /// Defaults to `None`, so that the store's own timeouts apply.
     pub deadline: Option<Deadline>,
-    /// Whether the call comes from a queue with a bound of its own. A limit of concurrent calls lets
-    /// it wait for its turn instead of refusing it.
+    /// Whether the call comes from a bounded queue.
+    /// A concurrency limit lets such a call wait for its turn instead of refusing it.
     pub queued: bool,
 }
 
@@ -131,10 +131,10 @@ impl WriteOptions {
         self.with_deadline(Deadline::after(time))
     }
 
-    /// Marks the call as one from a queue with a bound of its own.
+    /// Marks the call as one from a bounded queue.
     ///
-    /// Such a call stands for many others, and their number is bounded already. A limit of concurrent
-    /// calls therefore lets it wait for its turn instead of refusing it as overloaded.
+    /// Such a call stands for many others, and its queue bounds their number already.
+    /// A concurrency limit lets it wait for its turn instead of refusing it as overloaded.
     #[must_use]
     pub fn with_queued(self) -> Self {
         Self { queued: true, ..self }

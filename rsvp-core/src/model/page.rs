@@ -1,4 +1,4 @@
-//! Pages: how lists of any length are read in bounded pieces.
+//! Pages: reading lists of any length in bounded pieces.
 
 use std::fmt;
 use std::str::FromStr;
@@ -8,32 +8,46 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 
 use crate::{Consistency, Deadline, Error, ReadOptions, Result};
 
-/// Where the next page of a listing begins.
+/// The place in a listing at which the next page begins.
 ///
-/// Opaque to hosts: pass it back to the same listing of the same store. It prints as base64url,
-/// fit for a query string. A cursor may be used more than once and holds no snapshot. To a backend it is a few bytes that it made itself and must distrust when they come
-/// back: [`Error::InvalidInput`] with the field `cursor`, never a panic.
+/// A host passes it back to the same listing of the same store, and does not look inside.
+/// It prints as base64url, fit for a query string. A cursor may be used more than once.
+/// It holds no snapshot.
+///
+/// A backend writes its own bytes into a cursor,
+/// and must not trust the bytes of a cursor that comes back.
+/// It answers bad bytes with [`Error::InvalidInput`] and the field `cursor`, never with a panic.
+///
+/// ```
+/// use rsvp_core::Cursor;
+///
+/// let cursor = Cursor::new(b"ann".as_slice());
+/// assert_eq!(cursor.to_string(), "YW5u");
+/// assert_eq!("YW5u".parse::<Cursor>()?, cursor);
+/// # Ok::<(), rsvp_core::Error>(())
+/// ```
 #[derive(Clone, PartialEq, Eq, Hash)]
 pub struct Cursor(Vec<u8>);
 
 impl Cursor {
-    /// The longest text that is accepted as a cursor, in bytes.
+    /// The greatest length of a cursor's text, in bytes.
     pub const MAX_BYTES: usize = 4096;
 
-    /// A cursor of the backend's own bytes: at least one, and at most 3,072 to stay within
-    /// [`MAX_BYTES`](Self::MAX_BYTES) when printed.
+    /// Makes a cursor of the backend's own bytes.
+    /// It takes 1 to 3,072 bytes, because the printed form must stay within
+    /// [`MAX_BYTES`](Self::MAX_BYTES).
     pub fn new(bytes: impl Into<Vec<u8>>) -> Self {
         Self(bytes.into())
     }
 
-    /// The backend's bytes.
+    /// Returns the backend's bytes.
     pub fn as_bytes(&self) -> &[u8] {
         &self.0
     }
 
-    /// The error for a cursor that this listing never returned.
+    /// Returns the error for a cursor of another listing.
     pub fn refused() -> Error {
-        Error::invalid_input("cursor", "is not one that this listing has returned")
+        Error::invalid_input("cursor", "was not returned by this listing")
     }
 }
 
@@ -62,8 +76,15 @@ impl FromStr for Cursor {
 
 super::text::serde_as_text!(Cursor);
 
-/// How much one step may take: the most items of a page, the most RSVPs that one step of a
-/// removal deletes. From 1 to 10,000, 1,000 unless said otherwise.
+/// The greatest number of items of a page, or of RSVPs that one step of a removal deletes.
+/// From 1 to 10,000. Defaults to 1,000.
+///
+/// ```
+/// use rsvp_core::PageLimit;
+///
+/// assert_eq!(PageLimit::default().get(), 1000);
+/// assert!(PageLimit::new(10_001).is_err());
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct PageLimit(u16);
 
@@ -73,7 +94,7 @@ impl PageLimit {
     /// The largest limit, 10,000.
     pub const MAX: Self = Self(10_000);
 
-    /// Checks and keeps `limit`.
+    /// Checks `limit`.
     ///
     /// # Errors
     ///
@@ -85,7 +106,7 @@ impl PageLimit {
         }
     }
 
-    /// The limit as a number.
+    /// Returns the limit as a number.
     pub fn get(self) -> usize {
         usize::from(self.0)
     }
@@ -97,7 +118,7 @@ impl Default for PageLimit {
     }
 }
 
-/// Which page of a listing to read.
+/// A request for one page of a listing.
 ///
 /// ```
 /// use std::time::Duration;
@@ -111,28 +132,28 @@ impl Default for PageLimit {
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct PageRequest {
-    /// Where the page begins: `None` for the first one, then [`Page::next`] of the page before.
+    /// The place of the page: `None` for the first one, then [`Page::next`] of the page before.
     pub cursor: Option<Cursor>,
-    /// The most items that the page may have.
+    /// The greatest number of items of the page.
     pub limit: PageLimit,
     /// The options of the read.
     pub options: ReadOptions,
 }
 
 impl PageRequest {
-    /// The first page, with options.
+    /// Makes a request for the first page, with options.
     #[must_use]
     pub fn new(options: ReadOptions) -> Self {
         Self { options, ..Self::default() }
     }
 
-    /// Begins where another page ended. `None` begins at the start.
+    /// Sets the beginning of the page, the end of another one. `None` begins at the start.
     #[must_use]
     pub fn with_cursor(self, cursor: impl Into<Option<Cursor>>) -> Self {
         Self { cursor: cursor.into(), ..self }
     }
 
-    /// Sets the most items that the page may have.
+    /// Sets the greatest number of items of the page.
     #[must_use]
     pub fn with_limit(self, limit: PageLimit) -> Self {
         Self { limit, ..self }
@@ -158,23 +179,47 @@ impl PageRequest {
 }
 
 /// A page of a listing.
+///
+/// ```
+/// use rsvp_core::{EventId, PageRequest, Result, RsvpStore, UserId};
+///
+/// /// Lists the attendees, page by page, as an API with "next" links does.
+/// async fn attendees(store: &dyn RsvpStore, event: &EventId) -> Result<Vec<UserId>> {
+///     let (mut all, mut request) = (Vec::new(), PageRequest::default());
+///     loop {
+///         let page = store.attendees_page(event, &request).await?;
+///         all.extend(page.items);
+///         let Some(next) = page.next else { return Ok(all) };
+///         request = request.with_cursor(next);
+///     }
+/// }
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<()> {
+/// # use rsvp_core::RsvpStoreExt;
+/// # let (store, event) = (rsvp_memory::MemoryStore::new(), EventId::from(1));
+/// # store.rsvp(&UserId::from(7), &event).await?;
+/// # assert_eq!(attendees(&store, &event).await?, [UserId::from(7)]);
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct Page<T> {
-    /// At most the requested number of items. A page may be short, even empty, and not the last.
+    /// The items, at most the requested number.
+    /// A page may be short or even empty without being the last.
     pub items: Vec<T>,
-    /// Where the next page begins; `None` after the last.
+    /// The cursor of the next page. `None` after the last page.
     pub next: Option<Cursor>,
 }
 
 impl<T> Page<T> {
-    /// A page, and where the next one begins.
+    /// Makes a page, with the cursor of the next one.
     pub fn new(items: Vec<T>, next: Option<Cursor>) -> Self {
         Self { items, next }
     }
 
-    /// A page after which there is none.
+    /// Makes the last page of a listing.
     pub fn last(items: Vec<T>) -> Self {
         Self { items, next: None }
     }

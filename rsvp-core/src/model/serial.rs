@@ -1,4 +1,4 @@
-//! The serialized form of values that travel in a host's API, where it is not that of their fields.
+//! The serialized form of values in a host's API, if it differs from their fields.
 
 use serde::ser::SerializeStruct;
 use serde::{Deserialize, Serialize, Serializer};
@@ -31,7 +31,7 @@ pub(super) mod milliseconds {
 
     use serde::{Deserialize, Deserializer, Serializer};
 
-    /// Rounded up, since the age of a count is an upper bound.
+    /// Rounds up, because the age of a count is an upper bound.
     pub(in crate::model) fn whole(duration: Duration) -> u64 {
         u64::try_from(duration.as_nanos().div_ceil(1_000_000)).unwrap_or(u64::MAX)
     }
@@ -68,8 +68,8 @@ impl<'a> From<&'a Result<Written>> for Entry<'a> {
 }
 
 impl Serialize for BatchReceipt {
-    /// The fields `results` and `token`. A result has the fields of [`Written`], or the one field
-    /// `error`.
+    /// Writes the fields `results` and `token`.
+    /// A result has the fields of [`Written`], or the one field `error`.
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let results: Vec<Entry<'_>> = self.results.iter().map(Entry::from).collect();
         let mut receipt = serializer.serialize_struct("BatchReceipt", 2)?;
@@ -80,9 +80,9 @@ impl Serialize for BatchReceipt {
 }
 
 impl Serialize for Error {
-    /// The fields `kind`, `message`, `field`, `effect`, `retryable` and `retry_after_ms`, of which
-    /// `field` is null unless the input is wrong, and `retry_after_ms` unless the effect is pending.
-    /// The source stays inside.
+    /// Writes the fields `kind`, `message`, `field`, `effect`, `retryable` and `retry_after_ms`.
+    /// `field` is null unless the input is wrong.
+    /// `retry_after_ms` is null unless the effect is pending. The source stays inside.
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let field = match self {
             Self::InvalidInput { field, .. } => Some(*field),

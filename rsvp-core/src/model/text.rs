@@ -1,4 +1,4 @@
-//! Serde for the types whose outside form is checked text.
+//! Serde for types with a checked text as their outside form.
 
 #[cfg(feature = "serde")]
 pub(crate) fn deserialize<'de, T, D>(deserializer: D) -> Result<T, D::Error>
@@ -13,7 +13,7 @@ where
     text.parse().map_err(D::Error::custom)
 }
 
-/// As [`deserialize`], and integers as their decimal digits.
+/// As [`deserialize`]. An integer becomes its decimal digits.
 #[cfg(feature = "serde")]
 pub(crate) fn deserialize_with_integers<'de, T, D>(deserializer: D) -> Result<T, D::Error>
 where

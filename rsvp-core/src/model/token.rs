@@ -1,4 +1,4 @@
-//! Session tokens: what a read must have seen to show a session its own writes.
+//! Session tokens: the positions that a read must have reached to see a session's own writes.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -9,16 +9,19 @@ use crate::{Error, Result};
 const FIELD: &str = "session_token";
 const VERSION: &str = "r1";
 
-/// The writes of a session, as positions in the logs of the engines that took them.
+/// The writes of a session, as positions in the logs of the engines.
 ///
-/// Opaque to hosts: keep the token of a write, [`merge`](Self::merge) it with the session's
-/// others, pass it to later reads as [`Consistency::Session`](crate::Consistency::Session). It
-/// prints as visible ASCII of the letters `r . -` and hexadecimal digits (34 bytes per engine, so one for most
-/// hosts), fit for a header or a cookie. It holds no ids and no secret; it is not authenticated,
-/// and a forged one can only make its bearer's reads slower.
+/// A host does not look inside.
+/// It keeps the token of a write, [merges](Self::merge) it with the session's other tokens,
+/// and passes it to later reads as [`Consistency::Session`](crate::Consistency::Session).
+/// A token prints as visible ASCII, fit for a header or a cookie: the letters `r . -`
+/// and hexadecimal digits, 34 bytes per engine. Most hosts have one engine.
+/// A token holds no ids and no secrets. It is not authenticated.
+/// A forged token can only slow the reads of its bearer down.
 ///
-/// To a backend a token is a map from an *origin* to a *position*. The origin names a log whose
-/// positions can be compared (a Postgres cluster's system identifier, say); positions grow.
+/// To a backend a token is a map from an *origin* to a *position*.
+/// The origin names a log with comparable positions,
+/// such as the system identifier of a Postgres cluster. Positions grow.
 ///
 /// ```
 /// use rsvp_core::SessionToken;
@@ -34,39 +37,42 @@ pub struct SessionToken {
 }
 
 impl SessionToken {
-    /// The longest text that is accepted as a token, in bytes: some 240 engines.
+    /// The greatest length of a token's text, in bytes. It has room for some 240 engines.
     pub const MAX_BYTES: usize = 8192;
 
-    /// A token without positions: of no write, or of writes to a store whose engine has none.
+    /// Makes a token without positions: of no write,
+    /// or of writes to an engine without log positions.
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// The token of what `origin` had written up to `position`.
+    /// Makes the token of the writes to `origin` up to `position`.
     pub fn at(origin: u64, position: u64) -> Self {
         Self { positions: BTreeMap::from([(origin, position)]) }
     }
 
-    /// How far a read of `origin` must have got, if this session wrote there.
+    /// Returns the position that a read of `origin` must have reached.
+    /// `None` if the session did not write there.
     pub fn position(&self, origin: u64) -> Option<u64> {
         self.positions.get(&origin).copied()
     }
 
-    /// Whether it holds no position. That does not mean that there was no write: only the store
-    /// that issued it can tell.
+    /// Returns whether the token holds no position.
+    /// An empty token does not prove that there was no write.
+    /// Only the store that issued it can tell.
     pub fn is_empty(&self) -> bool {
         self.positions.is_empty()
     }
 
-    /// Whether each position of this token is before that of `other` in the same log.
+    /// Returns whether each position of this token is
+    /// before the position of `other` in the same log.
     #[cfg(feature = "layers")]
     pub(crate) fn is_before(&self, other: &Self) -> bool {
         let before = |(&origin, &position)| other.position(origin).is_some_and(|at| position < at);
         self.positions.iter().all(before)
     }
 
-    /// Makes this token stand for the writes of both. Merging is commutative, associative and
-    /// idempotent.
+    /// Adds the writes of another token. Merging is commutative, associative and idempotent.
     pub fn merge(&mut self, other: &Self) {
         for (&origin, &position) in &other.positions {
             let reached = self.positions.entry(origin).or_insert(position);
@@ -74,7 +80,8 @@ impl SessionToken {
         }
     }
 
-    /// Whether a session that has seen the writes behind `other` has seen those behind this one.
+    /// Returns whether a session with the writes behind `other` has seen the writes behind this
+    /// token.
     ///
     /// ```
     /// use rsvp_core::SessionToken;
@@ -90,7 +97,7 @@ impl SessionToken {
             .all(|(origin, position)| reached(origin).is_some_and(|reached| position <= reached))
     }
 
-    /// The number of engines of which it holds a position.
+    /// Returns the number of engines with a position.
     #[cfg(feature = "layers")]
     pub(crate) fn origins(&self) -> usize {
         self.positions.len()
@@ -135,7 +142,7 @@ impl FromStr for SessionToken {
     }
 }
 
-/// `u64::from_str_radix` would also take a sign.
+/// Parses hexadecimal digits. `u64::from_str_radix` would also accept a sign.
 fn hexadecimal(digits: &str) -> Option<u64> {
     let all_digits = digits.bytes().all(|byte| byte.is_ascii_hexdigit());
     if all_digits { u64::from_str_radix(digits, 16).ok() } else { None }

@@ -1,4 +1,4 @@
-//! The verbs that everyone calls.
+//! The verbs of a store.
 
 use std::borrow::Borrow;
 use std::future::Future;
@@ -11,11 +11,12 @@ use crate::{
     RemovalStep, Result, Rsvp, RsvpStore, UserId, Write, WriteOptions,
 };
 
-/// What one does with a store; every [`RsvpStore`] has it, `dyn RsvpStore` included.
+/// The calls of a host on a store. Every [`RsvpStore`] has them, `dyn RsvpStore` included.
 ///
-/// All futures are [`Send`]. Single calls are batches of one: whoever has many should call
-/// [`write_batch`](RsvpStore::write_batch), [`has_rsvped_batch`](RsvpStore::has_rsvped_batch) and
-/// [`rsvp_count_batch`](RsvpStore::rsvp_count_batch).
+/// All futures are [`Send`]. A single call is a batch of one.
+/// For many entries call [`write_batch`](RsvpStore::write_batch),
+/// [`has_rsvped_batch`](RsvpStore::has_rsvped_batch)
+/// and [`rsvp_count_batch`](RsvpStore::rsvp_count_batch).
 ///
 /// ```
 /// use rsvp_core::{EventId, Outcome, Result, RsvpStore, RsvpStoreExt, UserId};
@@ -23,15 +24,15 @@ use crate::{
 /// async fn buy(store: &dyn RsvpStore, user: &UserId, event: &EventId) -> Result<u64> {
 ///     let receipt = store.rsvp(user, event).await?;
 ///     if receipt.outcome == Outcome::Unchanged {
-///         // They were coming already.
+///         // The user had this RSVP already.
 ///     }
 ///     Ok(store.rsvp_count(event).await?.value)
 /// }
 /// ```
 pub trait RsvpStoreExt: RsvpStore {
-    /// `user` is coming to `event`.
+    /// Records that `user` is coming to `event`.
     ///
-    /// Fine if they were already: [`Outcome::Unchanged`](crate::Outcome::Unchanged).
+    /// A repeated call answers [`Outcome::Unchanged`](crate::Outcome::Unchanged).
     ///
     /// # Errors
     ///
@@ -40,7 +41,20 @@ pub trait RsvpStoreExt: RsvpStore {
         write_one(self, Write::rsvp(user.clone(), event.clone()), &WriteOptions::DEFAULT)
     }
 
-    /// `user` is coming to `event`, with options such as a deadline.
+    /// Records that `user` is coming to `event`, with options such as a deadline.
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// use rsvp_core::{EventId, Result, RsvpStoreExt, UserId, WriteOptions};
+    ///
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<()> {
+    /// let store = rsvp_memory::MemoryStore::new();
+    /// let options = WriteOptions::default().with_timeout(Duration::from_millis(150));
+    /// store.rsvp_with(&UserId::from(1), &EventId::from(2), options).await?;
+    /// # Ok(())
+    /// # }
+    /// ```
     ///
     /// # Errors
     ///
@@ -54,9 +68,9 @@ pub trait RsvpStoreExt: RsvpStore {
         write_one(self, Write::rsvp(user.clone(), event.clone()), options)
     }
 
-    /// `user` is not coming to `event`.
+    /// Records that `user` is not coming to `event`.
     ///
-    /// Fine if they never were: [`Outcome::Unchanged`](crate::Outcome::Unchanged).
+    /// A user without an RSVP gets [`Outcome::Unchanged`](crate::Outcome::Unchanged).
     ///
     /// # Errors
     ///
@@ -69,7 +83,7 @@ pub trait RsvpStoreExt: RsvpStore {
         write_one(self, Write::cancel(user.clone(), event.clone()), &WriteOptions::DEFAULT)
     }
 
-    /// `user` is not coming to `event`, with options such as a deadline.
+    /// Records that `user` is not coming to `event`, with options such as a deadline.
     ///
     /// # Errors
     ///
@@ -83,7 +97,8 @@ pub trait RsvpStoreExt: RsvpStore {
         write_one(self, Write::cancel(user.clone(), event.clone()), options)
     }
 
-    /// Whether `user` is coming to `event`, at [`Consistency::Strong`](crate::Consistency::Strong).
+    /// Returns whether `user` is coming to `event`,
+    /// at [`Consistency::Strong`](crate::Consistency::Strong).
     ///
     /// # Errors
     ///
@@ -96,7 +111,7 @@ pub trait RsvpStoreExt: RsvpStore {
         has_one(self, Rsvp::new(user.clone(), event.clone()), &ReadOptions::STRONG)
     }
 
-    /// Whether `user` is coming to `event`, with options such as the consistency.
+    /// Returns whether `user` is coming to `event`, with options such as the consistency.
     ///
     /// # Errors
     ///
@@ -110,7 +125,7 @@ pub trait RsvpStoreExt: RsvpStore {
         has_one(self, Rsvp::new(user.clone(), event.clone()), options.into())
     }
 
-    /// How many are coming to `event`, at most 5 seconds old
+    /// Returns the number of RSVPs of `event`, at most 5 seconds old
     /// ([`Consistency::DEFAULT_COUNT_BOUND`](crate::Consistency::DEFAULT_COUNT_BOUND)).
     ///
     /// # Errors
@@ -120,7 +135,20 @@ pub trait RsvpStoreExt: RsvpStore {
         count_one(self, event, &ReadOptions::DEFAULT_COUNT)
     }
 
-    /// How many are coming to `event`, with options such as the consistency.
+    /// Returns the number of RSVPs of `event`, with options such as the consistency.
+    ///
+    /// ```
+    /// use rsvp_core::{Consistency, EventId, Result, RsvpStoreExt};
+    ///
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<()> {
+    /// let store = rsvp_memory::MemoryStore::new();
+    /// // An exact count, for the organiser of the event.
+    /// let count = store.rsvp_count_with(&EventId::from(2), Consistency::Strong).await?;
+    /// assert_eq!(count.value, 0);
+    /// # Ok(())
+    /// # }
+    /// ```
     ///
     /// # Errors
     ///
@@ -133,17 +161,36 @@ pub trait RsvpStoreExt: RsvpStore {
         count_one(self, event, options.into())
     }
 
-    /// Everyone who is coming to `event`, read page by page at [`Consistency::Strong`](crate::Consistency::Strong).
+    /// Streams the users with an RSVP to `event`, page by page,
+    /// at [`Consistency::Strong`](crate::Consistency::Strong).
     ///
-    /// After an error the stream ends. For another consistency or page size see
-    /// [`attendees_with`](Self::attendees_with); to go on after an error, or to hand the list on
-    /// page by page, [`attendees_page`](RsvpStore::attendees_page).
+    /// The stream ends after an error.
+    /// [`attendees_with`](Self::attendees_with) takes another consistency or page size.
+    /// [`attendees_page`](RsvpStore::attendees_page) reads one page, so that a host can go on
+    /// after an error or pass the list on page by page.
+    ///
+    /// ```
+    /// use futures_util::TryStreamExt;
+    /// use rsvp_core::{EventId, Result, RsvpStoreExt, UserId};
+    ///
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<()> {
+    /// let store = rsvp_memory::MemoryStore::new();
+    /// let fair = EventId::new("fair")?;
+    /// store.rsvp(&UserId::new("ann")?, &fair).await?;
+    /// let mut attendees = store.attendees(&fair);
+    /// while let Some(user) = attendees.try_next().await? {
+    ///     println!("{user} is coming");
+    /// }
+    /// # Ok(())
+    /// # }
+    /// ```
     fn attendees<'a>(&'a self, event: &'a EventId) -> BoxStream<'a, Result<UserId>> {
         self.attendees_with(event, PageRequest::default())
     }
 
-    /// Everyone who is coming to `event`, beginning with the requested page; the following ones
-    /// have its limit and consistency.
+    /// Streams the users with an RSVP to `event`, beginning with the requested page.
+    /// The following pages have its limit and consistency.
     fn attendees_with<'a>(
         &'a self,
         event: &'a EventId,
@@ -155,12 +202,12 @@ pub trait RsvpStoreExt: RsvpStore {
         })
     }
 
-    /// Everything that `user` is coming to, as [`attendees`](Self::attendees).
+    /// Streams the events that `user` is coming to, as [`attendees`](Self::attendees).
     fn events_of<'a>(&'a self, user: &'a UserId) -> BoxStream<'a, Result<EventId>> {
         self.events_of_with(user, PageRequest::default())
     }
 
-    /// Everything that `user` is coming to, as [`attendees_with`](Self::attendees_with).
+    /// Streams the events that `user` is coming to, as [`attendees_with`](Self::attendees_with).
     fn events_of_with<'a>(
         &'a self,
         user: &'a UserId,
@@ -172,12 +219,12 @@ pub trait RsvpStoreExt: RsvpStore {
         })
     }
 
-    /// Every RSVP of the store, as [`attendees`](Self::attendees).
+    /// Streams every RSVP of the store, as [`attendees`](Self::attendees).
     fn scan(&self) -> BoxStream<'_, Result<Rsvp>> {
         self.scan_with(PageRequest::default())
     }
 
-    /// Every RSVP of the store, as [`attendees_with`](Self::attendees_with).
+    /// Streams every RSVP of the store, as [`attendees_with`](Self::attendees_with).
     fn scan_with(&self, request: PageRequest) -> BoxStream<'_, Result<Rsvp>> {
         pages(request, move |request| async move {
             let page = self.scan_page(&request).await;
@@ -187,8 +234,22 @@ pub trait RsvpStoreExt: RsvpStore {
 
     /// Removes every RSVP of `event`, step by step.
     ///
-    /// After an error or a crash call it again: it goes on where it stopped, and returns the number
-    /// of RSVPs that were left to remove. The number that the failed call had removed is not told.
+    /// Call it again after an error or a crash.
+    /// It goes on from the last finished step, and returns the number
+    /// of RSVPs removed by the new call alone.
+    ///
+    /// ```
+    /// use rsvp_core::{EventId, Result, RsvpStoreExt, UserId};
+    ///
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<()> {
+    /// let store = rsvp_memory::MemoryStore::new();
+    /// let event = EventId::from(2);
+    /// store.rsvp(&UserId::from(1), &event).await?;
+    /// assert_eq!(store.remove_event(&event).await?.removed, 1);
+    /// # Ok(())
+    /// # }
+    /// ```
     ///
     /// # Errors
     ///
@@ -197,7 +258,7 @@ pub trait RsvpStoreExt: RsvpStore {
         self.remove_event_with(event, WriteOptions::default())
     }
 
-    /// Removes every RSVP of `event`, with options: the deadline is that of all steps together.
+    /// Removes every RSVP of `event`, with options. All steps together have one deadline.
     ///
     /// # Errors
     ///
@@ -272,7 +333,7 @@ async fn count_one<S: RsvpStore + ?Sized>(
     only(Operation::RsvpCount, counts)
 }
 
-/// The one answer to a batch of one.
+/// Returns the one answer to a batch of one.
 fn only<T>(operation: Operation, mut answers: Vec<Result<T>>) -> Result<T> {
     match (answers.len(), answers.pop()) {
         (1, Some(answer)) => answer,
@@ -281,7 +342,7 @@ fn only<T>(operation: Operation, mut answers: Vec<Result<T>>) -> Result<T> {
 }
 
 impl Removal {
-    /// Adds a step, and tells whether another one is needed.
+    /// Adds a step, and returns whether another one is needed.
     fn take(&mut self, step: RemovalStep) -> bool {
         let RemovalStep { removed, more, repeated, token } = step;
         self.repeated |= repeated;

@@ -1,4 +1,4 @@
-//! Maintenance of a store: finding and mending derived data that differs from the truth.
+//! Maintenance of a store: finding and repairing wrong derived data.
 
 use std::fmt::Debug;
 
@@ -6,20 +6,28 @@ use async_trait::async_trait;
 
 use crate::{Cursor, EventId, Result, UserId};
 
-/// A difference between data that a store derives and the RSVPs that it derives it from.
+/// A difference between derived data and the RSVPs.
+///
+/// ```
+/// use rsvp_core::{EventId, Finding, FindingKind};
+///
+/// let kind = FindingKind::Count { held: 10, counted: 11 };
+/// let finding = Finding::new(kind, EventId::from(101), None);
+/// assert_eq!(finding.event.as_str(), "101");
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Finding {
     /// The kind of the difference.
     pub kind: FindingKind,
-    /// The event that it concerns.
+    /// The event of the difference.
     pub event: EventId,
-    /// The user that it concerns, if it concerns one.
+    /// The user of the difference, if it has one.
     pub user: Option<UserId>,
 }
 
 impl Finding {
-    /// A finding about an event.
+    /// Makes a finding about an event.
     #[must_use]
     pub fn new(kind: FindingKind, event: EventId, user: Option<UserId>) -> Self {
         Self { kind, event, user }
@@ -27,36 +35,66 @@ impl Finding {
 }
 
 /// The kind of a [`Finding`].
+///
+/// ```
+/// use rsvp_core::FindingKind;
+///
+/// /// Describes a finding for a log.
+/// fn describe(kind: FindingKind) -> String {
+///     match kind {
+///         FindingKind::Count { held, counted } => format!("counted {counted} of {held} RSVPs"),
+///         FindingKind::Missing => "missing in the user's list".to_owned(),
+///         FindingKind::LeftOver => "left over in the user's list".to_owned(),
+///         other => format!("{other:?}"),
+///     }
+/// }
+/// assert_eq!(describe(FindingKind::Count { held: 2, counted: 3 }), "counted 3 of 2 RSVPs");
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum FindingKind {
-    /// The count of an event is not the number of its RSVPs.
+    /// The count of an event differs from the number of its RSVPs.
     Count {
         /// The number of RSVPs.
         held: u64,
-        /// The count.
+        /// The stored count.
         counted: i64,
     },
-    /// An RSVP is not in the list of its user.
+    /// An RSVP is missing in the list of its user.
     Missing,
     /// The list of a user has an entry without an RSVP.
     LeftOver,
 }
 
 /// The answer to one bounded step of an audit or a repair.
+///
+/// ```
+/// use rsvp_core::{Maintenance, Result};
+///
+/// /// Audits a store at the pace of its caller.
+/// async fn differences(maintenance: &dyn Maintenance) -> Result<usize> {
+///     let (mut found, mut cursor) = (0, None);
+///     loop {
+///         let step = maintenance.audit_step(cursor.as_ref()).await?;
+///         found += step.findings.len();
+///         let Some(next) = step.next else { return Ok(found) };
+///         cursor = Some(next);
+///     }
+/// }
+/// ```
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct AuditStep {
-    /// The number of entries that were compared.
+    /// The number of compared entries.
     pub checked: u64,
-    /// The differences that were found, and mended if it was a repair.
+    /// The differences. A repair has fixed them.
     pub findings: Vec<Finding>,
-    /// Where the next step begins; `None` after the last.
+    /// The cursor of the next step. `None` after the last step.
     pub next: Option<Cursor>,
 }
 
 impl AuditStep {
-    /// The answer to a step.
+    /// Makes the answer to a step.
     #[must_use]
     pub fn new(checked: u64, findings: Vec<Finding>, next: Option<Cursor>) -> Self {
         Self { checked, findings, next }
@@ -64,38 +102,67 @@ impl AuditStep {
 }
 
 /// The answer to a whole audit or repair.
+///
+/// ```
+/// use rsvp_core::{Audit, Maintenance, Result};
+///
+/// /// Repairs a store after an import, and fails if a second look still finds a difference.
+/// async fn repair(maintenance: &dyn Maintenance) -> Result<bool> {
+///     maintenance.repair().await?;
+///     let Audit { findings, .. } = maintenance.audit().await?;
+///     Ok(findings.is_empty())
+/// }
+/// ```
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Audit {
-    /// The number of entries that were compared.
+    /// The number of compared entries.
     pub checked: u64,
-    /// The differences that were found, and mended if it was a repair.
+    /// The differences. A repair has fixed them.
     pub findings: Vec<Finding>,
 }
 
-/// Compares the data that a store derives with the RSVPs that it derives it from.
+/// Compares derived data, such as counts, with the RSVPs of a store.
 ///
-/// A host reaches it through [`RsvpStore::maintenance`](crate::RsvpStore::maintenance), however the
-/// store was opened and whatever layers are around it. It is a trait object and not a downcast, so
-/// that layers and shards can pass it on.
+/// A host reaches it through [`RsvpStore::maintenance`](crate::RsvpStore::maintenance),
+/// through any layers around the store.
+/// It is a trait object, so that layers and shards can pass it on.
+///
+/// ```
+/// use rsvp_core::{Result, RsvpStore};
+///
+/// /// Logs the result of a nightly audit.
+/// async fn nightly(store: &dyn RsvpStore) -> Result<String> {
+///     let Some(maintenance) = store.maintenance() else {
+///         return Ok("the store derives nothing".to_owned());
+///     };
+///     let audit = maintenance.audit().await?;
+///     Ok(format!("{} entries, {} differences", audit.checked, audit.findings.len()))
+/// }
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<()> {
+/// # assert_eq!(nightly(&rsvp_memory::MemoryStore::new()).await?, "the store derives nothing");
+/// # Ok(())
+/// # }
+/// ```
 #[async_trait]
 pub trait Maintenance: Debug + Send + Sync {
-    /// Compares a bounded part of the store, beginning where the step before ended.
+    /// Compares a bounded part of the store, beginning at the end of the step before.
     ///
-    /// It may run while others write, and mends nothing.
+    /// It may run during writes, and changes nothing.
     ///
     /// # Errors
     ///
-    /// As the reads that it consists of, and [`Error::InvalidInput`](crate::Error::InvalidInput)
-    /// for a cursor that no step has returned.
+    /// The errors of its reads, and [`Error::InvalidInput`](crate::Error::InvalidInput)
+    /// for a cursor of another origin.
     async fn audit_step(&self, cursor: Option<&Cursor>) -> Result<AuditStep>;
 
-    /// Compares a bounded part of the store and mends every difference, as
-    /// [`audit_step`](Self::audit_step).
+    /// Compares a bounded part of the store and repairs every difference,
+    /// as [`audit_step`](Self::audit_step).
     ///
     /// # Errors
     ///
-    /// As the reads and writes that it consists of. It may be repeated.
+    /// The errors of its reads and writes. It may be repeated.
     async fn repair_step(&self, cursor: Option<&Cursor>) -> Result<AuditStep>;
 
     /// Compares the whole store, step by step.
@@ -112,7 +179,7 @@ pub trait Maintenance: Debug + Send + Sync {
         Ok(audit)
     }
 
-    /// Compares the whole store and mends every difference, step by step.
+    /// Compares the whole store and repairs every difference, step by step.
     ///
     /// # Errors
     ///
@@ -128,7 +195,7 @@ pub trait Maintenance: Debug + Send + Sync {
 }
 
 impl Audit {
-    /// Adds a step, and tells where the next one begins.
+    /// Adds a step, and returns the beginning of the next one.
     fn take(&mut self, step: AuditStep) -> Option<Cursor> {
         self.checked = self.checked.saturating_add(step.checked);
         self.findings.extend(step.findings);

@@ -1,4 +1,4 @@
-//! The trait that a backend implements, and the verbs that every store has for free.
+//! The trait of backends, and the verbs of every store.
 
 mod ext;
 mod maintenance;

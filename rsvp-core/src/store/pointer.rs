@@ -10,8 +10,11 @@ use crate::{
     PageRequest, ReadOptions, RemovalStep, Result, Rsvp, RsvpStore, UserId, Write, WriteOptions,
 };
 
-/// Hands every call on. The signatures are those that `async_trait` makes, written out so that the
-/// future is the store's own: with `async fn` each pointer would put it into one more box.
+/// Forwards every call to the store behind the pointer.
+///
+/// The signatures are written out as `async_trait` makes them.
+/// The pointer then returns the store's own future.
+/// An `async fn` here would allocate one more box for each call.
 macro_rules! pointer {
     ($pointer:ty) => {
         #[deny(clippy::missing_trait_methods)]

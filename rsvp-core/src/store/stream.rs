@@ -13,10 +13,11 @@ struct Listing<T> {
     next: Option<PageRequest>,
 }
 
-/// The items of the requested page and of all that follow it.
+/// Streams the items of the requested page and of all following pages.
 ///
-/// `read` reads one page. It is called only when the items of the page before are used up, and
-/// never again after an error.
+/// `read` reads one page.
+/// The stream calls it after it has yielded all items of the page before, and never again
+/// after an error.
 pub(crate) fn pages<'a, T, R, F>(request: PageRequest, read: R) -> BoxStream<'a, Result<T>>
 where
     T: Send + 'a,
@@ -26,11 +27,13 @@ where
     let start = Listing { items: Vec::new().into_iter(), next: Some(request) };
     stream::try_unfold((start, read), |(mut listing, read)| async move {
         loop {
+            // Yield the items of the last page, then read the next one.
             if let Some(item) = listing.items.next() {
                 return Ok(Some((item, (listing, read))));
             }
             let Some(request) = listing.next.take() else { return Ok(None) };
             let (request, page) = read(request).await;
+            // After an error there is no next page, so the stream ends.
             let Page { items, next } = page?;
             listing.items = items.into_iter();
             listing.next = next.map(|cursor| PageRequest { cursor: Some(cursor), ..request });
@@ -46,7 +49,7 @@ mod tests {
     use super::*;
     use crate::{Consistency, Cursor, Error, Operation, PageLimit};
 
-    /// Three pages of two numbers; the one that `fails` is an error.
+    /// Three pages of two numbers. The page `fails` is an error.
     async fn read(request: PageRequest, fails: u8) -> (PageRequest, Result<Page<u8>>) {
         let at = request.cursor.as_ref().map_or(0, |cursor| cursor.as_bytes()[0]);
         let next = if at < 2 { Some(Cursor::new([at + 1])) } else { None };

@@ -7,21 +7,31 @@ use percent_encoding::percent_decode_str;
 
 use crate::{Error, Result};
 
-/// Where a server listens: `name`, `name:port` or `[address]:port`; an address of IPv6 stands in
-/// brackets.
+/// The address of a server: `name`, `name:port` or `[address]:port`.
+/// An IPv6 address stands in brackets.
 ///
-/// The name may be percent-encoded, which is how a path becomes one. `Display` writes what can be
-/// read again, as long as it needs no percent-encoding.
+/// The name may be percent-encoded, so that it can be a path.
+/// The output of `Display` parses as the same host, unless the host needs percent-encoding.
+///
+/// ```
+/// use rsvp_core::url::Host;
+///
+/// let host: Host = "[::1]:5433".parse()?;
+/// assert_eq!((host.name.as_str(), host.port), ("::1", Some(5433)));
+/// let default = "db.example".parse::<Host>()?.with_default_port(5432);
+/// assert_eq!(default.to_string(), "db.example:5432");
+/// # Ok::<(), rsvp_core::Error>(())
+/// ```
 #[derive(Clone, PartialEq, Eq, Hash)]
 pub struct Host {
-    /// A host name, an address without brackets, or whatever else the backend takes for one.
+    /// A host name, an address without brackets, or another name that the backend accepts.
     pub name: String,
-    /// The port, if one is given; never 0 when read from a text.
+    /// The port, if specified. Parsing never returns port 0.
     pub port: Option<u16>,
 }
 
 impl Host {
-    /// The host with this port, unless it has one.
+    /// Sets the port, unless the host has one.
     #[must_use]
     pub fn with_default_port(self, port: u16) -> Self {
         Self { port: self.port.or(Some(port)), ..self }
@@ -31,11 +41,11 @@ impl Host {
 impl FromStr for Host {
     type Err = Error;
 
-    /// Reads a host; one without a name is `localhost`.
+    /// Parses a host. An empty name means `localhost`.
     ///
     /// # Errors
     ///
-    /// [`Error::InvalidInput`] with the field `host`. The text is never repeated.
+    /// [`Error::InvalidInput`] with the field `host`. The message never repeats the text.
     fn from_str(text: &str) -> Result<Self> {
         host(text).ok_or_else(|| Error::invalid_input("host", "is not a host, or a host:port"))
     }
@@ -53,7 +63,7 @@ impl fmt::Display for Host {
 }
 
 impl fmt::Debug for Host {
-    /// The fields as they are, without brackets.
+    /// Shows the fields without brackets.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.name)?;
         self.port.map_or(Ok(()), |port| write!(f, ":{port}"))

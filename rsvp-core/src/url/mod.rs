@@ -1,8 +1,8 @@
-//! One parser for every part of a store's URL.
+//! The parser of a store's URL, shared by all backends.
 //!
-//! Every backend reads its URL in the same way and refuses a wrong one in the same words. The
-//! meaning of the path, of a missing port and of each parameter is the backend's own. No message
-//! repeats a part of a URL that may hold a password.
+//! All backends parse URLs in the same way and refuse a malformed URL with the same messages.
+//! Each backend defines the meaning of the path, of a missing port and of each parameter.
+//! No message repeats a part of a URL that may hold a password.
 //!
 //! ```
 //! use std::time::Duration;

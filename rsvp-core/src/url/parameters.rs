@@ -9,8 +9,9 @@ use crate::{Error, Result};
 
 /// The parameters of a URL: `name=value&name=value`.
 ///
-/// Each reader takes the parameters that it knows. Whatever nobody has taken is unknown, and
-/// [`finish`](Self::finish) refuses it with the list of all names that were asked for.
+/// Each reader takes the parameters that it knows.
+/// [`finish`](Self::finish) refuses a parameter that nobody has taken,
+/// and lists all names that were asked for.
 ///
 /// ```
 /// use rsvp_core::url::Parameters;
@@ -29,19 +30,19 @@ use crate::{Error, Result};
 /// `Debug` shows nothing, since a value may be a password.
 #[derive(Clone, Default)]
 pub struct Parameters {
-    /// The parameters that nobody has taken yet, in order.
+    /// The parameters not taken yet, in order.
     rest: Vec<(String, String)>,
-    /// The names that were asked for, in order.
+    /// The names asked for, in order.
     supported: Vec<&'static str>,
 }
 
 impl Parameters {
-    /// Reads a query, without its question mark. Names and values may be percent-encoded. A
-    /// parameter without `=` has an empty value.
+    /// Parses a query without its question mark. Names and values may be percent-encoded.
+    /// A parameter without `=` has an empty value.
     ///
     /// # Errors
     ///
-    /// [`Error::InvalidInput`] with the field `url`. The query is never repeated.
+    /// [`Error::InvalidInput`] with the field `url`. The message never repeats the query.
     pub fn parse(query: &str) -> Result<Self> {
         if query.contains('@') {
             // A password with a question mark that is not encoded would end up here.
@@ -99,7 +100,7 @@ impl Parameters {
         self.take(name)?.map(parse).transpose()
     }
 
-    /// Takes a parameter that is `true` or `false`.
+    /// Takes a parameter with the value `true` or `false`.
     ///
     /// # Errors
     ///
@@ -118,8 +119,7 @@ impl Parameters {
         Ok(parsed.map(|Millis(duration)| duration))
     }
 
-    /// Takes a duration, of which a number without a unit is in seconds, as tools of an engine may
-    /// write it.
+    /// Takes a duration. A number without a unit is in seconds, as in the tools of some engines.
     ///
     /// # Errors
     ///
@@ -130,12 +130,12 @@ impl Parameters {
         Ok(parsed.map(|Seconds(duration)| duration))
     }
 
-    /// Checks that every parameter was taken.
+    /// Checks that no parameter is left.
     ///
     /// # Errors
     ///
-    /// [`Error::InvalidInput`] with the field `url`. It names the first unknown parameter and
-    /// lists the supported ones.
+    /// [`Error::InvalidInput`] with the field `url`.
+    /// It names the first unknown parameter and lists the supported ones.
     pub fn finish(&self) -> Result<()> {
         let Some((name, _)) = self.rest.first() else { return Ok(()) };
         let unknown = if is_plain(name) {
@@ -158,13 +158,13 @@ impl fmt::Debug for Parameters {
     }
 }
 
-/// Whether a name looks like that of a parameter. Anything else may be a part of a secret.
+/// Whether a text looks like the name of a parameter. Any other text may be a part of a secret.
 fn is_plain(name: &str) -> bool {
     let legal = |byte: u8| byte.is_ascii_lowercase() || byte == b'_';
     (1..=32).contains(&name.len()) && name.bytes().all(legal)
 }
 
-/// A duration as it stands in a parameter.
+/// A duration of a parameter.
 struct Millis(Duration);
 
 impl FromStr for Millis {
@@ -180,7 +180,7 @@ impl FromStr for Millis {
     }
 }
 
-/// A duration whose unit may be missing.
+/// A duration with an optional unit.
 struct Seconds(Duration);
 
 impl FromStr for Seconds {

@@ -1,8 +1,16 @@
-//! Texts that nothing prints.
+//! Texts that are never printed.
 
 use std::fmt;
 
-/// A text that nothing prints, such as a password. `Debug` gives `***`.
+/// A text that is never printed, such as a password. `Debug` shows `***`.
+///
+/// ```
+/// use rsvp_core::url::Secret;
+///
+/// let password = Secret::new("hunter2");
+/// assert_eq!(format!("{password:?}"), "***");
+/// assert_eq!(password.expose(), "hunter2");
+/// ```
 #[derive(Clone, PartialEq, Eq)]
 pub struct Secret(String);
 

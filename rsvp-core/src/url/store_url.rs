@@ -1,4 +1,4 @@
-//! A URL, taken apart.
+//! A parsed URL.
 
 use std::fmt;
 use std::str::FromStr;
@@ -8,13 +8,27 @@ use percent_encoding::percent_decode_str;
 use super::{Host, Parameters, Secret};
 use crate::{Error, Result};
 
-/// A store's URL, taken apart: `scheme://user:password@host:port,host:port/path?name=value`, or
-/// `scheme:path?name=value` for a store without hosts.
+/// The parts of a store's URL: `scheme://user:password@host:port,host:port/path?name=value`,
+/// or `scheme:path?name=value` for a store without hosts.
 ///
-/// Every part but the scheme may be percent-encoded. In a URL with hosts, an `@` or a `/` of the
-/// user, the password or the path must be. So must a `?` anywhere before the parameters, a `,` of a
-/// host, and an `@` of a parameter. White space at both ends is ignored. `Debug` shows neither the
-/// password nor the parameters nor the path of a URL without hosts.
+/// Every part but the scheme may be percent-encoded. Some characters must be:
+///
+/// - an `@` or a `/` in the user, the password or the path of a URL with hosts
+/// - a `?` anywhere before the parameters
+/// - a `,` in a host
+/// - an `@` in a parameter
+///
+/// White space at both ends is ignored.
+/// `Debug` hides the password, the parameters, and the path of a URL without hosts.
+///
+/// ```
+/// use rsvp_core::url::StoreUrl;
+///
+/// let url = StoreUrl::parse("postgres://app:secret@db1,db2:5433/rsvp")?;
+/// assert_eq!((url.scheme(), url.path(), url.hosts().len()), ("postgres", "rsvp", 2));
+/// assert!(!format!("{url:?}").contains("secret"));
+/// # Ok::<(), rsvp_core::Error>(())
+/// ```
 #[derive(Clone)]
 pub struct StoreUrl {
     scheme: String,
@@ -26,11 +40,11 @@ pub struct StoreUrl {
 }
 
 impl StoreUrl {
-    /// Takes a URL apart.
+    /// Parses a URL.
     ///
     /// # Errors
     ///
-    /// [`Error::InvalidInput`] with the field `url`. The URL is never repeated.
+    /// [`Error::InvalidInput`] with the field `url`. The message never repeats the URL.
     pub fn parse(url: &str) -> Result<Self> {
         let (scheme, rest) = url
             .trim()
@@ -66,39 +80,39 @@ impl StoreUrl {
         })
     }
 
-    /// The scheme, in lower case.
+    /// Returns the scheme, in lower case.
     #[must_use]
     pub fn scheme(&self) -> &str {
         &self.scheme
     }
 
-    /// The user, if the URL names one.
+    /// Returns the user, if the URL names one.
     #[must_use]
     pub fn user(&self) -> Option<&str> {
         self.user.as_deref()
     }
 
-    /// The password, if the URL has one. It is empty if nothing follows the colon.
+    /// Returns the password, if the URL has one. It is empty if nothing follows the colon.
     #[must_use]
     pub fn password(&self) -> Option<&Secret> {
         self.password.as_ref()
     }
 
-    /// The hosts in order. `scheme://` without a host means `localhost`, and a URL without `//`
-    /// has no hosts.
+    /// Returns the hosts in order.
+    /// `scheme://` without a host means `localhost`, and a URL without `//` has no hosts.
     #[must_use]
     pub fn hosts(&self) -> &[Host] {
         &self.hosts
     }
 
-    /// The path after the hosts, without its slash, or after the colon of a URL without hosts. It
-    /// may be empty.
+    /// Returns the path after the hosts, without its slash, or
+    /// after the colon of a URL without hosts. It may be empty.
     #[must_use]
     pub fn path(&self) -> &str {
         &self.path
     }
 
-    /// The parameters, to take them out.
+    /// Returns the parameters, for taking them out.
     pub fn parameters_mut(&mut self) -> &mut Parameters {
         &mut self.parameters
     }
@@ -121,8 +135,8 @@ pub(super) fn malformed(reason: &str) -> Error {
     Error::invalid_input("url", reason)
 }
 
-/// Whether a text is a scheme by RFC 3986. With other characters in it, a whole URL without a scheme
-/// could be taken for one, password and all.
+/// Whether a text is a scheme by RFC 3986.
+/// Without this check a whole URL without a scheme, password included, could pass for a scheme.
 fn is_scheme(text: &str) -> bool {
     let legal = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'+' | b'-' | b'.');
     text.starts_with(|first: char| first.is_ascii_alphabetic()) && text.bytes().all(legal)

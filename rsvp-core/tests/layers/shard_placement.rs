@@ -119,14 +119,14 @@ async fn another_list_is_refused_and_the_error_says_what_differs() {
         ),
     ] {
         let reason = refused("placement", verify(named, &stores, spread).await);
-        let begin = "is not that of the data in shard ";
+        let begin = "differs from the placement of the data in shard ";
         assert!(reason.starts_with(begin), "{reason}");
         assert!(reason.contains(&format!(": {differences}; open with the stored ")), "{reason}");
         assert!(reason.ends_with("to move the data (`placement=accept`)"), "{reason}");
         assert_eq!(labels(&stores).await, before, "{named}: nothing is written");
     }
     let renamed = refused("shard", verify("a b*2 e", &stores, 2).await);
-    assert!(renamed.starts_with("the store of \"e\" is that of the shard \"c\"; "), "{renamed}");
+    assert!(renamed.starts_with("the store of \"e\" belongs to shard \"c\"; "), "{renamed}");
 }
 
 #[tokio::test]
@@ -139,7 +139,7 @@ async fn a_new_placement_is_accepted_where_it_is_asked_for() {
     // Names stay.
     let before = labels(&stores).await;
     let swapped = refused("shard", accept("b*2 a c d", &stores, 2).await);
-    assert!(swapped.contains("is that of the shard"), "{swapped}");
+    assert!(swapped.contains("belongs to shard"), "{swapped}");
     assert_eq!(labels(&stores).await, before);
 }
 
@@ -173,7 +173,7 @@ async fn two_names_of_one_store_are_refused() {
     let store = Probe::new();
     for _ in 0..2 {
         let reason = refused("shard", verify("a b", &[store.clone(), store.clone()], 1).await);
-        assert!(reason.contains("give every name the store that it had, or an empty one"));
+        assert!(reason.contains("give each name its own store or an empty one"));
     }
     let label = labels(&[store]).await.remove(0).unwrap();
     assert!(label.starts_with("name=b "), "the first in the order of the hashes: {label}");

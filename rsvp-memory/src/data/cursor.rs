@@ -1,9 +1,10 @@
-//! The cursors of the listings: a tag for each kind of listing, and the numbers of entries.
+//! The cursors of the listings. Each has a tag for the kind of listing, and the numbers of entries.
 
 use rsvp_core::backend::{CursorReader, CursorWriter};
 use rsvp_core::{Cursor, EventId, Result, UserId};
 
-/// The cursor of a list of one event or one user: everything with a number below one is still to come.
+/// The cursor of a list of one event or one user.
+/// The entries with a number below this one come next.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct ListCursor<'a> {
     tag: u8,
@@ -32,8 +33,8 @@ impl<'a> ListCursor<'a> {
     }
 }
 
-/// The place of a scan: every event with a number below one is still to come, and of the last event,
-/// `current`, every attendee with a number below another one.
+/// The position of a scan. The events with a number below one are still to come.
+/// Of the last event, `current`, the attendees with a number below another one are still to come.
 #[derive(Debug)]
 pub(crate) struct ScanCursor {
     pub(crate) events_below: u64,
@@ -60,8 +61,8 @@ impl ScanCursor {
         Ok(Self { events_below, attendees_below, current })
     }
 
-    /// The scan looks at `event`, which has this number. If that is not the event it was in the middle
-    /// of, it begins with the newest attendee.
+    /// Moves the scan to `event`, with this number.
+    /// If the scan was not in the middle of this event, it begins with the newest attendee.
     pub(crate) fn arrive(&mut self, number: u64, event: &EventId) {
         if self.current.as_ref() != Some(event) {
             self.attendees_below = u64::MAX;
@@ -69,7 +70,7 @@ impl ScanCursor {
         self.events_below = number + 1;
     }
 
-    /// The scan has read `event` down to `next`, or to its end.
+    /// Records that the scan has read `event` down to `next`, or to its end.
     pub(crate) fn advance(&mut self, event: EventId, next: Option<u64>) {
         match next {
             Some(below) => {

@@ -1,4 +1,4 @@
-//! A set that can be listed in pages while it changes.
+//! A set with pages that stay valid while the set changes.
 
 use std::hash::{BuildHasher, Hash, RandomState};
 use std::sync::LazyLock;
@@ -6,21 +6,21 @@ use std::sync::LazyLock;
 use hashbrown::HashTable;
 use hashbrown::hash_table::Entry;
 
-/// Below this many entries, unused capacity and the places of removed entries are not worth giving
-/// back.
+/// The number of entries below which a set keeps its unused capacity
+/// and the places of removed entries.
 const KEPT: usize = 32;
 
-/// The keys of all sets, which are many and small.
+/// The hash keys of all sets. Sets are many and small, so they share one hasher.
 static HASHER: LazyLock<RandomState> = LazyLock::new(RandomState::new);
 
-/// A set with O(1) insertion, removal and lookup, which is listed from the newest entry to the oldest.
+/// A set with O(1) insertion, removal and lookup, listed from the newest entry to the oldest.
 ///
-/// Every insertion has a number of its own, higher than all before. A listing goes on below the number
-/// of the last entry that it has listed. So whatever stays in the set is listed once, and nothing is
-/// listed twice.
+/// Every insertion gets a new number, higher than all before.
+/// The next page begins below the number of the last listed entry.
+/// So every entry that stays in the set is listed once, and nothing is listed twice.
 #[derive(Debug)]
 pub(crate) struct PagedSet<T> {
-    /// The entries by number, and the places of some that were removed.
+    /// The entries by number, and the places of some removed entries.
     slots: Vec<Slot<T>>,
     /// The place of each entry.
     places: HashTable<usize>,
@@ -40,9 +40,10 @@ impl<T> Default for PagedSet<T> {
 }
 
 impl<T: Hash + Eq + Clone> PagedSet<T> {
-    /// Whether `entry` was absent.
+    /// Adds an entry. Returns whether `entry` was absent.
     pub(crate) fn insert(&mut self, entry: T) -> bool {
         let slots = &mut self.slots;
+        // The table holds places, so it compares entries through the slots.
         let is_same = |place: &usize| entry_at(slots, *place) == Some(&entry);
         match self.places.entry(hash(&entry), is_same, |place| hash_at(slots, *place)) {
             Entry::Occupied(_) => false,
@@ -55,15 +56,17 @@ impl<T: Hash + Eq + Clone> PagedSet<T> {
         }
     }
 
-    /// Whether `entry` was present.
+    /// Removes an entry. Returns whether `entry` was present.
     pub(crate) fn remove(&mut self, entry: &T) -> bool {
         let slots = &mut self.slots;
         let is_same = |place: &usize| entry_at(slots, *place) == Some(entry);
         let Ok(found) = self.places.find_entry(hash(entry), is_same) else { return false };
         let (place, _) = found.remove();
+        // 1. Leave a gap, so that the numbers stay sorted.
         if let Some(slot) = slots.get_mut(place) {
             slot.entry = None;
         }
+        // 2. Remove the gaps at the end.
         while slots.last().is_some_and(|slot| slot.entry.is_none()) {
             slots.pop();
         }
@@ -71,9 +74,11 @@ impl<T: Hash + Eq + Clone> PagedSet<T> {
         true
     }
 
-    /// Gives memory back when most places are of removed entries, or the set has shrunk to a quarter.
+    /// Returns unused memory, if most places are of removed entries or the set has shrunk
+    /// to a quarter.
     fn give_back(&mut self) {
         let (used, places) = (self.places.len(), self.slots.len());
+        // 1. Close the gaps. Places change, so the table is built again.
         if places > KEPT && used < places / 2 {
             self.slots.retain(|slot| slot.entry.is_some());
             self.places.clear();
@@ -83,6 +88,8 @@ impl<T: Hash + Eq + Clone> PagedSet<T> {
                 self.places.insert_unique(own, place, |place| hash_at(slots, *place));
             }
         }
+        // 2. Halve the capacity after the set has shrunk to a quarter.
+        //    The factor of two keeps the cost constant on average.
         let capacity = self.slots.capacity();
         if capacity > 2 * KEPT && self.slots.len() < capacity / 4 {
             self.slots.shrink_to(capacity / 2);
@@ -107,14 +114,15 @@ impl<T: Hash + Eq + Clone> PagedSet<T> {
         self.places.is_empty()
     }
 
-    /// The newest entry with a number below this one, and its number.
+    /// Returns the newest entry with a number below this one, and its number.
     pub(crate) fn newest_below(&self, number: u64) -> Option<(u64, &T)> {
         self.below(number).next()
     }
 
-    /// Up to `limit` entries with numbers below this one, newest first, and the number below which the
-    /// next page begins, or `None` at the end.
+    /// Returns up to `limit` entries with numbers below this one, newest first.
+    /// The second value is the number below which the next page begins, or `None` at the end.
     pub(crate) fn page(&self, below: u64, limit: usize) -> (Vec<T>, Option<u64>) {
+        // Look one entry further than the page to know whether there is another page.
         let mut left = self.below(below);
         let (mut items, mut last) = (Vec::new(), None);
         for (number, entry) in left.by_ref().take(limit) {
@@ -126,6 +134,7 @@ impl<T: Hash + Eq + Clone> PagedSet<T> {
     }
 
     fn below(&self, number: u64) -> impl Iterator<Item = (u64, &T)> {
+        // The slots are sorted by number.
         let end = self.slots.partition_point(|slot| slot.number < number);
         let slots = self.slots.iter().take(end).rev();
         slots.filter_map(|slot| Some((slot.number, slot.entry.as_ref()?)))
@@ -140,7 +149,7 @@ fn entry_at<T>(slots: &[Slot<T>], place: usize) -> Option<&T> {
     slots.get(place)?.entry.as_ref()
 }
 
-/// The hash of the entry at a place that is taken.
+/// Returns the hash of the entry at an occupied place.
 fn hash_at<T: Hash>(slots: &[Slot<T>], place: usize) -> u64 {
     entry_at(slots, place).map_or(0, hash)
 }

@@ -14,11 +14,12 @@ use rsvp_core::{
 use super::cursor::{ListCursor, ScanCursor};
 use super::set::PagedSet;
 
-/// The RSVPs of one process, in memory and without async, for hosts that want the bare speed.
+/// The RSVPs of one process in memory, without async, for hosts that need the highest speed.
 ///
-/// Every call returns at once and waits for nothing but a short lock. Membership, both writes
-/// and counts take constant time on average. A pair that is cancelled, and an event or a user
-/// without RSVPs, leaves no entry behind; the hash tables themselves keep the size of their busiest time.
+/// No call waits, except for a short lock.
+/// Membership, both writes and counts take constant time on average.
+/// A cancelled pair leaves no entry behind, and neither does an event or a user without RSVPs.
+/// The hash tables themselves keep their greatest size.
 ///
 /// ```
 /// use rsvp_core::{EventId, Outcome, UserId};
@@ -33,25 +34,25 @@ use super::set::PagedSet;
 ///
 /// # Locks
 ///
-/// Both directions of a pair change while the event's entry is locked, so concurrent writers of a
-/// pair are served one after another and the directions agree. Locks are taken in the order
-/// event, then user, then the list of events, and no entry is visited while one of the same map
-/// is held.
+/// Both directions of a pair change under the lock of the event's entry.
+/// So concurrent writers of a pair run one after another, and the directions agree.
+/// Locks are taken in the order event, then user, then the list of events.
+/// No call holds two entries of the same map.
 #[derive(Default)]
 pub struct RsvpTable {
     attendees: DashMap<EventId, PagedSet<UserId>>,
     events_of: DashMap<UserId, PagedSet<EventId>>,
-    /// The keys of `attendees`, in an order that a scan can hold on to.
+    /// The keys of `attendees`, in a stable order for scans.
     events: Mutex<PagedSet<EventId>>,
 }
 
 impl RsvpTable {
-    /// An empty table.
+    /// Makes an empty table.
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// `user` is coming to `event`.
+    /// Records that `user` is coming to `event`.
     pub fn rsvp(&self, user: &UserId, event: &EventId) -> Outcome {
         let mut attendees = match self.attendees.entry(event.clone()) {
             Entry::Occupied(occupied) => occupied.into_ref(),
@@ -63,8 +64,8 @@ impl RsvpTable {
         if attendees.contains(user) {
             return Outcome::Unchanged;
         }
-        // Both sides hold the ids of the keys, so that a long one is in memory once, however many times
-        // callers make it.
+        // Store the ids of the keys on both sides.
+        // A long id is then in memory once for each key, however many copies the callers make.
         let mut events = self.events_of.entry(user.clone()).or_default();
         events.insert(attendees.key().clone());
         let user = events.key().clone();
@@ -73,12 +74,14 @@ impl RsvpTable {
         Outcome::Applied
     }
 
-    /// `user` is not coming to `event`.
+    /// Records that `user` is not coming to `event`.
     pub fn cancel(&self, user: &UserId, event: &EventId) -> Outcome {
+        // 1. Lock the event. An unknown event has nothing to cancel.
         let Entry::Occupied(mut attendees) = self.attendees.entry(event.clone()) else {
             return Outcome::Unchanged;
         };
         let removed = attendees.get_mut().remove(user);
+        // 2. Remove the other direction, and the event after its last attendee.
         if removed {
             remove_from(&self.events_of, user, event);
             if attendees.get().is_empty() {
@@ -90,6 +93,15 @@ impl RsvpTable {
     }
 
     /// Applies one write of a batch.
+    ///
+    /// ```
+    /// use rsvp_core::{EventId, Outcome, UserId, Write};
+    /// use rsvp_memory::RsvpTable;
+    ///
+    /// let table = RsvpTable::new();
+    /// let cancel = Write::cancel(UserId::from(1), EventId::from(2));
+    /// assert_eq!(table.write(&cancel), Outcome::Unchanged);
+    /// ```
     pub fn write(&self, Write { action, rsvp: Rsvp { user, event }, .. }: &Write) -> Outcome {
         match action {
             Action::Rsvp => self.rsvp(user, event),
@@ -97,23 +109,36 @@ impl RsvpTable {
         }
     }
 
-    /// Whether `user` is coming to `event`.
+    /// Returns whether `user` is coming to `event`.
     pub fn has_rsvped(&self, user: &UserId, event: &EventId) -> bool {
         self.attendees.get(event).is_some_and(|attendees| attendees.contains(user))
     }
 
-    /// The number of RSVPs of `event`.
+    /// Returns the number of RSVPs of `event`.
     pub fn rsvp_count(&self, event: &EventId) -> u64 {
         self.attendees.get(event).map_or(0, |attendees| attendees.len() as u64)
     }
 
-    /// A page of the attendees of `event`, the newest first. Nobody is listed twice, whatever happens
-    /// between two pages.
+    /// Returns a page of the attendees of `event`, the newest first.
+    /// No user is listed twice, even if the list changes between two pages.
+    ///
+    /// ```
+    /// use rsvp_core::{EventId, PageLimit, UserId};
+    /// use rsvp_memory::RsvpTable;
+    ///
+    /// let (table, event) = (RsvpTable::new(), EventId::from(2));
+    /// (1..=3).for_each(|user| drop(table.rsvp(&UserId::from(user), &event)));
+    /// let page = table.attendees(&event, None, PageLimit::new(2)?)?;
+    /// assert_eq!(page.items, [UserId::from(3), UserId::from(2)]);
+    /// let rest = table.attendees(&event, page.next.as_ref(), PageLimit::new(2)?)?;
+    /// assert_eq!(rest.items, [UserId::from(1)]);
+    /// # Ok::<(), rsvp_core::Error>(())
+    /// ```
     ///
     /// # Errors
     ///
-    /// [`Error::InvalidInput`](rsvp_core::Error::InvalidInput) for a cursor that this listing of
-    /// this event never returned.
+    /// [`Error::InvalidInput`](rsvp_core::Error::InvalidInput) for a cursor
+    /// of another listing or another event.
     pub fn attendees(
         &self,
         event: &EventId,
@@ -123,7 +148,7 @@ impl RsvpTable {
         page(&self.attendees, event, ListCursor::attendees(event), cursor, limit)
     }
 
-    /// A page of the events of `user`, as [`attendees`](Self::attendees).
+    /// Returns a page of the events of `user`, as [`attendees`](Self::attendees).
     ///
     /// # Errors
     ///
@@ -137,17 +162,19 @@ impl RsvpTable {
         page(&self.events_of, user, ListCursor::events_of(user), cursor, limit)
     }
 
-    /// A page of all RSVPs, as [`attendees`](Self::attendees).
+    /// Returns a page of all RSVPs, as [`attendees`](Self::attendees).
     ///
     /// # Errors
     ///
     /// As [`attendees`](Self::attendees).
     pub fn scan(&self, cursor: Option<&Cursor>, limit: PageLimit) -> Result<Page<Rsvp>> {
+        // Read events, the newest first, until the page is full.
         let mut at = ScanCursor::parse(cursor)?;
         let mut items = Vec::new();
         while items.len() < limit.get() {
             let Some(event) = self.event_at_or_below(&mut at) else { return Ok(Page::last(items)) };
             let room = limit.get() - items.len();
+            // The event may have been removed since it was found. Then it has no attendees.
             let (users, next) = match self.attendees.get(&event) {
                 Some(attendees) => attendees.page(at.attendees_below, room),
                 None => (Vec::new(), None),
@@ -155,6 +182,7 @@ impl RsvpTable {
             items.extend(users.into_iter().map(|user| Rsvp::new(user, event.clone())));
             at.advance(event, next);
         }
+        // An empty last page is avoided by a look at the next event.
         let is_over = self.all_events().newest_below(at.events_below).is_none();
         Ok(Page::new(items, (!is_over).then(|| at.into_cursor())))
     }
@@ -170,6 +198,16 @@ impl RsvpTable {
     }
 
     /// Removes up to `limit` RSVPs of `event`.
+    ///
+    /// ```
+    /// use rsvp_core::{EventId, PageLimit, UserId};
+    /// use rsvp_memory::RsvpTable;
+    ///
+    /// let (table, event) = (RsvpTable::new(), EventId::from(2));
+    /// table.rsvp(&UserId::from(1), &event);
+    /// while table.remove_event_step(&event, PageLimit::MAX).more {}
+    /// assert_eq!(table.rsvp_count(&event), 0);
+    /// ```
     pub fn remove_event_step(&self, event: &EventId, limit: PageLimit) -> RemovalStep {
         let users = first(&self.attendees, event, limit);
         self.cancel_all(users.into_iter().map(|user| Rsvp::new(user, event.clone())), || {
@@ -190,13 +228,14 @@ impl RsvpTable {
         pairs: impl Iterator<Item = Rsvp>,
         more: impl FnOnce() -> bool,
     ) -> RemovalStep {
+        // A pair that another call has cancelled meanwhile is not counted.
         let cancelled = pairs.filter(|pair| self.cancel(&pair.user, &pair.event).is_applied());
         let removed = cancelled.count() as u64;
         RemovalStep::new(removed, more(), SessionToken::new())
     }
 
-    /// The event that a scan is at, moving it to the next one where the order has changed under
-    /// it.
+    /// Returns the event of a scan.
+    /// If the order has changed since the last page, the scan moves to the next event.
     fn event_at_or_below(&self, at: &mut ScanCursor) -> Option<EventId> {
         let events = self.all_events();
         let (number, event) = events.newest_below(at.events_below)?;
@@ -205,7 +244,8 @@ impl RsvpTable {
     }
 
     fn all_events(&self) -> MutexGuard<'_, PagedSet<EventId>> {
-        // Nothing that holds this lock can panic half-way through a change.
+        // A panic cannot happen in the middle of a change,
+        // so a poisoned lock still holds whole entries.
         self.events.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -33,7 +33,7 @@ impl<S: RsvpStore + 'static> FaultStore<S> {
         writes.iter().map(|write| self.verdict_on_write(fate, write)).collect()
     }
 
-    /// A write without entries, which is refused while an earlier one can undo it.
+    /// Runs a write without entries. It is refused if an earlier pending write can undo it.
     async fn change<T: Send + 'static, F>(
         &self,
         operation: Operation,
@@ -176,7 +176,7 @@ impl<S: RsvpStore + 'static> RsvpStore for FaultStore<S> {
         self.meet(Operation::Ready, fate, self.store.ready()).await
     }
 
-    /// That of the store, unless the whole is told to fail as [`ready`](RsvpStore::ready) is.
+    /// Returns the health of the store, unless the next [`ready`](RsvpStore::ready) has to fail.
     async fn health(&self) -> Health {
         match self.fate(Operation::Ready) {
             Ok(fate) => match self.meet(Operation::Ready, fate, async { Ok(()) }).await {
@@ -187,7 +187,7 @@ impl<S: RsvpStore + 'static> RsvpStore for FaultStore<S> {
         }
     }
 
-    /// Fails only when it is told to by [`fail_next`](FaultStore::fail_next).
+    /// Fails only after [`fail_next`](FaultStore::fail_next).
     async fn close(&self) -> Result<()> {
         self.told(Operation::Close)?;
         self.store.close().await

@@ -1,4 +1,4 @@
-//! The entries of a batch, of which some fail and others hold.
+//! The entries of a batch. Some of them fail and others hold.
 
 use std::hash::Hash;
 
@@ -8,7 +8,7 @@ use super::fate::{EntryFate, Fate};
 use super::pending::Scope;
 use super::{FaultStore, lock, lost, refused};
 
-/// What becomes of an entry: whether it is done, and the error that it is answered with.
+/// The result of an entry: whether it is done, and its error.
 #[derive(Debug)]
 pub(super) struct Verdict {
     pub(super) is_done: bool,
@@ -22,7 +22,7 @@ impl Verdict {
 }
 
 impl<S> FaultStore<S> {
-    /// The verdict on an entry that concerns `event`.
+    /// Returns the verdict on an entry about `event`.
     pub(super) fn verdict(
         &self,
         operation: Operation,
@@ -42,7 +42,7 @@ impl<S> FaultStore<S> {
         }
     }
 
-    /// The verdict on a write, which is refused while an earlier one can undo it.
+    /// Returns the verdict on a write. It is refused if an earlier pending write can undo it.
     pub(super) fn verdict_on_write(&self, fate: Fate, write: &Write) -> Verdict {
         if self.pending.fence(&Scope::Pair(write.rsvp.clone())) {
             return Verdict { is_done: false, error: Some(refused(Operation::Write)) };
@@ -51,18 +51,18 @@ impl<S> FaultStore<S> {
     }
 }
 
-/// The entries that are done.
+/// Returns the entries that are done.
 pub(super) fn done<E: Clone>(entries: &[E], verdicts: &[Verdict]) -> Vec<E> {
     let done = entries.iter().zip(verdicts).filter(|(_, verdict)| verdict.is_done);
     done.map(|(entry, _)| entry.clone()).collect()
 }
 
-/// Whether nothing of the batch fails on purpose.
+/// Returns whether nothing of the batch fails on purpose.
 pub(super) fn all_hold(verdicts: &[Verdict]) -> bool {
     verdicts.iter().all(Verdict::holds)
 }
 
-/// Puts the answers to the entries that were done between the errors of the others.
+/// Merges the answers to the finished entries with the errors of the others.
 pub(super) fn merge<A>(
     operation: Operation,
     verdicts: Vec<Verdict>,

@@ -1,4 +1,4 @@
-//! The faults that a call can meet, and the one that it does.
+//! The possible faults of a call, and the choice of one.
 
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::time::Duration;
@@ -7,31 +7,49 @@ use rand::Rng;
 use rand::rngs::StdRng;
 use rsvp_core::Operation;
 
-/// The probabilities of each fault of a call. They add up to 1 at most and default to 0.
+/// The probabilities of each fault of a call. Their sum is at most 1. Each defaults to 0.
+///
+/// ```
+/// use std::time::Duration;
+/// use rsvp_memory::MemoryStore;
+/// use rsvp_testkit::{FaultStore, Faults};
+///
+/// // One write in ten loses its answer, and one in five is slow.
+/// let faults = Faults {
+///     after: 0.1,
+///     delay: 0.2,
+///     longest_delay: Duration::from_millis(20),
+///     ..Faults::default()
+/// };
+/// let store = FaultStore::new(MemoryStore::new(), rsvp_testkit::seed()).with_writes(faults);
+/// assert_eq!(store.faults(), 0);
+/// ```
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Faults {
-    /// Refused, before any effect: unavailable, or overloaded.
+    /// The call is refused before any effect: unavailable, or overloaded.
     pub before: f64,
-    /// Done, but the answer is lost: unavailable, or timed out, a write with unknown effect.
+    /// The call is done, but its answer is lost: unavailable, or timed out.
+    /// A write has unknown effect.
     pub after: f64,
-    /// About half of the entries of a batch fail, each before or after its effect, and the others
-    /// hold. All writes of a pair meet the same. A call without entries meets no fault.
+    /// About half of the entries of a batch fail, each before or after its effect,
+    /// and the others hold. All writes of a pair have the same fault.
+    /// A call without entries has no fault.
     pub partial: f64,
     /// A write fails with a [pending](rsvp_core::Effect::Pending) effect, and takes effect later.
-    /// Until it is settled every later write that it could undo is refused, before any effect. A
-    /// read meets no fault.
+    /// Until it is settled, every later write that it could undo is refused, before any effect.
+    /// A read has no fault.
     pub late: f64,
-    /// The longest time for which an effect is pending.
+    /// The longest time of a pending effect.
     pub longest_pending: Duration,
-    /// Neither done nor answered, for ever.
+    /// The call is neither done nor answered, for ever.
     pub hang: f64,
-    /// Done later, by up to [`longest_delay`](Self::longest_delay).
+    /// The call is done later, by up to [`longest_delay`](Self::longest_delay).
     pub delay: f64,
     /// The longest delay.
     pub longest_delay: Duration,
 }
 
-/// The fate of one call.
+/// The fault of one call.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Fate {
     Before { overloaded: bool },
@@ -43,20 +61,20 @@ pub(super) enum Fate {
     Nothing,
 }
 
-/// When a write that is late takes effect, and when that is settled, from its failure on.
+/// The times of a late write, from its failure on: its effect, and the moment of settling.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct LateTimes {
     pub(super) lands_after: Duration,
-    /// It does not take effect later than this, which is well before it is settled, since a busy
-    /// machine wakes nobody in time.
+    /// The latest time of its effect.
+    /// It is well before the moment of settling, because a busy machine wakes tasks late.
     pub(super) lands_within: Duration,
     pub(super) pending_for: Duration,
 }
 
 impl Fate {
-    /// Draws the fate of a call that [`Faults`] are for.
+    /// Draws the fault of a call.
     pub(super) fn draw(faults: &Faults, operation: Operation, random: &mut StdRng) -> Self {
-        // Always as many draws, so that a fault does not change the fate of later calls.
+        // The number of draws is fixed, so a fault does not change the fates of later calls.
         let (mut chance, one_of_two) = (random.random::<f64>(), random.random::<bool>());
         let (share, lot) = (random.random::<f64>(), Lot(random.random()));
         let mut is = |probability: f64| {
@@ -88,7 +106,7 @@ impl Fate {
         }
     }
 
-    /// What an entry of a batch with this fate meets.
+    /// Returns the fault of an entry in a batch with this fault.
     pub(super) fn of_entry(self, entry: &impl Hash) -> EntryFate {
         match self {
             Self::Partial(lot) => lot.of(entry),
@@ -97,11 +115,11 @@ impl Fate {
     }
 }
 
-/// Decides what the entries of one batch meet, the same for equal ones.
+/// Decides the faults of the entries of one batch. Equal entries have the same fault.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Lot(u64);
 
-/// What an entry of a batch meets.
+/// The fault of an entry of a batch.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum EntryFate {
     Holds,

@@ -21,13 +21,13 @@ pub use self::fate::Faults;
 use self::fate::{Fate, LateTimes};
 use self::pending::{PendingWrites, Scope};
 
-/// A store around a store that fails on purpose, by chance or when it is told to.
+/// A store with faults around another store, by chance or on demand.
 ///
-/// Chance decides by [`Faults`]. The same seed and the same calls in the same order meet the same
-/// faults.
+/// [`Faults`] has the probabilities.
+/// The same seed and the same calls in the same order have the same faults.
 ///
-/// A host tests its own handling of errors with [`fail_next`](Self::fail_next), which gives one
-/// call an error of the host's choice:
+/// A host tests its own handling of errors with [`fail_next`](Self::fail_next).
+/// It gives one call an error of the host's choice:
 ///
 /// ```
 /// use rsvp_core::{Error, EventId, Operation, RsvpStoreExt, UserId};
@@ -50,7 +50,7 @@ pub struct FaultStore<S> {
     reads: Faults,
     writes: Faults,
     random: Mutex<StdRng>,
-    /// Errors for the next call of an operation each.
+    /// Errors of the host's choice, each for the next call of an operation.
     next: Mutex<Vec<(Operation, Error)>>,
     refused: Mutex<BTreeSet<EventId>>,
     pending: PendingWrites,
@@ -60,7 +60,7 @@ pub struct FaultStore<S> {
 }
 
 impl<S> FaultStore<S> {
-    /// A store without faults yet. Print the seed.
+    /// Makes a store without faults yet. Tests should print the seed.
     pub fn new(store: S, seed: u64) -> Self {
         Self {
             store: Arc::new(store),
@@ -76,34 +76,65 @@ impl<S> FaultStore<S> {
         }
     }
 
-    /// With faults of reads, lists among them.
+    /// Sets the faults of reads and lists.
     #[must_use]
     pub fn with_reads(self, reads: Faults) -> Self {
         Self { reads, ..self }
     }
 
-    /// With faults of writes and steps of removals.
+    /// Sets the faults of writes and steps of removals.
     #[must_use]
     pub fn with_writes(self, writes: Faults) -> Self {
         Self { writes, ..self }
     }
 
-    /// Fails the next call of `operation` with `error`, without doing it.
+    /// Fails the next call of `operation` with `error`, without running it.
     ///
-    /// Several errors of one operation are met one after another. They go before any other fault,
-    /// and come also when faults are switched off. Nothing of the call takes effect, whatever the
-    /// error says about that.
+    /// Several errors of one operation fail one call after another.
+    /// They come before any other fault, and even while faults are switched off.
+    /// Nothing of the call takes effect, whatever the error says about that.
     pub fn fail_next(&self, operation: Operation, error: Error) {
         lock(&self.next).push((operation, error));
     }
 
-    /// Refuses from now on every entry of a batch that is of `event`, as an engine does that finds
-    /// fault with it. The other entries of the batch hold. The error is not retryable.
+    /// Refuses from now on every entry of a batch about `event`,
+    /// as an engine does with an invalid entry. The other entries of the batch hold.
+    /// The error is not retryable.
+    ///
+    /// ```
+    /// use rsvp_core::{EventId, RsvpStoreExt, UserId};
+    /// use rsvp_memory::MemoryStore;
+    /// use rsvp_testkit::FaultStore;
+    ///
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() {
+    /// let store = FaultStore::new(MemoryStore::new(), 1);
+    /// let event = EventId::from(13);
+    /// store.refuse_event(event.clone());
+    /// let error = store.rsvp(&UserId::from(1), &event).await.unwrap_err();
+    /// assert!(!error.is_retryable());
+    /// # }
+    /// ```
     pub fn refuse_event(&self, event: EventId) {
         lock(&self.refused).insert(event);
     }
 
-    /// Refuses every later call before any effect, or none.
+    /// Switches an outage on or off. During it every call is refused before any effect.
+    ///
+    /// ```
+    /// use rsvp_core::RsvpStore;
+    /// use rsvp_memory::MemoryStore;
+    /// use rsvp_testkit::FaultStore;
+    ///
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() {
+    /// let store = FaultStore::new(MemoryStore::new(), 1);
+    /// store.set_down(true);
+    /// assert!(store.ready().await.is_err());
+    /// store.set_down(false);
+    /// assert!(store.ready().await.is_ok());
+    /// # }
+    /// ```
     pub fn set_down(&self, down: bool) {
         self.down.store(down, Ordering::SeqCst);
     }
@@ -113,22 +144,22 @@ impl<S> FaultStore<S> {
         self.enabled.store(enabled, Ordering::SeqCst);
     }
 
-    /// The number of calls that have failed, hung or been late so far, in part or as a whole.
-    /// Writes that were refused because of a pending one are not counted.
+    /// Returns the number of calls with a fault so far: failed, hung or late,
+    /// in part or as a whole. Writes refused because of a pending one are not counted.
     pub fn faults(&self) -> u64 {
         self.faults.load(Ordering::SeqCst)
     }
 
-    /// The store inside, which does not fail.
+    /// Returns the inner store. It has no faults.
     pub fn get_ref(&self) -> &S {
         &self.store
     }
 
-    /// The fate of a call.
+    /// Returns the fault of a call.
     ///
     /// # Errors
     ///
-    /// That of [`told`](Self::told).
+    /// The error of [`told`](Self::told).
     fn fate(&self, operation: Operation) -> Result<Fate> {
         let faults = if operation.is_write() { &self.writes } else { &self.reads };
         let drawn = Fate::draw(faults, operation, &mut lock(&self.random));
@@ -144,7 +175,7 @@ impl<S> FaultStore<S> {
         Ok(fate)
     }
 
-    /// Fails a call that a host has chosen an error for.
+    /// Fails a call for which a host has chosen an error.
     fn told(&self, operation: Operation) -> Result<()> {
         let mut next = lock(&self.next);
         let Some(at) = next.iter().position(|(of, _)| *of == operation) else { return Ok(()) };
@@ -152,7 +183,7 @@ impl<S> FaultStore<S> {
         Err(next.remove(at).1)
     }
 
-    /// Does a call that meets its fate as a whole.
+    /// Runs a call with a fault of the whole call.
     async fn meet<T>(
         &self,
         operation: Operation,
@@ -179,7 +210,7 @@ impl<S> FaultStore<S> {
         }
     }
 
-    /// Fails a write, and does it later on a task of its own.
+    /// Fails a write, and runs it later on a task of its own.
     fn do_late<T: Send + 'static, F>(
         &self,
         operation: Operation,
@@ -196,7 +227,7 @@ impl<S> FaultStore<S> {
         let has_landed = self.pending.add(scopes, until);
         tokio::spawn(async move {
             sleep(times.lands_after).await;
-            // Nobody is there to be told.
+            // There is no caller for the result.
             let _ = call.await;
             has_landed.store(true, Ordering::SeqCst);
         });
@@ -204,12 +235,12 @@ impl<S> FaultStore<S> {
     }
 }
 
-/// Nothing was done.
+/// The error of a call without effect.
 fn refused(operation: Operation) -> Error {
     Error::unavailable(operation, Effect::NotApplied, None)
 }
 
-/// It was done, but the answer was lost.
+/// The error of a finished call with a lost answer.
 fn lost(operation: Operation) -> Error {
     Error::unavailable(operation, Effect::Unknown, None)
 }

@@ -1,4 +1,4 @@
-//! Writes that take effect after they have failed.
+//! Failed writes that take effect later.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -15,7 +15,7 @@ pub(super) enum Scope {
 }
 
 impl Scope {
-    /// Whether one write can undo what another did.
+    /// Returns whether one write can undo the other.
     fn overlaps(&self, other: &Self) -> bool {
         match (self, other) {
             (Self::Pair(one), Self::Pair(other)) => one == other,
@@ -34,7 +34,7 @@ impl Scope {
     }
 }
 
-/// A write that has failed and may still take effect.
+/// A failed write that may still take effect.
 #[derive(Debug)]
 struct Pending {
     scopes: Vec<Scope>,
@@ -48,17 +48,17 @@ impl Pending {
     }
 }
 
-/// All writes whose effect is pending.
+/// All writes with a pending effect.
 #[derive(Debug, Default)]
 pub(super) struct PendingWrites(Mutex<Vec<Pending>>);
 
 impl PendingWrites {
-    /// Whether a write of this scope has to be refused.
+    /// Returns whether a write of this scope has to be refused.
     pub(super) fn fence(&self, scope: &Scope) -> bool {
         self.unsettled().iter().flat_map(|one| &one.scopes).any(|other| other.overlaps(scope))
     }
 
-    /// Notes a write. It is settled after `until`, once the returned flag is set.
+    /// Adds a write. It is settled after `until`, once the returned flag is set.
     pub(super) fn add(&self, scopes: Vec<Scope>, until: Deadline) -> Arc<AtomicBool> {
         let has_landed = Arc::<AtomicBool>::default();
         self.unsettled().push(Pending { scopes, until, has_landed: Arc::clone(&has_landed) });

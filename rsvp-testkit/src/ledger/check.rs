@@ -7,18 +7,19 @@ use super::writers;
 use crate::calls::presence_of;
 use crate::model::Model;
 
-/// Checks that `store` holds every acknowledged write, and nothing that was not written.
+/// Checks that `store` has every acknowledged write, and nothing else.
 ///
-/// Every pair whose last write was acknowledged is in the state that it left. A scan finds no other
-/// pair. All counts are those of the lists, and both directions of the lists agree. Lists and scans
-/// may repeat entries. Prints one line of figures.
+/// Every pair with an acknowledged last write is in the state of that write.
+/// A scan finds no other pair.
+/// All counts equal the lengths of the lists, and both directions of the lists agree.
+/// Lists and scans may repeat entries. It prints one line of figures.
 ///
 /// # Panics
 ///
 /// If any of these checks or a read fails.
 pub async fn check(store: &dyn RsvpStore, ledger: &Ledger) {
     let mut model = Model::new();
-    // Also the events of which no write is remembered must have nobody in and count nobody.
+    // Events without any remembered write must have no attendees and a count of zero.
     for event in writers::events() {
         model.write(&Write::cancel(UserId::from(0_u64), event));
     }
@@ -37,10 +38,10 @@ pub async fn check(store: &dyn RsvpStore, ledger: &Ledger) {
     println!("{} pairs, {present} of them in, {unknown} of unknown state", ledger.len());
 }
 
-/// The number of acknowledged writes that do not hold: pairs in another state than their last
-/// acknowledged write left. Checks nothing else.
+/// Returns the number of lost acknowledged writes:
+/// pairs in another state than their last acknowledged write left. It checks nothing else.
 ///
-/// For engines that are known to lose some.
+/// It is for engines known to lose some.
 ///
 /// # Panics
 ///
@@ -51,7 +52,7 @@ pub async fn lost(store: &dyn RsvpStore, ledger: &Ledger) -> usize {
     ledger.iter().zip(held).filter(|((_, state), held)| differs(*state, *held)).count()
 }
 
-/// For each pair of the ledger, whether the store holds it.
+/// Returns for each pair of the ledger whether the store has it.
 async fn held(store: &dyn RsvpStore, ledger: &Ledger) -> Vec<bool> {
     let pairs: Vec<Rsvp> = ledger.0.keys().cloned().collect();
     presence_of(store, &pairs).await

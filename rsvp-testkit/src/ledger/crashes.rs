@@ -1,4 +1,4 @@
-//! Writers over the crashes of their engine.
+//! Writers during crashes of their engine.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -10,14 +10,15 @@ use tokio::time::{Instant, sleep};
 
 use super::{Ledger, Writers};
 
-/// The writers of a run, on pairs of their own.
+/// The number of writers of a run, each on pairs of its own.
 const WRITERS: usize = 12;
 
-/// Crashes the engine of a store again and again, at random moments under writers, and returns what
-/// they know.
+/// Crashes the engine of a store again and again, at random moments under writers.
+/// Returns the writers' ledger.
 ///
-/// `restart` kills the engine and starts it again. A write is acknowledged before each crash and
-/// after it. The numbers of the run are printed.
+/// `restart` kills the engine and starts it again.
+/// A write is acknowledged before each crash and after it.
+/// The function prints the numbers of the run.
 pub async fn crash_under_writers(
     store: Arc<dyn RsvpStore>,
     crashes: usize,
@@ -28,7 +29,7 @@ pub async fn crash_under_writers(
     let mut slowest = Duration::ZERO;
     for _ in 0..crashes {
         writers.acknowledge(1).await;
-        // A random moment, not a wait for anything.
+        // A random moment. It waits for nothing.
         sleep(Duration::from_millis(random.random_range(0..400))).await;
         restart().await;
         let up = Instant::now();

@@ -1,7 +1,8 @@
-//! Writers that record every acknowledged write, and the check that all of them hold.
+//! Writers that record every acknowledged write, and a check that the store has all of them.
 //!
-//! For tests of faults. The writers go on while the engine is killed, cut off or failed over, and
-//! repeat failed calls. Every acknowledged write must be there afterwards.
+//! This is for tests of faults.
+//! The writers continue while the engine is killed, cut off or failed over,
+//! and repeat failed calls. Every acknowledged write must be there afterwards.
 //!
 //! ```
 //! use std::sync::Arc;

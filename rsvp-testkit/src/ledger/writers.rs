@@ -19,26 +19,46 @@ use super::record::Ledger;
 const EVENTS: u64 = 5;
 const USERS_OF_A_WRITER: usize = 12;
 
-/// More than any call, and the return of any engine, takes on a machine that is busy with other
-/// tests.
+/// The longest wait. No call and no return of an engine takes as long, even on a busy machine.
 const LIMIT: Duration = Duration::from_secs(60);
 
 const PAUSE_BETWEEN_ATTEMPTS: Duration = Duration::from_millis(5);
 
-/// The events that all writers share.
+/// Returns the events shared by all writers.
 pub(super) fn events() -> impl Iterator<Item = EventId> {
     (0..EVENTS).map(EventId::from)
 }
 
-/// Writers at work on pairs of their own of events that they share.
+/// Writers at work. Each has pairs of its own, of shared events.
 ///
-/// Each writes batches of random writes. Writes that fail are repeated as they are, after a pause
-/// of 5 ms, and not before they are settled. After some failures, chosen at random, the writer goes
-/// on with another batch, like a host whose user went away.
+/// A writer makes batches of random writes.
+/// It repeats failed writes unchanged, after a pause of 5 ms and after their effect is settled.
+/// After some failures, chosen at random, the writer goes on with another batch,
+/// like a host whose user went away.
 ///
-/// A writer panics when an error is not retryable, when an outcome contradicts what was
-/// acknowledged before (unless [forgiving](Self::start_forgiving)), and when a call is not over
-/// after 60 s, or a write not settled. The panic surfaces in [`stop`](Self::stop). Dropping this aborts the writers.
+/// A writer panics after an error that is not retryable.
+/// It panics after an outcome that contradicts an earlier acknowledgement,
+/// unless it is [forgiving](Self::start_forgiving).
+/// It also panics if a call, or the settling of a write, takes more than 60 s.
+/// [`stop`](Self::stop) passes the panic on. Dropping this aborts the writers.
+///
+/// ```
+/// use std::sync::Arc;
+///
+/// use rand::SeedableRng;
+/// use rand::rngs::StdRng;
+/// use rsvp_memory::MemoryStore;
+/// use rsvp_testkit::ledger::Writers;
+///
+/// # #[tokio::main]
+/// # async fn main() {
+/// let mut random = StdRng::seed_from_u64(rsvp_testkit::seed());
+/// let writers = Writers::start(Arc::new(MemoryStore::new()), 4, &mut random);
+/// writers.acknowledge(10).await;
+/// assert!(writers.acknowledged() >= 10);
+/// writers.stop().await;
+/// # }
+/// ```
 #[derive(Debug)]
 #[must_use = "the writers are aborted when this is dropped"]
 pub struct Writers {
@@ -56,7 +76,7 @@ struct Gap {
 }
 
 impl Writers {
-    /// Starts `count` writers on `store`, which must be empty and nobody else's to write to.
+    /// Starts `count` writers on `store`. The store must be empty, and must have no other writers.
     ///
     /// All their choices follow from `random`.
     ///
@@ -67,8 +87,8 @@ impl Writers {
         Self::launch(&store, count, random, false)
     }
 
-    /// As [`start`](Self::start), for engines that may lose acknowledged writes. Outcomes are not
-    /// compared with the ledger.
+    /// As [`start`](Self::start), for engines that may lose acknowledged writes.
+    /// The writers do not compare outcomes with the ledger.
     ///
     /// # Panics
     ///
@@ -104,7 +124,7 @@ impl Writers {
         writers
     }
 
-    /// Waits until `more` writes have been acknowledged from now on.
+    /// Waits for the acknowledgement of `more` further writes.
     ///
     /// # Panics
     ///
@@ -119,21 +139,21 @@ impl Writers {
         );
     }
 
-    /// The number of acknowledged writes.
+    /// Returns the number of acknowledged writes.
     pub fn acknowledged(&self) -> u64 {
         *self.acknowledged.borrow()
     }
 
-    /// The longest time between two acknowledgements since the last call of this method. The time
-    /// since the latest one is not counted before the next one comes.
+    /// Returns the longest time between two acknowledgements since the last call of this method.
+    /// The time since the latest acknowledgement counts only after the next one.
     pub fn longest_gap(&self) -> Duration {
         std::mem::take(&mut self.gap.lock().unwrap().longest)
     }
 
     /// Stops the writers, and returns the state that each pair must have.
     ///
-    /// Calls in flight are waited for, and so are writes whose effect is
-    /// [pending](Effect::Pending). Writes that failed are not repeated.
+    /// It waits for calls in flight, and for writes with a [pending](Effect::Pending) effect.
+    /// Failed writes are not repeated.
     ///
     /// # Panics
     ///
@@ -177,7 +197,7 @@ impl Writer {
         }
     }
 
-    /// Repeats the writes that failed, and gives up on some of them.
+    /// Repeats the failed writes, and gives some of them up.
     async fn write_until_acknowledged(&mut self, batch: Vec<Write>, stop: &AtomicBool) {
         let mut left = batch;
         while !left.is_empty() {
@@ -191,8 +211,8 @@ impl Writer {
                     self.ledger.0.insert(write.rsvp.clone(), None);
                 }
             }
-            // Until then a write may still be at work, so neither its repetition nor the end of the
-            // test may come before.
+            // A pending write may still take effect until then.
+            // Neither its repetition nor the end of the test may come earlier.
             sleep(pause).await;
             if stop.load(Ordering::SeqCst) || self.random.random_bool(0.1) {
                 return;
@@ -201,7 +221,7 @@ impl Writer {
         }
     }
 
-    /// Writes once, and returns the writes that failed.
+    /// Writes once, and returns the failed writes.
     async fn attempt(&mut self, batch: &[Write]) -> Vec<(Write, Error)> {
         let options = WriteOptions::default();
         let answer = timeout(LIMIT, self.store.write_batch(batch, &options)).await;
@@ -211,10 +231,10 @@ impl Writer {
         }
     }
 
-    /// Records the writes that were acknowledged, and returns the others.
+    /// Records the acknowledged writes, and returns the others.
     ///
-    /// Where the state before is known, so is the outcome: also after errors that said
-    /// [`Effect::NotApplied`].
+    /// If the state before the write is known, the outcome is known, too.
+    /// This includes errors with [`Effect::NotApplied`].
     fn acknowledge(&mut self, batch: &[Write], receipt: BatchReceipt) -> Vec<(Write, Error)> {
         assert_eq!(receipt.results.len(), batch.len(), "one result for each write");
         let mut failures = Vec::new();
@@ -247,8 +267,8 @@ impl Writer {
     }
 }
 
-/// How long a writer waits after an error: a write that is [pending](Effect::Pending) is neither
-/// repeated nor given up before it is settled.
+/// Returns the pause of a writer after an error.
+/// A [pending](Effect::Pending) write is neither repeated nor given up before it is settled.
 fn pause_after(error: &Error) -> Duration {
     let settled = error.retry_at().map_or(Duration::ZERO, Deadline::remaining);
     assert!(settled <= LIMIT, "a write is not settled within {LIMIT:?}");

@@ -1,4 +1,4 @@
-//! Waits of a store for a server that does not answer.
+//! The waits of a store for a silent server.
 
 use std::fmt;
 use std::time::Duration;
@@ -9,29 +9,52 @@ use tokio::time::{Instant, timeout};
 use super::Proxy;
 use crate::every_call;
 
-/// A server that does not answer, as a [`Proxy`] imitates it.
+/// The silence of a server, imitated by a [`Proxy`].
+///
+/// ```no_run
+/// use rsvp_testkit::servers::{PostgresServer, Proxy};
+///
+/// # #[tokio::main]
+/// # async fn main() {
+/// let server = PostgresServer::start().await;
+/// let proxy = Proxy::start(server.port()).await;
+/// // The silence `Silence::Stalled`: existing and new connections say nothing.
+/// proxy.stall().await;
+/// # }
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Silence {
-    /// The connections that exist say nothing any more, and new ones neither.
+    /// Existing connections say nothing any more, and new ones neither.
     Stalled,
-    /// Connections are gone. New ones are accepted, and nothing is ever said on them.
+    /// Existing connections are gone. New ones are accepted, and say nothing.
     Deaf,
     /// Each connection is closed in the middle of its next answer.
     Truncated,
 }
 
 /// A call that did not keep its bound.
+///
+/// ```
+/// use rsvp_testkit::servers::Unbounded;
+///
+/// /// Describes the result of `unbounded_calls` for an assertion.
+/// fn describe(calls: &[Unbounded]) -> Vec<String> {
+///     calls.iter().map(|call| format!("{} took {:?}", call.operation, call.took)).collect()
+/// }
+/// assert!(describe(&[]).is_empty());
+/// ```
 #[derive(Debug)]
 #[non_exhaustive]
 pub struct Unbounded {
     /// The operation.
     pub operation: Operation,
-    /// What the server did.
+    /// The silence of the server.
     pub silence: Silence,
-    /// The answer of the call if it came late, or none within ten times the bound.
+    /// The answer of the call if it came late.
+    /// `None` without an answer within ten times the bound.
     pub answer: Option<Result<()>>,
-    /// How long the call took.
+    /// The duration of the call.
     pub took: Duration,
 }
 
@@ -42,28 +65,41 @@ impl fmt::Display for Unbounded {
     }
 }
 
-/// How long a call may take.
+/// The bounds on the duration of a call.
+///
+/// ```
+/// use std::time::Duration;
+/// use rsvp_testkit::servers::Bounds;
+///
+/// let bounds = Bounds {
+///     deadline: Duration::from_secs(1),
+///     without_deadline: Duration::from_secs(3),
+///     grace: Duration::from_secs(1),
+/// };
+/// assert!(bounds.deadline < bounds.without_deadline);
+/// ```
 #[derive(Clone, Copy, Debug)]
 #[allow(clippy::exhaustive_structs, reason = "a test names each of them")]
 pub struct Bounds {
-    /// The deadline of the calls that have one.
+    /// The deadline of the calls with one.
     pub deadline: Duration,
-    /// The longest that `ready` and `close` take, which have none, by the store's own timeouts.
+    /// The longest duration of `ready` and `close` by the store's own timeouts,
+    /// because these calls have no deadline.
     pub without_deadline: Duration,
-    /// What a busy machine may add.
+    /// The extra time for a busy machine.
     pub grace: Duration,
 }
 
-/// Makes every call of a store while the server behind `proxy` is silent in every way, and returns
-/// those that were not over in time.
+/// Makes every call of a store while the server behind `proxy` is silent in every way.
+/// Returns the calls that did not end in time.
 ///
-/// `open` opens a store that reaches its server through `proxy` alone. Each call has a store of its
-/// own, whose connections are there.
+/// `open` opens a store with `proxy` as its only way to the server.
+/// Each call has a store of its own with open connections.
 ///
 /// # Panics
 ///
-/// If a call fails while the server answers, if one succeeds while it does not ([`Operation::Close`]
-/// may), and if the error of one is not retryable.
+/// If a call fails while the server answers, if one succeeds during the silence (except
+/// [`Operation::Close`]), or if the error of a call is not retryable.
 pub async fn unbounded_calls<S: RsvpStore>(
     proxy: &Proxy,
     open: impl AsyncFn() -> S,
@@ -73,14 +109,14 @@ pub async fn unbounded_calls<S: RsvpStore>(
     for silence in [Silence::Stalled, Silence::Deaf, Silence::Truncated] {
         let mut at = 0;
         loop {
-            // 1. A store whose connections are there.
+            // 1. Open a store, and its connections.
             let store = open().await;
             for (operation, call) in every_call(&store, None) {
                 if operation != Operation::Close {
                     call.await.unwrap_or_else(|error| panic!("{operation}: {error:?}"));
                 }
             }
-            // 2. The call, while the server is silent.
+            // 2. Make the call while the server is silent.
             match silence {
                 Silence::Stalled => proxy.stall().await,
                 Silence::Deaf => {
@@ -102,7 +138,7 @@ pub async fn unbounded_calls<S: RsvpStore>(
             let began = Instant::now();
             let answer = timeout(bound * 10, call).await.ok();
             let took = began.elapsed();
-            // 3. In time, and an error that may be repeated.
+            // 3. The call must end in time, with a retryable error.
             if took > bound {
                 late.push(Unbounded { operation, silence, answer, took });
             } else if operation != Operation::Close {

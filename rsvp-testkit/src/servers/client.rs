@@ -1,4 +1,4 @@
-//! Command-line clients of the servers, bounded in time.
+//! Command-line clients of the servers, with a time limit.
 
 use std::fs::File;
 use std::io::{ErrorKind, Read, Seek, Write};
@@ -10,12 +10,12 @@ use super::wait::poll;
 
 /// Runs `command` with `input` and returns its output, or its error output.
 ///
-/// Input and output are files, so that no amount of either can block a pipe.
+/// Input and output are files, so that neither can fill a pipe.
 pub(super) fn run(mut command: Command, input: &str, limit: Duration) -> Result<String, String> {
     let program = command.get_program().display().to_string();
     let (mut output, mut errors) = (scratch_file(), scratch_file());
     let mut child = command
-        // The watchdog ends whatever works below it.
+        // The watchdog kills every process with this working folder.
         .current_dir(process_dir())
         .stdin(Stdio::from(scratch_file_with(input)))
         .stdout(output.try_clone().expect("a file handle"))
@@ -36,7 +36,7 @@ pub(super) fn run(mut command: Command, input: &str, limit: Duration) -> Result<
     }
 }
 
-/// Whether `program` can be started at all.
+/// Returns whether `program` can be started.
 pub(super) fn is_installed(program: &str) -> bool {
     let outcome = Command::new(program)
         .arg("--version")

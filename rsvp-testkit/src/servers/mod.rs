@@ -1,8 +1,10 @@
-//! Real servers for tests, started from the installed binaries, and a proxy that misbehaves.
+//! Real servers for tests, started from the installed binaries, and a proxy with network faults.
 //!
-//! Every server listens on a port of its own on 127.0.0.1, keeps its data in a temporary folder with
-//! durable settings on, and is gone afterwards: when its handle is dropped, when the test panics,
-//! and when the test process itself is killed. Linux only, since it looks processes up in `/proc`.
+//! Every server listens on a port of its own on 127.0.0.1
+//! and keeps its data in a temporary folder with durable settings on.
+//! It ends when its handle is dropped, when the test panics, or
+//! when the test process itself is killed.
+//! Linux only, because it finds processes in `/proc`.
 //!
 //! ```no_run
 //! # async fn example() {
@@ -15,8 +17,9 @@
 //! ```
 //!
 //! # Panics
+//!
 //! This is test support. Every failure panics, with the end of the server's log or the command
-//! that installs a missing program. Every wait is bounded and panics when its time is up.
+//! that installs a missing program. Every wait is bounded, and panics at its end.
 
 mod bounded;
 mod client;

@@ -17,10 +17,19 @@ use super::wait::{blocking, poll};
 
 const START_LIMIT: Duration = Duration::from_secs(60);
 
-/// How often a start tries another port when somebody took its own.
+/// The number of ports that a start tries, because another program may take a free port first.
 const START_ATTEMPTS: usize = 5;
 
-/// How long a session of a server is lent to a client.
+/// The time for which PgBouncer lends a session of the server to a client.
+///
+/// ```
+/// use rsvp_testkit::servers::Lending;
+///
+/// // A store must work with both.
+/// for lending in [Lending::Session, Lending::Transaction] {
+///     println!("{lending:?}");
+/// }
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Lending {
     /// As long as the client stays connected.
@@ -29,10 +38,21 @@ pub enum Lending {
     Transaction,
 }
 
-/// PgBouncer in front of all databases of a server on 127.0.0.1, with its defaults but for sessions that
-/// are idle, which it closes after 5 s: every test has a database of its own.
+/// PgBouncer in front of all databases of a server on 127.0.0.1, with default settings except one:
+/// it closes idle sessions after 5 s, because every test has a database of its own.
 ///
 /// It trusts every client and logs in to the server as `postgres`. Dropping it kills it.
+///
+/// ```no_run
+/// use rsvp_testkit::servers::{Lending, PgBouncer, PostgresServer};
+///
+/// # #[tokio::main]
+/// # async fn main() {
+/// let server = PostgresServer::shared().await;
+/// let pool = PgBouncer::start(server, Lending::Transaction, 5).await;
+/// println!("postgres://postgres@127.0.0.1:{}/postgres", pool.port());
+/// # }
+/// ```
 pub struct PgBouncer {
     node: Arc<Node>,
 }
@@ -54,7 +74,7 @@ impl PgBouncer {
         Self { node: Arc::new(node) }
     }
 
-    /// The TCP port on 127.0.0.1.
+    /// Returns the TCP port on 127.0.0.1.
     pub fn port(&self) -> u16 {
         self.node.port.port()
     }
@@ -105,9 +125,9 @@ impl Node {
         panic!("no PgBouncer could keep its port in {START_ATTEMPTS} attempts");
     }
 
-    /// Whether it started. It does not if another program has taken its port.
+    /// Starts the process. Returns false if another program has taken its port.
     fn launch(&self) -> bool {
-        // Debian keeps it in /usr/sbin, which is not in everybody's PATH.
+        // Debian keeps it in /usr/sbin, a folder missing in the PATH of many users.
         let found = ["/usr/sbin/pgbouncer", "/usr/local/bin/pgbouncer"].into_iter();
         let program = found.into_iter().find(|program| fs::exists(program).unwrap_or(false));
         let installed = |program| Command::new(program).arg("--version").output().is_ok();

@@ -1,31 +1,32 @@
-//! TCP ports for servers that are stopped and started again.
+//! TCP ports for servers with restarts.
 
 use std::hash::{BuildHasher, RandomState};
 use std::net::{Ipv4Addr, TcpListener};
 use std::os::linux::net::SocketAddrExt;
 use std::os::unix::net::{SocketAddr, UnixListener};
 
-/// The lowest port handed out.
+/// The first port of the range.
 ///
-/// The range ends below Linux's ephemeral ports (32768 and up). Inside those, a client that keeps
-/// trying to reach a stopped server gets its server's port as its own sooner or later, connects to
-/// itself, and the server cannot start again.
+/// The range ends below Linux's ephemeral ports (32768 and up).
+/// In the ephemeral range, a client that tries
+/// to reach a stopped server may get the server's port as its own.
+/// It then connects to itself, and the server cannot start again.
 const FIRST: u16 = 11_000;
 const COUNT: u16 = 10_000;
 
-/// The distance of Redis Cluster's second port; no lease falls within that second range.
+/// The distance of Redis Cluster's second port. No lease is in that second range.
 pub(super) const CLUSTER_BUS_OFFSET: u16 = 10_000;
 
-/// A port that no other test process uses while this value lives, whether or not a server listens.
+/// A port reserved for one test process while this value lives, even without a listening server.
 #[derive(Debug)]
 pub(super) struct PortLease {
     port: u16,
-    /// Two processes cannot bind one abstract name, and the kernel frees it with its owner.
+    /// Two processes cannot bind one abstract name. The kernel frees it with its owner.
     _claim: UnixListener,
 }
 
 impl PortLease {
-    /// Takes a port on which nobody listens, nor on the port [`CLUSTER_BUS_OFFSET`] above it.
+    /// Reserves a port. Nothing listens on it, or on the port [`CLUSTER_BUS_OFFSET`] above it.
     pub(super) fn take() -> Self {
         // A fresh `RandomState` is the standard library's source of randomness.
         let start = (RandomState::new().hash_one(0) % u64::from(COUNT)) as u16;

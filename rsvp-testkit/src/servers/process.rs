@@ -1,4 +1,4 @@
-//! A server process and all its children, found by the folder they work in.
+//! A server process and all its children, found by their working folder.
 
 use std::fs::{self, File};
 use std::io::ErrorKind;
@@ -13,17 +13,17 @@ use nix::unistd::Pid;
 
 use super::wait::{poll, wait_until};
 
-/// For everything the kernel does on its own, on however busy a machine.
+/// The bound on actions of the kernel, on a busy machine too.
 const KERNEL_LIMIT: Duration = Duration::from_secs(30);
 
-/// At most this many bytes of a log end up in a panic message.
+/// The greatest number of log bytes in a panic message.
 const LOG_TAIL: usize = 4_000;
 
 /// A server process, started and stopped any number of times in one folder.
 ///
-/// Its children are those processes that work in the folder. Process groups would not find them
-/// (each Postgres backend leads one of its own), nor would parents once the server has been killed.
-/// Dropping kills them all.
+/// Its children are the processes that work in the folder.
+/// Process groups would not find them, because each Postgres backend leads one of its own.
+/// Parents would not find them after the kill of the server. Dropping kills them all.
 #[derive(Debug)]
 pub(super) struct ServerProcess {
     folder: PathBuf,
@@ -35,7 +35,7 @@ impl ServerProcess {
         Self { folder: folder.to_owned(), child: Mutex::new(None) }
     }
 
-    /// Starts `command`, which must work in the folder or below, with its output in the log.
+    /// Starts `command` with its output in the log. It must work in the folder or below.
     pub(super) fn spawn(&self, mut command: Command) {
         let log = File::options()
             .create(true)
@@ -53,17 +53,17 @@ impl ServerProcess {
         assert!(before.is_none(), "the server in {} runs already", self.folder.display());
     }
 
-    /// The id of the server's first process while it runs.
+    /// Returns the id of the server's first process while it runs.
     pub(super) fn id(&self) -> Option<u32> {
         self.child().as_ref().map(Child::id)
     }
 
-    /// Whether the server has been started and is neither killed nor paused.
+    /// Returns whether the server was started and is neither killed nor paused.
     pub(super) fn is_running(&self) -> bool {
         self.id().is_some_and(|id| !is_stopped(to_pid(id)))
     }
 
-    /// How the server ended, if it did so by itself.
+    /// Returns the exit status of a server that ended by itself.
     pub(super) fn exited(&self) -> Option<ExitStatus> {
         let mut child = self.child();
         let status = child.as_mut()?.try_wait().expect("the server is our child")?;
@@ -71,10 +71,10 @@ impl ServerProcess {
         Some(status)
     }
 
-    /// Kills the server and all its children with SIGKILL, and returns when they are gone.
+    /// Kills the server and all its children with SIGKILL, and returns after their end.
     pub(super) fn kill(&self) {
         if let Some(mut child) = self.child().take() {
-            // First, so that it neither starts more children nor mourns them.
+            // Kill it first, so that it starts no more children and does not react to their end.
             let _ = child.kill();
             let _ = child.wait();
         }
@@ -85,7 +85,7 @@ impl ServerProcess {
         });
     }
 
-    /// Stops the server and all its children with SIGSTOP, and returns when none of them runs.
+    /// Stops the server and all its children with SIGSTOP, and returns after they have stopped.
     pub(super) fn pause(&self) {
         wait_until("processes to pause", KERNEL_LIMIT, || {
             let running: Vec<Pid> =
@@ -108,16 +108,16 @@ impl ServerProcess {
         if poll(limit, || self.exited()).is_none() {
             panic!("no end of the server within {limit:?}; its log ends:\n{}", self.log_tail());
         }
-        // What is left after an orderly end is a child that missed it.
+        // A child that is left after an orderly end has missed it.
         self.kill();
     }
 
-    /// The file that holds what the server wrote to its output.
+    /// Returns the path of the log of the server's output.
     pub(super) fn log_path(&self) -> PathBuf {
         self.folder.join("server.log")
     }
 
-    /// The last part of the log.
+    /// Returns the last part of the log.
     pub(super) fn log_tail(&self) -> String {
         let log = fs::read(self.log_path()).unwrap_or_default();
         String::from_utf8_lossy(&log[log.len().saturating_sub(LOG_TAIL)..]).into_owned()
@@ -145,7 +145,7 @@ fn send(processes: &[Pid], signal: Signal) {
     }
 }
 
-/// The living processes that work in `folder` or below it; a zombie has no working folder.
+/// Returns the living processes that work in `folder` or below it. A zombie has no working folder.
 fn processes_in(folder: &Path) -> Vec<Pid> {
     let entries = fs::read_dir("/proc").expect("/proc is readable");
     entries
@@ -158,10 +158,10 @@ fn processes_in(folder: &Path) -> Vec<Pid> {
         .collect()
 }
 
-/// Whether a process is stopped or has ended.
+/// Returns whether a process is stopped or has ended.
 fn is_stopped(process: Pid) -> bool {
     match fs::read_to_string(format!("/proc/{process}/stat")) {
-        // The state follows the name, which is in parentheses and may hold some itself.
+        // The state follows the name. The name is in parentheses, and may have parentheses itself.
         Ok(stat) => {
             stat.rsplit_once(") ").is_some_and(|(_, rest)| rest.starts_with(['T', 't', 'Z', 'X']))
         }

@@ -1,4 +1,4 @@
-//! The round trips that the calls of a store cost.
+//! The round trips of a store's calls.
 
 use std::time::Duration;
 
@@ -11,29 +11,41 @@ use rsvp_core::{
 use super::{Proxy, Turns};
 use crate::calls::all;
 
-/// The time that a byte takes through the proxies, so that a pipeline of many entries is sent before
-/// its first answer arrives.
+/// The delay of a byte in the proxies.
+/// It is long enough to send a pipeline of many entries before its first answer arrives.
 const DELAY: Duration = Duration::from_millis(100);
 
-/// Calls at once before anything is counted: more than the connections of a store.
+/// The number of concurrent calls before the count begins.
+/// It exceeds the number of connections of a store.
 const WARM_UP: usize = 16;
 
-/// Single calls, of which the most expensive counts: in a cluster it depends on their ids which
-/// nodes they need.
+/// The number of single calls.
+/// The most expensive one counts, because in a cluster the ids decide about the nodes of a call.
 const SINGLE: usize = 12;
 
 /// The round trips of one operation.
+///
+/// ```
+/// use rsvp_testkit::servers::Cost;
+///
+/// /// Checks that no operation costs more round trips for more entries.
+/// fn assert_fixed(costs: &[Cost]) {
+///     assert!(costs.iter().all(Cost::is_fixed));
+/// }
+/// assert_fixed(&[]);
+/// ```
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct Cost {
     /// The operation.
     pub operation: Operation,
-    /// The number of entries of a batch, or the limit of a page, and its round trips.
+    /// The number of entries of a batch, or the limit of a page, each with its round trips.
     pub turns: Vec<(usize, Turns)>,
 }
 
 impl Cost {
-    /// Whether the longest conversation has the same number of turns for all numbers of entries.
+    /// Returns whether the longest conversation has the same number of turns for all numbers
+    /// of entries.
     pub fn is_fixed(&self) -> bool {
         self.turns.windows(2).all(|pair| match pair {
             [(_, one), (_, other)] => one.longest == other.longest,
@@ -41,7 +53,7 @@ impl Cost {
         })
     }
 
-    /// The most turns of one connection.
+    /// Returns the greatest number of turns of one connection.
     pub fn longest(&self) -> usize {
         self.turns.iter().map(|(_, turns)| turns.longest).max().unwrap_or_default()
     }
@@ -49,8 +61,9 @@ impl Cost {
 
 /// Counts the round trips of batches of these numbers of entries, and of pages with these limits.
 ///
-/// The store reaches its servers through these proxies alone, and has fewer than 16 connections to
-/// each. All are opened and used before anything is counted.
+/// These proxies are the only way of the store to its servers,
+/// and it has fewer than 16 connections to each.
+/// All are opened and used before the count begins.
 pub async fn round_trips(
     store: &dyn RsvpStore,
     proxies: &[&Proxy],
@@ -60,15 +73,15 @@ pub async fn round_trips(
     for proxy in proxies {
         proxy.set_delay(DELAY);
     }
-    // Calls at once, so that every connection learns every statement. The delay keeps each of them
-    // busy until the others have found one of their own.
+    // Make concurrent calls, so that every connection prepares every statement.
+    // The delay keeps each connection busy until the others are open.
     for operation in OPERATIONS {
         call(store, operation, largest, 0).await;
-        // A store may ask otherwise about one entry than about several.
+        // A store may use other statements for one entry than for several.
         for number in [1, 2] {
             join_all((0..WARM_UP).map(|_| call(store, operation, number, 0))).await;
-            // One after another as well: a store that keeps some connections for other calls uses
-            // them in turn all the same.
+            // Make calls one after another, too.
+            // A store that keeps some connections for other calls uses them in turn as well.
             for _ in 0..WARM_UP / 2 {
                 call(store, operation, number, 0).await;
             }
@@ -96,7 +109,7 @@ pub async fn round_trips(
     costs
 }
 
-/// The operations whose cost is promised.
+/// The operations with a promised cost.
 const OPERATIONS: [Operation; 5] = [
     Operation::Write,
     Operation::HasRsvped,
@@ -105,8 +118,8 @@ const OPERATIONS: [Operation; 5] = [
     Operation::EventsOf,
 ];
 
-/// The round trips of a call, and of the same once more, whichever has fewer: now and then a store
-/// tests a connection before it uses it.
+/// Returns the round trips of a call, or of its repetition if that has fewer.
+/// Sometimes a store tests a connection before it uses it.
 async fn cheaper_of_two(
     store: &dyn RsvpStore,
     proxies: &[&Proxy],
@@ -126,7 +139,7 @@ fn take(proxies: &[&Proxy]) -> Turns {
     proxies.iter().map(|proxy| proxy.take_turns()).fold(Turns::default(), Turns::and)
 }
 
-/// Every pair is of the hot event or of the busy user, which have long lists so.
+/// Makes pairs of the hot event or of the busy user, so that these have long lists.
 fn pair(n: usize) -> Rsvp {
     match n % 2 {
         0 => Rsvp::new(user(n), event(0)),
@@ -142,7 +155,7 @@ fn event(n: usize) -> EventId {
     EventId::from(n as u64)
 }
 
-/// One call about this number of entries, the first of which is `begin`.
+/// Makes one call with this number of entries. The first entry is `begin`.
 async fn call(store: &dyn RsvpStore, operation: Operation, number: usize, begin: usize) {
     let numbers = begin..begin + number;
     let limit = PageLimit::new(number.min(PageLimit::MAX.get())).expect("a limit");

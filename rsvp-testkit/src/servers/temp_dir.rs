@@ -1,4 +1,4 @@
-//! The folder of all servers that one test process starts, and the watchdog that removes it.
+//! The folder of all servers of one test process, and the watchdog that removes it.
 
 use std::fs::{Permissions, canonicalize};
 use std::os::unix::fs::PermissionsExt;
@@ -11,20 +11,20 @@ use tempfile::TempDir;
 
 const WATCHDOG: &str = include_str!("watchdog.sh");
 
-/// The folder and the watchdog, which have to outlive every server of this process.
+/// The folder and the watchdog. Both must outlive every server of this process.
 ///
-/// Destructors do not run when a process is killed, and those of statics never do. The watchdog is
-/// a shell that notices the end of this process by the end of its standard input. `PR_SET_PDEATHSIG`
-/// would not do: it fires when the spawning *thread* ends, misses the children of the server, cannot
-/// wake a paused one, and removes no files.
+/// A killed process runs no destructors, and the destructors of statics never run.
+/// The watchdog is a shell. The end of its standard input tells it the end of this process.
+/// `PR_SET_PDEATHSIG` is no replacement: it fires at the end of the spawning *thread*,
+/// misses the children of the server, cannot wake a paused one, and removes no files.
 #[derive(Debug)]
 struct ProcessDir {
     path: PathBuf,
-    /// Holds the pipe open.
+    /// Keeps the pipe open.
     _watchdog: Child,
 }
 
-/// The folder below which every server of this process works.
+/// Returns the folder with the working folders of every server of this process.
 pub(super) fn process_dir() -> &'static Path {
     static DIR: OnceLock<ProcessDir> = OnceLock::new();
     &DIR.get_or_init(create_process_dir).path
@@ -33,11 +33,11 @@ pub(super) fn process_dir() -> &'static Path {
 fn create_process_dir() -> ProcessDir {
     let folder = tempfile::Builder::new()
         .prefix("rsvp-servers-")
-        // Servers may run as another user, who has to get through to a folder of its own.
+        // Servers may run as another user. This user needs to reach its own folder below this one.
         .permissions(Permissions::from_mode(0o711))
         .tempdir()
         .expect("a temporary folder for servers");
-    // Compared with what /proc says about working folders, where links are resolved.
+    // /proc shows working folders with resolved links, so resolve them here, too.
     let path = canonicalize(folder.path()).expect("the temporary folder's real path");
     let watchdog = Command::new("sh")
         .args(["-c", WATCHDOG, "watchdog"])
@@ -45,7 +45,7 @@ fn create_process_dir() -> ProcessDir {
         .stdin(Stdio::piped())
         .stdout(Stdio::null())
         .stderr(Stdio::null())
-        // Ctrl-C at a terminal goes to the whole group of the test process.
+        // Ctrl-C at a terminal goes to the process group of the test. The watchdog must survive it.
         .process_group(0)
         .spawn()
         .expect("a shell that watches over the servers");
@@ -53,7 +53,7 @@ fn create_process_dir() -> ProcessDir {
     ProcessDir { path, _watchdog: watchdog }
 }
 
-/// A new folder for one server, removed when dropped.
+/// Makes a new folder for one server. It is removed on drop.
 pub(super) fn new_folder(kind: &str) -> TempDir {
     tempfile::Builder::new()
         .prefix(&format!("{kind}-"))

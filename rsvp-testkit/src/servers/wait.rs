@@ -1,4 +1,4 @@
-//! Waiting for what happens outside the process: on a thread of its own and in real time.
+//! Waits for events outside of the process, on a thread of its own and in real time.
 
 #![allow(
     clippy::disallowed_methods,
@@ -20,7 +20,7 @@ pub(super) async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send 
     }
 }
 
-/// Asks `probe` again and again until it answers, and gives up after `limit`.
+/// Calls `probe` again and again until it answers, and gives up after `limit`.
 pub(super) fn poll<T>(limit: Duration, mut probe: impl FnMut() -> Option<T>) -> Option<T> {
     let end = Instant::now() + limit;
     let mut pause = Duration::from_millis(1);
@@ -36,7 +36,7 @@ pub(super) fn poll<T>(limit: Duration, mut probe: impl FnMut() -> Option<T>) -> 
     }
 }
 
-/// Waits until `condition` holds and panics, naming `what` it waited for, after `limit`.
+/// Waits until `condition` holds. Panics with `what` in its message after `limit`.
 pub(super) fn wait_until(what: &str, limit: Duration, mut condition: impl FnMut() -> bool) {
     if poll(limit, || condition().then_some(())).is_none() {
         panic!("waited {limit:?} for {what}");

@@ -1,4 +1,4 @@
-//! A store as the engine of others, which can be stopped and refuses entries.
+//! A store as the engine of other stores. It can be stopped, and can refuse entries.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -34,7 +34,7 @@ impl Engine {
     }
 }
 
-/// A connection to an engine. It is closed on its own.
+/// A connection to an engine. Closing it does not close the engine.
 #[derive(Debug)]
 struct Connection {
     engine: Engine,

@@ -5,27 +5,33 @@ use futures_util::future::LocalBoxFuture;
 use super::subject::Trial;
 
 /// One sentence of the contract, as a test.
+///
+/// ```
+/// assert!(rsvp_testkit::CASES.iter().all(|case| case.name.contains('_')));
+/// ```
 #[derive(Clone, Copy, Debug)]
 pub struct Case {
     /// The sentence.
     pub name: &'static str,
-    /// Runs the case, and panics if the store breaks the sentence.
+    /// The test. It panics if the store breaks the sentence.
     pub run: for<'a> fn(&'a Trial) -> LocalBoxFuture<'a, ()>,
 }
 
 /// Every case of the suite, in the order of the contract.
 pub const CASES: &[Case] = crate::__every_case!(__case_list);
 
-/// Writes one test per case of the contract, for any store.
+/// Writes one test for each case of the contract, for any store.
 ///
-/// The expression makes a fresh, empty store. It may use `.await` and is evaluated once per case.
+/// The expression makes a fresh, empty store.
+/// It may use `.await` and is evaluated once for each case.
 ///
 /// ```
 /// rsvp_testkit::conformance!(rsvp_memory::MemoryStore::new());
 /// ```
 ///
-/// A store whose engine leaves it no choice names the cases it cannot hold, each with a reason
-/// that is printed instead of running it:
+/// An engine may make a case impossible.
+/// The store then excepts the case by name, with a reason.
+/// The test prints the reason instead of running the case:
 ///
 /// ```
 /// rsvp_testkit::conformance!(rsvp_memory::MemoryStore::new(), except {
@@ -33,12 +39,11 @@ pub const CASES: &[Case] = crate::__every_case!(__case_list);
 /// });
 /// ```
 ///
-/// A store that answers bounded reads from replicas has one of its own for
-/// `a_write_shows_in_the_next_count`, since there only a session or a strong read sees a write at
-/// once.
+/// A store that answers bounded reads from replicas excepts `a_write_shows_in_the_next_count`,
+/// because there only a session or a strong read sees a write at once.
 ///
-/// The model test keeps the seeds of failures in `proptest-regressions/conformance.txt` of the
-/// crate that invokes the macro. Commit that file.
+/// The model test keeps the seeds of failures in `proptest-regressions/conformance.txt`
+/// of the crate that invokes the macro. Commit that file.
 #[macro_export]
 macro_rules! conformance {
     ($make:expr $(,)?) => {

@@ -1,4 +1,4 @@
-//! The conformance suite: the sentences of the contract as cases, their list, and how one is run.
+//! The conformance suite: the sentences of the contract as cases, their list, and the runner.
 
 mod cases;
 mod engine;

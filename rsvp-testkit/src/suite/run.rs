@@ -1,4 +1,4 @@
-//! Running one case of the suite.
+//! The runner of a case.
 
 use std::future::Future;
 use std::sync::mpsc::{self, RecvTimeoutError};
@@ -8,7 +8,7 @@ use std::time::Duration;
 use super::list::CASES;
 use super::subject::{Subject, Trial};
 
-/// A case may take this long. A store that hangs fails instead of hanging its tests.
+/// The longest time of a case. A hanging store fails instead of blocking its tests.
 const DEADLINE: Duration = Duration::from_secs(120);
 
 /// The environment variable that fixes the seed of the randomised cases.
@@ -16,7 +16,8 @@ pub const SEED_VARIABLE: &str = "RSVP_TESTKIT_SEED";
 
 /// Runs one case of the suite against a fresh store, on a runtime of its own.
 ///
-/// The [`conformance!`](crate::conformance) macro writes one test per case that calls this.
+/// The [`conformance!`](crate::conformance) macro writes one test for each case.
+/// The test calls this function.
 ///
 /// # Panics
 ///
@@ -39,7 +40,7 @@ pub fn run<F: Future<Output = Subject>>(
     let case = CASES.iter().find(|case| case.name == name).expect("a case of the suite");
     let seed = seed();
     println!("{SEED_VARIABLE}={seed}");
-    // On a thread of its own: a store that blocks its thread must fail in time as well.
+    // On a thread of its own, so that a store that blocks its thread fails in time as well.
     let (over, is_over) = mpsc::channel();
     let running = thread::Builder::new().name(name.to_owned()).spawn(move || {
         let runtime = tokio::runtime::Builder::new_multi_thread()
@@ -64,11 +65,11 @@ pub fn run<F: Future<Output = Subject>>(
     }
 }
 
-/// The seed of this run, random unless [`SEED_VARIABLE`] is set.
+/// Returns the seed of this run, random unless [`SEED_VARIABLE`] is set.
 ///
 /// # Panics
 ///
-/// If the variable is set to something that is not a number.
+/// If the variable is not a number.
 pub fn seed() -> u64 {
     match std::env::var(SEED_VARIABLE) {
         Ok(seed) => seed.parse().expect("the seed is a number"),

@@ -1,4 +1,4 @@
-//! The store under test, and what the cases may do to its engine.
+//! The store under test, and the faults of its engine that cases may cause.
 
 use std::any::Any;
 use std::fmt;
@@ -12,18 +12,31 @@ use rsvp_core::{EventId, RsvpStore};
 use super::engine::Engine;
 use crate::ids::event;
 
-/// What a case does to the engine under a store, once.
+/// A fault of the engine under a store. A case causes it once.
 type Hook = Mutex<Option<Box<dyn FnOnce() -> BoxFuture<'static, ()> + Send>>>;
 
-/// A store to be tested, with the guards that must outlive it.
+/// A store under test, with the guards that must outlive it.
 ///
-/// Made from any store by `From`, so that `conformance!(MyStore::new())` is enough. A store that
-/// needs a server, a temporary folder or a database to itself keeps its guard with
-/// [`holding`](Self::holding). A layer is tested over a store of our own by
-/// [`layered`](Self::layered).
+/// Any store converts into it with `From`, so `conformance!(MyStore::new())` is enough.
+/// A store with a server, a temporary folder or a database of its own keeps the guard
+/// with [`holding`](Self::holding).
+/// [`layered`](Self::layered) tests a layer around a store of this crate.
 ///
-/// Two cases need help from the subject: [`stopped_by`](Self::stopped_by) and
-/// [`refusing`](Self::refusing). A subject that cannot help excepts these cases, with a reason.
+/// Two cases need the help of the subject: [`stopped_by`](Self::stopped_by)
+/// and [`refusing`](Self::refusing).
+/// A subject without this help excepts these cases, with a reason.
+///
+/// ```
+/// use rsvp_core::RsvpStore;
+/// use rsvp_memory::MemoryStore;
+/// use rsvp_testkit::Subject;
+///
+/// fn subject() -> Subject {
+///     let folder = std::env::temp_dir();
+///     // A store in `folder` would come here. The folder is removed after the store.
+///     Subject::from(MemoryStore::new()).holding(folder)
+/// }
+/// ```
 pub struct Subject {
     store: Arc<dyn RsvpStore>,
     peer: Option<Arc<dyn RsvpStore>>,
@@ -33,11 +46,10 @@ pub struct Subject {
 }
 
 impl Subject {
-    /// Tests a layer over a store that is known to keep the contract, with all the help that cases
-    /// need.
+    /// Tests a layer around a store that keeps the contract, with all the help of the two cases.
     ///
-    /// Makes the layer twice, on the same data, as two processes would have it. So a cache that
-    /// misses the writes of others is found out.
+    /// It makes the layer twice, on the same data, like two processes.
+    /// So it finds a cache without the writes of other processes.
     ///
     /// ```
     /// use std::time::Duration;
@@ -82,15 +94,26 @@ impl Subject {
             .refusing(refused, refuse)
     }
 
-    /// Tests with a second store on the same data, as another process would have it. Writes through
-    /// one are read through the other. Defaults to the store itself.
+    /// Tests with a second store on the same data, like that of another process.
+    /// Writes through one are read through the other. Defaults to the store itself.
+    ///
+    /// ```
+    /// use std::sync::Arc;
+    /// use rsvp_memory::MemoryStore;
+    /// use rsvp_testkit::Subject;
+    ///
+    /// fn subject() -> Subject {
+    ///     let data = Arc::new(MemoryStore::new());
+    ///     Subject::from(data.clone()).with_peer(data)
+    /// }
+    /// ```
     #[must_use]
     pub fn with_peer(self, peer: impl RsvpStore + 'static) -> Self {
         Self { peer: Some(Arc::new(peer)), ..self }
     }
 
-    /// Tells the case `a_store_that_cannot_write_is_not_ready` how to stop the engine, so that it
-    /// takes no more writes: shut down, cut off, or read-only.
+    /// Sets the way to stop the engine for the case `a_store_that_cannot_write_is_not_ready`.
+    /// The engine must take no more writes: shut down, cut off, or read-only.
     #[must_use]
     pub fn stopped_by<F: Future<Output = ()> + Send + 'static>(
         self,
@@ -99,8 +122,8 @@ impl Subject {
         Self { stop: hook(stop), ..self }
     }
 
-    /// Tells the case `an_entry_that_fails_takes_no_other_down` how to make the engine refuse
-    /// writes to `event` and no others.
+    /// Sets the way to make the engine refuse writes to `event` and no others,
+    /// for the case `an_entry_that_fails_takes_no_other_down`.
     #[must_use]
     pub fn refusing<F: Future<Output = ()> + Send + 'static>(
         self,
@@ -124,7 +147,7 @@ fn hook<F: Future<Output = ()> + Send + 'static>(
     Mutex::new(Some(Box::new(move || Box::pin(hook()))))
 }
 
-/// Runs a hook, unless it was run before. Whether there was one.
+/// Runs a hook once. Returns whether there was one.
 async fn run(hook: &Hook) -> bool {
     let taken = hook.lock().unwrap_or_else(PoisonError::into_inner).take();
     match taken {
@@ -149,20 +172,34 @@ impl fmt::Debug for Subject {
     }
 }
 
-/// The input of a case: an empty store that no other test uses, and a seed.
+/// The input of a case: an empty store without other users, and a seed.
+///
+/// ```
+/// use rsvp_memory::MemoryStore;
+/// use rsvp_testkit::{CASES, Subject, Trial};
+///
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() {
+/// let case = CASES.iter().find(|case| case.name == "duplicates_in_a_batch_each_have_their_outcome");
+/// if let Some(case) = case {
+///     let subject = Subject::from(MemoryStore::new());
+///     (case.run)(&Trial::new(subject, 1, "regressions.txt")).await;
+/// }
+/// # }
+/// ```
 #[derive(Debug)]
 pub struct Trial {
     pub(crate) store: Arc<dyn RsvpStore>,
-    /// The same data through another store, if there is one.
+    /// Another store on the same data, if there is one.
     pub(crate) peer: Arc<dyn RsvpStore>,
     pub(crate) seed: u64,
-    /// The file in which the model test keeps the seeds of failures, in the crate under test.
+    /// The file with the seeds of failures of the model test, in the crate under test.
     pub(crate) regressions: &'static str,
     subject: Subject,
 }
 
 impl Trial {
-    /// A trial of `subject`, which must be an empty store.
+    /// Makes a trial of `subject`. Its store must be empty.
     ///
     /// `regressions` is the file in which the model test keeps the seeds of failures.
     pub fn new(subject: Subject, seed: u64, regressions: &'static str) -> Self {
@@ -171,12 +208,12 @@ impl Trial {
         Self { store, peer, seed, regressions, subject }
     }
 
-    /// The store and its peer in turn, for the callers of a race.
+    /// Returns the store and its peer in turn, for the callers of a race.
     pub(crate) fn either(&self, number: usize) -> Arc<dyn RsvpStore> {
         if number.is_multiple_of(2) { self.store.clone() } else { self.peer.clone() }
     }
 
-    /// The peer, if it is another store.
+    /// Returns the peer, if it is another store.
     pub(crate) fn other(&self) -> Option<&dyn RsvpStore> {
         self.subject.peer.as_deref()
     }
@@ -193,7 +230,7 @@ impl Trial {
         refused.expect("needs Subject::refusing, or an exception that says why there is none")
     }
 
-    /// As [`refused_event`](Self::refused_event), if the subject can do that.
+    /// As [`refused_event`](Self::refused_event), if the subject has a way to do it.
     pub(crate) async fn refused_event_if_any(&self) -> Option<EventId> {
         let (event, hook) = self.subject.refuse.as_ref()?;
         assert!(run(hook).await, "the engine refuses it already");

@@ -1,4 +1,4 @@
-//! Schemes and the backends that open their URLs.
+//! The registry of schemes and their backends.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -13,11 +13,12 @@ use rsvp_core::{Error, Result, RsvpStore, WriteOptions};
 use super::scheme::{Opening, Prepare, Scheme, known};
 use super::shards::{NamedUrl, ShardList};
 
-/// Opens stores by URL, with backends of your own beside those of this crate.
+/// Opens stores by URL, with custom backends beside those of this crate.
 ///
-/// [`Registry::default`] has the backends that are compiled in, and [`open`](crate::open) uses it.
-/// A backend of another crate is registered under a scheme. Its URLs then take the parameters of
-/// layers, and they can be shards, as those of every other backend.
+/// [`Registry::default`] has the compiled-in backends, and [`open`](crate::open) uses it.
+/// A backend of another crate is registered under a scheme.
+/// Its URLs then take the parameters of layers, and can be shards,
+/// like the URLs of every other backend.
 ///
 /// ```
 /// use rsvp::url::StoreUrl;
@@ -49,21 +50,22 @@ pub struct Registry {
 type DynShard = Shard<Arc<dyn RsvpStore>>;
 
 impl Registry {
-    /// A registry without any scheme.
+    /// Makes a registry without any scheme.
     #[must_use]
     pub fn empty() -> Self {
         Self { schemes: BTreeMap::new() }
     }
 
-    /// Registers a backend under a scheme, in place of the one that had the scheme before.
+    /// Registers a backend under a scheme.
+    /// It replaces an earlier backend of the scheme.
     ///
     /// The scheme consists of ASCII letters, digits, `+`, `-` and `.` and begins with a letter.
-    /// Upper and lower case are the same.
+    /// It is not case-sensitive.
     ///
-    /// `open` is called after the URLs and the layers of all shards have been checked. It gets the
-    /// URL without the parameters of layers, takes its own parameters and calls
-    /// [`Parameters::finish`](rsvp_core::url::Parameters::finish), which refuses the others. Its
-    /// errors must not repeat a part of the URL that may hold a password.
+    /// The registry calls `open` after it has checked the URLs and the layers of all shards.
+    /// `open` gets the URL without the parameters of layers, takes its own parameters
+    /// and calls [`Parameters::finish`](rsvp_core::url::Parameters::finish) to refuse the others.
+    /// Its errors must not repeat a part of the URL that may hold a password.
     #[must_use]
     pub fn with_scheme<F, S>(
         self,
@@ -89,8 +91,7 @@ impl Registry {
         self
     }
 
-    /// Opens a store by its URL, or several as one, in every way that [`open`](crate::open)
-    /// describes.
+    /// Opens a store by its URL, or several stores as one, as [`open`](crate::open) describes.
     ///
     /// # Errors
     ///
@@ -103,7 +104,7 @@ impl Registry {
         opening.await
     }
 
-    /// Checks every URL, then opens all shards at once and checks that they belong together.
+    /// Checks every URL. Its future opens all shards at once and checks their placement.
     fn prepare_shards(&self, list: ShardList<'_>) -> Result<Opening> {
         let ShardList { shards, spread, ready, accepts, layers } = list;
         let (each, all) = layers.divide();
@@ -137,9 +138,10 @@ impl Registry {
         Ok(open.boxed())
     }
 
-    /// Checks a URL and its layers. The store gets those of `others` that it has not itself.
+    /// Checks a URL and its layers. The layers of `others` complete the store's own ones.
     fn prepare(&self, url: &str, others: &Layers) -> Result<Opening> {
-        // The scheme first: the list of those that are supported helps with any other text, too.
+        // Look up the scheme first.
+        // Its error lists the supported schemes, and helps with any other text, too.
         let prepare = self.backend(url)?;
         let mut url = StoreUrl::parse(url)?;
         let layers = Layers::take_from(url.parameters_mut())?.or(others);
@@ -173,8 +175,8 @@ impl Registry {
 }
 
 impl Default for Registry {
-    /// The backends of this crate whose cargo features are on. The other schemes are known, so that
-    /// the error names the feature.
+    /// Registers the backends whose cargo features are on.
+    /// The other schemes are registered as disabled, so that their error names the feature.
     fn default() -> Self {
         known()
             .into_iter()

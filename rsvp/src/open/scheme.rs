@@ -1,4 +1,4 @@
-//! What stands behind a scheme, and the schemes of the backends of this crate.
+//! The backends of URL schemes.
 
 use std::sync::Arc;
 
@@ -15,14 +15,14 @@ pub(super) enum Scheme {
     Disabled(&'static str),
 }
 
-/// Checks a URL, and connects to nothing yet.
+/// Checks a URL. Does not connect yet.
 pub(super) type Prepare = dyn Fn(StoreUrl) -> Result<Opening> + Send + Sync;
 
-/// Connects to a store whose URL has been checked.
+/// Connects to a store with a checked URL.
 pub(super) type Opening = BoxFuture<'static, Result<Arc<dyn RsvpStore>>>;
 
 impl Scheme {
-    /// A backend whose `prepare` checks the URL and returns the future that connects.
+    /// Makes a backend. `prepare` checks the URL and returns the future that connects.
     pub(super) fn new<F, S>(prepare: impl Fn(StoreUrl) -> Result<F> + Send + Sync + 'static) -> Self
     where
         F: Future<Output = Result<S>> + Send + 'static,
@@ -36,7 +36,7 @@ impl Scheme {
     }
 }
 
-/// Every scheme of this crate, whether or not its backend is compiled in.
+/// Returns every scheme of this crate, even if its backend is not compiled in.
 pub(super) fn known() -> [(&'static str, Scheme); 10] {
     let scheme = |backend: Option<Scheme>, feature| backend.unwrap_or(Scheme::Disabled(feature));
     [

@@ -109,8 +109,8 @@ async fn two_names_of_one_store_are_refused() {
     let message = kept().open("a=kept://1 b=kept://1").await.unwrap_err().to_string();
     assert_eq!(
         message,
-        "invalid shard: the store of \"a\" is that of the shard \"b\"; give every name the store \
-         that it had, or an empty one"
+        "invalid shard: the store of \"a\" belongs to shard \"b\"; give each name its own store or \
+         an empty one"
     );
 }
 

@@ -45,7 +45,7 @@ async fn stores_are_opened_again_with_their_placement_only() {
     assert!(other.contains("the spread is 2, stored is 1"), "{other}");
     let twice = format!("s1={url}?schema=s1 s2={url}?schema=s1");
     let twice = rsvp::open(&twice).await.unwrap_err().to_string();
-    assert!(twice.contains("the store of \"s2\" is that of the shard \"s1\""), "{twice}");
+    assert!(twice.contains("the store of \"s2\" belongs to shard \"s1\""), "{twice}");
     rsvp::open(&format!("{both} ?spread=2&placement=accept")).await.unwrap();
     rsvp::open(&format!("{both} ?spread=2")).await.unwrap();
 }

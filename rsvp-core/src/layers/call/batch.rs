@@ -23,8 +23,10 @@ fn failures<A>(results: &[Result<A>]) -> Vec<(usize, Error)> {
     results.iter().enumerate().filter_map(failed).collect()
 }
 
-/// Puts the results of a part into those of the whole. From a part with another number of results
-/// nobody can tell whose they are.
+/// Puts the results of a part into those of the whole.
+///
+/// If a part has another number of results than entries, nobody can assign them.
+/// Then all its entries fail.
 fn merge<A>(
     operation: Operation,
     answer: &mut [Result<A>],
@@ -101,11 +103,14 @@ impl Call for WriteBatch<'_> {
     }
 
     fn merge(answer: &mut BatchReceipt, places: &[usize], part: BatchReceipt) {
+        // The token must stand for the writes of both.
         answer.token.merge(&part.token);
         merge(Operation::Write, &mut answer.results, places, part.results);
     }
 
     fn widen(part: BatchReceipt, places: &[usize], entries: usize, error: &Error) -> BatchReceipt {
+        // Every entry has the error at first.
+        // The entries of the part get their own results.
         let mut whole = BatchReceipt::new(fail_all(entries, error), SessionToken::new());
         Self::merge(&mut whole, places, part);
         whole

@@ -10,38 +10,59 @@ pub(super) use self::single::{
 };
 use crate::{Deadline, Error, EventId, Operation, Result, RsvpStore, UserId};
 
-/// A call of a store, as a value that a [`Layer`](super::Layer) can look at, change and run as
-/// often as it likes.
+/// A call of a store, as a value.
+/// A [`Layer`](super::Layer) can inspect it, change it and run it any number of times.
+///
+/// ```
+/// use rsvp_core::layers::{Call, Layer};
+/// use rsvp_core::{Error, Result, RsvpStore};
+///
+/// /// Refuses every call about one closed event, but not the other entries of its batch.
+/// #[derive(Debug, thiserror::Error)]
+/// #[error("the event is closed")]
+/// struct Closed;
+///
+/// impl Layer for Closed {
+///     async fn call<C: Call, S: RsvpStore>(&self, call: C, store: &S) -> Result<C::Answer> {
+///         let is_open = |place: &usize| call.event(*place).is_none_or(|e| e.as_str() != "closed");
+///         let open: Vec<usize> = (0..call.entries()).filter(is_open).collect();
+///         let answer = call.part(&open).run(store).await?;
+///         let refused = Error::refused(call.operation(), Closed);
+///         Ok(C::widen(answer, &open, call.entries(), &refused))
+///     }
+/// }
+/// ```
 pub trait Call: Clone + Send + Sync {
     /// The answer to the call.
     type Answer: Send;
 
-    /// The operation.
+    /// Returns the operation.
     fn operation(&self) -> Operation;
 
-    /// The number of entries of a batch, or the limit of a page or a step, or 0.
+    /// Returns the number of entries of a batch, or the limit of a page or a step, or 0.
     fn entries(&self) -> usize;
 
-    /// The event of an entry of a batch, or of a call that is about one event. `None` if it names
-    /// none there.
+    /// Returns the event of an entry of a batch, or of a call about one event.
+    /// `None` if the call names no event at this place.
     fn event(&self, _place: usize) -> Option<&EventId> {
         None
     }
 
-    /// The user of an entry of a batch, or of a call that is about one user, as
-    /// [`event`](Self::event).
+    /// Returns the user of an entry of a batch, or of a call about one user,
+    /// as [`event`](Self::event).
     fn user(&self, _place: usize) -> Option<&UserId> {
         None
     }
 
-    /// The deadline of the call; `None` if it has none, or is of an operation without deadlines.
+    /// Returns the deadline of the call.
+    /// `None` if it has none, or if its operation has no deadlines.
     fn deadline(&self) -> Option<Deadline>;
 
-    /// The call with its deadline lowered to this one.
+    /// Lowers the deadline of the call to this one.
     #[must_use]
     fn with_deadline(self, deadline: Deadline) -> Self;
 
-    /// Whether the call comes from a queue with a bound of its own.
+    /// Returns whether the call comes from a bounded queue.
     fn is_queued(&self) -> bool {
         false
     }
@@ -50,18 +71,18 @@ pub trait Call: Clone + Send + Sync {
     ///
     /// # Errors
     ///
-    /// That of the store.
+    /// The error of the store.
     fn run<'f, S: RsvpStore + ?Sized>(
         &'f self,
         store: &'f S,
     ) -> impl Future<Output = Result<Self::Answer>> + Send;
 
-    /// The entries of a batch that have failed: their places and errors. Empty for other calls.
+    /// Returns the failed entries of a batch: their places and errors. Empty for other calls.
     fn failures(_answer: &Self::Answer) -> Vec<(usize, Error)> {
         Vec::new()
     }
 
-    /// The call with these entries of its batch alone. Other calls stay as they are.
+    /// Returns the call with these entries of its batch alone. Other calls stay as they are.
     #[must_use]
     fn part(&self, _places: &[usize]) -> Self {
         self.clone()
@@ -72,8 +93,9 @@ pub trait Call: Clone + Send + Sync {
         *answer = part;
     }
 
-    /// Makes the answer to a [`part`](Self::part) of a batch the answer to the whole, of so many entries.
-    /// Those that are not in the part have this error. The answers to other calls stay as they are.
+    /// Turns the answer to a [`part`](Self::part) of a batch into the answer to the whole
+    /// of `entries` entries. The entries outside of the part get this error.
+    /// The answers to other calls stay as they are.
     #[must_use]
     fn widen(
         part: Self::Answer,
@@ -87,6 +109,6 @@ pub trait Call: Clone + Send + Sync {
     /// Replaces the result of one entry of a batch by an error.
     fn fail(_answer: &mut Self::Answer, _place: usize, _error: Error) {}
 
-    /// Notes that a write, or a step of a removal, was repeated after an attempt of unknown effect.
+    /// Marks a write, or a step of a removal, as repeated after an attempt of unknown effect.
     fn mark_repeated(_answer: &mut Self::Answer, _place: usize) {}
 }

@@ -8,8 +8,10 @@ use crate::{
     RemovalStep, Result, Rsvp, RsvpStore, UserId, WriteOptions,
 };
 
-/// Implements [`Call`] for a call without entries: its struct, the arguments in front of its
-/// options, the place of its deadline, and the field of the answer that says that it was repeated.
+/// Implements [`Call`] for a call without entries.
+///
+/// The arguments are its struct, the arguments in front of its options, the place of its deadline,
+/// and the field of the answer that marks a repetition.
 macro_rules! single {
     (
         $name:ident, $method:ident, $operation:ident, $answer:ty,

@@ -1,8 +1,8 @@
-//! The kinds of batches that the reads of a lane become: memberships and counts.
+//! The two kinds of batched reads: memberships and counts.
 
 use std::collections::HashMap;
 
-use super::lane::{Answered, Batch};
+use super::read_queue::{Answered, Batch};
 use crate::{Count, EventId, Operation, ReadOptions, Rsvp, RsvpStore};
 
 /// Reads of whether pairs exist.
@@ -22,7 +22,7 @@ impl Batch for Memberships {
     }
 }
 
-/// Counts of events; an event that many ask for is asked for once.
+/// Counts of events. Several calls for one event share a single count.
 pub(super) struct Counts;
 
 impl Batch for Counts {
@@ -35,6 +35,7 @@ impl Batch for Counts {
         events: Vec<EventId>,
         options: ReadOptions,
     ) -> Answered<Self> {
+        // 1. Ask for each event once, and remember the place of its count for every entry.
         let (mut distinct, mut places) = (Vec::new(), HashMap::new());
         let asked: Vec<usize> = events
             .into_iter()
@@ -46,7 +47,8 @@ impl Batch for Counts {
             })
             .collect();
         let counts = store.rsvp_count_batch(&distinct, &options).await?;
-        // Too few answers are found out by their number.
+        // 2. Hand the counts out.
+        //    The caller checks the number of answers, so a missing one is detected.
         Ok(asked.into_iter().filter_map(|at| counts.get(at).cloned()).collect())
     }
 }

@@ -1,13 +1,13 @@
-//! How fresh a batch of reads must be, and which reads may share one.
+//! The freshness of a batch of reads, and the reads that may share one.
 
-use super::seen::SeenTokens;
+use super::seen_tokens::SeenTokens;
 use crate::Consistency;
 
-/// Kinds of reads. Those of one kind make batches, so that a read that a replica may answer does not
-/// go to the primary because another may not.
+/// The number of kinds of reads. Only reads of one kind share a batch.
+/// So a read that a replica may answer never goes to the primary because of another read.
 pub(super) const KINDS: usize = 5;
 
-/// The kind of a read, below [`KINDS`], and whether it shares batches with equal ones alone.
+/// Returns the kind of a read, below [`KINDS`].
 pub(super) fn kind(consistency: &Consistency, seen: &SeenTokens) -> usize {
     match consistency {
         Consistency::Strong => 0,
@@ -18,8 +18,8 @@ pub(super) fn kind(consistency: &Consistency, seen: &SeenTokens) -> usize {
     }
 }
 
-/// The kind of session reads whose tokens are beyond all that this store has seen. They share
-/// batches with equal ones alone, so that no read waits for what another asks for.
+/// The kind of session reads with tokens beyond the positions seen by this store.
+/// They share batches with equal tokens only, so no read waits for the position of another one.
 pub(super) const BEYOND: usize = 4;
 
 /// Makes `freshness` as fresh as both.

@@ -1,17 +1,17 @@
-//! Many callers, few batches.
+//! Combines the calls of many callers into few batches (natural batching).
 
 mod batch;
+mod call_progress;
 mod config;
 mod failure;
-mod flows;
+mod fair_queue;
+mod flow_table;
 mod freshness;
-mod lane;
-mod patience;
+mod read_queue;
 mod reply;
-mod seen;
+mod seen_tokens;
 mod span;
 mod suspects;
-mod table;
 mod writes;
 
 use std::fmt;
@@ -24,8 +24,8 @@ use tokio_util::task::TaskTracker;
 use self::batch::{Counts, Memberships};
 pub use self::config::CoalesceConfig;
 use self::freshness::{BEYOND, KINDS, kind};
-use self::lane::{Batch, Lane, Limits};
-use self::seen::SeenTokens;
+use self::read_queue::{Batch, Limits, ReadQueue};
+use self::seen_tokens::SeenTokens;
 use self::writes::Writes;
 use crate::backend::run_to_end;
 use crate::{
@@ -34,74 +34,102 @@ use crate::{
     WriteOptions,
 };
 
-/// A store that makes few large batches out of many small calls.
+/// A store that combines many small calls into few large batches.
 ///
-/// Calls that arrive while a batch is in flight form the next one (natural batching: there is no
-/// timer, so an idle store adds no wait, and the busier it is the larger are its batches). A hot
-/// event becomes one statement for each round trip instead of thousands that queue for its
-/// counter.
+/// Calls that arrive during a batch form the next one (natural batching).
+/// There is no timer, so an idle store adds no wait, and a busier store makes larger batches.
+/// A hot event becomes one statement per round trip,
+/// instead of thousands of statements queued for its counter.
 ///
-/// - **Writes** wait in one queue by event and are served round robin (fair queueing). Up to
-///   [`lanes`](CoalesceConfig::with_lanes) batches are in flight, each of as many events as wait.
-///   One event is never in flight twice, so the writes of one pair take effect in the order in which
-///   they were called. Each call gets the outcomes of its own writes.
-/// - **Memberships and counts** are batched by the kind of their
-///   [`Consistency`](crate::Consistency), each batch as fresh as its most demanding call. An event
-///   whose count many ask for is asked for once. Session reads share a batch if receipts of this
-///   store have shown the positions of their tokens. A token of another instance, or a forged one,
-///   shares a batch with equal tokens only, so it makes no other read wait.
-/// - Lists and removals are passed on as they are, and so is [`ready`](RsvpStore::ready), unless the
-///   queue is full and would refuse every write.
+/// - **Writes** wait in one queue per event.
+///   The queues are served round robin (fair queueing).
+///   Up to [`lanes`](CoalesceConfig::with_lanes) batches are in flight,
+///   and each holds the writes of many events.
+///   One event is never in flight twice, so the writes of one pair take effect in the order
+///   of their calls. Each call gets the outcomes of its own writes.
+/// - **Memberships and counts** are batched by the kind
+///   of their [`Consistency`](crate::Consistency).
+///   Each batch is as fresh as its most demanding call.
+///   Concurrent counts of one event become a single count.
+///   Session reads share a batch if receipts of this store have shown the positions
+///   of their tokens.
+///   A token of another instance, or a forged one, shares a batch with equal tokens only,
+///   so it delays no other read.
+/// - Lists and removals are passed on unchanged.
+///   So is [`ready`](RsvpStore::ready), unless the queue is full and would refuse every write.
 ///
-/// # One event does not take down others
+/// ```
+/// use rsvp_core::layers::{CoalesceConfig, CoalescedStore};
+/// use rsvp_core::{EventId, Result, RsvpStoreExt, UserId};
+/// use rsvp_memory::MemoryStore;
 ///
-/// - **A hot event waits for itself.** Events with a backlog share batches among themselves, with an
-///   equal share each, and leave one lane to the others.
-/// - **Its room is bounded.** An event may have as many writes pending as there is free room in the
-///   queue, so a single hot event fills half of it. Beyond that it is refused at once as
-///   [`Error::Overloaded`](crate::Error::Overloaded), before any effect, while others go on. A call of
-///   more entries than there is room for is accepted as long as its event is below its bound.
-/// - **A blocked event delays others once.** A batch may wait for an event that another client of
-///   the store has locked. When it times out, its calls get the answers of the store, and its events
-///   are sent alone from then on, in at most as many batches again (at least two), until a batch of
-///   theirs succeeds. Events that have timed out alone use at most half of these. As many suspects as a
-///   batch has entries are remembered.
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<()> {
+/// let store = CoalescedStore::new(MemoryStore::new(), CoalesceConfig::default())?;
+/// let (ann, bob, fair) = (UserId::new("ann")?, UserId::new("bob")?, EventId::new("fair")?);
+/// // Both writes may go to the inner store in one batch.
+/// let (one, other) = tokio::join!(store.rsvp(&ann, &fair), store.rsvp(&bob, &fair));
+/// assert!(one?.outcome.is_applied() && other?.outcome.is_applied());
+/// # Ok(())
+/// # }
+/// ```
 ///
-/// # What it preserves, and what it weakens
+/// # Isolation of events
 ///
-/// Everything of the contract is kept. A session token stands for the whole batch that a write was
-/// part of. An entry that fails fails alone, and a batch that fails as a whole gives its error to
-/// every caller in it, with its effect. If the store panics, the callers of that batch get an error
-/// of pending effect, and no other call notices.
+/// - **A hot event waits for itself.** Events with a backlog share batches among themselves,
+///   each with an equal share, and leave one lane to the other events.
+/// - **Its room is bounded.** An event may have as many pending writes as there is free room
+///   in the queue, so a single hot event fills half of it.
+///   Further calls are refused at once as [`Error::Overloaded`](crate::Error::Overloaded),
+///   before any effect, while other events go on.
+///   A call with more entries than the free room is accepted as long
+///   as its event is below its bound.
+/// - **A blocked event delays others once.** A batch may wait
+///   for an event locked by another client of the store.
+///   When the batch times out, its calls get the answers of the store.
+///   Its events become suspects and are sent alone, until one of their batches succeeds.
+///   Suspects have as many lanes again, at least two.
+///   Events that have timed out alone use at most half of these.
+///   The queue remembers as many suspects as a batch has entries.
 ///
-/// - **Dropping a call** does not recall a queued write: it takes effect in its turn. A queued
-///   read whose caller has gone is not made; its room is given back when its turn comes.
-/// - **Deadlines are kept.** A queued call whose deadline has passed is not sent. A batch has the
-///   latest deadline of its calls, or 30 s for a call without one. A caller whose deadline passes
-///   while its batch is in flight gets [`Error::TimedOut`], and a write is then
-///   [pending](crate::Effect::Pending) until its batch is over. If the deadline is that of the batch
-///   as well, the caller waits up to a quarter of a second for the outcome of the batch.
-/// - Batches run on tasks of the Tokio runtime of a caller that found a batch to send. Without a
-///   runtime that caller is refused, unless others send batches already. When the runtime shuts
-///   down, its queued calls are answered with an error. A runtime of one thread must be kept running
-///   for as long as others wait.
-/// - **Batches wait for a limit.** A [`LimitStore`](super::LimitStore) inside lets them wait for
-///   their turn and refuses none.
-/// - **Removals are not queued.** A step of a removal overtakes queued writes of the same event or
-///   user, which take effect after it.
-/// - **A dropped write keeps the deadline of its batch**, which may be later than its own.
+/// # Guarantees kept and weakened
 ///
-/// A call that writes to several events may go in several batches, whose results are put together. The
-/// writes of one call to one event are in one batch.
+/// Every rule of the contract holds. The session token of a write stands for its whole batch.
+/// A failed entry fails alone.
+/// A batch that fails as a whole gives its error to every caller in it, with its effect.
+/// If the store panics, the callers of that batch get an error of pending effect,
+/// and other calls are not affected.
 ///
-/// Every batch is a span `rsvp_batch` of the crate `tracing`, at the level debug and with the target
-/// `rsvp`. It follows from the spans of its callers, of up to 128.
+/// - **Dropping a call** does not recall a queued write.
+///   The write takes effect in its turn, by the deadline of its batch,
+///   which may be later than its own. A queued read without a caller is not sent.
+///   Its room is given back when its turn comes.
+/// - **Deadlines are kept.** A queued call is not sent after its deadline.
+///   A batch has the latest deadline of its calls, with 30 s for a call without one.
+///   If the deadline of a caller passes during its batch, the caller gets [`Error::TimedOut`].
+///   A write is then [pending](crate::Effect::Pending) until its batch is over.
+///   If the batch has the same deadline, the caller waits up to 250 ms longer for the outcome
+///   of the batch.
+/// - **Batches run on Tokio tasks**, on the runtime of a caller that found a batch to send.
+///   A caller without a runtime is refused, unless other callers' batches are in flight.
+///   When the runtime shuts down, its queued calls are answered with an error.
+///   A runtime of one thread must be kept running as long as other callers wait.
+/// - **Batches wait for a limit.** A [`LimitStore`](super::LimitStore) inside lets them wait
+///   for their turn and refuses none.
+/// - **Removals are not queued.** A step of a removal overtakes queued writes
+///   of the same event or user. These writes take effect after it.
+///
+/// A call with writes to several events may go in several batches, and gets their combined results.
+/// The writes of one call to one event are in one batch.
+///
+/// Every batch is a span `rsvp_batch` of the crate `tracing`, at the level debug
+/// and with the target `rsvp`. It follows from the spans of up to 128 of its callers.
 pub struct CoalescedStore<S> {
     store: Arc<S>,
     config: CoalesceConfig,
     writes: Arc<Writes<S>>,
-    memberships: [Arc<Lane<S, Memberships>>; KINDS],
-    counts: [Arc<Lane<S, Counts>>; KINDS],
+    memberships: [Arc<ReadQueue<S, Memberships>>; KINDS],
+    counts: [Arc<ReadQueue<S, Counts>>; KINDS],
     seen: Arc<SeenTokens>,
     tasks: TaskTracker,
 }
@@ -111,16 +139,16 @@ impl<S: RsvpStore + 'static> CoalescedStore<S> {
     ///
     /// # Errors
     ///
-    /// [`Error::InvalidInput`] with the name of the setting that is out of range:
-    /// `coalesce_lanes`, `coalesce_reads`, `coalesce_batch` or `coalesce_pending`.
+    /// [`Error::InvalidInput`] with the name of a setting out of range: `coalesce_lanes`,
+    /// `coalesce_reads`, `coalesce_batch` or `coalesce_pending`.
     pub fn new(store: S, config: CoalesceConfig) -> Result<Self> {
         config.check()?;
         let store = Arc::new(store);
         let (seen, tasks) = (Arc::default(), TaskTracker::new());
         Ok(Self {
             writes: Writes::new(store.clone(), &config, Arc::clone(&seen), tasks.clone()),
-            memberships: lanes(&store, &config, &tasks),
-            counts: lanes(&store, &config, &tasks),
+            memberships: read_queues(&store, &config, &tasks),
+            counts: read_queues(&store, &config, &tasks),
             store,
             config,
             seen,
@@ -128,20 +156,20 @@ impl<S: RsvpStore + 'static> CoalescedStore<S> {
         })
     }
 
-    /// The store inside.
+    /// Returns the inner store.
     pub fn get_ref(&self) -> &S {
         &self.store
     }
 
-    /// The store inside, shared with the batches that are still in flight.
+    /// Returns the inner store, shared with the batches in flight.
     pub fn into_inner(self) -> Arc<S> {
         self.store
     }
 
-    /// How many entries wait or are in flight, in all queues.
+    /// Returns the number of waiting entries and entries in flight, in all queues.
     pub fn pending(&self) -> usize {
-        let memberships = self.memberships.iter().map(|lane| lane.pending());
-        let counts = self.counts.iter().map(|lane| lane.pending());
+        let memberships = self.memberships.iter().map(|queue| queue.pending());
+        let counts = self.counts.iter().map(|queue| queue.pending());
         self.writes.pending() + memberships.chain(counts).sum::<usize>()
     }
 
@@ -152,28 +180,28 @@ impl<S: RsvpStore + 'static> CoalescedStore<S> {
     /// Reads through the queue of its kind.
     async fn read<B: Batch>(
         &self,
-        lanes: &[Arc<Lane<S, B>>; KINDS],
+        queues: &[Arc<ReadQueue<S, B>>; KINDS],
         entries: &[B::Entry],
         options: &ReadOptions,
     ) -> Result<Vec<Result<B::Answer>>> {
-        let Some(lane) = lanes.get(kind(&options.consistency, &self.seen)) else {
+        let Some(queue) = queues.get(kind(&options.consistency, &self.seen)) else {
             return Err(Error::overloaded(B::OPERATION));
         };
-        lane.call(entries, options.consistency.clone(), options.deadline).await
+        queue.call(entries, options.consistency.clone(), options.deadline).await
     }
 }
 
-/// A queue for each kind of reads.
-fn lanes<S: RsvpStore + 'static, B: Batch>(
+/// Makes a queue for each kind of reads.
+fn read_queues<S: RsvpStore + 'static, B: Batch>(
     store: &Arc<S>,
     config: &CoalesceConfig,
     tasks: &TaskTracker,
-) -> [Arc<Lane<S, B>>; KINDS] {
+) -> [Arc<ReadQueue<S, B>>; KINDS] {
     let CoalesceConfig { concurrent_reads, max_batch, max_pending, .. } = *config;
     std::array::from_fn(|kind| {
         let only_equal = kind == BEYOND;
         let limits = Limits { width: concurrent_reads, max_batch, max_pending, only_equal };
-        Lane::new(store.clone(), limits, tasks.clone())
+        ReadQueue::new(store.clone(), limits, tasks.clone())
     })
 }
 
@@ -289,13 +317,12 @@ impl<S: RsvpStore + 'static> RsvpStore for CoalescedStore<S> {
     }
 
     async fn close(&self) -> Result<()> {
-        // 1. Nothing is queued from now on.
+        // 1. Refuse new calls.
         self.writes.close();
-        self.memberships.iter().for_each(|lane| lane.close());
-        self.counts.iter().for_each(|lane| lane.close());
+        self.memberships.iter().for_each(|queue| queue.close());
+        self.counts.iter().for_each(|queue| queue.close());
         self.tasks.close();
-        // 2. The queued calls are finished, then the store inside is closed, also when the caller
-        //    does not wait for it.
+        // 2. Finish the queued calls, then close the inner store, even if the caller stops waiting.
         let (tasks, store) = (self.tasks.clone(), self.store.clone());
         let close = async move {
             tasks.wait().await;

@@ -16,16 +16,16 @@ use crate::{BatchReceipt, Deadline, Effect, Error, Operation, Result, Write};
 /// The results of the writes of one request, and the token of their batch.
 pub(super) type Answer = Result<BatchReceipt>;
 
-/// The writes of a call to one event: one, usually.
+/// The writes of a call to one event. Usually there is one.
 pub(super) type WritesOfEvent = SmallVec<[Write; 1]>;
 
-/// The writes of one call to one event, which go to the store in one batch.
+/// The writes of one call to one event. They go to the store in one batch.
 pub(super) struct WriteRequest {
     /// The number of writes.
     pub(super) entries: usize,
-    /// The flow that the request has waited in.
+    /// The flow of the event in the queue.
     pub(super) flow: usize,
-    /// Where the writes are, and the caller waits.
+    /// The call of the request. It holds the writes, and its caller waits on it.
     reply: Arc<Reply>,
     /// The place of the request in its call.
     place: usize,
@@ -41,8 +41,8 @@ impl WriteRequest {
         &self.reply.caller
     }
 
-    /// Takes the writes for a batch with this deadline, unless the caller cannot use the answer any
-    /// more.
+    /// Takes the writes for a batch with this deadline.
+    /// `None` if the caller has no use for the answer any more.
     pub(super) fn send(&self, batch: Deadline, now: Instant) -> Option<WritesOfEvent> {
         if self.reply.deadline.is_some_and(|deadline| deadline.instant() <= now) {
             return None;
@@ -58,7 +58,7 @@ impl WriteRequest {
         }
     }
 
-    /// Gives the caller its answer, and wakes it if that is the last one of its call.
+    /// Gives the caller its answer, and wakes the caller after the last answer of its call.
     pub(super) fn answer(&mut self, answer: Answer) {
         self.finish(Progress::Answered(answer));
     }
@@ -87,36 +87,36 @@ impl Drop for WriteRequest {
     }
 }
 
-/// How far a request has got.
+/// The progress of a request.
 enum Progress {
-    /// It waits for its batch.
+    /// The request waits for its batch.
     Queued(WritesOfEvent),
-    /// It is part of a batch with this deadline.
+    /// The request is in a batch with this deadline.
     Sent(Deadline),
-    /// The caller has given up while the request was queued, so it is not sent.
+    /// The caller gave up while the request was queued, so the request is not sent.
     GivenUp,
     Answered(Answer),
-    /// Its batch was dropped, so nobody knows what has become of it.
+    /// The batch was dropped, so the effect is not known.
     Lost,
 }
 
-/// Where a caller waits for the answers to the requests of its call.
+/// The shared state of a call: the answers to its requests, and its waiting caller.
 pub(super) struct Reply {
     deadline: Option<Deadline>,
-    /// The span in which the call was made.
+    /// The span of the caller.
     caller: Span,
     state: Mutex<State>,
 }
 
 struct State {
     progress: SmallVec<[Progress; 1]>,
-    /// Requests without an answer.
+    /// The number of requests without an answer.
     open: usize,
     waker: Option<Waker>,
 }
 
 impl Reply {
-    /// A reply to a call of requests with these writes.
+    /// Makes a reply to a call with these writes, one request for each event.
     pub(super) fn new(
         deadline: Option<Deadline>,
         writes: impl IntoIterator<Item = WritesOfEvent>,
@@ -131,31 +131,36 @@ impl Reply {
         })
     }
 
-    /// The request at this place, of so many writes. There is one for each place.
+    /// Makes the request at this place, with this number of writes. There is one for each place.
     pub(super) fn request(self: &Arc<Self>, place: usize, entries: usize) -> WriteRequest {
         WriteRequest { entries, flow: 0, reply: self.clone(), place, answered: false }
     }
 
-    /// The answers to all requests, or at the deadline what has become of them.
+    /// Returns the answers to all requests.
+    /// At the deadline it returns the error of each unanswered request.
     ///
-    /// `settling` tells how much longer than the deadline of its batch a write may be pending.
+    /// `settling` returns the time after the deadline of its batch during
+    /// which a write may be pending.
     pub(super) async fn answers(
         &self,
         began: Option<Instant>,
         settling: impl Fn() -> Duration,
     ) -> SmallVec<[Answer; 1]> {
+        // 1. Wait for all answers, without a timer if the call has no deadline.
         let (Some(deadline), Some(began)) = (self.deadline, began) else {
             return self.all_answered(&settling).await;
         };
         if let Ok(answers) = timeout_at(deadline.instant(), self.all_answered(&settling)).await {
             return answers;
         }
-        // A batch with the same deadline gives up now, and is about to say what it has done.
+        // 2. A batch with the same deadline gives up now, and is about to report its effect.
+        //    Wait for that.
         if let Some(end) = self.end_of_batches(deadline)
             && let Ok(answers) = timeout_at(end, self.all_answered(&settling)).await
         {
             return answers;
         }
+        // 3. Give up on the unanswered requests.
         self.state().take(began.elapsed(), &settling)
     }
 
@@ -174,8 +179,8 @@ impl Reply {
         .await
     }
 
-    /// When the batches in flight should be over at the latest, of those that have no later deadline
-    /// than the call.
+    /// Returns the latest end of the batches in flight,
+    /// of those without a later deadline than the call.
     fn end_of_batches(&self, deadline: Deadline) -> Option<Instant> {
         let state = self.state();
         let ends = state.progress.iter().filter_map(|progress| match progress {
@@ -186,13 +191,13 @@ impl Reply {
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
-        // Nothing that panics runs under the lock.
+        // Code under the lock does not panic.
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 impl State {
-    /// Takes the answers, and gives up on the requests that have none.
+    /// Takes the answers, and gives up on the requests without one.
     fn take(&mut self, waited: Duration, settling: impl Fn() -> Duration) -> SmallVec<[Answer; 1]> {
         const OPERATION: Operation = Operation::Write;
         let take = |progress: &mut Progress| match std::mem::replace(progress, Progress::GivenUp) {

@@ -1,20 +1,20 @@
-//! The span of a batch, which is linked to those of its callers.
+//! The span of a batch, linked to the spans of its callers.
 
 use tracing::{Span, debug_span, field};
 
 use crate::Operation;
 
-/// The most callers that the span of a batch is linked to.
+/// The greatest number of links of a span.
 const MOST_LINKS: usize = 128;
 
-/// The span of a batch that is put together.
+/// The span of a batch under construction.
 pub(super) struct BatchSpan {
     span: Span,
     links: usize,
 }
 
 impl BatchSpan {
-    /// A span without a parent, since a batch has many callers.
+    /// Makes a span without a parent, because a batch has many callers.
     pub(super) fn new(operation: Operation) -> Self {
         let span = debug_span!(
             target: "rsvp",
@@ -26,7 +26,7 @@ impl BatchSpan {
         Self { span, links: 0 }
     }
 
-    /// Links it to the span of a caller.
+    /// Links the span to the span of a caller.
     pub(super) fn link(&mut self, caller: &Span) {
         if !self.span.is_disabled() && self.links < MOST_LINKS {
             self.links += 1;
@@ -34,7 +34,7 @@ impl BatchSpan {
         }
     }
 
-    /// The span of a batch of so many entries.
+    /// Returns the span, with the number of entries of the batch.
     pub(super) fn of(self, entries: usize) -> Span {
         self.span.record("entries", entries);
         self.span

@@ -1,21 +1,22 @@
-//! Events that may be blocked.
+//! Suspects: events that may be blocked.
 
 use std::collections::VecDeque;
 
-/// A batch that held a write of the event has timed out.
+/// The suspicion that an event is blocked.
+/// It begins when a batch with a write of the event times out.
 #[derive(Clone, Copy)]
 pub(super) struct Suspicion {
-    /// Which of all suspicions it is.
+    /// The number of the suspicion, unique in its queue.
     pub(super) number: u64,
-    /// Whether a batch of the event alone has timed out, too.
+    /// Whether a batch with this event alone has timed out, too.
     pub(super) blocked: bool,
 }
 
-/// The suspicions in the order in which they arose, so that their number is bounded.
+/// All suspicions, the oldest first, with a bound on their number.
 pub(super) struct Suspects {
     most: usize,
     next: u64,
-    /// The flow and the number of each, cleared ones included.
+    /// The flow and the number of each suspicion. Some may have been cleared meanwhile.
     oldest_first: VecDeque<(usize, u64)>,
 }
 
@@ -31,7 +32,7 @@ impl Suspects {
         Suspicion { number, blocked: false }
     }
 
-    /// The flow and the number of the oldest suspicion, if there are too many.
+    /// Removes the oldest suspicion if there are too many, and returns its flow and number.
     pub(super) fn too_many(&mut self) -> Option<(usize, u64)> {
         if self.oldest_first.len() <= self.most {
             return None;

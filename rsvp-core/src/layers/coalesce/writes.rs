@@ -1,4 +1,4 @@
-//! The writes of a coalesced store: calls become requests, and drivers send these in batches.
+//! The writes of a coalesced store. Calls become requests, and drivers send them in batches.
 
 use std::collections::HashMap;
 use std::panic::AssertUnwindSafe;
@@ -15,9 +15,9 @@ use tracing::Instrument;
 
 use super::CoalesceConfig;
 use super::failure::{LONGEST_BATCH, runtime, stopped};
-use super::flows::{Batch, Flows, Verdict};
+use super::fair_queue::{Batch, FairQueue, Verdict};
 use super::reply::{Reply, WriteRequest, WritesOfEvent};
-use super::seen::SeenTokens;
+use super::seen_tokens::SeenTokens;
 use super::span::BatchSpan;
 use crate::backend::{check_answer_count, fail_all, partition, reorder};
 use crate::{
@@ -29,17 +29,17 @@ use crate::{
 pub(super) struct Writes<S> {
     store: Arc<S>,
     seen: Arc<SeenTokens>,
-    /// What is still to be done for any call of the store.
+    /// All unfinished tasks of the store.
     tasks: TaskTracker,
     queue: Mutex<Queue>,
 }
 
 struct Queue {
-    flows: Flows,
-    /// Tasks that take batches. Requests wait only while there are some.
+    flows: FairQueue,
+    /// The number of tasks that take batches. Requests wait only while there is one.
     drivers: usize,
-    /// Whether one of them has been spawned and has not taken a batch yet. There is one at most: it
-    /// spawns the next when there is more to send.
+    /// Whether a spawned driver has not taken a batch yet. There is at most one.
+    /// It spawns the next driver if there is more to send.
     is_driver_coming: bool,
     closed: bool,
 }
@@ -51,7 +51,7 @@ impl<S: RsvpStore + 'static> Writes<S> {
         seen: Arc<SeenTokens>,
         tasks: TaskTracker,
     ) -> Arc<Self> {
-        let flows = Flows::new(config);
+        let flows = FairQueue::new(config);
         let queue = Queue { flows, drivers: 0, is_driver_coming: false, closed: false };
         Arc::new(Self { store, seen, tasks, queue: Mutex::new(queue) })
     }
@@ -66,7 +66,7 @@ impl<S: RsvpStore + 'static> Writes<S> {
         if deadline.zip(began).is_some_and(|(deadline, began)| deadline.instant() <= began) {
             return Err(Error::too_late(Operation::Write));
         }
-        // 1. The usual call is of one event.
+        // 1. The usual call has a single event.
         if let Some((first, others)) = writes.split_first()
             && others.iter().all(|write| write.rsvp.event == first.rsvp.event)
         {
@@ -76,7 +76,7 @@ impl<S: RsvpStore + 'static> Writes<S> {
             let answer = reply.answers(began, || self.store.settling_time()).await.pop();
             return answer.unwrap_or_else(|| Ok(BatchReceipt::default()));
         }
-        // 2. In a future of its own, so that of the usual call is small.
+        // 2. Boxing the other case keeps the future of the usual call small.
         Box::pin(self.call_events(writes, deadline, began)).await
     }
 
@@ -87,7 +87,7 @@ impl<S: RsvpStore + 'static> Writes<S> {
         deadline: Option<Deadline>,
         began: Option<Instant>,
     ) -> Result<BatchReceipt> {
-        // 1. They are divided by event, outside of the lock.
+        // 1. Divide the writes by event, outside of the lock.
         let mut events: HashMap<&EventId, usize> = HashMap::new();
         for write in writes {
             let next = events.len();
@@ -121,7 +121,8 @@ impl<S: RsvpStore + 'static> Writes<S> {
         Ok(BatchReceipt::new(results, token))
     }
 
-    /// Queues requests. If nobody is there to send them, the caller's runtime will.
+    /// Queues requests.
+    /// If a batch can be sent and no driver is coming, it spawns one on the caller's runtime.
     fn submit(self: &Arc<Self>, push: impl FnOnce(&mut Queue)) -> Result<()> {
         let mut queue = self.queue();
         if queue.closed {
@@ -131,7 +132,7 @@ impl<S: RsvpStore + 'static> Writes<S> {
         if queue.wants_driver() {
             match runtime(Operation::Write) {
                 Ok(runtime) => self.spawn_driver(queue, &runtime),
-                // They are sent by the drivers that there are.
+                // A caller without a runtime relies on the existing drivers.
                 Err(_) if queue.drivers > 0 => {}
                 Err(error) => {
                     let waiting = queue.flows.take_waiting();
@@ -146,14 +147,15 @@ impl<S: RsvpStore + 'static> Writes<S> {
     fn spawn_driver(self: &Arc<Self>, mut queue: MutexGuard<'_, Queue>, runtime: &Handle) {
         queue.drivers += 1;
         queue.is_driver_coming = true;
-        // Made here and not by the task, which a runtime that shuts down may never begin.
+        // Create the driver here and not in the task.
+        // A runtime that is shutting down may never poll the task.
         let driver = Driver::new(self.clone());
-        // A runtime that has ended drops it at once, and that takes the lock.
+        // A stopped runtime drops the task at once. The task's `Drop` takes the lock.
         drop(queue);
         drop(runtime.spawn(driver.drive()));
     }
 
-    /// Refuses calls from now on; those that are queued are still made.
+    /// Refuses new calls. Queued calls are still run.
     pub(super) fn close(&self) {
         self.queue().closed = true;
     }
@@ -162,13 +164,13 @@ impl<S: RsvpStore + 'static> Writes<S> {
         self.queue().flows.pending()
     }
 
-    /// Whether a write of any event would be refused now.
+    /// Returns whether a write of any event would be refused now.
     pub(super) fn is_full(&self) -> bool {
         self.queue().flows.is_full()
     }
 
     fn queue(&self) -> MutexGuard<'_, Queue> {
-        // Nothing that panics runs under the lock.
+        // Code under the lock does not panic.
         self.queue.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -181,29 +183,31 @@ impl Queue {
         }
     }
 
-    /// Whether there is a batch to send, and nobody is on the way to send it.
+    /// Returns whether there is a batch to send and no driver is coming to send it.
     fn wants_driver(&mut self) -> bool {
         !self.is_driver_coming && self.flows.has_next()
     }
 }
 
-/// Refuses requests that nobody will send. Not under the lock, since callers are woken.
+/// Refuses requests that no driver will send. It wakes callers, so the lock must be free.
 fn refuse(waiting: Vec<WriteRequest>, error: &Error) {
     for mut request in waiting {
         request.answer(Err(error.clone()));
     }
 }
 
-/// What takes batches from the queue, on a task. Dropped before it is finished, by a runtime that
-/// shuts down, it leaves the queue to the others.
+/// A task that takes batches from the queue.
+///
+/// A runtime that shuts down drops it before it has finished.
+/// Then it leaves the queue to the other drivers.
 struct Driver<S: RsvpStore + 'static> {
     writes: Arc<Writes<S>>,
     /// Whether it has not taken a batch yet.
     is_coming: bool,
-    /// The batch that is on its way.
+    /// The batch in flight.
     batch: Batch,
     finished: bool,
-    /// Whoever waits for the queue to drain waits for this.
+    /// Keeps the task tracker waiting until this driver has ended.
     _token: TaskTrackerToken,
 }
 
@@ -213,14 +217,14 @@ impl<S: RsvpStore + 'static> Driver<S> {
         Self { writes, is_coming: true, batch: Batch::default(), finished: false, _token }
     }
 
-    /// Takes batches until there is nothing left to take.
-    // The bound is written out since the future spawns others of its own kind.
+    /// Runs batches until there is nothing left to send.
+    // The bound is written out because the future spawns others of its own kind.
     #[allow(clippy::manual_async_fn, reason = "its type has to be known to be `Send` inside of it")]
     fn drive(mut self) -> impl Future<Output = ()> + Send {
         async move {
             while !self.finished && self.next() {
                 let _ = AssertUnwindSafe(self.run()).catch_unwind().await;
-                // Over a store that answers at once nothing else lets other tasks have their turn.
+                // A store that answers at once never yields. Let other tasks have their turn.
                 consume_budget().await;
             }
         }
@@ -228,15 +232,15 @@ impl<S: RsvpStore + 'static> Driver<S> {
 
     /// Takes the next batch. Returns whether there is one.
     fn next(&mut self) -> bool {
-        // 1. What panicked has not landed yet, and what nobody waits for was never in the air. The
-        //    callers of what panicked are told in the end that it is lost.
+        // 1. Return the flows of a batch that panicked or was not sent.
+        //    The callers of a panicked batch get an error when this function drops their requests.
         let _lost = std::mem::take(&mut self.batch.requests);
         let mut queue = self.writes.queue();
         queue.flows.land(&mut self.batch, &Verdict::default());
         if std::mem::take(&mut self.is_coming) {
             queue.is_driver_coming = false;
         }
-        // 2. The driver ends when nothing can be sent, and has help when there is more to send.
+        // 2. End if nothing can be sent. Spawn another driver if there is more to send.
         self.batch.entries = 0;
         if !queue.flows.next(&mut self.batch) {
             queue.drivers -= 1;
@@ -249,10 +253,10 @@ impl<S: RsvpStore + 'static> Driver<S> {
         !self.finished
     }
 
-    /// Makes one call of all requests, and gives each its own results.
+    /// Makes one call of the store for all requests, and gives each its own results.
     async fn run(&mut self) {
-        // 1. The batch has the latest deadline of its calls. Requests that nobody waits for are not
-        //    sent.
+        // 1. The batch has the latest deadline of its calls.
+        //    Requests without a waiting caller are not sent.
         let Batch { requests, entries, .. } = &mut self.batch;
         let now = Instant::now();
         let longest = Deadline::at(now + LONGEST_BATCH);
@@ -277,7 +281,7 @@ impl<S: RsvpStore + 'static> Driver<S> {
         if writes.is_empty() {
             return;
         }
-        // 2. It is one call of the store.
+        // 2. Make one call of the store.
         let mut span = BatchSpan::new(Operation::Write);
         requests.iter().for_each(|request| span.link(request.caller()));
         let options = WriteOptions::default().with_deadline(deadline).with_queued();
@@ -287,21 +291,21 @@ impl<S: RsvpStore + 'static> Driver<S> {
             check_answer_count(Operation::Write, writes.len(), receipt.results.len())?;
             Ok(receipt)
         });
-        // 3. A caller that calls again as soon as there is an answer finds its room free, and what it
-        //    has been told is known.
+        // 3. Record the token and free the room before the answers,
+        //    so that a caller's next call finds both.
         if let Ok(receipt) = &answered {
             self.writes.seen.learn(&receipt.token);
         }
         let verdict = judge(&self.batch.requests, &answered);
         let mut queue = self.writes.queue();
         queue.flows.land(&mut self.batch, &verdict);
-        //    Without more to send the driver is over: the next call finds another one at once.
+        //    Without more to send the driver ends. The next call spawns another one at once.
         if !queue.flows.has_next() {
             queue.drivers -= 1;
             self.finished = true;
         }
         drop(queue);
-        // 4. A caller that has gone away needs no answer.
+        // 4. Answer each request. A caller that has gone away needs no answer.
         match (answered, &mut self.batch.requests[..]) {
             (Ok(receipt), [only]) => only.answer(Ok(receipt)),
             (Ok(BatchReceipt { results, token }), all) => {
@@ -318,7 +322,7 @@ impl<S: RsvpStore + 'static> Driver<S> {
     }
 }
 
-/// What the answer to a batch tells about its events.
+/// Returns the information of a finished batch about its flows.
 fn judge(requests: &[WriteRequest], answered: &Result<BatchReceipt>) -> Verdict {
     let receipt = match answered {
         Ok(receipt) => receipt,
@@ -333,7 +337,7 @@ fn judge(requests: &[WriteRequest], answered: &Result<BatchReceipt>) -> Verdict 
     if receipt.results.iter().any(has_timed_out) {
         let mut results = receipt.results.iter();
         for request in requests {
-            // All of them are taken, so that the next request begins with its own.
+            // `count` consumes all results of the request, so the next request begins with its own.
             if results.by_ref().take(request.entries).filter(|own| has_timed_out(own)).count() > 0 {
                 verdict.timed_out.insert(request.flow);
             }

@@ -1,4 +1,4 @@
-//! What a caller asks of a cached count, and what it does without an answer.
+//! A caller's demands on a cached count, and its next step without an answer.
 
 use std::time::Duration;
 
@@ -10,35 +10,35 @@ use crate::{Count, Error};
 /// The counts that a caller accepts from memory.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Bounds {
-    /// How old an exact count may be.
+    /// The greatest age of an exact count.
     pub(super) exact: Duration,
-    /// How old it may be if there is a write that may be in it or not.
+    /// The greatest age of an ambiguous count.
     pub(super) ambiguous: Duration,
-    /// How old it may be while the store fails.
+    /// The greatest age of a count while the store fails.
     pub(super) stale: Option<Duration>,
-    /// Since when counts may have changed in ways that are not known: nothing that was read
-    /// before is an answer.
+    /// The tick of the last unspecified change of counts. A count read before it is no answer.
     pub(super) not_before: Tick,
 }
 
-/// A caller that memory had no answer for.
+/// A caller without an answer from memory.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Caller {
-    /// When it asked. A read that began later is as good as the caller's own.
+    /// The tick at which the caller asked.
+    /// A read that began later is as good as the caller's own.
     pub(super) asked: Tick,
     pub(super) bounds: Bounds,
 }
 
-/// What a caller without an answer does next.
+/// The next step of a caller without an answer.
 #[derive(Debug)]
 pub(super) enum Next {
     Answer(Result<Count, Error>),
-    /// Waits for the refresh under way.
+    /// Wait for the refresh in flight.
     Wait(CancellationToken),
-    /// Refreshes the count itself: it has the refresh lock.
+    /// Refresh the count. The caller holds the refresh lock.
     Refresh {
-        /// The refresh before has failed, or did not end by its caller's deadline. It is not to hold
-        /// up others.
+        /// Whether to read this event apart from others,
+        /// because its last refresh failed or did not end by its caller's deadline.
         apart: bool,
     },
 }

@@ -1,4 +1,11 @@
-//! What is known of the count of one event.
+//! The cache entry of one event, and the single flight of its refreshes.
+//!
+//! A caller without an answer from memory asks its entry for its [next step](Entry::next):
+//!
+//! 1. It takes an answer that has come meanwhile.
+//! 2. It takes an old count, if the store fails and the caller's settings allow it.
+//! 3. It takes the error of the refresh for which it waited.
+//! 4. It waits for the refresh in flight, or takes the refresh lock and refreshes the count itself.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -8,7 +15,7 @@ use tokio::sync::Notify;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-use super::cached::{Cached, Written};
+use super::cached_count::{Cached, Written};
 use super::caller::{Bounds, Caller, Next};
 use super::clock::{BegunRead, Tick};
 use super::fence::{Fence, Place};
@@ -19,42 +26,45 @@ use crate::{Count, Error, EventId, SessionToken};
 #[derive(Debug, Default)]
 struct State {
     cached: Cached,
-    /// Why the last refresh failed, if it did, and when.
+    /// The error of the last refresh, if it failed, with its tick and moment.
     failure: Option<(Tick, Instant, Error)>,
-    /// Whether it did not end by the deadline of a caller, which says nothing of the store.
+    /// Whether the last refresh did not end by the deadline of its caller.
+    /// This says nothing about the store.
     hurried: bool,
-    /// The refresh under way, which is the only one (single flight); cancelled when it is over.
+    /// The refresh in flight, of which there is one at most (single flight).
+    /// It is cancelled at its end.
     refresh: Option<CancellationToken>,
     fence: Fence,
-    /// Whether the table has dropped the entry. Writes that end later look for the next one.
+    /// Whether the table has dropped the entry.
+    /// Writes that end later look for the next entry of the event.
     evicted: bool,
 }
 
 impl State {
-    /// Whether the last refresh failed with a retryable error, no longer ago than this.
+    /// Returns whether the last refresh failed with a retryable error within this time.
     fn failed_within(&self, time: Duration) -> bool {
         let failure = self.failure.as_ref();
         failure.is_some_and(|(_, at, error)| error.is_retryable() && at.elapsed() < time)
     }
 }
 
-/// For how long after a failure the store is not asked again, as long as there is an old count.
+/// The time after a failure in which the store is not asked again, if there is an old count.
 const RETRY_AFTER: Duration = Duration::from_secs(1);
 
-/// For how long after a failure the next attempt is taken to fail as well, until it has not. More
-/// than an attempt should take.
+/// The time after a failure in which a refresh in flight is expected to fail as well.
+/// It is longer than an attempt should take.
 const FAILURE_MEMORY: Duration = Duration::from_secs(10);
 
-/// The count of one event.
+/// The cache entry of one event.
 #[derive(Debug)]
 pub(super) struct Entry {
     event: EventId,
     epoch: Instant,
     snapshot: Snapshot,
-    /// Whether it was asked for since the last eviction came by.
+    /// Whether the entry was used since the eviction hand last passed.
     touched: AtomicBool,
     state: Mutex<State>,
-    /// The refresh that has closed the fence waits for it.
+    /// Notifies the refresh that waits at the closed fence.
     drained: Notify,
 }
 
@@ -69,7 +79,7 @@ impl Entry {
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
-        // Nothing that panics runs under the lock.
+        // Code under the lock does not panic.
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -77,7 +87,7 @@ impl Entry {
         Count::aged(counted.value, counted.age(self.epoch))
     }
 
-    /// The count, if it is within the bounds.
+    /// Returns the count, if it is within the bounds.
     fn within(&self, counted: &Counted, bounds: &Bounds) -> Option<Count> {
         let bound = match counted.validity {
             Validity::Exact => bounds.exact,
@@ -88,23 +98,23 @@ impl Entry {
         (count.age <= bound && counted.began > bounds.not_before).then_some(count)
     }
 
-    /// An old count, for callers that accept one while the store fails.
+    /// Returns an old count, for callers that accept one while the store fails.
     fn old(&self, state: &State, bounds: &Bounds) -> Option<Count> {
         let count = self.count(&state.cached.counted()?);
         bounds.stale.is_some_and(|bound| count.age <= bound).then_some(count)
     }
 
-    /// The count from memory, without a lock, and without a store to memory that others load.
+    /// Returns the count from memory. It takes no lock, and stores nothing that other readers load.
     pub(super) fn hit(&self, bounds: &Bounds) -> Option<Count> {
         self.touch();
         self.within(&self.snapshot.load()?, bounds)
     }
 
-    /// The count from memory, if it has every write behind the token.
+    /// Returns the count from memory, if it has every write behind the token.
     ///
-    /// Positions strictly before those of receipts that were known when the read began belong to
-    /// writes that had been acknowledged by then. A position of its own receipt may be that of
-    /// another write, too, which was not visible yet.
+    /// The token's positions must come strictly before the positions of the receipts known
+    /// when the read began. Such a position belongs to a write acknowledged by then.
+    /// The position of a receipt itself may also be that of another write that was not visible yet.
     pub(super) fn hit_of_session(&self, token: &SessionToken, bounds: &Bounds) -> Option<Count> {
         self.touch();
         let state = self.state();
@@ -112,20 +122,20 @@ impl Entry {
     }
 
     fn touch(&self) {
-        // Mostly it is set, and a load leaves the cache line to the other readers.
+        // Usually it is set already. A load leaves the cache line to the other readers.
         if !self.touched.load(Ordering::Relaxed) {
             self.touched.store(true, Ordering::Relaxed);
         }
     }
 
-    /// Whether nobody has asked since this was last called, and no refresh is under way.
+    /// Returns whether the entry was not used since the last call, and no refresh is in flight.
     pub(super) fn is_unused(&self) -> bool {
         let touched = self.touched.load(Ordering::Relaxed);
         self.touched.store(false, Ordering::Relaxed);
         !touched && self.state().refresh.is_none()
     }
 
-    /// Records that the entry is in the table, where writes that end from now on find it.
+    /// Marks the beginning of records: from now on the entry is told of the writes of its event.
     pub(super) fn insert(&self, since: Tick) {
         self.state().cached.insert(since);
     }
@@ -134,16 +144,19 @@ impl Entry {
         self.state().evicted = true;
     }
 
-    /// Answers the caller if that is possible by now. Otherwise it takes the refresh lock, given
-    /// the tokens of a refresh with other events and of one apart from them, or waits for the caller
-    /// that has it.
+    /// Returns the next step of a caller without an answer.
+    /// `None` if the caller would have to refresh the count but has no room for a refresh.
+    ///
+    /// `refresh` has the tokens of two refreshes that the caller may begin:
+    /// one together with other events, and one apart from them.
+    /// The entry takes one of these as its refresh lock.
     pub(super) fn next(
         &self,
         caller: &Caller,
         refresh: Option<(&CancellationToken, &CancellationToken)>,
     ) -> Option<Next> {
         let mut state = self.state();
-        // 1. A read that began after the caller had asked is as good as its own.
+        // 1. A read that began after the caller had asked is as good as the caller's own.
         if let Some(counted) = state.cached.counted() {
             if counted.began > caller.asked {
                 let age = state.cached.age_when_read();
@@ -153,31 +166,32 @@ impl Entry {
                 return Some(Next::Answer(Ok(count)));
             }
         }
-        // 2. While the store is down not every caller tries it again, and none waits for another
-        //    one's attempt if an old count will do.
+        // 2. While the store fails, only some callers try it again.
+        //    If an old count will do, the others do not wait for their attempts.
         let memory = if state.refresh.is_some() { FAILURE_MEMORY } else { RETRY_AFTER };
         if state.failed_within(memory)
             && let Some(count) = self.old(&state, &caller.bounds)
         {
             return Some(Next::Answer(Ok(count)));
         }
-        // 3. The failure of a refresh that the caller has waited for is its own.
+        // 3. The failure of a refresh for which the caller has waited is its own.
         if let Some((tick, _, error)) = &state.failure
             && *tick > caller.asked
         {
             return Some(Next::Answer(Err(error.clone())));
         }
-        // 4. Single flight.
+        // 4. Single flight: wait for the refresh in flight, or take the refresh lock.
         if let Some(under_way) = &state.refresh {
             return Some(Next::Wait(under_way.clone()));
         }
+        // Read an event apart from others if its last refresh failed, or did not end in time.
         let apart = state.hurried || state.failure.is_some();
         let refresh = refresh.map(|(together, alone)| if apart { alone } else { together });
         state.refresh = Some(refresh?.clone());
         Some(Next::Refresh { apart })
     }
 
-    /// An old count for a caller whose deadline has passed.
+    /// Returns an old count for a caller whose deadline has passed.
     pub(super) fn last_resort(&self, bounds: &Bounds) -> Option<Count> {
         self.old(&self.state(), bounds)
     }
@@ -208,15 +222,16 @@ impl Entry {
         }
     }
 
-    /// Records that a caller saw a count of an unknown moment: it may have more in it than the
-    /// cached one. If the two differ, the count is read again.
+    /// Records a count of an unknown moment, seen by a caller.
+    /// It may have more writes than the cached one. If the two differ, the count is read again.
     pub(super) fn doubt(&self, count: Count, ended: Tick) {
         let mut state = self.state();
         state.cached.doubt(count, ended);
         self.publish(&state);
     }
 
-    /// Records a read that is over: a refresh, or one that a caller made as strongly as a refresh.
+    /// Records a finished read: a refresh, or a caller's own read with the consistency
+    /// of a refresh.
     pub(super) fn record_read(&self, count: Count, read: &BegunRead, ended: Tick) {
         let mut state = self.state();
         (state.failure, state.hurried) = (None, false);
@@ -230,22 +245,23 @@ impl Entry {
         }
     }
 
-    /// Records that a refresh failed.
+    /// Records a failed refresh.
     pub(super) fn fail(&self, error: &Error, ended: Tick) {
         self.state().failure = Some((ended, Instant::now(), error.clone()));
     }
 
-    /// Records that a refresh did not end by the deadline of its caller. The next one has more time.
+    /// Records a refresh that did not end by the deadline of its caller.
+    /// The next one has more time.
     pub(super) fn hurry(&self) {
         self.state().hurried = true;
     }
 
-    /// Lets a write in.
+    /// Lets a write into the fence.
     pub(super) fn enter(&self) -> Place {
         self.state().fence.enter()
     }
 
-    /// Lets a write go that is not over.
+    /// Lets an unfinished write leave the fence.
     pub(super) fn leave(&self, place: &Place) {
         let drained = self.state().fence.leave(place);
         if drained {
@@ -253,8 +269,8 @@ impl Entry {
         }
     }
 
-    /// Lets a write go that is over. Returns whether its change was recorded: a dropped entry
-    /// leaves that to the next one of the event.
+    /// Lets a finished write leave the fence. Returns whether its change was recorded.
+    /// The next entry of the event must record it if this one was dropped.
     pub(super) fn end_write(&self, place: &Place, written: &Written) -> bool {
         let mut state = self.state();
         let drained = state.fence.leave(place);
@@ -269,7 +285,7 @@ impl Entry {
         current
     }
 
-    /// Records a write that is over.
+    /// Records a finished write.
     pub(super) fn record_write(&self, written: &Written) {
         self.change(&mut self.state(), written);
     }

@@ -1,17 +1,17 @@
-//! Which entry goes when the table is full.
+//! The choice of the entry that leaves a full table.
 
 use std::sync::Arc;
 
 use super::entry::Entry;
 
-/// How many entries an eviction looks at.
+/// The number of entries that an eviction looks at.
 const LOOKS: usize = 16;
 
-/// The entries in a ring, with a hand that goes around it: the CLOCK algorithm, which approximates
-/// "least recently used" without a store for each use.
+/// The entries in a ring, with a hand that goes around it: the CLOCK algorithm.
+/// It approximates "least recently used" without a store to memory for each use.
 ///
-/// The hand passes entries that were asked for since it last came by, and replaces the first one
-/// that was not. If all of the next few were in use, the last of them goes.
+/// The hand passes entries that were used since its last visit, and replaces the first unused one.
+/// If all of the next few were in use, the last of them is replaced.
 #[derive(Debug)]
 pub(super) struct Ring {
     entries: Vec<Arc<Entry>>,
@@ -24,12 +24,13 @@ impl Ring {
         Self { entries: Vec::new(), hand: 0, capacity }
     }
 
-    /// Makes room for an entry, and returns the one that it replaces.
+    /// Adds an entry, and returns the entry that it replaces.
     pub(super) fn insert(&mut self, entry: Arc<Entry>) -> Option<Arc<Entry>> {
         if self.entries.len() < self.capacity {
             self.entries.push(entry);
             return None;
         }
+        // Move the hand to the next unused entry.
         let mut victim = self.hand;
         for _ in 0..LOOKS {
             victim = self.hand;

@@ -1,22 +1,23 @@
-//! The write fence of an event: its writes and the refresh of its count keep out of each other's
-//! way.
+//! The write fence of an event.
+//! It keeps the writes of the event and the refresh of its count apart.
 //!
-//! Writes of an event are inside together. A refresh closes the fence, waits for those inside to
-//! leave, and opens the fence after its read. Neither waits for longer than the fence timeout, so
-//! a call that hangs holds up nobody for longer.
+//! Several writes are inside together.
+//! A refresh closes the fence, waits for the writes inside to leave, and opens the fence
+//! after its read. Neither waits for longer than the fence timeout,
+//! so a hanging call delays no other call for longer than that.
 
 use tokio_util::sync::CancellationToken;
 
 /// The place of a write at a fence.
 #[derive(Clone, Debug)]
 pub(super) enum Place {
-    /// A refresh does not wait for it.
+    /// A refresh does not wait for the write.
     Outside,
-    /// A refresh waits for it.
+    /// A refresh waits for the write.
     Inside,
-    /// It waits until the fence opens, and is inside from then on.
+    /// The write waits until the fence opens, and is inside from then on.
     Waiting {
-        /// How often the fence had been opened before.
+        /// The number of openings of the fence before the write came.
         openings: u64,
         /// Cancelled when the fence opens.
         opens: CancellationToken,
@@ -29,12 +30,12 @@ pub(super) struct Fence {
     inside: u32,
     waiting: u32,
     openings: u64,
-    /// While a refresh has closed it; cancelled when it opens.
+    /// Set while a refresh has closed the fence. It is cancelled when the fence opens.
     closed: Option<CancellationToken>,
 }
 
 impl Fence {
-    /// Lets a write in, or has it wait.
+    /// Lets a write in, or makes it wait.
     pub(super) fn enter(&mut self) -> Place {
         match &self.closed {
             None => {
@@ -48,27 +49,28 @@ impl Fence {
         }
     }
 
-    /// Lets a write go. Returns whether a refresh waits for nobody any more.
+    /// Lets a write leave. Returns whether a waiting refresh may begin now.
     pub(super) fn leave(&mut self, place: &Place) -> bool {
         match place {
             Place::Outside => return false,
             Place::Waiting { openings, .. } if *openings == self.openings => self.waiting -= 1,
-            // It has been let in meanwhile.
+            // The fence has opened since the write began to wait, so the write is inside.
             Place::Inside | Place::Waiting { .. } => self.inside -= 1,
         }
         self.closed.is_some() && self.inside == 0
     }
 
-    /// Keeps out the writes that come from now on.
+    /// Keeps out new writes.
     pub(super) fn close(&mut self) {
         self.closed.get_or_insert_default();
     }
 
-    /// Lets in the writes that wait. The caller cancels the token once it has released its lock.
+    /// Lets in the waiting writes. The caller cancels the token after it has released its lock.
     pub(super) fn open(&mut self) -> Option<CancellationToken> {
         let opens = self.closed.take()?;
         self.openings += 1;
-        // At once, or the next refresh would come before them each time.
+        // Count them as inside at once.
+        // Otherwise the next refresh would come before them each time.
         self.inside += std::mem::take(&mut self.waiting);
         Some(opens)
     }

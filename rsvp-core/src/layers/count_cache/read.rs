@@ -1,4 +1,4 @@
-//! The ways of a read of counts: memory, a refresh, the store.
+//! The three ways of a read of counts: memory, a refresh, the store.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -18,7 +18,8 @@ use crate::{
     Consistency, Count, Deadline, Effect, Error, EventId, Operation, ReadOptions, Result, RsvpStore,
 };
 
-/// The most callers with refreshes in flight. Further ones wait for one of them to end.
+/// The greatest number of callers with refreshes in flight.
+/// Further callers wait for one of them to end.
 pub(super) const MOST_REFRESHES: usize = 1024;
 
 type Counts<'a> = BTreeMap<&'a EventId, Result<Count>>;
@@ -26,7 +27,8 @@ type Counts<'a> = BTreeMap<&'a EventId, Result<Count>>;
 type Missing<'a> = BTreeMap<&'a EventId, Arc<Entry>>;
 
 impl<S: RsvpStore + 'static> CountCache<S> {
-    /// The counts from memory that a caller at this level accepts; `None` if it goes to the store.
+    /// Returns the counts that a caller at this level accepts from memory.
+    /// `None` if it goes to the store.
     pub(super) fn bounds(&self, consistency: &Consistency) -> Option<Bounds> {
         let max_age = self.config.max_age;
         let exact = match consistency {
@@ -47,20 +49,20 @@ impl<S: RsvpStore + 'static> CountCache<S> {
         }
     }
 
-    /// Counts from memory, or from a refresh where memory has none.
+    /// Returns counts from memory, and from refreshes for the others.
     pub(super) async fn cached(
         &self,
         events: &[EventId],
         bounds: Bounds,
         deadline: Option<Deadline>,
     ) -> Vec<Result<Count>> {
-        // 1. Memory.
+        // 1. Look all events up in memory.
         let hits: Vec<Option<Count>> =
             events.iter().map(|event| self.table.hit(event, &bounds)).collect();
         if hits.iter().all(Option::is_some) {
             return hits.into_iter().flatten().map(Ok).collect();
         }
-        // 2. Refreshes, each event once.
+        // 2. Refresh the missing counts, each event once.
         let began = Instant::now();
         let caller = Caller { asked: self.table.clock.latest(), bounds };
         let missing = events.iter().zip(&hits).filter(|(_, hit)| hit.is_none());
@@ -68,7 +70,7 @@ impl<S: RsvpStore + 'static> CountCache<S> {
             missing.map(|(event, _)| (event, self.table.get_or_insert(event))).collect();
         let mut counts = Counts::new();
         self.refresh_all(missing.clone(), &caller, deadline, &mut counts).await;
-        // 3. What is missing still is late.
+        // 3. A count that is still missing is late. An old count may replace it.
         let late = || Error::timed_out(Operation::RsvpCount, began.elapsed(), Effect::NotApplied);
         let last_resort = |event| {
             let entry = missing.get(event);
@@ -82,7 +84,7 @@ impl<S: RsvpStore + 'static> CountCache<S> {
         .collect()
     }
 
-    /// Has the missing counts refreshed, and waits for them until the deadline.
+    /// Refreshes the missing counts, and waits for them until the deadline.
     async fn refresh_all<'a>(
         &self,
         mut missing: Missing<'a>,
@@ -92,8 +94,10 @@ impl<S: RsvpStore + 'static> CountCache<S> {
     ) {
         let mut room = None;
         loop {
-            // 1. Answers by now, refreshes to wait for, and those to begin: one for all events, and
-            //    one for those that are read apart.
+            // 1. Ask each entry for the caller's next step: an answer, a refresh to wait for,
+            //    or a refresh to begin.
+            //    The caller begins at most two refreshes, one for all events together
+            //    and one for the events that are read apart.
             let late = deadline.is_some_and(Deadline::has_passed);
             room = room.or_else(|| self.refreshes.clone().try_acquire_owned().ok());
             let mut begun = [false, true].map(|apart| (apart, CancellationToken::new(), vec![]));
@@ -118,7 +122,8 @@ impl<S: RsvpStore + 'static> CountCache<S> {
             if missing.is_empty() || late {
                 return;
             }
-            // 2. Begin, or wait for room to begin, or wait for the others.
+            // 2. Begin the refreshes, or wait for room to begin,
+            //    or wait for the refreshes of other callers.
             if begun.iter().any(|(.., entries)| !entries.is_empty()) {
                 self.refresh(begun, room.take().map(Arc::new), deadline).await;
             } else if idle {
@@ -133,15 +138,16 @@ impl<S: RsvpStore + 'static> CountCache<S> {
         }
     }
 
-    /// Refreshes counts whose refresh locks the caller has taken, on tasks, or in the caller if there
-    /// is no runtime for a task, and waits for them.
+    /// Runs the refreshes whose locks the caller has taken, and waits for them.
+    /// They run on tasks, or in the caller if there is no runtime.
     async fn refresh(
         &self,
         begun: [(bool, CancellationToken, Vec<Arc<Entry>>); 2],
         permit: Option<Arc<OwnedSemaphorePermit>>,
         deadline: Option<Deadline>,
     ) {
-        // Made here and not by the task, which a runtime that shuts down may never begin.
+        // Create the refreshes here and not in the tasks.
+        // A runtime that is shutting down may never poll a task.
         let refreshes = begun.map(|(apart, done, entries)| {
             if entries.is_empty() {
                 return None;
@@ -161,14 +167,16 @@ impl<S: RsvpStore + 'static> CountCache<S> {
             waits.push((done, ends));
         }
         for (done, ends) in waits {
-            // One that ends with its caller is about to tell which entries have failed.
+            // A refresh with the caller's deadline is about to report which entries have failed.
+            // Wait for that.
             let last = deadline
                 .map(|own| if ends <= own { Deadline::at(own.instant() + GRACE) } else { own });
             until(last, done.cancelled()).await;
         }
     }
 
-    /// Counts for a session: from memory where it has the writes of the session in it.
+    /// Returns counts for a session: from memory if the cached count has the writes of the session,
+    /// otherwise from the store.
     pub(super) async fn of_session(
         &self,
         events: &[EventId],
@@ -177,7 +185,7 @@ impl<S: RsvpStore + 'static> CountCache<S> {
         let Consistency::Session(token) = &options.consistency else {
             return self.read_through(events, options).await;
         };
-        // An empty token is of writes to a store that has no positions.
+        // An empty token is of writes to a store without log positions.
         if token.is_empty() {
             return self.read_through(events, options).await;
         }
@@ -189,14 +197,17 @@ impl<S: RsvpStore + 'static> CountCache<S> {
         if missing.is_empty() {
             return Ok(hits.into_iter().flatten().map(Ok).collect());
         }
+        // Read the others from the store, and put the answers into the order of the events.
         let mut read = self.read_through(&missing, options).await?.into_iter();
         let short = || Err(Error::corrupt(Operation::RsvpCount, "fewer answers than entries"));
         let answer = |hit: Option<Count>| hit.map_or_else(|| read.next().unwrap_or_else(short), Ok);
         Ok(hits.into_iter().map(answer).collect())
     }
 
-    /// Counts from the store, at the level of the caller. The cache learns from them, so that none
-    /// of its counts goes back behind one that a caller has seen.
+    /// Reads counts from the store, at the consistency of the caller.
+    ///
+    /// The cache learns from them, so that its counts do not go back behind a count
+    /// that a caller has seen.
     pub(super) async fn read_through(
         &self,
         events: &[EventId],
@@ -208,7 +219,7 @@ impl<S: RsvpStore + 'static> CountCache<S> {
         let strong = !matches!(options.consistency, Consistency::Session(_));
         for (event, count) in events.iter().zip(&counts) {
             let (Ok(count), Some(entry)) = (count, self.table.get(event)) else { continue };
-            // A count without age was exact while it was read, wherever it came from.
+            // A count without age was exact while it was read, even from a replica.
             if strong || count.age.is_zero() {
                 entry.record_read(*count, &read, ended);
             } else {
@@ -219,7 +230,8 @@ impl<S: RsvpStore + 'static> CountCache<S> {
     }
 }
 
-/// Waits until the deadline, or without an end if there is none, or no runtime with timers.
+/// Waits until the deadline.
+/// Waits without an end if there is no deadline, or no runtime with timers.
 async fn until<T>(deadline: Option<Deadline>, call: impl Future<Output = T>) -> Option<T> {
     match deadline {
         Some(deadline) if Handle::try_current().is_ok() => {

@@ -1,4 +1,4 @@
-//! The one read of the store that refreshes counts, for all who wait for them.
+//! A refresh: one read of the store for all waiting callers.
 
 use std::pin::pin;
 use std::sync::Arc;
@@ -15,17 +15,20 @@ use crate::backend::{check_answer_count, fail_all};
 use crate::layers::timeout::GRACE;
 use crate::{Count, Deadline, Effect, Error, EventId, Operation, ReadOptions, Result, RsvpStore};
 
-/// How long a refresh may take. The timeouts of the store inside are usually shorter.
+/// The greatest duration of a refresh.
+/// The timeouts of the inner store are usually shorter.
 const REFRESH_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// How long a refresh may take at least, however early the deadline of its caller is.
+/// The least time of a refresh, for a caller with an early deadline.
 const SHORTEST_TIMEOUT: Duration = Duration::from_millis(250);
 
-/// The deadline of a refresh for a caller with this one.
+/// Returns the deadline of a refresh for a caller with this deadline.
 ///
-/// A store of shards of which one hangs answers the others at the deadline. So a refresh of events
-/// that may live anywhere ends with its caller. If one did not end by then, the next one has the
-/// full time, apart from other events: the store may need longer than its callers wait.
+/// If one shard of a sharded store hangs, the store answers the events
+/// of the other shards at the deadline.
+/// So a refresh of several events ends with its caller.
+/// If it did not end by then, the next one has the full time, apart from other events,
+/// because the store may need longer than its callers wait.
 pub(super) fn deadline_of_refresh(caller: Option<Deadline>, apart: bool) -> Deadline {
     let longest = Deadline::after(REFRESH_TIMEOUT);
     let shortest = Deadline::after(SHORTEST_TIMEOUT);
@@ -39,13 +42,13 @@ pub(super) fn deadline_of_refresh(caller: Option<Deadline>, apart: bool) -> Dead
 #[error("the store panicked, or the runtime that ran the read was shut down")]
 struct Lost;
 
-/// A refresh of counts whose refresh locks it holds. Dropped, it releases them and wakes up those
-/// who wait.
+/// A refresh of counts. It holds the refresh locks of their entries.
+/// Dropping it releases them and wakes the waiting callers.
 #[derive(Debug)]
 pub(super) struct Refresh {
     table: Arc<Table>,
     entries: Vec<Arc<Entry>>,
-    /// Those who wait for the refresh wait for this.
+    /// Cancelled at the end. The waiting callers wait for this.
     done: CancellationToken,
     deadline: Deadline,
     /// Whether the deadline is that of its caller.
@@ -57,7 +60,7 @@ pub(super) struct Refresh {
 }
 
 impl Refresh {
-    /// Takes over the refresh locks of entries whose waiters wait for `done`.
+    /// Takes over the refresh locks of entries. Their waiting callers wait for `done`.
     pub(super) fn new(
         table: Arc<Table>,
         entries: Vec<Arc<Entry>>,
@@ -73,13 +76,15 @@ impl Refresh {
 
     /// Reads the counts in one call of the store, and records them.
     pub(super) async fn run<S: RsvpStore>(mut self, store: Arc<S>) {
-        // 1. Keep the writes of these events out, or as many as leave in time.
+        // 1. Keep the writes of these events out.
+        //    Writes that do not leave in time stay inside.
         if self.on_task {
             self.close_fences().await;
         }
-        // 2. Read, between two ticks.
+        // 2. Read the counts, between two ticks.
         let events: Vec<EventId> = self.entries.iter().map(|entry| entry.event().clone()).collect();
-        // One read stands for many callers, whose number of reads is bounded.
+        // One read stands for many callers.
+        // Mark it as queued, because the number of refreshes is bounded.
         let options = ReadOptions::strong().with_deadline(self.deadline).with_queued();
         let read = self.table.begin_read();
         let call = store.rsvp_count_batch(&events, &options);
@@ -89,12 +94,13 @@ impl Refresh {
             check_answer_count(Operation::RsvpCount, events.len(), counts.len())?;
             Ok(counts)
         });
-        // 3. Every entry has to know before the first waiter wakes up, and before a write enters.
+        // 3. Record the results before the first waiting caller wakes up, and
+        //    before a write enters.
         let results = answer.unwrap_or_else(|error| fail_all(events.len(), &error));
         for (entry, result) in self.entries.iter().zip(results) {
             match result {
                 Ok(count) => entry.record_read(count, &read, ended),
-                // That one caller was in a hurry says nothing of the store.
+                // The deadline of a hasty caller says nothing about the store.
                 Err(Error::TimedOut { .. }) if self.hurried && self.deadline.has_passed() => {
                     entry.hurry();
                 }
@@ -104,7 +110,8 @@ impl Refresh {
         self.recorded = true;
     }
 
-    /// In the order of the events, as writes enter them, so that the two never wait for each other.
+    /// Closes the fences in the order of the events.
+    /// Writes enter them in the same order, so there is no deadlock.
     async fn close_fences(&self) {
         let fenced_by = Deadline::after(self.table.fence_timeout).instant();
         for entry in &self.entries {
@@ -114,17 +121,19 @@ impl Refresh {
         }
     }
 
-    /// Waits for the read. If it hangs, the fences are opened, and it is dropped soon after its
-    /// deadline.
+    /// Waits for the read.
+    /// If it hangs, this opens the fences, and drops the read soon after its deadline.
     async fn bounded(
         &self,
         call: impl Future<Output = Result<Vec<Result<Count>>>>,
     ) -> Result<Vec<Result<Count>>> {
         let began = Instant::now();
         let mut call = pin!(call);
+        // 1. Wait with closed fences.
         if let Ok(answer) = timeout(self.table.fence_timeout, &mut call).await {
             return answer;
         }
+        // 2. Let the writes in, and wait until the deadline.
         self.entries.iter().for_each(|entry| entry.open_fence());
         timeout_at(self.deadline.instant() + GRACE, call).await.unwrap_or_else(|_| {
             let waited = began.elapsed();
@@ -135,8 +144,9 @@ impl Refresh {
 
 impl Drop for Refresh {
     fn drop(&mut self) {
-        // A task that ends early fails its waiters. They would begin the same again, one after
-        // another. A caller that has gone leaves the refresh to the next one.
+        // A task that ends early fails its waiting callers.
+        // Otherwise they would begin the same refresh again, one after another.
+        // A refresh dropped by its caller is left to the next caller.
         if self.on_task && !self.recorded {
             let ended = self.table.clock.tick();
             let source = Some(Lost.into());

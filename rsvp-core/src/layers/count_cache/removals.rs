@@ -1,4 +1,4 @@
-//! Steps of removals of users, and the writes that overlap them.
+//! Removals of users in flight, and the writes that overlap them.
 
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -6,7 +6,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use tokio::time::Instant;
 use xxhash_rust::xxh3::xxh3_64;
 
-use super::cached::Written;
+use super::cached_count::Written;
 use super::clock::{Span, Tick};
 use super::table::Table;
 use super::validity::Change;
@@ -16,39 +16,41 @@ use crate::{
 
 const BUCKETS: usize = 64;
 
-/// The most events of a user that are listed before a step. A user of more makes all counts be read
-/// again.
+/// The greatest number of a user's events listed before a step.
+/// For a user with more events, all counts are read again.
 const MOST_LISTED: usize = 10_000;
 
-/// The most pages that are asked for.
+/// The greatest number of pages of such a list.
 const MOST_PAGES: usize = 100;
 
-/// The steps of the users of one hash.
+/// The steps of the users with one hash.
 #[derive(Debug, Default)]
 struct Bucket {
     running: Vec<Running>,
-    /// When one of them was last over.
+    /// The last end of one of the steps.
     ended: Tick,
 }
 
-/// A step under way, and the events of its user that were written to meanwhile.
+/// A step in flight, and the events of its user with writes meanwhile.
 #[derive(Debug)]
 struct Running {
     user: UserId,
-    /// Tells it from other steps of its user.
+    /// The tick of its beginning. It identifies the step among the steps of its user.
     began: Tick,
     written: Vec<EventId>,
 }
 
-/// The steps of removals of users through a table.
+/// The steps of user removals through a table.
 ///
-/// A step lists the events of its user first. A write of the same user that takes effect between
-/// the list and the step is removed by the step, and not in the list. So a write that ends before
-/// the step tells it its event, whose count is read again after the step. A write that ends later
-/// has the count read again itself.
+/// A step lists the events of its user first.
+/// A write of the same user may take effect between the list and the step.
+/// The step removes its RSVP, but its event is not in the list.
+/// So a write that ends during a step adds its event to the step, and the count is read again
+/// after the step. A write that ends after the step has the count read again itself.
 #[derive(Debug)]
 pub(super) struct Removals {
-    /// How many steps are under way, and when one was last over: mostly a write need not know more.
+    /// The number of steps in flight, and the last end of one.
+    /// Usually a write needs no more than these.
     running: AtomicU32,
     ended: AtomicU64,
     buckets: [Mutex<Bucket>; BUCKETS],
@@ -62,14 +64,16 @@ impl Default for Removals {
 }
 
 impl Removals {
-    /// Whether any step ran at some moment after this tick.
+    /// Returns whether any step ran at some moment after this tick.
     pub(super) fn any_since(&self, began: Tick) -> bool {
-        // In this order: a step that is over has left its tick before it left.
+        // In this order, because a step stores its last tick before it leaves.
         self.running.load(Ordering::SeqCst) > 0 || self.ended.load(Ordering::SeqCst) > began
     }
 
-    /// Tells the steps of its user of a write that began at this tick and ends now. Returns
-    /// whether one of them, or of another user of the same hash, was over meanwhile.
+    /// Tells the steps of its user about a write that began at this tick and ends now.
+    ///
+    /// Returns whether a step of the user ended during the write.
+    /// It may also return true for a step of another user with the same hash.
     pub(super) fn end_write(&self, rsvp: &Rsvp, began: Tick) -> bool {
         let Some(mut bucket) = self.bucket(&rsvp.user) else { return false };
         for step in bucket.running.iter_mut().filter(|step| step.user == rsvp.user) {
@@ -82,13 +86,13 @@ impl Removals {
 
     fn bucket(&self, user: &UserId) -> Option<MutexGuard<'_, Bucket>> {
         let hash = xxh3_64(user.as_str().as_bytes());
-        // Less than the number of buckets, which is a `usize`.
+        // The remainder is less than the number of buckets, and so fits `usize`.
         let bucket = self.buckets.get((hash % BUCKETS as u64) as usize)?;
         Some(bucket.lock().unwrap_or_else(PoisonError::into_inner))
     }
 }
 
-/// A step that runs. Dropped, it is over.
+/// A step in flight. Dropping it ends it.
 #[derive(Debug)]
 pub(super) struct RunningStep<'a> {
     table: &'a Table,
@@ -98,7 +102,7 @@ pub(super) struct RunningStep<'a> {
     changes_any: bool,
     /// Whether it may have changed a count.
     changes: bool,
-    /// Until when it may do so, if it has failed.
+    /// The latest moment at which a failed step may still take effect.
     pending: Option<Instant>,
 }
 
@@ -122,6 +126,7 @@ impl<'a> RunningStep<'a> {
         options.deadline = deadline;
         let mut request = PageRequest::new(options).with_limit(PageLimit::MAX);
         let mut events = Vec::new();
+        // Return the list if it is complete. Otherwise the step may change any count.
         for _ in 0..MOST_PAGES {
             let Ok(page) = store.events_of_page(self.user, &request).await else { break };
             events.extend(page.items);
@@ -135,12 +140,13 @@ impl<'a> RunningStep<'a> {
         Vec::new()
     }
 
-    /// Records what an acknowledged step has removed, of so many events that were listed.
+    /// Records the number of RSVPs removed by an acknowledged step,
+    /// and the number of listed events.
     pub(super) fn removed(&mut self, removed: u64, listed: usize) {
         self.changes_any |= removed > listed as u64;
     }
 
-    /// Records that the step has failed.
+    /// Records a failed step.
     pub(super) fn failed(&mut self, error: &Error) {
         if error.effect() == Effect::NotApplied {
             self.changes = false;
@@ -151,7 +157,7 @@ impl<'a> RunningStep<'a> {
 
 impl Drop for RunningStep<'_> {
     fn drop(&mut self) {
-        // 1. Writes of the user that end from now on find it over.
+        // 1. Leave the bucket. Writes of the user that end later see that the step has ended.
         let removals = &self.table.removals;
         let (mut written, ended) = (Vec::new(), self.table.clock.tick());
         if let Some(mut bucket) = removals.bucket(self.user) {
@@ -161,10 +167,11 @@ impl Drop for RunningStep<'_> {
         }
         removals.ended.fetch_max(ended, Ordering::SeqCst);
         removals.running.fetch_sub(1, Ordering::SeqCst);
-        // 2. The events of those that ended before.
+        // 2. Have the counts of events with overlapping writes read again.
         if !self.changes {
             return;
         }
+        // The step may have changed the counts of unknown events.
         if self.changes_any || written.len() >= MOST_LISTED {
             self.table.change_anywhere();
         }

@@ -1,4 +1,4 @@
-//! The count of an entry, for readers that take no lock.
+//! The published count of an entry, for readers without a lock.
 
 use std::sync::atomic::{AtomicU64, Ordering, fence};
 use std::time::Duration;
@@ -8,7 +8,7 @@ use tokio::time::Instant;
 use super::clock::Tick;
 use super::validity::Validity;
 
-/// A count with all that a hit needs to know about it.
+/// A count with everything that a hit needs.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(super) struct Counted {
     pub(super) value: u64,
@@ -19,35 +19,37 @@ pub(super) struct Counted {
 }
 
 impl Counted {
-    /// Its age, given the epoch of its table.
+    /// Returns its age, given the epoch of its table.
     pub(super) fn age(&self, epoch: Instant) -> Duration {
         let now = nanoseconds(epoch.elapsed());
         Duration::from_nanos(u64::try_from(now.saturating_sub(self.exact_at)).unwrap_or(0))
     }
 }
 
-/// The nanoseconds of a duration, at most 146 years, so that sums of two do not overflow.
+/// Returns the nanoseconds of a duration, at most 146 years,
+/// so that the sum of two does not overflow.
 pub(super) fn nanoseconds(duration: Duration) -> i64 {
     i64::try_from(duration.as_nanos()).unwrap_or(i64::MAX).min(i64::MAX / 2)
 }
 
 /// The published count of an entry: a sequence lock.
 ///
-/// The writer, which holds the lock of the entry, makes the version odd, stores the fields and makes
-/// it even again. A reader that finds the same even version before and after its loads has read
-/// fields that belong together. A reader stores nothing, so readers on many processors share the
-/// cache line.
+/// The writer holds the lock of the entry.
+/// It makes the version odd, stores the fields and makes the version even again.
+/// A reader loads the version before and after the fields.
+/// If both loads return the same even version, the fields belong together.
+/// A reader stores nothing, so readers on many processors share the cache line.
 #[derive(Debug)]
 pub(super) struct Snapshot {
     version: AtomicU64,
     value: AtomicU64,
     exact_at: AtomicU64,
     began: AtomicU64,
-    /// The code of the validity, [`NO_COUNT`] if there is no count.
+    /// The code of the validity. [`NO_COUNT`] if there is no count.
     validity: AtomicU64,
 }
 
-/// Stands for an entry whose count has not been read yet.
+/// The code of an entry without a count.
 const NO_COUNT: u64 = 0;
 
 impl Default for Snapshot {
@@ -59,19 +61,21 @@ impl Default for Snapshot {
 }
 
 impl Snapshot {
-    /// The count, `None` if there is none or it is being replaced. The caller then takes the lock.
+    /// Returns the count. `None` if there is none or a writer is replacing it.
+    /// The caller then takes the lock.
     pub(super) fn load(&self) -> Option<Counted> {
-        // 1. An odd version: the fields are being stored.
+        // 1. Load the version. An odd version means that a writer is storing the fields.
         let version = self.version.load(Ordering::Acquire);
         if version % 2 == 1 {
             return None;
         }
-        // 2. The fields.
+        // 2. Load the fields.
         let value = self.value.load(Ordering::Relaxed);
         let exact_at = self.exact_at.load(Ordering::Relaxed).cast_signed();
         let began = self.began.load(Ordering::Relaxed);
         let validity = Validity::from_code(self.validity.load(Ordering::Relaxed))?;
-        // 3. The loads above come before this one. Another version: a writer came between.
+        // 3. Load the version again, after the fields.
+        //    A different version means that a writer came between.
         fence(Ordering::Acquire);
         let unchanged = self.version.load(Ordering::Relaxed) == version;
         unchanged.then_some(Counted { value, exact_at, began, validity })
@@ -81,7 +85,7 @@ impl Snapshot {
     pub(super) fn store(&self, counted: &Counted) {
         let version = self.version.load(Ordering::Relaxed);
         self.version.store(version.wrapping_add(1), Ordering::Relaxed);
-        // The odd version comes before the fields, for readers that see one of them.
+        // A reader that loads one of the new fields must also see the odd version.
         fence(Ordering::Release);
         self.value.store(counted.value, Ordering::Relaxed);
         self.exact_at.store(counted.exact_at.cast_unsigned(), Ordering::Relaxed);

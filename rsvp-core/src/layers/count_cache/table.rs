@@ -1,4 +1,4 @@
-//! The counts that are kept.
+//! The table of cached counts.
 
 use std::fmt;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -15,20 +15,21 @@ use super::eviction::Ring;
 use super::removals::Removals;
 use crate::{Count, EventId, SessionToken};
 
-/// The counts of the events that are asked for.
+/// The cached counts of events.
 ///
-/// A hit looks the event up in a lock-free map and loads the snapshot of its entry. The map is
-/// `papaya`'s, since a sharded map with locks, and a cache that records each access, store to
-/// memory that all readers share. Which entry goes when the table is full is decided by a ring of a
-/// few lines ([`Ring`]), which only those touch who bring a new entry.
+/// A hit looks the event up in a lock-free map and loads the snapshot of its entry.
+/// The map is `papaya`'s. A sharded map with locks, or a cache with a record of each access,
+/// would store to memory shared by all readers.
+/// A small ring ([`Ring`]) chooses the entry that leaves a full table.
+/// Only callers with a new entry touch it.
 pub(super) struct Table {
     entries: HashMap<EventId, Arc<Entry>>,
     ring: Mutex<Ring>,
     epoch: Instant,
-    /// How long a write and a refresh of its count wait for each other.
+    /// The time for which a write and a refresh of its count wait for each other.
     pub(super) fence_timeout: Duration,
     pub(super) clock: Clock,
-    /// When counts last changed that nobody named.
+    /// The tick of the last change of counts of unknown events.
     changed_anywhere: AtomicU64,
     pub(super) removals: Removals,
     /// The tokens of the writes through this cache.
@@ -49,22 +50,22 @@ impl Table {
         }
     }
 
-    /// Answers from memory.
+    /// Returns the count from memory, if it is within the bounds.
     pub(super) fn hit(&self, event: &EventId, bounds: &Bounds) -> Option<Count> {
         self.entries.pin().get(event)?.hit(bounds)
     }
 
-    /// The entry of an event, if there is one.
+    /// Returns the entry of an event, if there is one.
     pub(super) fn get(&self, event: &EventId) -> Option<Arc<Entry>> {
         self.entries.pin().get(event).cloned()
     }
 
-    /// The entry of an event for a caller that reads its count, new if need be.
+    /// Returns the entry of an event for a caller that reads its count. Makes one if there is none.
     pub(super) fn get_or_insert(&self, event: &EventId) -> Arc<Entry> {
         if let Some(entry) = self.get(event) {
             return entry;
         }
-        // Entries come and go under the lock of the ring, so that the two agree.
+        // Entries come and go under the lock of the ring, so that the ring and the map agree.
         let mut ring = self.ring();
         let entries = self.entries.pin();
         if let Some(entry) = entries.get(event) {
@@ -72,7 +73,7 @@ impl Table {
         }
         let entry = Arc::new(Entry::new(event.clone(), self.epoch));
         if let Some(evicted) = ring.insert(entry.clone()) {
-            // In this order: a write that finds it still here records its change in it.
+            // In this order: a write that still finds the old entry in the map records its change there.
             evicted.evict();
             entries.remove(evicted.event());
         }
@@ -82,7 +83,7 @@ impl Table {
     }
 
     fn ring(&self) -> MutexGuard<'_, Ring> {
-        // Nothing that panics runs under the lock.
+        // Code under the lock does not panic.
         self.ring.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -109,7 +110,7 @@ impl Table {
         self.changed_anywhere.fetch_max(self.clock.tick(), Ordering::SeqCst);
     }
 
-    /// When that was last recorded.
+    /// Returns the tick of the last such record.
     pub(super) fn changed_anywhere(&self) -> Tick {
         self.changed_anywhere.load(Ordering::SeqCst)
     }

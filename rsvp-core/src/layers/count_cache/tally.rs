@@ -1,36 +1,37 @@
-//! What the writes of one event in a call have come to.
+//! The sum of one call's writes of an event.
 
 use tokio::time::Instant;
 
 use super::validity::Change;
 use crate::{Action, Deadline, Effect, Error, Result, Written};
 
-/// What is known of the writes of an event.
+/// The sum and the state of the writes of an event.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Tally {
     sum: i64,
     applied: bool,
     acknowledged: bool,
-    /// The count may have changed by more than the answers say.
+    /// Whether the count may have changed by more than the answers say.
     uncounted: bool,
-    /// A write failed, or was dropped, and its effect is not known.
+    /// Whether a write failed, or was dropped, with unknown effect.
     unknown: bool,
-    /// A write failed, and may still take effect until this moment.
+    /// The latest moment at which a failed write may still take effect.
     pub(super) pending: Option<Instant>,
 }
 
 impl Tally {
-    /// Of a write without an answer.
+    /// Makes the tally of a write without an answer.
     pub(super) fn unknown() -> Self {
         Self { unknown: true, ..Self::default() }
     }
 
-    /// Of a removal: it counts neither what an attempt before has removed nor what others have.
+    /// Makes the tally of a removal.
+    /// A removal does not count RSVPs removed by an attempt before or by others.
     pub(super) fn uncounted() -> Self {
         Self { acknowledged: true, uncounted: true, ..Self::default() }
     }
 
-    /// Of a call that failed as a whole.
+    /// Makes the tally of a call that failed as a whole.
     pub(super) fn failed(error: &Error) -> Self {
         let mut tally = Self::default();
         tally.add_failure(error);
@@ -57,14 +58,14 @@ impl Tally {
         self.pending = self.pending.max(error.retry_at().map(Deadline::instant));
     }
 
-    /// The same, if the count may have changed by more than the answers say.
+    /// Marks the tally: the count may have changed by more than the answers say.
     pub(super) fn make_uncounted(&mut self) {
         if self.acknowledged || self.unknown {
             (self.acknowledged, self.uncounted) = (true, true);
         }
     }
 
-    /// The change of the count; `None` if nothing has happened.
+    /// Returns the change of the count. `None` if nothing has happened.
     pub(super) fn change(&self) -> Option<Change> {
         match *self {
             Self { acknowledged: true, uncounted, unknown, .. } if uncounted || unknown => {

@@ -1,38 +1,22 @@
-//! What is known of the writes through a cache with regard to one cached count.
+//! The validity of a cached count: its states, and the writes and reads that change them.
 //!
-//! | validity | event | validity afterwards |
-//! |---|---|---|
-//! | any | a read, no write overlaps it | exact; ambiguous if a failed write is still pending |
-//! | any | a read, a write that overlaps it has failed with unknown effect | ambiguous |
-//! | any | a read, a write that overlaps it was acknowledged | stale |
-//! | any | a read that began before the cached one | unchanged; stale if they overlap and differ |
-//! | exact | a write that began after the read: applied | exact, and the count moves |
-//! | exact | a write: unchanged | exact |
-//! | exact | a write that overlaps the read: applied | stale |
-//! | exact | a write of unknown effect, or dropped | ambiguous |
-//! | exact | applied cancels of more RSVPs than it counts | stale |
-//! | ambiguous | a write was acknowledged | stale |
-//! | any | a write that was repeated, a step of a removal, another read that saw more | stale |
-//! | any | a write that failed without effect | as before |
-//!
-//! An exact count is answered within the caller's bound, an ambiguous one within a twentieth of
-//! the greatest age, a stale one only to those who waited for its read and while the store fails.
+//! The documentation of the [module above](super) has the state table.
 
 use super::clock::{Span, Tick};
 
-/// Whether a cached count has the writes through this cache in it.
+/// Whether a cached count has the writes through this cache.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(super) enum Validity {
-    /// Each is known to be in the count or not, and those that were not have been added.
+    /// Every write is known to be in the count or not, and the missing ones have been added.
     Exact,
-    /// Some may be in it or not, of which no caller was told that they took effect.
+    /// Some writes may be in the count or not. No caller was told that they took effect.
     Ambiguous,
-    /// It may lack a write that was acknowledged.
+    /// The count may lack an acknowledged write.
     Stale,
 }
 
 impl Validity {
-    /// A number for it, above zero.
+    /// Returns a number for it, above zero.
     pub(super) fn code(self) -> u64 {
         match self {
             Self::Exact => 1,
@@ -46,32 +30,32 @@ impl Validity {
     }
 }
 
-/// What a call that writes has made of the count of an event.
+/// The change of an event's count by one call.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Change {
-    /// Some of it was applied, which adds up to this number. A sum of zero is a change as well: a
-    /// read may have seen a part of it.
+    /// Writes were applied, with this sum.
+    /// Even a sum of zero is a change, because a read may have seen a part of it.
     Applied(i64),
-    /// It was acknowledged, and there was nothing to do.
+    /// The writes were acknowledged, and changed nothing.
     Unchanged,
-    /// It was acknowledged, and may have changed the count by more than it says.
+    /// The writes were acknowledged, and may have changed the count by more than the answers say.
     Uncounted,
-    /// It failed, or its caller has gone.
+    /// The call failed with unknown effect, or its caller has gone.
     Unknown,
 }
 
-/// When writes of an event were last over.
+/// The last ends of writes of an event.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct LastWrites {
-    /// When the count last changed through this cache, or may have.
+    /// The tick at which the count last changed through this cache, or may have changed.
     changed: Tick,
-    /// When a write of the event was last acknowledged.
+    /// The tick at which a write of the event was last acknowledged.
     acknowledged: Tick,
 }
 
 impl LastWrites {
     pub(super) fn record(&mut self, change: Change, span: Span) {
-        // Of two that end at once the later one may get here first.
+        // Two writes may end at once, and the later one may get here first.
         if !matches!(change, Change::Unknown) {
             self.acknowledged = self.acknowledged.max(span.ended);
         }
@@ -80,7 +64,7 @@ impl LastWrites {
         }
     }
 
-    /// The validity of a count whose read began at this tick, and is recorded now.
+    /// Returns the validity of a count whose read began at this tick and is recorded now.
     pub(super) fn validity_of_read(&self, began: Tick, pending: bool) -> Validity {
         match (self.changed < began, self.acknowledged < began) {
             (true, _) if pending => Validity::Ambiguous,

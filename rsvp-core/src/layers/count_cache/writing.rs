@@ -1,4 +1,4 @@
-//! A call that writes, while it is on its way.
+//! A call that writes, in flight.
 
 use std::future::poll_fn;
 use std::pin::Pin;
@@ -8,7 +8,7 @@ use std::task::Poll;
 use tokio::runtime::Handle;
 use tokio::time::{Instant, timeout, timeout_at};
 
-use super::cached::Written;
+use super::cached_count::Written;
 use super::clock::{Span, Tick};
 use super::entry::Entry;
 use super::fence::Place;
@@ -20,7 +20,8 @@ use crate::{Deadline, Error, EventId, Result, Write};
 #[derive(Debug)]
 pub(super) struct EventWrites<'a> {
     event: &'a EventId,
-    /// The entry at the beginning. There is none if nobody has asked for the count.
+    /// The entry at the beginning of the call.
+    /// There is none if no caller has read the count.
     entry: Option<Arc<Entry>>,
     place: Place,
     tally: Tally,
@@ -31,7 +32,8 @@ impl<'a> EventWrites<'a> {
         Self { event, entry: None, place: Place::Outside, tally: Tally::default() }
     }
 
-    /// Those of several events, in one order for all calls, so that no two wait for each other.
+    /// Makes the writes of several events, sorted.
+    /// All calls have the same order, so no two calls wait for each other.
     pub(super) fn of(events: impl Iterator<Item = &'a EventId>) -> Vec<Self> {
         let mut events: Vec<&EventId> = events.collect();
         events.sort_unstable();
@@ -40,13 +42,15 @@ impl<'a> EventWrites<'a> {
     }
 
     /// Goes through the fence of the event, or past it if it stays closed for too long.
-    async fn enter(&mut self, table: &Table, patience: &mut Patience) {
+    async fn enter(&mut self, table: &Table, wait: &mut FenceWait) {
         self.entry = table.get(self.event);
         let Some(entry) = &self.entry else { return };
         self.place = entry.enter();
+        // An open fence lets the write in at once.
         let Place::Waiting { opens, .. } = &self.place else { return };
+        // Without a runtime there are no timers, so the write does not wait.
         let opened = match Handle::try_current() {
-            Ok(_) => timeout_at(patience.end(table), opens.cancelled()).await.is_ok(),
+            Ok(_) => timeout_at(wait.end(table), opens.cancelled()).await.is_ok(),
             Err(_) => false,
         };
         if !opened {
@@ -54,7 +58,7 @@ impl<'a> EventWrites<'a> {
         }
     }
 
-    /// From now on no refresh waits for it.
+    /// Leaves the fence. No refresh waits for these writes any more.
     fn leave(&mut self) {
         let place = std::mem::replace(&mut self.place, Place::Outside);
         if let Some(entry) = &self.entry {
@@ -62,7 +66,7 @@ impl<'a> EventWrites<'a> {
         }
     }
 
-    /// Records what has become of it.
+    /// Records the outcome of the writes.
     fn end(&self, table: &Table, span: Span) {
         let written = Written { change: self.tally.change(), pending: self.tally.pending, span };
         if let Some(entry) = &self.entry
@@ -70,7 +74,7 @@ impl<'a> EventWrites<'a> {
         {
             return;
         }
-        // The entry may have been made, or made anew, meanwhile.
+        // The entry may have been made, or replaced, meanwhile.
         if (written.change.is_some() || written.pending.is_some())
             && let Some(entry) = table.get(self.event)
         {
@@ -79,16 +83,17 @@ impl<'a> EventWrites<'a> {
     }
 }
 
-/// How long a call waits for fences, all of them together.
-struct Patience {
+/// The time for which a call waits for all its fences together.
+struct FenceWait {
     deadline: Option<Deadline>,
-    /// Known once there is a fence to wait for.
+    /// Set at the first closed fence.
     end: Option<Instant>,
 }
 
-impl Patience {
-    /// The fence timeout from now on, or a quarter of the time that the call has left: a write is
-    /// not late because of a count that cannot be read.
+impl FenceWait {
+    /// Returns the end of the wait: the fence timeout from now on,
+    /// or a quarter of the call's remaining time if that is shorter.
+    /// So an unreadable count does not make a write late.
     fn end(&mut self, table: &Table) -> Instant {
         *self.end.get_or_insert_with(|| {
             let quarter = self.deadline.map(|deadline| deadline.remaining() / 4);
@@ -98,17 +103,16 @@ impl Patience {
     }
 }
 
-/// A call that writes, and is on its way. Once dropped it is over, and an effect that is not known by
-/// then never will be.
+/// A call that writes, in flight. Dropping it ends it. An effect unknown by then stays unknown.
 ///
-/// `E` holds the events: an array for one, so that a single write allocates nothing.
+/// `E` holds the events. It is an array for a single event, so a single write allocates nothing.
 #[derive(Debug)]
 pub(super) struct Writing<'a, E: AsMut<[EventWrites<'a>]>> {
     table: &'a Table,
     events: E,
-    /// Those of the call, none if it is a step of a removal.
+    /// The writes of the call. Empty for a step of a removal.
     writes: &'a [Write],
-    /// When it was sent to the store.
+    /// The tick at which the call was sent to the store.
     began: Option<Tick>,
 }
 
@@ -117,8 +121,8 @@ impl<'a, E: AsMut<[EventWrites<'a>]>> Writing<'a, E> {
         Self { table, events, writes, began: None }
     }
 
-    /// Goes through the fences, and then waits for the store. A call that hangs leaves the fences,
-    /// so that it does not hold up the refreshes of its counts.
+    /// Goes through the fences, and then waits for the store.
+    /// A hanging call leaves the fences, so that it does not delay the refreshes of its counts.
     ///
     /// `unanswered` is the tally of a call without an answer.
     pub(super) async fn run<T>(
@@ -128,14 +132,14 @@ impl<'a, E: AsMut<[EventWrites<'a>]>> Writing<'a, E> {
         mut call: Pin<Box<dyn Future<Output = T> + Send + '_>>,
     ) -> T {
         // 1. Wait for the refreshes of these counts.
-        let mut patience = Patience { deadline, end: None };
+        let mut wait = FenceWait { deadline, end: None };
         for of_event in self.events.as_mut() {
-            of_event.enter(self.table, &mut patience).await;
+            of_event.enter(self.table, &mut wait).await;
         }
-        // 2. From now on it may take effect.
+        // 2. Take a tick. From now on the call may take effect.
         self.began = Some(self.table.clock.tick());
         self.events.as_mut().iter_mut().for_each(|of_event| of_event.tally = unanswered);
-        // 3. A store that answers at once needs no timer.
+        // 3. Poll once. A store that answers at once needs no timer.
         if let Poll::Ready(answer) = poll_fn(|cx| Poll::Ready(call.as_mut().poll(cx))).await {
             return answer;
         }
@@ -167,8 +171,10 @@ impl<'a, E: AsMut<[EventWrites<'a>]>> Writing<'a, E> {
         }
     }
 
-    /// Records an acknowledged step of a removal. The number of RSVPs that it names is the least: a
-    /// step that a store inside has repeated does not count those that its first attempt removed.
+    /// Records an acknowledged step of a removal.
+    ///
+    /// Its number of RSVPs is a lower bound, because a step repeated by an inner store does not
+    /// count the RSVPs removed by its first attempt.
     pub(super) fn removed(&mut self) {
         self.events.as_mut().iter_mut().for_each(|it| it.tally = Tally::uncounted());
     }
@@ -179,13 +185,15 @@ impl<'a, E: AsMut<[EventWrites<'a>]>> Writing<'a, E> {
         self.events.as_mut().iter_mut().for_each(|it| it.tally = failed);
     }
 
-    /// Has the counts read again whose change, if there is one, nobody told in full.
+    /// Has the changed counts read again, because the answers may not tell the whole change.
     pub(super) fn make_uncounted(&mut self) {
         self.events.as_mut().iter_mut().for_each(|it| it.tally.make_uncounted());
     }
 
-    /// Tells removals of these users under way of the writes. Writes that one of them may have
-    /// removed, which was over meanwhile, have their counts read again.
+    /// Tells user removals in flight about the writes.
+    ///
+    /// A removal that ended meanwhile may have removed an RSVP of these writes.
+    /// The count is then read again.
     fn yield_to_removals(&mut self, began: Tick) {
         let removals = &self.table.removals;
         if !removals.any_since(began) {
@@ -201,7 +209,7 @@ impl<'a, E: AsMut<[EventWrites<'a>]>> Writing<'a, E> {
     }
 }
 
-/// The writes of an event, in the order of the events.
+/// Returns the writes of an event. The slice is sorted by event.
 fn find<'e, 'a>(
     events: &'e mut [EventWrites<'a>],
     event: &EventId,
@@ -221,7 +229,7 @@ impl<'a, E: AsMut<[EventWrites<'a>]>> Drop for Writing<'a, E> {
                 let span = Span { began, ended: self.table.clock.tick() };
                 self.events.as_mut().iter().for_each(|of_event| of_event.end(self.table, span));
             }
-            // It was never sent.
+            // The call was never sent.
             None => self.events.as_mut().iter_mut().for_each(EventWrites::leave),
         }
     }

@@ -9,11 +9,11 @@ use tokio::time::Instant;
 use super::{CALLS, DURATION, ENTRIES, FAILURES, IN_FLIGHT};
 use crate::Operation;
 
-/// How long handles are used before they are looked up again. A recorder may forget a series that
-/// was idle for longer, and a handle of a forgotten series records nothing.
+/// The lifetime of handles. A recorder may forget an idle series after this time,
+/// and the handle of a forgotten series records nothing.
 const LIFETIME: Duration = Duration::from_secs(10);
 
-/// The results that a call or an entry can have.
+/// The possible results of a call or an entry.
 const RESULTS: [&str; 9] = [
     "ok",
     "dropped",
@@ -26,7 +26,7 @@ const RESULTS: [&str; 9] = [
     "backend",
 ];
 
-/// The handles of a store's metrics with the recorder that was last seen.
+/// The handles of a store's metrics, with the recorder of their last look-up.
 #[derive(Debug)]
 pub(super) struct Metrics {
     store: SharedString,
@@ -43,25 +43,27 @@ impl Metrics {
         &self.store
     }
 
-    /// The handles for a call that begins now.
+    /// Returns the handles for a call that begins now.
     pub(super) fn handles(&self, now: Instant) -> Arc<Handles> {
         let kept = self.handles.read().unwrap_or_else(PoisonError::into_inner).clone();
         if kept.is_current(now) {
             return kept;
         }
+        // Another thread may do the same at the same time. Both get equal handles.
         let new = Arc::new(Handles::new(self.store.clone(), now));
         *self.handles.write().unwrap_or_else(PoisonError::into_inner) = new.clone();
         new
     }
 }
 
-/// The handles that one recorder has given out.
+/// The handles of one recorder.
 #[derive(Debug)]
 pub(super) struct Handles {
     store: SharedString,
-    /// The address of the recorder. A host may install one after the store was made, and a thread
-    /// may have one of its own. A thread's recorder that takes the place of a dropped one in memory
-    /// is taken for that until the handles are looked up again.
+    /// The address of the recorder.
+    /// A host may install one after the store was made, and a thread may have one of its own.
+    /// A new recorder of a thread may have the address of a dropped one.
+    /// It then counts as the old one until the handles are looked up again.
     recorder: usize,
     made: Instant,
     operations: [OnceLock<OperationHandles>; Operation::ALL.len()],
@@ -77,7 +79,7 @@ impl Handles {
         now.saturating_duration_since(self.made) < LIFETIME && self.recorder == recorder()
     }
 
-    /// The handles of an operation, looked up when it is first called.
+    /// Returns the handles of an operation. The first call looks them up.
     pub(super) fn of(&self, operation: Operation) -> Option<&OperationHandles> {
         let handles = self.operations.get(operation as usize)?;
         Some(handles.get_or_init(|| OperationHandles::new(&self.store, operation)))
@@ -117,7 +119,7 @@ impl OperationHandles {
         }
     }
 
-    /// The handles of the calls with this result.
+    /// Returns the handles of the calls with this result.
     pub(super) fn result(&self, result: &'static str) -> Option<&ResultHandles> {
         let made = || {
             let labels = self.labels(result);
@@ -129,7 +131,7 @@ impl OperationHandles {
         Some(self.results.get(place(result)?)?.get_or_init(made))
     }
 
-    /// The counter of the entries that failed like this.
+    /// Returns the counter of the entries that failed with this result.
     pub(super) fn failures(&self, result: &'static str) -> Option<&Counter> {
         let made = || counter!(FAILURES, &self.labels(result));
         Some(self.failures.get(place(result)?)?.get_or_init(made))

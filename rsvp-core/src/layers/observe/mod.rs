@@ -1,4 +1,4 @@
-//! What a store does, for those on call.
+//! Metrics and traces of a store's calls.
 
 mod handles;
 
@@ -20,37 +20,52 @@ const DURATION: &str = "rsvp_store_call_duration_seconds";
 const FAILURES: &str = "rsvp_store_entry_failures_total";
 const IN_FLIGHT: &str = "rsvp_store_calls_in_flight";
 
-/// A store whose calls are counted, timed and traced.
+/// A store with metrics and traces of its calls.
 ///
-/// Metrics go to the recorder of the crate `metrics` that the host has installed, for example one
-/// for Prometheus:
+/// Metrics go to the recorder of the crate `metrics` that the host has installed,
+/// for example one for Prometheus:
 ///
 /// | metric | kind | labels |
 /// |---|---|---|
-/// | `rsvp_store_calls_total` | counter | `store`, `operation`, `result` |
+/// | `rsvp_store_calls_total` | counter of calls | `store`, `operation`, `result` |
 /// | `rsvp_store_entries_total` | counter of the writes, pairs and events of batches | `store`, `operation` |
-/// | `rsvp_store_entry_failures_total` | counter of the entries of answered batches that failed | `store`, `operation`, `result` |
-/// | `rsvp_store_call_duration_seconds` | histogram | `store`, `operation`, `result` |
-/// | `rsvp_store_calls_in_flight` | gauge | `store`, `operation` |
+/// | `rsvp_store_entry_failures_total` | counter of the failed entries of answered batches | `store`, `operation`, `result` |
+/// | `rsvp_store_call_duration_seconds` | histogram of the duration of calls | `store`, `operation`, `result` |
+/// | `rsvp_store_calls_in_flight` | gauge of the calls in flight | `store`, `operation` |
 ///
-/// `store` is the name given here, `operation` that of the [`Operation`], and `result` is `ok`, the
-/// [kind](crate::Error::kind) of the error, or `dropped` for a call whose caller went away. A batch
-/// of which every entry failed has the kind of the first entry's error. No label ever holds an id, so there are a few hundred series for each observed store at most.
+/// | label | values |
+/// |---|---|
+/// | `store` | the name of this observer |
+/// | `operation` | the name of the [`Operation`] |
+/// | `result` | `ok`, the [kind](crate::Error::kind) of the error, or `dropped` for a call whose caller went away |
 ///
-/// Handles of metrics are kept between calls, and looked up again every 10 s and whenever another
-/// recorder is installed. So a recorder may forget series that were idle for longer than that.
+/// If every entry of a batch failed, `result` is the kind of the first entry's error.
+/// No label ever holds an id, so an observed store has a few hundred series at most.
 ///
-/// Every call is also a span of the crate `tracing`, at the level debug and with the target
-/// `rsvp`, with `store`, `operation`, `entries` and `result`; no ids either.
+/// The layer keeps the handles of metrics.
+/// It looks them up again every 10 s, and after a host has installed another recorder.
+/// So a recorder may forget series after 10 s without a call.
 ///
-/// Around a coalescer or a cache it shows what callers see, inside what the backend is asked:
-/// entries by calls are the size of batches, and calls inside by calls outside are what a cache
-/// lets through.
+/// Every call is also a span of the crate `tracing`, at the level debug and with the target `rsvp`.
+/// It has the fields `store`, `operation`, `entries` and `result`, and no ids.
 ///
-/// Everything of the contract is kept.
+/// An observer around a coalescer or a cache measures the calls of callers.
+/// An observer inside measures the load of the backend.
+/// Entries divided by calls are the size of batches.
+/// Inner calls divided by outer calls are the miss rate of a cache.
+///
+/// The layer preserves every rule of the contract.
 pub type ObservedStore<S> = Layered<Observe, S>;
 
 /// The layer of an [`ObservedStore`].
+///
+/// ```
+/// use rsvp_core::layers::{LayerExt, Layered, Observe};
+/// use rsvp_memory::MemoryStore;
+///
+/// let store: Layered<Observe, MemoryStore> = MemoryStore::new().with_observer("tickets")?;
+/// # Ok::<(), rsvp_core::Error>(())
+/// ```
 pub struct Observe {
     metrics: Metrics,
 }
@@ -71,10 +86,10 @@ impl<S> Layered<Observe, S> {
     pub fn new(store: S, name: &str) -> Result<Self> {
         check_name("observe", name)?;
         describe_counter!(CALLS, Unit::Count, "Calls of the RSVP store");
-        describe_counter!(ENTRIES, Unit::Count, "Writes, pairs and events of those calls");
-        describe_counter!(FAILURES, Unit::Count, "Entries of answered batches that failed");
-        describe_histogram!(DURATION, Unit::Seconds, "Duration of those calls");
-        describe_gauge!(IN_FLIGHT, Unit::Count, "Calls of the RSVP store that are under way");
+        describe_counter!(ENTRIES, Unit::Count, "Entries of batches: writes, pairs and events");
+        describe_counter!(FAILURES, Unit::Count, "Failed entries of answered batches");
+        describe_histogram!(DURATION, Unit::Seconds, "Duration of the calls of the RSVP store");
+        describe_gauge!(IN_FLIGHT, Unit::Count, "Calls of the RSVP store in flight");
         Ok(Self::around(
             store,
             Observe { metrics: Metrics::new(SharedString::from_shared(Arc::from(name))) },
@@ -97,7 +112,7 @@ impl Layer for Observe {
     }
 }
 
-/// One call. It is recorded when it is dropped, however it ended.
+/// One call. Dropping it records it, whether the call returned or its caller went away.
 struct Observed {
     handles: Arc<Handles>,
     operation: Operation,
@@ -119,7 +134,8 @@ impl Observed {
         let began = Instant::now();
         let handles = metrics.handles(began);
         if let Some(handles) = handles.of(operation) {
-            // The limit of a page says little about its items.
+            // The entries of other operations are limits of pages,
+            // and say little about the number of items.
             if matches!(operation, Operation::Write | Operation::HasRsvped | Operation::RsvpCount) {
                 handles.entries.increment(entries as u64);
             }
@@ -128,7 +144,7 @@ impl Observed {
         Self { handles, operation, began, result: "dropped", span }
     }
 
-    /// Counts the entries that failed, and returns the result of the call.
+    /// Counts the failed entries, and returns the result of the call.
     fn count_failures(&self, entries: usize, failures: &[(usize, Error)]) -> &'static str {
         for (_, error) in failures {
             let handles = self.handles.of(self.operation);
@@ -137,7 +153,7 @@ impl Observed {
             }
         }
         match failures.first() {
-            // A single call is a batch of one, and has failed if its entry has.
+            // A single call is a batch of one. It failed if its entry failed.
             Some((_, first)) if failures.len() == entries => first.kind(),
             _ => "ok",
         }

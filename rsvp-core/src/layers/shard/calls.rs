@@ -5,8 +5,8 @@ use std::time::Duration;
 use async_trait::async_trait;
 use futures_util::future::join_all;
 
-use super::homes::Targets;
 use super::listing::Window;
+use super::targets::Targets;
 use super::{ShardedStore, claim};
 use crate::backend::combine;
 use crate::{
@@ -160,7 +160,7 @@ impl<S: RsvpStore> RsvpStore for ShardedStore<S> {
         self.health().await.check(self.ready_policy)
     }
 
-    /// A shard is ready by a policy of its own.
+    /// Asks each shard. A shard with several parts applies its own policy.
     async fn health(&self) -> Health {
         let parts = self.shards.iter().map(async |shard| {
             let ready = shard.store.ready().await.map_err(|error| shard.named(error));

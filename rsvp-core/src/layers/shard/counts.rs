@@ -3,11 +3,11 @@
 use futures_util::future::join_all;
 
 use super::ShardedStore;
-use super::homes::Targets;
+use super::targets::Targets;
 use crate::{Count, EventId, Operation, ReadOptions, Result, RsvpStore};
 
 impl<S: RsvpStore> ShardedStore<S> {
-    /// The counts of events that live on one shard each.
+    /// Returns the counts of events that live on one shard each.
     pub(super) async fn counts_of_whole_events(
         &self,
         events: &[EventId],
@@ -25,7 +25,7 @@ impl<S: RsvpStore> ShardedStore<S> {
         }
     }
 
-    /// The count of one event that lives on several shards.
+    /// Returns the count of one event that lives on several shards.
     pub(super) async fn count_of_parts(
         &self,
         event: &EventId,
@@ -38,6 +38,7 @@ impl<S: RsvpStore> ShardedStore<S> {
             let answered = shard.store.rsvp_count_batch(events, options).await;
             shard.results(operation, 1, answered.map(|counts| (counts, ()))).0
         });
+        // Ask all shards at once, and add their counts up.
         let mut count = Ok(Count::fresh(0));
         for part in join_all(calls).await.into_iter().flatten() {
             add(&mut count, part);
@@ -45,13 +46,13 @@ impl<S: RsvpStore> ShardedStore<S> {
         Ok(vec![count])
     }
 
-    /// The counts of events that live on several shards each.
+    /// Returns the counts of events that live on several shards each.
     pub(super) async fn counts_of_parts(
         &self,
         events: &[EventId],
         options: &ReadOptions,
     ) -> Result<Vec<Result<Count>>> {
-        // 1. For each event, each of the shards that have a part of it.
+        // 1. List the shards of each event.
         let (mut places, mut asked) = (Vec::new(), Vec::new());
         for event in events {
             for place in self.placement.places_of(event) {
@@ -59,10 +60,10 @@ impl<S: RsvpStore> ShardedStore<S> {
                 asked.push(event.clone());
             }
         }
-        // 2. The parts, as many of each event.
+        // 2. Read the partial counts. Each event has the same number of them.
         let parts = self.scatter_counts(places, &asked, options).await?;
         let mut parts = parts.into_iter();
-        // 3. Their sums.
+        // 3. Add them up.
         let sum = |_: &EventId| {
             let mut count = Ok(Count::fresh(0));
             parts.by_ref().take(self.placement.homes()).for_each(|part| add(&mut count, part));
@@ -85,7 +86,7 @@ impl<S: RsvpStore> ShardedStore<S> {
     }
 }
 
-/// Adds a part to a count. A count that lacks a part is an error, never a lower number.
+/// Adds a part to a count. A count with a missing part is an error, never a lower number.
 fn add(count: &mut Result<Count>, part: Result<Count>) {
     match (count, part) {
         (Ok(count), Ok(part)) => {

@@ -1,20 +1,20 @@
-//! Where a listing over shards goes on: in which shards, and where in each.
+//! The cursor of a listing over shards: the shards in progress, and the position in each.
 
 use crate::backend::{CursorReader, CursorWriter};
 use crate::{Cursor, Operation, Result};
 
-/// How far a listing has come. Shards are told by their hashes and begun in the order of these.
+/// The progress of a listing.
+/// Shards are identified by their hashes, and begun in the order of these.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub(super) struct Position {
-    /// The last shard that has been begun; `None` if none has been.
+    /// The last begun shard. `None` at the beginning.
     pub(super) begun: Option<u64>,
-    /// The shards that have been begun and have more, in the order of their hashes, with where each
-    /// goes on.
+    /// The begun shards with more items, in the order of their hashes, each with its own cursor.
     pub(super) open: Vec<(u64, Cursor)>,
 }
 
 impl Position {
-    /// Reads a cursor of the listing `operation` of a subject. Without a cursor it is the beginning.
+    /// Reads a cursor of the listing `operation` of a subject. Without a cursor the listing begins.
     pub(super) fn parse(
         operation: Operation,
         subject: &str,
@@ -45,12 +45,12 @@ impl Position {
     }
 }
 
-/// The bytes that an open shard adds to a cursor: its hash, the length and its own cursor.
+/// Returns the bytes that an open shard adds to a cursor: its hash, the length and its own cursor.
 pub(super) fn added_bytes(cursor: &Cursor) -> usize {
     8 + 2 + cursor.as_bytes().len()
 }
 
-/// Not those in capitals, which earlier cursors of another form had.
+/// The capital letters are in use by cursors of an earlier form.
 fn tag(operation: Operation) -> u8 {
     match operation {
         Operation::Attendees => b'a',

@@ -1,26 +1,37 @@
-//! Which shard an error is from.
+//! Errors with the name of a shard.
 
 use std::sync::Arc;
 
 use crate::Error;
 
-/// The failure of one shard of a [`ShardedStore`](super::ShardedStore): the
-/// [`source`](std::error::Error::source) of the error that the caller is given.
+/// The failure of one shard of a [`ShardedStore`](super::ShardedStore).
+/// It is the [`source`](std::error::Error::source) of the caller's error.
+///
+/// ```
+/// use std::error::Error as _;
+/// use rsvp_core::layers::ShardError;
+/// use rsvp_core::{Effect, Error, Operation};
+///
+/// let failed = Error::unavailable(Operation::Write, Effect::NotApplied, None).in_shard("eu1");
+/// let shard = failed.source().and_then(|source| source.downcast_ref::<ShardError>());
+/// assert_eq!(shard.map(|shard| &*shard.name), Some("eu1"));
+/// ```
 #[derive(Clone, Debug, thiserror::Error)]
 #[error("shard {name:?} failed")]
 #[non_exhaustive]
 pub struct ShardError {
     /// The shard's name.
     pub name: Arc<str>,
-    /// What it answered.
+    /// The error of the shard.
     #[source]
     pub error: Error,
 }
 
 impl Error {
-    /// The same error of a store that has parts: of the same kind and effect, and naming the part.
+    /// Names a part of a store in the error. The kind and the effect stay the same.
     ///
-    /// Its source becomes a [`ShardError`]; kinds without a source name the shard in their text.
+    /// The source becomes a [`ShardError`].
+    /// Kinds without a source name the shard in their text.
     #[must_use]
     pub fn in_shard(self, name: impl Into<Arc<str>>) -> Self {
         let name = name.into();

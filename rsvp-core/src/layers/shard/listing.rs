@@ -1,4 +1,4 @@
-//! Lists over shards: several shards at once, each with its share of the page.
+//! Lists over shards. Several shards are listed at once, each with its share of the page.
 
 use futures_util::future::{BoxFuture, join_all};
 
@@ -7,35 +7,36 @@ use super::{Shard, ShardedStore};
 use crate::backend::combine;
 use crate::{Cursor, Operation, Page, PageLimit, PageRequest, Result, RsvpStore};
 
-/// A page that one shard is asked for.
+/// A request for a page of one shard.
 type Asked<'a, T> = BoxFuture<'a, Result<Page<T>>>;
 
-/// The most bytes of a cursor for the shards that a listing has open. The cursor of the first of
-/// them comes on top, however long it is.
+/// The greatest number of bytes of open shards in a cursor.
+/// The cursor of the first open shard is added to it, whatever its length.
 const MAX_OPEN_BYTES: usize = 1024;
 
-/// The most shards that a listing has open at a time.
+/// The greatest number of open shards of a listing.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Window(usize);
 
 impl Window {
-    /// Sixteen cursors of ids of usual length fit into that of the listing.
+    /// The cursor of a listing has room for sixteen cursors of ids of usual length.
     pub(super) const OF_EVENT: Self = Self(16);
-    /// A user has few events on each of many shards, so most of them are listed at the first
-    /// request and need no cursor.
+    /// A user has few events on each of many shards.
+    /// Most shards are listed completely by the first request and need no cursor.
     pub(super) const OF_USER: Self = Self(64);
-    /// One shard after another: a scan is long, nobody waits for its first page, and a page of one
-    /// shard costs the servers less than as many items of several.
+    /// One shard after another. A scan is long, no user waits for its first page,
+    /// and a page of one shard costs the servers less than the same number of items
+    /// of several shards.
     pub(super) const OF_SCAN: Self = Self(1);
 }
 
-/// A shard of a listing, and where it goes on; at its beginning without a cursor.
+/// A shard of a listing, with its cursor. `None` at the beginning of the shard.
 type Place<'a, S> = (&'a Shard<S>, Option<Cursor>);
 
 impl<S: RsvpStore> ShardedStore<S> {
     /// Asks shards in rounds, until half of the page is full or the list has ended.
     ///
-    /// Most pages are one round: it fills the page if every shard has as many items as its share.
+    /// Most pages take one round. It fills the page if every shard has enough items for its share.
     pub(super) async fn list<'a, T>(
         &'a self,
         (operation, subject): (Operation, String),
@@ -50,7 +51,7 @@ impl<S: RsvpStore> ShardedStore<S> {
         let mut items = Vec::new();
         let mut goes_on = true;
         while goes_on && !listing.is_over() && 2 * items.len() < limit {
-            // 1. The shards of this round, and the share of each.
+            // 1. Choose the shards of this round, and the share of each.
             let left = limit.saturating_sub(items.len());
             let places = listing.round(window, left);
             let asked: Vec<_> = shares(left, places.len())
@@ -61,10 +62,11 @@ impl<S: RsvpStore> ShardedStore<S> {
                     async move { page.await.map_err(|error| shard.named(error)) }
                 })
                 .collect();
-            // 2. All at once. A list that lacks a shard is an error, never a shorter list.
+            // 2. Ask all of them at once. A list without a shard is an error, never a shorter list.
             let pages = combine(join_all(asked).await)?;
-            // 3. The pages whose cursors fit into that of the listing. If no shard has ended, some
-            //    answered a short page of their own accord, and so does this listing.
+            // 3. Take the pages whose cursors fit into the cursor of the listing.
+            //    If no shard has ended, some answered a short page of their own accord, and
+            //    so does this listing.
             goes_on = listing.advance(places, pages, &mut items);
         }
         let next = (!listing.is_over()).then(|| listing.position().print(operation, &subject));
@@ -72,20 +74,20 @@ impl<S: RsvpStore> ShardedStore<S> {
     }
 }
 
-/// The shards that a listing has not ended with, in the order of their hashes.
+/// The unfinished shards of a listing, in the order of their hashes.
 struct Listing<'a, S> {
-    /// Begun, and with more.
+    /// The begun shards with more items.
     open: Vec<(&'a Shard<S>, Cursor)>,
-    /// The last shard that was begun.
+    /// The last begun shard.
     begun: Option<u64>,
-    /// Not begun. The next one is the last.
+    /// The shards not begun. The next one is at the end.
     rest: Vec<&'a Shard<S>>,
-    /// The most bytes that an open shard has added to the cursor so far.
+    /// The greatest number of bytes that an open shard has added to the cursor so far.
     largest: usize,
 }
 
 impl<'a, S> Listing<'a, S> {
-    /// The listing of these shards, in the order of their hashes, at a position.
+    /// Makes the listing of these shards at a position.
     fn new(shards: Vec<&'a Shard<S>>, Position { begun, open }: Position) -> Result<Self> {
         let known = |hash: u64| shards.iter().find(|shard| shard.hash == hash).copied();
         if begun.is_some_and(|hash| known(hash).is_none()) {
@@ -111,11 +113,11 @@ impl<'a, S> Listing<'a, S> {
         Position { begun: self.begun, open: open.collect() }
     }
 
-    /// Takes out the shards to ask next, at most `left`: those that are open, then as many new ones
-    /// as the window and the cursor have room for.
+    /// Takes out the shards of the next round, at most `left`: the open ones,
+    /// then as many new ones as the window and the cursor have room for.
     fn round(&mut self, Window(window): Window, left: usize) -> Vec<Place<'a, S>> {
         let used: usize = self.open.iter().map(|(_, cursor)| added_bytes(cursor)).sum();
-        // New cursors will be about as long as those that there were.
+        // Expect new cursors to be as long as the longest one so far.
         let room = MAX_OPEN_BYTES.saturating_sub(used).checked_div(self.largest);
         let room = room.unwrap_or(window).max(usize::from(self.open.is_empty()));
         let new = window.saturating_sub(self.open.len()).min(room);
@@ -129,11 +131,11 @@ impl<'a, S> Listing<'a, S> {
         places
     }
 
-    /// Goes on after the pages of a round, whose items it adds, and returns whether a shard has
-    /// ended.
+    /// Moves on after the pages of a round, and adds their items.
+    /// Returns whether a shard has ended.
     ///
-    /// A page whose cursor does not fit is left out, and its shard stays where it was. The first
-    /// page is always taken, so that every round gets further.
+    /// A page whose cursor does not fit is dropped, and its shard stays at its position.
+    /// The first page is always taken, so every round makes progress.
     fn advance<T>(
         &mut self,
         places: Vec<Place<'a, S>>,
@@ -141,17 +143,19 @@ impl<'a, S> Listing<'a, S> {
         items: &mut Vec<T>,
     ) -> bool {
         let bytes = |cursor: &Option<Cursor>| cursor.as_ref().map_or(0, added_bytes);
+        // 1. The bytes of the cursors of all open shards, as if no shard had moved on.
         let later = std::mem::take(&mut self.open);
         let mut used = later.iter().map(|(_, cursor)| added_bytes(cursor)).sum::<usize>();
         used += places.iter().map(|(_, cursor)| bytes(cursor)).sum::<usize>();
         let (mut is_first, mut ended, mut left_out) = (true, false, Vec::new());
         for ((shard, before), page) in places.into_iter().zip(pages) {
+            // 2. A page fits if the cursor stays within its bound with the new position.
             let (old, new) = (bytes(&before), bytes(&page.next));
             self.largest = self.largest.max(new);
             let fits = is_first || new <= old || used - old + new <= MAX_OPEN_BYTES;
             is_first = false;
             match before {
-                // A shard counts as begun only if all before it do.
+                // A shard counts as begun only if all shards before it have begun.
                 None if !fits || !left_out.is_empty() => left_out.push(shard),
                 Some(before) if !fits => self.open.push((shard, before)),
                 before => {
@@ -167,13 +171,14 @@ impl<'a, S> Listing<'a, S> {
                 }
             }
         }
+        // 3. Shards without a place in this round, and shards with dropped pages, come later.
         self.open.extend(later);
         self.rest.extend(left_out.into_iter().rev());
         ended
     }
 }
 
-/// Divides a page among shards: as many shares, each of one item or more.
+/// Divides a page into shares of one item or more, one for each shard.
 fn shares(limit: usize, shards: usize) -> impl Iterator<Item = PageLimit> {
     let (share, more) = (limit / shards.max(1), limit % shards.max(1));
     let share =

@@ -1,19 +1,19 @@
-//! Many stores as one.
+//! Several stores as one (sharding).
 
-mod bid;
 mod calls;
 mod claim;
 mod counts;
 mod cursor;
 mod error;
-mod homes;
 mod listing;
 mod maintenance;
 mod member;
 mod placement;
 mod record;
 mod removal;
+mod rendezvous;
 mod scatter;
+mod targets;
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -23,62 +23,70 @@ pub use self::member::Shard;
 pub use self::placement::Placement;
 use crate::{Operation, ReadyPolicy, Result, RsvpStore};
 
-/// Many stores as one: each event lives on `spread` of them, each pair on one.
+/// Several stores as one. Each event lives on `spread` shards, and each pair on one of them.
 ///
-/// - **Where** is a pure function of the shards' names and weights and the spread: see
-///   [`Placement`]. The order of the shards means nothing.
-/// - **Writes and questions** go to the shards of their pairs, all at once, one call for each
-///   shard; **counts** are added up from the `spread` shards of each event.
-/// - **Lists** of an event's attendees ask its shards at once, and lists of a user's events all
-///   shards. A **scan** reads one shard after another.
-/// - **Labels** are kept by the first shard, in the order of the hashes of their names. Labels
-///   named `rsvp.shard`, with any number of dots behind it, get one dot more there, because
-///   `rsvp.shard` is the shard's own. With 54 dots the name is refused, as it would be too long.
-/// - **Session tokens** of several shards are merged into one, which grows with engines, not with
-///   shards.
+/// - The [`Placement`] of a pair is a pure function of the shards' names and weights,
+///   and of the spread. The order of the shards has no effect.
+/// - **Writes and membership reads** go to the shards of their pairs, all at once,
+///   with one call for each shard. **Counts** are added up from the `spread` shards of each event.
+/// - **Lists** of an event's attendees read its shards at once.
+///   Lists of a user's events read all shards. A **scan** reads one shard after another.
+/// - **Labels** are kept by the first shard, in the order of the hashes of the names.
+///   `rsvp.shard` is the shard's own label.
+///   A label with this name, with any number of dots behind it, gets one dot more in the shard.
+///   With 54 dots the name would be too long, and is refused.
+/// - **Session tokens** of several shards are merged into one.
+///   It grows with the number of engines, not of shards.
 ///
-/// A spread of 1 keeps an event together: one call for a count, and a hot event is bound by what
-/// one shard can take. A higher one divides every event.
+/// A spread of 1 keeps an event together.
+/// A count is one call, and one shard bounds the load of a hot event.
+/// A higher spread divides every event.
 ///
-/// # What it preserves, and what it weakens
+/// # Guarantees kept and weakened
 ///
-/// The contract is kept. A batch is not a transaction, and sharding does not change that:
-/// if a shard fails, its own entries fail, and the other shards' entries hold. Errors keep their
-/// kind and effect, and their source is a [`ShardError`] that names the shard. A count that cannot
-/// be had from every shard of its event is an error, never a lower number.
+/// The contract holds. A batch is not a transaction, and sharding does not change that.
+/// If a shard fails, its own entries fail, and the entries of other shards hold.
+/// Errors keep their kind and effect. Their source is a [`ShardError`] with the name of the shard.
+/// A count without all shards of its event is an error, never a lower number.
 ///
-/// With a spread above 1 a count is a sum of numbers that were each exact while the read ran, not
-/// all at the same moment: of two users of whom one leaves as the other comes, it may see one half.
+/// With a spread above 1 a count is a sum of partial counts.
+/// Each was exact while the read ran, but not at the same moment.
+/// If one user leaves as another comes, the count may see only one of these writes.
 ///
-/// The more shards, the likelier is one of them down: calls to other shards go on, but lists of a
-/// user and scans need all. [`ready`](RsvpStore::ready) needs half of them, unless
-/// [`with_ready_policy`](Self::with_ready_policy) says otherwise, and
-/// [`health`](RsvpStore::health) tells which are down.
+/// The more shards there are, the likelier one of them is down.
+/// Calls to other shards go on, but lists of a user and scans need all shards.
+/// [`ready`](RsvpStore::ready) needs half of them by default,
+/// see [`with_ready_policy`](Self::with_ready_policy).
+/// [`health`](RsvpStore::health) names the failed shards.
 ///
-/// Waits are those of the slowest shard: give each a [`TimeoutStore`](crate::layers::TimeoutStore) if it
-/// has no timeouts of its own.
+/// A call waits for its slowest shard.
+/// Put a [`TimeoutStore`](crate::layers::TimeoutStore) around each shard without timeouts
+/// of its own.
 ///
-/// Engines distribute better than this where they can (a Redis Cluster, a distributed Postgres):
-/// shards are for what is beyond one of those.
+/// An engine that distributes by itself (a Redis Cluster, a distributed Postgres) does it better.
+/// Use shards for data beyond one engine.
 ///
 /// # One list of shards
 ///
-/// With other names, weights or another spread pairs live elsewhere, and RSVPs that were stored are
-/// not found there: they must be moved first. [`verify_placement`](Self::verify_placement) refuses
-/// such a list. Call it each time that a store has been made by code. `rsvp::open` does.
+/// With other names, weights or another spread, pairs live on other shards,
+/// and stored RSVPs are not found there. They must be moved first.
+/// [`verify_placement`](Self::verify_placement) refuses such a list.
+/// Call it each time that code makes a sharded store. `rsvp::open` calls it.
 ///
 /// # Lists
 ///
-/// - Each shard is asked for its share of a page, and all items that are fetched are returned. If
-///   some shards have fewer, the rest is asked for until half of the page is full. So a page may be
-///   short without being the last, and a page of full shares costs the time of one call.
+/// - Each shard is asked for its share of a page, and the page has all fetched items.
+///   If some shards have fewer items, the rest is asked for until half of the page is full.
+///   So a page may be short without being the last,
+///   and a page of full shares costs the time of one call.
 /// - At most 16 shards of an event and 64 of a user are listed at the same time.
-/// - A cursor carries the cursors of the shards that are being listed. It is at most 1,051 bytes
-///   longer than the longest of these. If more than 1 KiB is needed, which takes long ids or shards of
-///   shards, the last shards of a call are asked again later.
-/// - A cursor carries the [fingerprint](Placement::fingerprint) of the placement. One of another
-///   placement is refused.
-/// - A list that lacks a shard is an error, never a shorter list.
+/// - A cursor has the cursors of the shards in progress.
+///   It is at most 1,051 bytes longer than the longest of these.
+///   Long ids, or shards of shards, may need more than 1 KiB.
+///   The last shards of a call are then asked again later.
+/// - A cursor has the [fingerprint](Placement::fingerprint) of the placement.
+///   A cursor of another placement is refused.
+/// - A list without a shard is an error, never a shorter list.
 ///
 /// ```
 /// use rsvp_core::layers::{Shard, ShardedStore};
@@ -100,8 +108,8 @@ pub struct ShardedStore<S> {
 }
 
 impl<S: RsvpStore> ShardedStore<S> {
-    /// Makes one store of many. It connects to nothing: see
-    /// [`verify_placement`](Self::verify_placement).
+    /// Makes one store of several shards.
+    /// It does not connect, see [`verify_placement`](Self::verify_placement).
     ///
     /// # Errors
     ///
@@ -114,29 +122,39 @@ impl<S: RsvpStore> ShardedStore<S> {
         Ok(Self { shards, placement, ready_policy: ReadyPolicy::default() })
     }
 
-    /// Sets how many of the shards must accept writes for [`ready`](RsvpStore::ready) to succeed.
-    /// Defaults to half of them.
+    /// Sets the part of the shards that must accept writes for [`ready`](RsvpStore::ready)
+    /// to succeed. Defaults to half of them.
+    ///
+    /// ```
+    /// use rsvp_core::layers::{Shard, ShardedStore};
+    /// use rsvp_core::{ReadyPolicy, Result};
+    /// use rsvp_memory::MemoryStore;
+    ///
+    /// let shards = ["eu1", "eu2"].map(|name| Shard::new(name, MemoryStore::new()));
+    /// let store = ShardedStore::new(shards, 1)?.with_ready_policy(ReadyPolicy::All);
+    /// # Ok::<(), rsvp_core::Error>(())
+    /// ```
     #[must_use]
     pub fn with_ready_policy(self, policy: ReadyPolicy) -> Self {
         Self { ready_policy: policy, ..self }
     }
 
-    /// The placement of events and pairs on the shards.
+    /// Returns the placement of events and pairs on the shards.
     pub fn placement(&self) -> &Placement {
         &self.placement
     }
 
-    /// The shards, in the order in which a scan goes through them.
+    /// Returns the shards, in the order of a scan.
     pub fn shards(&self) -> &[Shard<S>] {
         &self.shards
     }
 
-    /// The shards.
+    /// Returns the shards, without the sharded store.
     pub fn into_inner(self) -> Vec<Shard<S>> {
         self.shards
     }
 
-    /// A listing of a subject over these shards: its cursors are those of this placement.
+    /// Returns the listing of a subject over these shards. Its cursors are bound to this placement.
     fn listing(&self, operation: Operation, subject: &str) -> (Operation, String) {
         (operation, format!("{:x} {subject}", self.placement.fingerprint()))
     }

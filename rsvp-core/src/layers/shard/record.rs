@@ -1,4 +1,4 @@
-//! The text that a shard keeps about itself in its store.
+//! The text of a shard's label in its own store.
 
 use std::collections::BTreeMap;
 use std::fmt::Write;
@@ -6,29 +6,31 @@ use std::fmt::Write;
 use super::Placement;
 use crate::{Label, Result};
 
-/// A shard's name and its placement, as they stand in a label:
+/// A shard's name and its placement, as in a label:
 /// `name=eu1 placement=0123456789abcdef spread=2 shards=eu1,eu2*2.5`.
 ///
-/// `placement` is the fingerprint, which decides. The rest is for people and errors: the names of
-/// the shards in their alphabetical order, each with its weight unless that is 1. A list that is
-/// too long for a label ends in the number of shards that are left out, such as `+12`.
+/// `placement` is the fingerprint. It decides.
+/// The rest is for people and errors: the names of the shards in alphabetical order,
+/// each with its weight unless the weight is 1.
+/// A list too long for a label ends in the number of missing shards, such as `+12`.
 #[derive(Debug, PartialEq)]
 pub(super) struct Record {
     pub(super) name: String,
     pub(super) fingerprint: u64,
     spread: u64,
     shards: BTreeMap<String, f64>,
-    /// The number of shards that `shards` lacks.
+    /// The number of shards missing in `shards`.
     left_out: usize,
 }
 
 impl Record {
-    /// The most bytes of the list of shards. The rest of the label takes less than 200.
+    /// The greatest number of bytes of the list of shards.
+    /// The rest of the label takes less than 200.
     const MAX_LIST_BYTES: usize = Label::MAX_BYTES - 200;
-    /// The most differences that an error lists.
+    /// The greatest number of differences in an error.
     const MAX_DIFFERENCES: usize = 8;
 
-    /// The record of a shard.
+    /// Makes the record of a shard.
     pub(super) fn new(name: &str, placement: &Placement) -> Self {
         let mut all: Vec<(&str, f64)> = placement.shards().collect();
         all.sort_unstable_by_key(|(name, _)| *name);
@@ -45,9 +47,9 @@ impl Record {
         Self { name: name.to_owned(), fingerprint, spread, shards, left_out }
     }
 
-    /// Reads a label. `None` if it is not one of a shard.
+    /// Parses a label. `None` if it is not the label of a shard.
     pub(super) fn parse(label: &Label) -> Option<Self> {
-        // Fields that a later version adds are passed over.
+        // Ignore fields of later versions.
         let fields: BTreeMap<&str, &str> =
             label.as_str().split(' ').filter_map(|field| field.split_once('=')).collect();
         let (mut shards, mut left_out) = (BTreeMap::new(), 0);
@@ -68,7 +70,7 @@ impl Record {
         })
     }
 
-    /// The label.
+    /// Makes the label.
     pub(super) fn print(&self) -> Result<Label> {
         let Self { name, fingerprint, spread, shards, left_out } = self;
         let mut list: Vec<_> = shards.iter().map(|(name, weight)| shown(name, *weight)).collect();
@@ -81,7 +83,7 @@ impl Record {
         ))
     }
 
-    /// The differences of the placement in this record from the one that is `stored`, for an error.
+    /// Describes the differences of this placement from the `stored` one, for an error.
     pub(super) fn differences(&self, stored: &Self) -> String {
         let mut all = Vec::new();
         if self.spread != stored.spread {
@@ -102,7 +104,7 @@ impl Record {
             all.extend(missing.map(|name| format!("{name:?} is stored and missing")));
         }
         if all.is_empty() {
-            return "shards differ that are too many to be listed".to_owned();
+            return "the shards differ beyond the stored list".to_owned();
         }
         let more = all.len().saturating_sub(Self::MAX_DIFFERENCES);
         all.truncate(Self::MAX_DIFFERENCES);
@@ -115,7 +117,7 @@ impl Record {
     }
 }
 
-/// A shard as in the URL of several.
+/// Formats a shard as in the URL of several.
 fn shown(name: &str, weight: f64) -> String {
     if weight.total_cmp(&1.0).is_eq() { name.to_owned() } else { format!("{name}*{weight}") }
 }
@@ -128,7 +130,7 @@ mod tests {
         Placement::new(shards.iter().copied(), spread).unwrap()
     }
 
-    /// Its text is in the stores of hosts, so it must not change.
+    /// Stores of hosts have this text, so it must not change.
     #[test]
     fn a_record_is_pinned() {
         let record = Record::new("eu2", &placement(&[("eu2", 2.5), ("eu1", 1.0)], 2));
@@ -183,7 +185,7 @@ mod tests {
         let mut cut = Record::new("a", &placement(&[("a", 1.0)], 1));
         cut.left_out = 1;
         for (given, stored) in [(&whole, &cut), (&cut, &whole)] {
-            assert_eq!(given.differences(stored), "shards differ that are too many to be listed");
+            assert_eq!(given.differences(stored), "the shards differ beyond the stored list");
         }
     }
 }

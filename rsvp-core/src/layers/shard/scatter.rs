@@ -10,13 +10,13 @@ use crate::{Error, Operation, Result, RsvpStore};
 pub(super) type Answered<A, T> = Result<(Vec<Result<A>>, T)>;
 
 impl<S> Shard<S> {
-    /// Names this shard in an error.
+    /// Adds the name of this shard to an error.
     pub(super) fn named(&self, error: Error) -> Error {
         error.in_shard(self.name.clone())
     }
 
-    /// The results of this shard: one for each entry, whose errors name it. A shard that fails
-    /// fails its own entries.
+    /// Returns the results of this shard, one for each entry. Their errors name the shard.
+    /// A failed shard fails its own entries.
     pub(super) fn results<A, T>(
         &self,
         operation: Operation,
@@ -42,13 +42,14 @@ impl<S> Shard<S> {
 }
 
 impl<S: RsvpStore> ShardedStore<S> {
-    /// The shard at a place in the order of the hashes.
+    /// Returns the shard at a place in the order of the hashes.
     pub(super) fn shard_at(&self, operation: Operation, place: usize) -> Result<&Shard<S>> {
         self.shards.get(place).ok_or_else(|| Error::corrupt(operation, "there is no such shard"))
     }
 
-    /// Calls every shard with its own entries, all at once, and puts the results into the order of
-    /// the entries. The second value is the metadata of each shard's answer.
+    /// Calls every shard with its own entries, all at once,
+    /// and puts the results into the order of the entries.
+    /// The second value is the metadata of each shard's answer.
     pub(super) async fn scatter<'a, E: Clone, A, T>(
         &'a self,
         operation: Operation,
@@ -56,6 +57,7 @@ impl<S: RsvpStore> ShardedStore<S> {
         entries: &[E],
         call: impl Fn(&'a S, Vec<E>) -> BoxFuture<'a, Answered<A, T>>,
     ) -> Result<(Vec<Result<A>>, Vec<T>)> {
+        // 1. Divide the entries by shard.
         let parts = partition(places.into_iter().zip(entries), |(place, _)| *place);
         let calls = parts.into_iter().filter_map(|part| {
             let Part { target, entries, places } = part;
@@ -67,8 +69,10 @@ impl<S: RsvpStore> ShardedStore<S> {
                 ((places, results), metadata)
             })
         });
+        // 2. Call all shards at once.
         let calls: Vec<_> = calls.collect();
         let (answered, metadata): (Vec<_>, Vec<_>) = join_all(calls).await.into_iter().unzip();
+        // 3. Put the results into the order of the entries.
         Ok((reorder(operation, answered)?, metadata.into_iter().flatten().collect()))
     }
 }

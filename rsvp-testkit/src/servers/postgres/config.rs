@@ -1,5 +1,6 @@
-//! The configuration files of a server, kept outside its data folder so that a base backup does not
-//! carry one server's settings to another.
+//! The configuration files of a server.
+//! They are outside of its data folder, so that a base backup does not copy one server's settings
+//! to another.
 
 use std::fmt::{self, Debug, Formatter, Write};
 use std::fs;
@@ -7,7 +8,7 @@ use std::path::Path;
 
 use super::installation::Installation;
 
-/// The choices of a test about a server.
+/// The settings of a server by a test.
 #[derive(Clone, Default)]
 pub(super) struct Options {
     pub(super) settings: Vec<(String, String)>,
@@ -20,7 +21,7 @@ impl Options {
     }
 }
 
-/// A test that checks for leaked passwords must not find one leaked by its tools.
+/// Hides the password, so that a test of leaked passwords does not find one leaked by its tools.
 impl Debug for Options {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
         f.debug_struct("Options")
@@ -30,7 +31,7 @@ impl Debug for Options {
     }
 }
 
-/// Durable, since a store's promises are tested against it; small, since many run at once.
+/// Durable, because tests check a store's promises. Small, because many servers run at once.
 const SETTINGS: &str = "\
 listen_addresses = '127.0.0.1'
 max_connections = 200
@@ -61,7 +62,7 @@ pub(super) fn write(folder: &Path, port: u16, options: &Options, primary: Option
         writeln!(text, "{name} = '{}'", value.replace('\'', "''")).expect("a string takes text");
     }
     let method = if options.password.is_some() { "scram-sha-256" } else { "trust" };
-    // Sockets are in the server's folder and serve this module only.
+    // The sockets are in the server's folder, and only this module uses them.
     let access = format!(
         "local all all trust\n\
          local replication all trust\n\

@@ -1,4 +1,4 @@
-//! Where a server's data folder comes from and goes to.
+//! The data folder of a server: its source and its removal.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -10,7 +10,7 @@ use super::installation::Installation;
 use crate::servers::client;
 use crate::servers::temp_dir::new_folder;
 
-/// For whatever writes a whole data folder, on a busy machine too.
+/// The bound on writing a whole data folder, on a busy machine too.
 const COPY_LIMIT: Duration = Duration::from_secs(120);
 
 /// Copies a fresh, empty database cluster to `data`.
@@ -26,14 +26,14 @@ fn template() -> &'static Path {
     static TEMPLATE: OnceLock<PathBuf> = OnceLock::new();
     TEMPLATE.get_or_init(|| {
         let installation = Installation::get();
-        // Left to the watchdog: later servers need it until the process ends.
+        // The watchdog removes it. Later servers need it until the process ends.
         let folder = new_folder("template").keep();
         installation.give(&folder);
         let data = folder.join("data");
         let mut initdb = installation.command("initdb");
         initdb
             .args(["--username=postgres", "--auth=trust", "--encoding=UTF8", "--locale=C"])
-            // Outliving a crash of the machine is no use to a template.
+            // A template need not survive a crash of the machine.
             .arg("--no-sync")
             .arg("--pgdata")
             .arg(&data);
@@ -42,7 +42,7 @@ fn template() -> &'static Path {
     })
 }
 
-/// Fills `data` with a base backup of the running server whose socket is in `sockets`.
+/// Fills `data` with a base backup of the running server with its socket in `sockets`.
 pub(super) fn copy_running(data: &Path, sockets: &Path, port: u16) {
     let mut backup = Installation::get().command("pg_basebackup");
     backup
@@ -57,10 +57,10 @@ pub(super) fn copy_running(data: &Path, sockets: &Path, port: u16) {
     client::run(backup, "", COPY_LIMIT).unwrap_or_else(|error| panic!("{error}"));
 }
 
-/// Removes a data folder whose server has been killed, with its shared memory segment.
+/// Removes the data folder of a killed server, with its shared memory segment.
 ///
-/// A killed server leaves the small System V segment that guards its folder, of which a machine has
-/// 4,096. Only its own restart, or this, removes it.
+/// A killed server leaves the small System V segment that guards its folder.
+/// A machine has 4,096 of them. Only a restart of the server, or this function, removes it.
 pub(super) fn remove(data: &Path) {
     if let Some(segment) = shared_memory_segment(data) {
         let _ = Command::new("ipcrm").args(["-m", &segment]).stderr(Stdio::null()).status();
@@ -68,15 +68,15 @@ pub(super) fn remove(data: &Path) {
     let _ = fs::remove_dir_all(data);
 }
 
-/// The seventh line of `postmaster.pid` is the segment's key and id.
+/// Returns the key and the id of the segment, the seventh line of `postmaster.pid`.
 fn shared_memory_segment(data: &Path) -> Option<String> {
     let pid_file = fs::read_to_string(data.join("postmaster.pid")).ok()?;
     Some(pid_file.lines().nth(6)?.split_whitespace().nth(1)?.to_owned())
 }
 
-/// Whether the running server with process id `id` accepts connections.
+/// Returns whether the running server with process id `id` accepts connections.
 ///
-/// As `pg_ctl --wait` finds out: the server writes its state to the eighth line of its file.
+/// As `pg_ctl --wait` does, it reads the state in the eighth line of the server's file.
 pub(super) fn is_ready(data: &Path, id: u32) -> bool {
     let Ok(pid_file) = fs::read_to_string(data.join("postmaster.pid")) else { return false };
     let mut lines = pid_file.lines();

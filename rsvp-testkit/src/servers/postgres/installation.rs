@@ -8,11 +8,11 @@ use std::sync::OnceLock;
 
 use super::unprivileged;
 
-/// The environment variable with the folder of the programs to use. Defaults to the newest version
-/// that is installed.
+/// The environment variable with the folder of the programs.
+/// Defaults to the newest installed version.
 const BIN: &str = "RSVP_POSTGRES_BIN";
 
-/// Where Debian and Ubuntu keep one folder for each version, outside `PATH`.
+/// The folder of Debian and Ubuntu, outside of `PATH`, with one folder for each version.
 const DEBIAN: &str = "/usr/lib/postgresql";
 
 #[derive(Debug)]
@@ -21,7 +21,7 @@ pub(super) struct Installation {
 }
 
 impl Installation {
-    /// The one that the environment names, or else the newest installed version.
+    /// Returns the installation named by the environment, or the newest installed version.
     pub(super) fn get() -> &'static Self {
         static FOUND: OnceLock<Installation> = OnceLock::new();
         FOUND.get_or_init(|| {
@@ -38,10 +38,10 @@ impl Installation {
         })
     }
 
-    /// A command that runs one of the binaries as the server's user.
+    /// Returns a command for one of the programs, run as the server's user.
     pub(super) fn command(&self, program: &str) -> Command {
         let mut command = unprivileged::command(self.bin.join(program));
-        // Settings of the developer's own, PGHOST or PGOPTIONS for instance, are not the tests'.
+        // Remove the developer's own settings, such as PGHOST or PGOPTIONS.
         for (name, _) in env::vars_os() {
             if name.to_string_lossy().starts_with("PG") {
                 command.env_remove(name);
@@ -61,7 +61,7 @@ fn candidates() -> Vec<PathBuf> {
     let debian = fs::read_dir(DEBIAN).into_iter().flatten().flatten();
     env::split_paths(&path)
         .chain(debian.map(|version| version.path().join("bin")))
-        // A link in PATH leads to the folder where the other programs are.
+        // Follow a link in PATH to the folder of the other programs.
         .filter_map(|folder| canonicalize(folder.join("postgres")).ok())
         .filter_map(|server| Some(server.parent()?.to_owned()))
         .filter(|bin| {
@@ -70,7 +70,7 @@ fn candidates() -> Vec<PathBuf> {
         .collect()
 }
 
-/// The major version: 15 of `postgres (PostgreSQL) 15.14 (Debian 15.14-0+deb12u1)`.
+/// Returns the major version: 15 for `postgres (PostgreSQL) 15.14 (Debian 15.14-0+deb12u1)`.
 fn version(bin: &Path) -> Option<u32> {
     let output = Command::new(bin.join("postgres")).arg("--version").output().ok()?;
     let text = String::from_utf8(output.stdout).ok()?;

@@ -16,16 +16,17 @@ use crate::servers::process::ServerProcess;
 use crate::servers::temp_dir::new_folder;
 use crate::servers::wait::{poll, wait_until};
 
-/// Recovery after a kill included, on a busy machine too.
+/// The bound on a start with recovery after a kill, on a busy machine too.
 const START_LIMIT: Duration = Duration::from_secs(60);
 const STOP_LIMIT: Duration = Duration::from_secs(60);
 const SQL_LIMIT: Duration = Duration::from_secs(60);
 const STREAM_LIMIT: Duration = Duration::from_secs(60);
 
-/// How often a first start tries another port when somebody took its own.
+/// The number of ports that a first start tries,
+/// because another program may take a free port first.
 const START_ATTEMPTS: usize = 5;
 
-/// The name under which a standby shows up at its primary.
+/// The name of a standby at its primary.
 pub(super) const STANDBY_NAME: &str = "rsvp_standby";
 
 #[derive(Debug)]
@@ -36,7 +37,7 @@ pub(super) struct Node {
     folder: TempDir,
 }
 
-/// Why a server did not start: somebody listens on its port.
+/// The error of a start on an occupied port.
 #[derive(Debug)]
 struct PortTaken;
 
@@ -76,7 +77,7 @@ impl Node {
         panic!("no Postgres server could keep its port in {START_ATTEMPTS} attempts");
     }
 
-    /// Kills this server, whatever it is, and makes it a standby of `primary`.
+    /// Kills this server, whatever its role, and makes it a standby of `primary`.
     pub(super) fn rebuild_from(&self, primary: &Self) {
         self.process.kill();
         data::remove(&self.data());
@@ -152,12 +153,12 @@ impl Node {
         Ok(output.trim_end().to_owned())
     }
 
-    /// Runs SQL that has to succeed.
+    /// Runs SQL, and panics if it fails.
     pub(super) fn must(&self, database: &str, sql: &str) -> String {
         self.sql(database, sql).unwrap_or_else(|error| panic!("{error}"))
     }
 
-    /// Makes a standby a primary, and returns once it takes writes.
+    /// Makes a standby a primary, and returns after it accepts writes.
     pub(super) fn promote(&self) {
         self.must("postgres", "SELECT pg_promote(true, 60)");
         wait_until("the promoted server to take writes", STREAM_LIMIT, || {
@@ -165,8 +166,8 @@ impl Node {
         });
     }
 
-    /// Waits until so many standbys stream from this server, and one of them confirms its commits if
-    /// `synchronous`.
+    /// Waits until this number of standbys stream from this server.
+    /// If `synchronous`, one of them must also confirm its commits.
     pub(super) fn wait_for_standbys(&self, standbys: usize, synchronous: bool) {
         let sql = format!(
             "SELECT count(*), count(*) FILTER (WHERE sync_state = 'sync') FROM pg_stat_replication \
@@ -178,13 +179,13 @@ impl Node {
         });
     }
 
-    /// Waits until this standby, whose primary was killed, receives nothing any more.
+    /// Waits until this standby of a killed primary receives nothing any more.
     pub(super) fn wait_for_the_end_of_its_stream(&self) {
         let streams = "SELECT count(*) FROM pg_stat_wal_receiver WHERE status = 'streaming'";
         wait_until("the stream to end", STREAM_LIMIT, || self.must("postgres", streams) == "0");
     }
 
-    /// How much of the log this standby has received or replayed, in bytes.
+    /// Returns the position in the log that this standby has received or replayed, in bytes.
     pub(super) fn received(&self) -> u64 {
         let sql = "SELECT greatest(pg_last_wal_receive_lsn(), pg_last_wal_replay_lsn()) - '0/0'";
         self.must("postgres", sql).parse().expect("a number of bytes")
@@ -196,7 +197,7 @@ impl Node {
         self.must("postgres", "SELECT pg_reload_conf()");
     }
 
-    /// Waits until `standby` has replayed what this server has written so far.
+    /// Waits until `standby` has replayed everything that this server has written so far.
     pub(super) fn wait_replayed_by(&self, standby: &Self) {
         let written = self.must("postgres", "SELECT pg_current_wal_lsn()");
         let sql = format!("SELECT pg_last_wal_replay_lsn() >= '{written}'::pg_lsn");

@@ -11,15 +11,27 @@ use crate::servers::wait::{blocking, wait_until};
 
 const REPLAY_LIMIT: Duration = Duration::from_secs(30);
 
-/// The confirmation that a commit on the primary waits for.
+/// The confirmation of a commit on the primary.
+///
+/// ```no_run
+/// use rsvp_testkit::servers::{ReplicatedPostgres, Replication};
+///
+/// # #[tokio::main]
+/// # async fn main() {
+/// let builder = ReplicatedPostgres::builder().replication(Replication::Synchronous);
+/// let mut group = builder.start().await;
+/// group.fail_over().await;
+/// # }
+/// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Replication {
-    /// The primary's disk only; the standby lags behind.
+    /// A commit waits for the primary's disk only, and the standby lags behind.
     #[default]
     Asynchronous,
-    /// The disks of both (`synchronous_commit = on`): a promotion loses nothing acknowledged.
+    /// A commit waits for both disks (`synchronous_commit = on`).
+    /// A promotion loses no acknowledged write.
     Synchronous,
-    /// Also its visibility on the standby (`synchronous_commit = remote_apply`).
+    /// A commit also waits for its visibility on the standby (`synchronous_commit = remote_apply`).
     ///
     /// While replay is paused, commits wait.
     SynchronousApply,
@@ -31,13 +43,26 @@ impl Replication {
     }
 }
 
-/// A primary with streaming standbys, by default one, which can change roles any number of times.
+/// A primary with streaming standbys, by default one. They can change roles any number of times.
 ///
-/// Each server keeps its port. They replicate through Unix sockets, so that a proxy in front of one
-/// does not come between them.
+/// Each server keeps its port.
+/// They replicate through Unix sockets, so a proxy in front of one does not affect replication.
 ///
-/// Of the standbys of a synchronous group one at a time confirms commits. While all are down, commits
-/// on the primary wait for them.
+/// In a synchronous group one standby at a time confirms commits.
+/// While all standbys are down, commits on the primary wait.
+///
+/// ```no_run
+/// use rsvp_testkit::servers::ReplicatedPostgres;
+///
+/// # #[tokio::main]
+/// # async fn main() {
+/// let group = ReplicatedPostgres::start().await;
+/// // Reads from the standby are stale from here on.
+/// group.pause_replay().await;
+/// group.resume_replay().await;
+/// group.wait_caught_up().await;
+/// # }
+/// ```
 #[derive(Debug)]
 pub struct ReplicatedPostgres {
     servers: Vec<PostgresServer>,
@@ -46,12 +71,12 @@ pub struct ReplicatedPostgres {
 }
 
 impl ReplicatedPostgres {
-    /// Starts a primary and an asynchronous standby that trusts every client.
+    /// Starts a primary and an asynchronous standby. Both trust every client.
     pub async fn start() -> Self {
         Self::builder().start().await
     }
 
-    /// A group with settings of one's own.
+    /// Makes a builder of a group with custom settings.
     pub fn builder() -> ReplicatedPostgresBuilder {
         ReplicatedPostgresBuilder {
             options: Options::default(),
@@ -60,41 +85,43 @@ impl ReplicatedPostgres {
         }
     }
 
-    /// The server that takes writes.
+    /// Returns the server that accepts writes.
     pub fn primary(&self) -> &PostgresServer {
         &self.servers[self.primary.load(Ordering::SeqCst)]
     }
 
-    /// The server that follows, the first of several.
+    /// Returns the first server that follows.
     pub fn standby(&self) -> &PostgresServer {
         let mut standbys = self.standbys();
         standbys.next().expect("a group has a standby")
     }
 
-    /// The servers that follow.
+    /// Returns the servers that follow.
     pub fn standbys(&self) -> impl Iterator<Item = &PostgresServer> {
         let primary = self.primary.load(Ordering::SeqCst);
         let others = self.servers.iter().enumerate().filter(move |(place, _)| *place != primary);
         others.map(|(_, server)| server)
     }
 
-    /// One URL that names all servers: `postgres://postgres@127.0.0.1:1,127.0.0.1:2/database`.
+    /// Returns one URL of all servers: `postgres://postgres@127.0.0.1:1,127.0.0.1:2/database`.
     pub fn url(&self, database: &str) -> String {
         let hosts = self.servers.iter().map(|server| format!("127.0.0.1:{}", server.port()));
         let hosts = hosts.collect::<Vec<_>>().join(",");
         format!("postgres://{}@{hosts}/{database}", self.primary().credentials())
     }
 
-    /// Makes the standby the primary, of several the one that has received most, and returns once it
-    /// takes writes. The other standbys follow it, without a restart.
+    /// Makes the standby the primary, and returns after it accepts writes.
+    /// Of several standbys it promotes the one with the most received data.
+    /// The others follow it, without a restart.
     ///
-    /// From here on [`primary`](Self::primary) is the promoted server. The one before is left as it
-    /// is: kill it before, or have two primaries. With several standbys it must have been killed.
+    /// From here on [`primary`](Self::primary) is the promoted server.
+    /// The old primary stays as it is. Kill it before, or have two primaries.
+    /// With several standbys it must have been killed.
     pub async fn promote(&self) {
         let old = self.primary.load(Ordering::SeqCst);
         if self.servers.len() > 2 {
             for standby in self.standbys() {
-                // What has arrived by the primary's end counts, too.
+                // Include the data that arrived until the primary's end.
                 standby.run(Node::wait_for_the_end_of_its_stream).await;
             }
         }
@@ -117,10 +144,10 @@ impl ReplicatedPostgres {
         }
     }
 
-    /// Makes the servers that are not the primary standbys of it, whatever they were before.
+    /// Makes the other servers standbys of the primary, whatever their roles before.
     ///
-    /// They are killed, given a fresh base backup, and stream (and confirm commits, if synchronous)
-    /// when this returns.
+    /// They are killed and given a fresh base backup.
+    /// When this returns they stream, and confirm commits if synchronous.
     pub async fn rebuild_standby(&self) {
         let primary = self.primary.load(Ordering::SeqCst);
         for place in (0..self.servers.len()).filter(|place| *place != primary) {
@@ -148,15 +175,15 @@ impl ReplicatedPostgres {
         self.wait_for_standbys().await;
     }
 
-    /// Waits until the standby shows everything that has been written to the primary so far.
+    /// Waits until the standby shows everything written to the primary so far.
     pub async fn wait_caught_up(&self) {
         let standby = Arc::clone(&self.standby().node);
         self.primary().run(move |primary| primary.wait_replayed_by(&standby)).await;
     }
 
-    /// Stops the standby from showing what it receives; it still stores and confirms it.
+    /// Stops the replay of the standby. It still stores and confirms new data.
     ///
-    /// Ends with [`resume_replay`](Self::resume_replay) or a promotion.
+    /// [`resume_replay`](Self::resume_replay) or a promotion ends this.
     pub async fn pause_replay(&self) {
         self.standby()
             .run(|standby| {
@@ -168,13 +195,23 @@ impl ReplicatedPostgres {
             .await;
     }
 
-    /// Lets the standby show what it receives again.
+    /// Lets the standby replay again.
     pub async fn resume_replay(&self) {
         self.standby().execute("SELECT pg_wal_replay_resume()").await;
     }
 }
 
-/// A group that is about to be started.
+/// A group before its start.
+///
+/// ```no_run
+/// use rsvp_testkit::servers::ReplicatedPostgres;
+///
+/// # #[tokio::main]
+/// # async fn main() {
+/// let group = ReplicatedPostgres::builder().standbys(2).start().await;
+/// assert_eq!(group.standbys().count(), 2);
+/// # }
+/// ```
 #[derive(Clone, Debug)]
 #[must_use]
 pub struct ReplicatedPostgresBuilder {
@@ -191,29 +228,30 @@ impl ReplicatedPostgresBuilder {
         self
     }
 
-    /// Sets the confirmation that a commit waits for. Defaults to [`Replication::Asynchronous`].
+    /// Sets the confirmation of commits. Defaults to [`Replication::Asynchronous`].
     pub fn replication(mut self, replication: Replication) -> Self {
         self.replication = replication;
         self
     }
 
-    /// Sets a parameter of `postgresql.conf` on all servers; the last value wins.
+    /// Sets a parameter of `postgresql.conf` on all servers. The last value wins.
     pub fn setting(mut self, name: &str, value: &str) -> Self {
         self.options.set(name, value);
         self
     }
 
-    /// Demands `password` (SCRAM-SHA-256) of everyone who connects over TCP.
+    /// Demands `password` (SCRAM-SHA-256) of every client over TCP.
     pub fn password(mut self, password: &str) -> Self {
         self.options.password = Some(password.to_owned());
         self
     }
 
-    /// Starts all servers and returns when the standbys stream.
+    /// Starts all servers and returns after the standbys stream.
     pub async fn start(self) -> ReplicatedPostgres {
         let Self { options: chosen, replication, standbys } = self;
         let mut options = Options { password: chosen.password, ..Options::default() };
-        // What a standby may still ask for after a busy time, without a slot that could fill the disk.
+        // The log that a standby may still need after a busy time,
+        // without a slot that could fill the disk.
         options.set("wal_keep_size", "512MB");
         if replication.is_synchronous() {
             options.set("synchronous_standby_names", STANDBY_NAME);

@@ -1,4 +1,4 @@
-//! One Postgres server, as tests use it.
+//! A Postgres server for tests.
 
 use std::fmt::{self, Debug, Formatter};
 use std::path::{Path, PathBuf};
@@ -14,10 +14,23 @@ use crate::servers::wait::blocking;
 
 /// A Postgres server of the newest installed version.
 ///
-/// It listens on a port of its own on 127.0.0.1, keeps its data in a temporary folder, and is as
-/// durable as in production: `fsync`, `synchronous_commit` and `full_page_writes` are on. Its
-/// superuser is `postgres`. When root runs the tests, the server runs as the user `postgres` or
-/// `nobody`. Dropping it kills it and removes its data.
+/// It listens on a port of its own on 127.0.0.1, keeps its data in a temporary folder,
+/// and is as durable as in production: `fsync`, `synchronous_commit` and `full_page_writes` are on.
+/// Its superuser is `postgres`.
+/// If root runs the tests, the server runs as the user `postgres` or `nobody`.
+/// Dropping it kills it and removes its data.
+///
+/// ```no_run
+/// use rsvp_testkit::servers::PostgresServer;
+///
+/// # #[tokio::main]
+/// # async fn main() {
+/// let server = PostgresServer::start().await;
+/// server.execute("CREATE TABLE t (n int)").await;
+/// server.restart().await;
+/// assert_eq!(server.execute("SELECT count(*) FROM t").await, "0");
+/// # }
+/// ```
 pub struct PostgresServer {
     pub(super) node: Arc<Node>,
 }
@@ -28,21 +41,31 @@ impl PostgresServer {
         Self::builder().start().await
     }
 
-    /// A server with settings or a password of one's own.
+    /// Makes a builder of a server with custom settings or a password.
     pub fn builder() -> PostgresBuilder {
         PostgresBuilder { options: Options::default() }
     }
 
-    /// The server that all tests of this process share, started by the first of them.
+    /// Returns the server shared by all tests of this process. The first test starts it.
     ///
     /// It ends with the process. Give each test its own [`create_database`](Self::create_database),
-    /// and leave the server running: tests that kill or pause one start their own.
+    /// and leave the server running. Tests that kill or pause a server start their own.
     pub async fn shared() -> &'static Self {
         static SHARED: OnceCell<PostgresServer> = OnceCell::const_new();
         SHARED.get_or_init(Self::start).await
     }
 
-    /// Creates a database with a name that no other of this process has, and returns its URL.
+    /// Creates a database with a name unique in this process, and returns its URL.
+    ///
+    /// ```no_run
+    /// use rsvp_testkit::servers::PostgresServer;
+    ///
+    /// # #[tokio::main]
+    /// # async fn main() {
+    /// let url = PostgresServer::shared().await.create_database().await;
+    /// assert!(url.starts_with("postgres://postgres@127.0.0.1:"));
+    /// # }
+    /// ```
     pub async fn create_database(&self) -> String {
         static CREATED: AtomicUsize = AtomicUsize::new(0);
         let name = format!("test_{}", CREATED.fetch_add(1, Ordering::Relaxed));
@@ -50,7 +73,7 @@ impl PostgresServer {
         self.url(&name)
     }
 
-    /// The URL of a database of this server, with its password if it has one.
+    /// Returns the URL of a database of this server, with its password if it has one.
     pub fn url(&self, database: &str) -> String {
         format!("postgres://{}@127.0.0.1:{}/{database}", self.credentials(), self.port())
     }
@@ -64,7 +87,7 @@ impl PostgresServer {
         }
     }
 
-    /// The TCP port on 127.0.0.1, which the server keeps over restarts.
+    /// Returns the TCP port on 127.0.0.1. The server keeps it over restarts.
     pub fn port(&self) -> u16 {
         self.node.port()
     }
@@ -76,8 +99,20 @@ impl PostgresServer {
 
     /// Runs SQL statements through `psql`, each in its own transaction, and returns their rows.
     ///
-    /// Rows are lines, columns are separated by `|`, and NULL is empty. `database` is a name, or the
-    /// URL of a database. Panics when a statement fails or all take more than a minute.
+    /// Rows are lines, columns are separated by `|`, and NULL is empty.
+    /// `database` is a name, or the URL of a database.
+    /// Panics if a statement fails or all take more than a minute.
+    ///
+    /// ```no_run
+    /// use rsvp_testkit::servers::PostgresServer;
+    ///
+    /// # #[tokio::main]
+    /// # async fn main() {
+    /// let server = PostgresServer::shared().await;
+    /// let database = server.create_database().await;
+    /// assert_eq!(server.execute_in(&database, "SELECT 1, NULL").await, "1|");
+    /// # }
+    /// ```
     pub async fn execute_in(&self, database: &str, sql: &str) -> String {
         self.try_execute_in(database, sql).await.unwrap_or_else(|error| panic!("{error}"))
     }
@@ -85,7 +120,8 @@ impl PostgresServer {
     /// Runs SQL as [`execute_in`](Self::execute_in) does, for statements that may fail.
     ///
     /// # Errors
-    /// The output of `psql` when a statement failed or took more than a minute.
+    ///
+    /// The output of `psql` if a statement failed or took more than a minute.
     pub async fn try_execute_in(&self, database: &str, sql: &str) -> Result<String, String> {
         let (database, sql) = (database.to_owned(), sql.to_owned());
         self.run(move |node| node.sql(&database, &sql)).await
@@ -96,7 +132,8 @@ impl PostgresServer {
         self.run(|node| node.process().kill()).await;
     }
 
-    /// Stops the server in order: open transactions are rolled back, its data is checkpointed.
+    /// Stops the server in an orderly way.
+    /// It rolls open transactions back and writes a checkpoint.
     pub async fn stop(&self) {
         self.run(|node| node.stop()).await;
     }
@@ -115,9 +152,21 @@ impl PostgresServer {
         .await;
     }
 
-    /// Stops every process of the server with SIGSTOP: connections stay open and say nothing.
+    /// Stops every process of the server with SIGSTOP. Connections stay open and say nothing.
     ///
-    /// New connections are accepted by the kernel and get no answer either.
+    /// The kernel accepts new connections, and they get no answer either.
+    ///
+    /// ```no_run
+    /// use rsvp_testkit::servers::PostgresServer;
+    ///
+    /// # #[tokio::main]
+    /// # async fn main() {
+    /// let server = PostgresServer::start().await;
+    /// server.pause().await;
+    /// // A call of a store must end by its deadline now.
+    /// server.resume().await;
+    /// # }
+    /// ```
     pub async fn pause(&self) {
         self.run(|node| node.process().pause()).await;
     }
@@ -127,12 +176,12 @@ impl PostgresServer {
         self.run(|node| node.process().resume()).await;
     }
 
-    /// The folder in which all processes of the server work.
+    /// Returns the working folder of all processes of the server.
     pub fn folder(&self) -> &Path {
         self.node.folder()
     }
 
-    /// The file that holds the server's log, for as long as the server is not dropped.
+    /// Returns the path of the server's log. It exists until the server is dropped.
     pub fn log_path(&self) -> PathBuf {
         self.node.process().log_path()
     }
@@ -152,7 +201,18 @@ impl Debug for PostgresServer {
     }
 }
 
-/// A server that is about to be started.
+/// A server before its start.
+///
+/// ```no_run
+/// use rsvp_testkit::servers::PostgresServer;
+///
+/// # #[tokio::main]
+/// # async fn main() {
+/// let builder = PostgresServer::builder().setting("max_connections", "20");
+/// let server = builder.password("secret").start().await;
+/// assert!(server.url("postgres").contains("secret"));
+/// # }
+/// ```
 #[derive(Clone, Debug)]
 #[must_use]
 pub struct PostgresBuilder {
@@ -160,19 +220,19 @@ pub struct PostgresBuilder {
 }
 
 impl PostgresBuilder {
-    /// Sets a parameter of `postgresql.conf`; the last value wins.
+    /// Sets a parameter of `postgresql.conf`. The last value wins.
     pub fn setting(mut self, name: &str, value: &str) -> Self {
         self.options.set(name, value);
         self
     }
 
-    /// Demands `password` (SCRAM-SHA-256) of everyone who connects over TCP.
+    /// Demands `password` (SCRAM-SHA-256) of every client over TCP.
     pub fn password(mut self, password: &str) -> Self {
         self.options.password = Some(password.to_owned());
         self
     }
 
-    /// Starts the server and returns when it takes connections.
+    /// Starts the server and returns after it accepts connections.
     pub async fn start(self) -> PostgresServer {
         let node = blocking(move || Node::start(&self.options)).await;
         PostgresServer { node: Arc::new(node) }

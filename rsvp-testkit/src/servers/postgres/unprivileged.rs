@@ -1,4 +1,4 @@
-//! The user who runs Postgres and PgBouncer, which refuse to run as root.
+//! The user for Postgres and PgBouncer. Both refuse to run as root.
 
 use std::ffi::OsStr;
 use std::os::unix::fs::chown;
@@ -9,7 +9,7 @@ use std::sync::OnceLock;
 
 use nix::unistd::{Uid, User, geteuid};
 
-/// A command that runs a program as that user.
+/// Returns a command that runs a program as that user.
 pub(in crate::servers) fn command(program: impl AsRef<OsStr>) -> Command {
     let mut command = Command::new(program);
     if let Some(user) = user() {
@@ -26,7 +26,7 @@ pub(in crate::servers) fn give(path: &Path) {
     }
 }
 
-/// Somebody else than root, if root runs the tests.
+/// Returns a user other than root, if root runs the tests.
 fn user() -> Option<&'static User> {
     static USER: OnceLock<Option<User>> = OnceLock::new();
     let find = || {

@@ -14,16 +14,16 @@ use tokio::time::{Instant, sleep_until};
 use super::state::{Flow, State, wait_for};
 use super::turns::Conversation;
 
-/// Bytes read at once, and how many such chunks may wait in each direction.
+/// The number of bytes of one read, and the number of such chunks in the queue of each direction.
 const CHUNK: usize = 16 * 1024;
 const CHUNKS: usize = 64;
 
-/// The end of a connection whose answer was truncated, which reads and writes never give.
+/// The error of a connection after a truncated answer. Reads and writes never return it.
 const TRUNCATED: io::ErrorKind = io::ErrorKind::UnexpectedEof;
 
-/// Forwards between `client` and the target until both directions end, one fails, or it is cut.
+/// Forwards between `client` and the target until both directions end, one fails, or a cut.
 ///
-/// The connection counts as open until `cut` is dropped, so that goes last.
+/// The connection counts as open until `cut` is dropped, so drop `cut` last.
 pub(super) async fn serve(
     mut cut: watch::Receiver<bool>,
     state: watch::Receiver<State>,
@@ -33,7 +33,7 @@ pub(super) async fn serve(
     relay(&mut cut, Gate { number, state }, &turns, client).await;
 }
 
-/// The state of the proxy, as one of its connections sees it.
+/// The state of the proxy, as seen by one of its connections.
 #[derive(Clone)]
 struct Gate {
     number: usize,
@@ -89,7 +89,7 @@ async fn forward(
         pump(from_server, to_client, gate.clone(), Direction::ToClient, turns),
     )
     .await;
-    // The end of one side does not reach the other through a stalled proxy either.
+    // A stalled proxy holds back the end of one side, too.
     gate.flowing().await;
     outcome.map(|_| ())
 }
@@ -100,7 +100,7 @@ enum Direction {
     ToClient,
 }
 
-/// Forwards one direction, each chunk `delay` after it arrived, until its end has been forwarded.
+/// Forwards one direction until its end has been forwarded, each chunk `delay` after its arrival.
 async fn pump(
     mut from: ReadHalf<'_>,
     mut to: WriteHalf<'_>,

@@ -1,4 +1,4 @@
-//! A TCP proxy that stalls, delays, cuts and refuses, and counts round trips.
+//! A TCP proxy that stalls, delays, cuts and refuses connections, and counts round trips.
 
 mod connection;
 mod state;
@@ -19,27 +19,42 @@ use turns::Conversation;
 
 pub use turns::Turns;
 
-/// A TCP proxy on 127.0.0.1 in front of a server on another port, for faults of the network.
+/// A TCP proxy on 127.0.0.1 in front of a server on another port, for network faults.
 ///
-/// It starts out forwarding. It belongs to the runtime it was started in, and dropping it closes its
-/// port and all connections. In each direction it holds at most 1 MiB for a connection; beyond that
-/// a sender is slowed down as by any full connection.
+/// It forwards from the start. It belongs to the runtime that started it.
+/// Dropping it closes its port and all connections.
+/// In each direction it buffers at most 1 MiB for a connection.
+/// After that a sender waits, as with any full connection.
+///
+/// ```no_run
+/// use std::time::Duration;
+/// use rsvp_testkit::servers::{PostgresServer, Proxy};
+///
+/// # #[tokio::main]
+/// # async fn main() {
+/// let server = PostgresServer::start().await;
+/// let proxy = Proxy::start(server.port()).await;
+/// proxy.set_delay(Duration::from_millis(50));
+/// // Connections to `proxy.port()` have a round trip of 100 ms now.
+/// proxy.cut().await;
+/// # }
+/// ```
 #[derive(Debug)]
 pub struct Proxy {
     port: PortLease,
     state: watch::Sender<State>,
     listening: watch::Receiver<bool>,
     connections: Arc<Connections>,
-    /// Ends the acceptor, and with it the connections, when dropped.
+    /// Ends the acceptor, and the connections with it, on drop.
     _acceptor: JoinSet<()>,
 }
 
 #[derive(Debug, Default)]
 struct Connections {
     accepted: AtomicUsize,
-    /// Tells the connections opened since the last cut that they are cut.
+    /// Notifies the connections opened since the last cut.
     cut: Mutex<watch::Sender<bool>>,
-    /// Those of every connection whose turns have not been taken since it was closed.
+    /// The conversations of every connection, until their turns are taken after its end.
     turns: Mutex<Vec<Arc<Conversation>>>,
 }
 
@@ -54,7 +69,7 @@ impl Connections {
 }
 
 impl Proxy {
-    /// Starts a proxy in front of 127.0.0.1:`target`, where nobody needs to listen yet.
+    /// Starts a proxy in front of 127.0.0.1:`target`. The target need not listen yet.
     pub async fn start(target: u16) -> Self {
         let port = PortLease::take();
         let (state, _) = watch::channel(State {
@@ -73,79 +88,80 @@ impl Proxy {
         proxy
     }
 
-    /// The port to connect to instead of the server's.
+    /// Returns the proxy's port, for use instead of the server's.
     pub fn port(&self) -> u16 {
         self.port.port()
     }
 
-    /// Forwards each chunk this long after it arrived, in both directions: a round trip takes twice
-    /// as long more. Measured in `tokio`'s time.
+    /// Forwards each chunk this long after its arrival, in both directions.
+    /// So a round trip takes twice as long more, in the time of `tokio`.
     pub fn set_delay(&self, delay: Duration) {
         self.state.send_modify(|state| state.delay = delay);
     }
 
-    /// Closes each connection in the middle of its next answer, of which it forwards one half, or
-    /// does so no more.
+    /// Closes each connection in the middle of its next answer, after one half of it.
+    /// `false` ends this.
     pub fn set_truncated_answers(&self, truncated: bool) {
         self.state.send_modify(|state| state.truncates_answers = truncated);
     }
 
-    /// Connects new connections to 127.0.0.1:`target`; those that exist stay where they are.
+    /// Connects new connections to 127.0.0.1:`target`. Existing ones keep their target.
     pub fn retarget(&self, target: u16) {
         self.state.send_modify(|state| state.target = target);
     }
 
-    /// Forwards nothing any more, not even the end of a connection, and still accepts connections.
+    /// Forwards nothing any more, not even the end of a connection. Still accepts connections.
     pub async fn stall(&self) {
         self.set_flow(Flow::Stall).await;
     }
 
-    /// Stalls the connections that exist, and forwards new ones.
+    /// Stalls existing connections, and forwards new ones.
     pub fn stall_existing(&self) {
         let accepted = self.accepted();
         self.state.send_modify(|state| state.silent_below = accepted);
     }
 
-    /// Resets (RST) all connections on both sides, and returns when they are closed.
+    /// Resets (RST) all connections on both sides, and returns after they are closed.
     ///
-    /// Data under way in them is lost. New connections are served.
+    /// Their data in flight is lost. New connections are forwarded.
     pub async fn cut(&self) {
         let current = std::mem::take(&mut *self.connections.cut());
         current.send_replace(true);
         current.closed().await;
     }
 
-    /// Refuses new connections and cuts those that exist.
+    /// Refuses new connections and cuts existing ones.
     pub async fn refuse(&self) {
         self.set_flow(Flow::Refuse).await;
         self.cut().await;
     }
 
-    /// Forwards again after [`stall`](Self::stall), [`stall_existing`](Self::stall_existing) or
-    /// [`refuse`](Self::refuse), beginning with what a stall held back. The delay stays.
+    /// Forwards again after [`stall`](Self::stall),
+    /// [`stall_existing`](Self::stall_existing) or [`refuse`](Self::refuse),
+    /// beginning with the data held back by a stall. The delay stays.
     pub async fn resume(&self) {
         self.state.send_modify(|state| state.silent_below = 0);
         self.set_flow(Flow::Forward).await;
     }
 
-    /// The number of connections accepted since its start.
+    /// Returns the number of connections accepted since its start.
     pub fn accepted(&self) -> usize {
         self.connections.accepted.load(Ordering::SeqCst)
     }
 
-    /// The number of open connections.
+    /// Returns the number of open connections.
     pub fn open(&self) -> usize {
         self.connections.cut().receiver_count()
     }
 
-    /// The round trips since this was last called.
+    /// Returns the round trips since the last call of this method.
     ///
-    /// A client that still sends a request while its answer arrives begins another turn. So set a
-    /// [delay](Self::set_delay) that is longer than sending one takes.
+    /// A client that still sends a request while its answer arrives begins another turn.
+    /// So set a [delay](Self::set_delay) longer than the sending of a request.
     pub fn take_turns(&self) -> Turns {
         let mut turns = self.connections.turns();
         let all = turns.iter().map(|one| one.take()).fold(Turns::default(), Turns::and);
-        // A connection holds its own until it is closed.
+        // A connection holds its conversation until it is closed.
         turns.retain(|one| Arc::strong_count(one) > 1);
         all
     }
@@ -178,7 +194,7 @@ async fn accept(
         loop {
             tokio::select! {
                 accepted = listener.accept() => {
-                    // A client may have given up before it was accepted.
+                    // A client may have given up before the accept.
                     if let Ok((client, _)) = accepted {
                         open(client, &state, &connections, &mut tasks);
                     }

@@ -1,4 +1,4 @@
-//! The state that a test sets for its proxy.
+//! The settings of a proxy.
 
 use std::time::Duration;
 
@@ -16,13 +16,13 @@ pub(super) struct State {
     pub(super) flow: Flow,
     pub(super) delay: Duration,
     pub(super) target: u16,
-    /// The connections with a lower number say nothing.
+    /// Connections with a lower number say nothing.
     pub(super) silent_below: usize,
-    /// Whether each connection is closed in the middle of its next answer.
+    /// Whether to close each connection in the middle of its next answer.
     pub(super) truncates_answers: bool,
 }
 
-/// Waits until `condition` holds, or for ever once there is nobody left to change the state.
+/// Waits until `condition` holds. Waits for ever if nobody can change the state any more.
 pub(super) async fn wait_for(
     state: &mut watch::Receiver<State>,
     condition: impl Fn(&State) -> bool,

@@ -4,19 +4,26 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 /// The round trips of clients through a [`Proxy`](super::Proxy).
 ///
-/// A turn begins when a client sends something after an answer has gone to it, or as the first on its
-/// connection. A pipeline is one turn, however long it is.
+/// A turn begins with the first data of a client on its connection, and with its first data
+/// after an answer. A pipeline is one turn, whatever its length.
+///
+/// ```
+/// use rsvp_testkit::servers::Turns;
+///
+/// let (one, other) = (Turns { total: 3, longest: 2 }, Turns { total: 1, longest: 1 });
+/// assert_eq!(one.and(other), Turns { total: 4, longest: 2 });
+/// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Turns {
     /// The turns of all connections together.
     pub total: usize,
-    /// The most turns of one connection.
+    /// The greatest number of turns of one connection.
     pub longest: usize,
 }
 
 impl Turns {
-    /// The turns of these and others: the totals are added, and the longest stays.
+    /// Adds other turns: the sum of the totals, and the longest of both.
     #[must_use]
     pub fn and(self, other: Self) -> Self {
         Self { total: self.total + other.total, longest: self.longest.max(other.longest) }
@@ -32,19 +39,19 @@ pub(super) struct Conversation {
 }
 
 impl Conversation {
-    /// The client has sent something.
+    /// Records data of the client.
     pub(super) fn asks(&self) {
         if !self.asked.swap(true, Ordering::SeqCst) {
             self.turns.fetch_add(1, Ordering::SeqCst);
         }
     }
 
-    /// Something goes to the client.
+    /// Records data for the client.
     pub(super) fn answers(&self) {
         self.asked.store(false, Ordering::SeqCst);
     }
 
-    /// The turns since this was last called.
+    /// Returns the turns since the last call of this function.
     pub(super) fn take(&self) -> Turns {
         let turns = self.turns.swap(0, Ordering::SeqCst);
         Turns { total: turns, longest: turns }

@@ -12,7 +12,7 @@ use super::topology::Member;
 use crate::servers::client;
 use crate::servers::wait::{blocking, wait_until};
 
-/// The fewest primaries of a cluster that can fail over, and a replica for each.
+/// The fewest primaries of a cluster with failovers. Each has a replica.
 const PRIMARIES: usize = 3;
 const NODES: usize = 2 * PRIMARIES;
 
@@ -22,9 +22,21 @@ const AGREE_LIMIT: Duration = Duration::from_secs(60);
 
 /// A Redis Cluster of six nodes: three primaries with a replica each.
 ///
-/// A node that is silent for two seconds is given up and its replica promoted. Slots without a
-/// primary do not keep the others from being served (`cluster-require-full-coverage no`). Each node
-/// keeps its port; roles change.
+/// After two seconds of silence a node counts as failed, and its replica is promoted.
+/// The other slots are served even if some have no primary (`cluster-require-full-coverage no`).
+/// Each node keeps its port, but roles change.
+///
+/// ```no_run
+/// use rsvp_testkit::servers::RedisCluster;
+///
+/// # #[tokio::main]
+/// # async fn main() {
+/// let cluster = RedisCluster::start().await;
+/// let primary = cluster.primary_of("{101a}").await;
+/// cluster.fail_over(primary).await;
+/// println!("{}", cluster.url());
+/// # }
+/// ```
 #[derive(Debug)]
 pub struct RedisCluster {
     nodes: Vec<RedisServer>,
@@ -36,7 +48,7 @@ impl RedisCluster {
         RedisServer::builder().start_cluster().await
     }
 
-    /// The cluster that all tests of this process share, as [`RedisServer::shared`].
+    /// Returns the cluster shared by all tests of this process, as [`RedisServer::shared`].
     pub async fn shared() -> &'static Self {
         static SHARED: OnceCell<RedisCluster> = OnceCell::const_new();
         SHARED.get_or_init(Self::start).await
@@ -47,7 +59,7 @@ impl RedisCluster {
         options.set("cluster-enabled", "yes");
         options.set("cluster-node-timeout", "2000");
         options.set("cluster-require-full-coverage", "no");
-        // A replica that has been cut off for long is still better than none.
+        // A replica after a long partition is still better than none.
         options.set("cluster-replica-validity-factor", "0");
         options.settings.extend(chosen.settings);
         let nodes = blocking(move || {
@@ -60,12 +72,13 @@ impl RedisCluster {
         cluster
     }
 
-    /// All nodes in an order that never changes.
+    /// Returns all nodes in a fixed order.
     pub fn nodes(&self) -> &[RedisServer] {
         &self.nodes
     }
 
-    /// The URL `redis+cluster://127.0.0.1:1,127.0.0.1:2,…` of all nodes, with the password if any.
+    /// Returns the URL `redis+cluster://127.0.0.1:1,127.0.0.1:2,…` of all nodes,
+    /// with the password if any.
     pub fn url(&self) -> String {
         let hosts: Vec<String> =
             self.nodes.iter().map(|node| format!("127.0.0.1:{}", node.port())).collect();
@@ -74,15 +87,15 @@ impl RedisCluster {
         format!("{scheme}+cluster://{credentials}{}", hosts.join(","))
     }
 
-    /// The nodes that serve slots, as the first running node sees it.
+    /// Returns the nodes with slots, as seen by the first running node.
     pub async fn primaries(&self) -> Vec<&RedisServer> {
         let view = self.view().await;
         view.iter().filter(|member| member.serves_any()).map(|member| self.node(member)).collect()
     }
 
-    /// The node that serves a key.
+    /// Returns the slot owner of a key.
     ///
-    /// Panics when none does.
+    /// Panics if there is none.
     pub async fn primary_of(&self, key: &str) -> &RedisServer {
         let key = key.to_owned();
         let slot = self.on_running(move |node| node.must(&["CLUSTER", "KEYSLOT", &key])).await;
@@ -92,9 +105,9 @@ impl RedisCluster {
         self.node(primary.unwrap_or_else(|| panic!("no node serves slot {slot}")))
     }
 
-    /// The replica of a primary.
+    /// Returns the replica of a primary.
     ///
-    /// Panics when it has none.
+    /// Panics if there is none.
     pub async fn replica_of(&self, primary: &RedisServer) -> &RedisServer {
         let view = self.view().await;
         let replica =
@@ -104,7 +117,7 @@ impl RedisCluster {
         self.node(replica.unwrap_or_else(|| panic!("{primary:?} has no replica")))
     }
 
-    /// Runs one command on whichever node serves its key, as [`RedisServer::command`] does.
+    /// Runs one command on the slot owner of its key, as [`RedisServer::command`] does.
     pub async fn command(&self, words: &[&str]) -> String {
         let words: Vec<String> = words.iter().map(|word| (*word).to_owned()).collect();
         self.on_running(move |node| {
@@ -123,8 +136,8 @@ impl RedisCluster {
         }
     }
 
-    /// Kills a primary with SIGKILL, waits for its replica to take over, and starts the killed node
-    /// again, which becomes the replica.
+    /// Kills a primary with SIGKILL, waits until its replica has taken over,
+    /// and starts the killed node again as the replica.
     pub async fn fail_over(&self, primary: &RedisServer) {
         primary.kill().await;
         self.wait_replaced(primary).await;
@@ -132,7 +145,7 @@ impl RedisCluster {
         self.wait_healthy().await;
     }
 
-    /// Waits until all running nodes agree that a killed or paused primary serves no slots any more.
+    /// Waits until all running nodes agree that a killed or paused primary owns no slots any more.
     pub async fn wait_replaced(&self, primary: &RedisServer) {
         let port = primary.port();
         self.wait_until_all("a promotion", move |node| {
@@ -164,7 +177,7 @@ impl RedisCluster {
         .await;
     }
 
-    /// The cluster as the first running node sees it.
+    /// Returns the cluster as seen by the first running node.
     async fn view(&self) -> Vec<Member> {
         self.on_running(view_of).await
     }

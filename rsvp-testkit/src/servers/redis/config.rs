@@ -4,10 +4,17 @@ use std::fmt::{self, Debug, Formatter, Write};
 use std::fs;
 use std::path::{Path, PathBuf};
 
-/// The writes that a Redis server keeps when it is killed.
+/// The writes that survive the kill of a Redis server.
+///
+/// ```
+/// use rsvp_testkit::servers::Persistence;
+///
+/// // The default of a started server.
+/// assert!(matches!(Persistence::Always, Persistence::Always));
+/// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Persistence {
-    /// Nothing: it starts again empty.
+    /// None. The server starts again empty.
     None,
     /// All but the last second or so (`appendfsync everysec`).
     EverySecond,
@@ -16,9 +23,21 @@ pub enum Persistence {
     Always,
 }
 
-/// The PEM files of a server that speaks TLS only, and of its clients.
+/// The PEM files of a TLS server, and of its clients.
 ///
 /// The server asks every client for a certificate, as Redis does by default, and accepts its own.
+///
+/// ```no_run
+/// use rsvp_testkit::servers::{RedisServer, RedisTls};
+///
+/// # #[tokio::main]
+/// # async fn main() {
+/// let path = |name: &str| std::env::temp_dir().join(name);
+/// let files = RedisTls { ca: path("ca.pem"), certificate: path("cert.pem"), key: path("key.pem") };
+/// let server = RedisServer::builder().tls(files).start().await;
+/// assert!(server.url().starts_with("rediss://"));
+/// # }
+/// ```
 #[derive(Clone, Debug)]
 pub struct RedisTls {
     /// The root certificate.
@@ -29,7 +48,7 @@ pub struct RedisTls {
     pub key: PathBuf,
 }
 
-/// The choices of a test about a server, and those that a cluster or pair adds.
+/// The settings by a test, and those added by a cluster or pair.
 #[derive(Clone, Default)]
 pub(super) struct Options {
     pub(super) persistence: Persistence,
@@ -44,7 +63,7 @@ impl Options {
     }
 }
 
-/// A test that checks for leaked passwords must not find one leaked by its tools.
+/// Hides the password, so that a test of leaked passwords does not find one leaked by its tools.
 impl Debug for Options {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
         f.debug_struct("Options")
@@ -56,10 +75,10 @@ impl Debug for Options {
     }
 }
 
-/// Writes the configuration of a server that listens on `port` to `path`.
+/// Writes the configuration of a server on `port` to `path`.
 ///
-/// A server that follows the one on port `primary` does so from its first moment: one told later
-/// would take writes until then.
+/// A replica of the server on port `primary` follows from its first moment.
+/// A server that became a replica later would accept writes until then.
 pub(super) fn write(path: &Path, port: u16, options: &Options, primary: Option<u16>) {
     let (append, sync) = match options.persistence {
         Persistence::None => ("no", "everysec"),
@@ -89,7 +108,7 @@ pub(super) fn write(path: &Path, port: u16, options: &Options, primary: Option<u
         ("save", ""),
         ("appendonly", append),
         ("appendfsync", sync),
-        // Replicas come one at a time here: no use in waiting for more.
+        // A replica need not wait for others, because they come one at a time here.
         ("repl-diskless-sync-delay", "0"),
     ]);
     if let Some(password) = &options.password {

@@ -16,11 +16,11 @@ use crate::servers::process::ServerProcess;
 use crate::servers::temp_dir::new_folder;
 use crate::servers::wait::{poll, wait_until};
 
-/// The environment variable with the path of the server's program, such as that of Valkey. Defaults to
-/// `redis-server` in `PATH`.
+/// The environment variable with the path of the server program, such as Valkey's.
+/// Defaults to `redis-server` in `PATH`.
 const PROGRAM: &str = "RSVP_REDIS_SERVER";
 
-/// The server's program.
+/// Returns the server program.
 pub(super) fn program() -> OsString {
     env::var_os(PROGRAM).unwrap_or_else(|| "redis-server".into())
 }
@@ -30,7 +30,8 @@ const STOP_LIMIT: Duration = Duration::from_secs(30);
 const COMMAND_LIMIT: Duration = Duration::from_secs(30);
 const SYNC_LIMIT: Duration = Duration::from_secs(60);
 
-/// How often a first start tries another port when somebody took its own.
+/// The number of ports that a first start tries,
+/// because another program may take a free port first.
 const START_ATTEMPTS: usize = 5;
 
 #[derive(Debug)]
@@ -41,12 +42,12 @@ pub(super) struct Node {
     folder: TempDir,
 }
 
-/// Why a server did not start: somebody listens on its port.
+/// The error of a start on an occupied port.
 #[derive(Debug)]
 struct PortTaken;
 
 impl Node {
-    /// Starts an empty server, which follows the one on port `primary` if there is one.
+    /// Starts an empty server. It follows the one on port `primary`, if given.
     pub(super) fn start(options: &Options, primary: Option<u16>) -> Self {
         for program in ["redis-server", "redis-cli"] {
             assert!(
@@ -66,7 +67,7 @@ impl Node {
         panic!("no Redis server could keep its port in {START_ATTEMPTS} attempts");
     }
 
-    /// Says what the server is when it starts the next time.
+    /// Sets the role of the server for its next start.
     pub(super) fn configure(&self, primary: Option<u16>) {
         let path = self.folder.path().join("redis.conf");
         config::write(&path, self.port(), &self.options, primary);
@@ -101,7 +102,7 @@ impl Node {
         self.process.stop(Signal::SIGTERM, STOP_LIMIT);
     }
 
-    /// `redis-cli`, set to talk to this server.
+    /// Returns a `redis-cli` command for this server.
     pub(super) fn client(&self) -> Command {
         let mut client = Command::new("redis-cli");
         client.args(["-e", "-h", "127.0.0.1", "-p", &self.port().to_string()]);
@@ -123,24 +124,24 @@ impl Node {
         Ok(client::run(client, "", COMMAND_LIMIT)?.trim_end().to_owned())
     }
 
-    /// Runs a command that has to succeed.
+    /// Runs a command, and panics if it fails.
     pub(super) fn must(&self, words: &[&str]) -> String {
         self.command(words).unwrap_or_else(|error| panic!("{error}"))
     }
 
-    /// One line of an answer of `name:value` lines.
+    /// Returns one field of an answer of `name:value` lines.
     pub(super) fn field(&self, words: &[&str], name: &str) -> Option<String> {
         let answer = self.command(words).ok()?;
         let mut fields = answer.lines().filter_map(|line| line.trim_end().split_once(':'));
         fields.find(|(field, _)| *field == name).map(|(_, value)| value.to_owned())
     }
 
-    /// Whether this server follows another and is connected to it.
+    /// Returns whether this server follows another one and is connected to it.
     pub(super) fn follows(&self) -> bool {
         self.field(&["INFO", "replication"], "master_link_status").as_deref() == Some("up")
     }
 
-    /// Waits until this replica has what `primary` has been given so far.
+    /// Waits until this replica has received everything written to `primary` so far.
     pub(super) fn wait_for_all_of(&self, primary: &Self) {
         let offset = |node: &Self, name| -> Option<u64> {
             node.field(&["INFO", "replication"], name)?.parse().ok()

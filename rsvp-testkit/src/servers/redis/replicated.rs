@@ -11,9 +11,22 @@ use crate::servers::wait::{blocking, wait_until};
 
 const SYNC_LIMIT: Duration = Duration::from_secs(60);
 
-/// A primary with one replica, which can change roles any number of times.
+/// A primary with one replica. They can change roles any number of times.
 ///
-/// Each server keeps its port. Nothing promotes by itself: the test is the sentinel.
+/// Each server keeps its port. There is no automatic failover. The test promotes the replica.
+///
+/// ```no_run
+/// use rsvp_testkit::servers::ReplicatedRedis;
+///
+/// # #[tokio::main]
+/// # async fn main() {
+/// let mut pair = ReplicatedRedis::start().await;
+/// pair.primary().command(&["SET", "key", "value"]).await;
+/// pair.wait_caught_up().await;
+/// pair.fail_over().await;
+/// assert_eq!(pair.primary().command(&["GET", "key"]).await, "value");
+/// # }
+/// ```
 #[derive(Debug)]
 pub struct ReplicatedRedis {
     servers: [RedisServer; 2],
@@ -21,7 +34,7 @@ pub struct ReplicatedRedis {
 }
 
 impl ReplicatedRedis {
-    /// Starts a pair that keeps every acknowledged write and asks for no password.
+    /// Starts a pair that keeps every acknowledged write, without a password.
     pub async fn start() -> Self {
         RedisServer::builder().start_replicated().await
     }
@@ -31,8 +44,8 @@ impl ReplicatedRedis {
             let primary = Node::start(&options, None);
             let replica = Node::start(&options, Some(primary.port()));
             wait_until("the replica to follow", SYNC_LIMIT, || replica.follows());
-            // Until it has acknowledged something, it is none to those who wait for it. A message to
-            // nobody is something.
+            // A replica counts only after its first acknowledgement.
+            // A message without subscribers makes it acknowledge something.
             primary.must(&["PUBLISH", "", ""]);
             wait_until("the replica to acknowledge", SYNC_LIMIT, || {
                 let replica = primary.field(&["INFO", "replication"], "slave0");
@@ -45,20 +58,20 @@ impl ReplicatedRedis {
         Self { servers: servers.await, primary: AtomicUsize::new(0) }
     }
 
-    /// The server that takes writes.
+    /// Returns the server that accepts writes.
     pub fn primary(&self) -> &RedisServer {
         &self.servers[self.primary.load(Ordering::SeqCst)]
     }
 
-    /// The server that follows.
+    /// Returns the server that follows.
     pub fn replica(&self) -> &RedisServer {
         &self.servers[1 - self.primary.load(Ordering::SeqCst)]
     }
 
     /// Makes the replica the primary.
     ///
-    /// From here on [`primary`](Self::primary) is the promoted server. The other one is left as it
-    /// is: kill it before, or have two primaries.
+    /// From here on [`primary`](Self::primary) is the promoted server.
+    /// The other one stays as it is. Kill it before, or have two primaries.
     pub async fn promote(&self) {
         self.replica()
             .run(|node| {
@@ -69,8 +82,8 @@ impl ReplicatedRedis {
         self.primary.fetch_xor(1, Ordering::SeqCst);
     }
 
-    /// Makes the server that is not the primary a replica of it, whatever it was before, and returns
-    /// when it follows.
+    /// Makes the other server a replica of the primary, whatever its role before, and returns
+    /// after it follows.
     pub async fn rebuild_replica(&self) {
         let primary = self.primary().port();
         self.replica()
@@ -85,7 +98,7 @@ impl ReplicatedRedis {
 
     /// Makes the living primary a replica and the replica the primary, with both kept running.
     ///
-    /// Clients that stay with the old primary are answered `READONLY`.
+    /// Clients of the old primary get the error `READONLY`.
     pub async fn switch_over(&self) {
         self.wait_caught_up().await;
         self.promote().await;
@@ -101,15 +114,15 @@ impl ReplicatedRedis {
 
     /// Kills the primary with SIGKILL, promotes the replica, and makes the old primary its replica.
     ///
-    /// Writes that the replica had not received are lost, acknowledged or not.
+    /// Writes missing on the replica are lost, acknowledged or not.
     pub async fn fail_over(&self) {
         self.primary().kill().await;
         self.promote().await;
         self.rebuild_replica().await;
     }
 
-    /// Waits until a sentinel has promoted the replica, and makes [`primary`](Self::primary) the server
-    /// that was promoted.
+    /// Waits until a sentinel has promoted the replica.
+    /// From then on [`primary`](Self::primary) is the promoted server.
     pub async fn wait_promoted(&self) {
         self.replica()
             .run(|node| {
@@ -121,14 +134,14 @@ impl ReplicatedRedis {
         self.primary.fetch_xor(1, Ordering::SeqCst);
     }
 
-    /// Waits until the server that is not the primary follows it, told by a sentinel.
+    /// Waits until the other server follows the primary, by order of a sentinel.
     pub async fn wait_followed(&self) {
         self.replica()
             .run(|node| wait_until("the replica to follow", SYNC_LIMIT, || node.follows()))
             .await;
     }
 
-    /// Waits until the replica has everything that the primary has been given so far.
+    /// Waits until the replica has received everything written to the primary so far.
     pub async fn wait_caught_up(&self) {
         let primary = Arc::clone(&self.primary().node);
         self.replica().run(move |replica| replica.wait_for_all_of(&primary)).await;

@@ -1,4 +1,4 @@
-//! Sentinels that watch a pair.
+//! Sentinels of a replicated pair.
 
 use std::fs;
 use std::process::Command;
@@ -17,10 +17,22 @@ use crate::servers::wait::{blocking, wait_until};
 
 const START_LIMIT: Duration = Duration::from_secs(60);
 const COMMAND_LIMIT: Duration = Duration::from_secs(30);
-/// The fewest sentinels that can agree without one of them.
+/// The smallest number of sentinels with a majority after the loss of one.
 const SENTINELS: usize = 3;
 
-/// Three sentinels, which promote the replica of a pair two seconds after its primary fell silent.
+/// Three sentinels.
+/// They promote the replica of a pair two seconds after the silence of its primary began.
+///
+/// ```no_run
+/// use rsvp_testkit::servers::{RedisSentinels, ReplicatedRedis};
+///
+/// # #[tokio::main]
+/// # async fn main() {
+/// let pair = ReplicatedRedis::start().await;
+/// let sentinels = RedisSentinels::start(&pair, None).await;
+/// println!("{}", sentinels.url());
+/// # }
+/// ```
 #[derive(Debug)]
 pub struct RedisSentinels {
     sentinels: Vec<Arc<Sentinel>>,
@@ -37,12 +49,12 @@ struct Sentinel {
 }
 
 impl RedisSentinels {
-    /// The name by which they watch the primary.
+    /// The name of the primary at the sentinels.
     pub const NAME: &'static str = "tickets";
 
-    /// Starts sentinels that watch `pair`, and returns when they know each other and the replica.
+    /// Starts sentinels of `pair`. Returns after they have found each other and the replica.
     ///
-    /// With a password they ask their own clients for it.
+    /// With a password, their own clients must give it.
     pub async fn start(pair: &ReplicatedRedis, password: Option<&str>) -> Self {
         let (primary, password) = (pair.primary().port(), password.map(str::to_owned));
         let own = password.clone();
@@ -61,8 +73,8 @@ impl RedisSentinels {
         Self { sentinels: sentinels.await, password }
     }
 
-    /// The URL `redis+sentinel://127.0.0.1:1,127.0.0.1:2,…/tickets`, with the password of the sentinels
-    /// if they ask for one.
+    /// Returns the URL `redis+sentinel://127.0.0.1:1,127.0.0.1:2,…/tickets`,
+    /// with the password of the sentinels if there is one.
     pub fn url(&self) -> String {
         let hosts =
             self.sentinels.iter().map(|sentinel| format!("127.0.0.1:{}", sentinel.port.port()));
@@ -72,7 +84,7 @@ impl RedisSentinels {
         format!("redis+sentinel://{}/{}{}", hosts.join(","), Self::NAME, query.unwrap_or_default())
     }
 
-    /// Stops the process of one sentinel with SIGSTOP: it stays with what it knows.
+    /// Stops the process of one sentinel with SIGSTOP. It keeps its old knowledge.
     pub async fn pause(&self, number: usize) {
         let sentinel = Arc::clone(&self.sentinels[number]);
         blocking(move || sentinel.process.pause()).await;
@@ -112,7 +124,7 @@ impl Sentinel {
         sentinel
     }
 
-    /// A field of what it knows of the primary.
+    /// Returns a field of its knowledge of the primary.
     fn field(&self, name: &str) -> Option<String> {
         let mut client = Command::new("redis-cli");
         client.args(["-e", "-h", "127.0.0.1", "-p", &self.port.port().to_string()]);

@@ -1,4 +1,4 @@
-//! One Redis server, as tests use it.
+//! A Redis server for tests.
 
 use std::fmt::{self, Debug, Formatter};
 use std::path::{Path, PathBuf};
@@ -11,35 +11,57 @@ use tokio::sync::OnceCell;
 use super::node::Node;
 use crate::servers::wait::blocking;
 
-/// The databases of the shared server.
+/// The number of databases of the shared server.
 const DATABASES: usize = 4096;
 
 /// A Redis server.
 ///
-/// It listens on a port of its own on 127.0.0.1 and keeps its data in a temporary folder, by default
-/// with every acknowledged write on disk. Dropping it kills it and removes its data.
+/// It listens on a port of its own on 127.0.0.1 and keeps its data in a temporary folder,
+/// by default with every acknowledged write on disk. Dropping it kills it and removes its data.
+///
+/// ```no_run
+/// use rsvp_testkit::servers::RedisServer;
+///
+/// # #[tokio::main]
+/// # async fn main() {
+/// let server = RedisServer::start().await;
+/// server.command(&["SET", "key", "value"]).await;
+/// server.restart().await;
+/// assert_eq!(server.command(&["GET", "key"]).await, "value");
+/// # }
+/// ```
 pub struct RedisServer {
     pub(super) node: Arc<Node>,
 }
 
 impl RedisServer {
-    /// Starts a server that keeps every acknowledged write and asks for no password.
+    /// Starts a server that keeps every acknowledged write, without a password.
     pub async fn start() -> Self {
         Self::builder().start().await
     }
 
-    /// The server that all tests of this process share, started by the first of them.
+    /// Returns the server shared by all tests of this process. The first test starts it.
     ///
-    /// It ends with the process. Tests keep apart by databases or key prefixes of their own, and
-    /// those that kill, pause or flush a server start their own.
+    /// It ends with the process. Tests use databases or key prefixes of their own.
+    /// Tests that kill, pause or flush a server start their own.
     pub async fn shared() -> &'static Self {
         static SHARED: OnceCell<RedisServer> = OnceCell::const_new();
         let databases = DATABASES.to_string();
         SHARED.get_or_init(|| Self::builder().setting("databases", &databases).start()).await
     }
 
-    /// The URL of a database of the [shared](Self::shared) server that no other test has, so that a
-    /// scan meets no keys of others. There are 4,096 for each process.
+    /// Returns the URL of an unused database of the [shared](Self::shared) server,
+    /// so that a scan meets no keys of other tests. There are 4,096 for each process.
+    ///
+    /// ```no_run
+    /// use rsvp_testkit::servers::RedisServer;
+    ///
+    /// # #[tokio::main]
+    /// # async fn main() {
+    /// let url = RedisServer::database().await;
+    /// assert!(url.starts_with("redis://127.0.0.1:"));
+    /// # }
+    /// ```
     pub async fn database() -> String {
         static NEXT: AtomicUsize = AtomicUsize::new(1);
         let own = NEXT.fetch_add(1, Ordering::Relaxed);
@@ -47,7 +69,7 @@ impl RedisServer {
         format!("{}{own}", Self::shared().await.url())
     }
 
-    /// The URL of this server, with its password if it has one.
+    /// Returns the URL of this server, with its password if it has one.
     pub fn url(&self) -> String {
         format!("{}://{}127.0.0.1:{}/", self.scheme(), self.credentials(), self.port())
     }
@@ -64,14 +86,14 @@ impl RedisServer {
         }
     }
 
-    /// The TCP port on 127.0.0.1, which the server keeps over restarts.
+    /// Returns the TCP port on 127.0.0.1. The server keeps it over restarts.
     pub fn port(&self) -> u16 {
         self.node.port()
     }
 
     /// Runs one command through `redis-cli` and returns its answer, one line for each element.
     ///
-    /// Panics when the command fails or takes more than half a minute.
+    /// Panics if the command fails or takes more than 30 s.
     pub async fn command(&self, words: &[&str]) -> String {
         self.try_command(words).await.unwrap_or_else(|error| panic!("{error}"))
     }
@@ -79,7 +101,8 @@ impl RedisServer {
     /// Runs one command as [`command`](Self::command) does, for commands that may fail.
     ///
     /// # Errors
-    /// The output of `redis-cli` when the command failed or took more than half a minute.
+    ///
+    /// The output of `redis-cli` if the command failed or took more than 30 s.
     pub async fn try_command(&self, words: &[&str]) -> Result<String, String> {
         let words: Vec<String> = words.iter().map(|word| (*word).to_owned()).collect();
         self.run(move |node| {
@@ -99,7 +122,7 @@ impl RedisServer {
         self.run(|node| node.process().kill()).await;
     }
 
-    /// Stops the server in order.
+    /// Stops the server in an orderly way.
     pub async fn stop(&self) {
         self.run(Node::stop).await;
     }
@@ -118,7 +141,19 @@ impl RedisServer {
         .await;
     }
 
-    /// Stops the server's process with SIGSTOP: connections stay open and say nothing.
+    /// Stops the server's process with SIGSTOP. Connections stay open and say nothing.
+    ///
+    /// ```no_run
+    /// use rsvp_testkit::servers::RedisServer;
+    ///
+    /// # #[tokio::main]
+    /// # async fn main() {
+    /// let server = RedisServer::start().await;
+    /// server.pause().await;
+    /// // A call of a store must end by its deadline now.
+    /// server.resume().await;
+    /// # }
+    /// ```
     pub async fn pause(&self) {
         self.run(|node| node.process().pause()).await;
     }
@@ -128,12 +163,12 @@ impl RedisServer {
         self.run(|node| node.process().resume()).await;
     }
 
-    /// The folder in which the server works.
+    /// Returns the working folder of the server.
     pub fn folder(&self) -> &Path {
         self.node.folder()
     }
 
-    /// The file that holds the server's log, for as long as the server is not dropped.
+    /// Returns the path of the server's log. It exists until the server is dropped.
     pub fn log_path(&self) -> PathBuf {
         self.node.process().log_path()
     }

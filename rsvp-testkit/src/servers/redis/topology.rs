@@ -1,4 +1,4 @@
-//! A cluster as one of its nodes sees it.
+//! A cluster as seen by one of its nodes.
 
 /// One line of `CLUSTER NODES`, see <https://redis.io/docs/latest/commands/cluster-nodes/>.
 #[derive(Debug)]
@@ -47,7 +47,7 @@ impl Member {
     }
 }
 
-/// `5461-10922` or `7`; what is being moved, in brackets, is not served by its line.
+/// Parses `5461-10922` or `7`. A slot in brackets is moving, and is not owned by its line.
 fn parse_range(range: &str) -> Option<(u16, u16)> {
     let (first, last) = range.split_once('-').unwrap_or((range, range));
     Some((first.parse().ok()?, last.parse().ok()?))

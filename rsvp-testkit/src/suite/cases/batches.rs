@@ -19,7 +19,7 @@ pub(crate) async fn outcomes_come_in_the_order_of_the_writes(trial: &Trial) {
     let present: Vec<_> =
         (0..50_u32).step_by(3).map(|n| Write::rsvp(user(n), event("e"))).collect();
     outcomes_of(&trial.store, &present).await;
-    // Neither sorted nor reverse, so that any other order shows.
+    // Neither sorted nor reversed, so that any other order shows.
     let order: Vec<_> = (0..50_u32).map(|n| (n * 17) % 50).collect();
     let batch: Vec<_> = order.iter().map(|&n| Write::rsvp(user(n), event("e"))).collect();
     let outcomes = outcomes_of(&trial.store, &batch).await;

@@ -54,7 +54,7 @@ pub(crate) async fn a_dropped_write_may_be_repeated(trial: &Trial) {
         let batch = if rng.random() { batch_of(comes, from) } else { batch_of(goes, from) };
         dropped_soon(&mut rng, store.write_batch(&batch, &options)).await;
     }
-    // A dropped write may still take effect, so only a repetition tells the end.
+    // A dropped write may still take effect, so only a repetition shows the final state.
     for batch in [batch_of(comes, 0), (0..110).map(comes).collect(), (0..110).map(goes).collect()] {
         model.write_batch(&batch);
         let outcomes = outcomes_of(store, &batch).await;
@@ -65,8 +65,8 @@ pub(crate) async fn a_dropped_write_may_be_repeated(trial: &Trial) {
     model.assert_held_by(store).await;
 }
 
-/// A dropped write may take effect until its deadline. Then nobody repeats it, and whatever it did
-/// is done in both directions.
+/// A dropped write may take effect until its deadline. Nobody repeats it here.
+/// Its effect must be in both directions or in none.
 pub(crate) async fn a_dropped_write_is_done_in_both_directions_or_in_none(trial: &Trial) {
     let (store, mut rng) = (&trial.store, trial.rng());
     let users: Vec<_> = (0..30_u32).map(user).collect();
@@ -101,8 +101,7 @@ pub(crate) async fn dropped_calls_leave_the_store_working(trial: &Trial) {
             _ => drop(dropped_soon(&mut rng, store.ready()).await),
         }
     }
-    // As many calls as any pool has connections, and more; on pairs that no dropped call may
-    // still change.
+    // More calls than any pool has connections, on pairs that no dropped call may still change.
     let after = event("after");
     let guests: Vec<_> = (100..164_u32).map(user).collect();
     let calls = guests.iter().map(|guest| async {
@@ -114,7 +113,7 @@ pub(crate) async fn dropped_calls_leave_the_store_working(trial: &Trial) {
     assert_eq!(count.value, 64);
 }
 
-/// The events whose number is even are attended by the user of that number.
+/// Users attend the events with their own number, if it is even.
 async fn assert_own_answer(store: &dyn RsvpStore, n: u32) {
     let pairs: Vec<_> = (n..n + 3).map(|n| Rsvp::new(user(n), event(n))).collect();
     let events: Vec<EventId> = (n..n + 3).map(event).collect();

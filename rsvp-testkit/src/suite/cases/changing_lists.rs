@@ -1,4 +1,4 @@
-//! Whatever stays during a whole listing is listed, while others come and go.
+//! An entry that stays during a whole listing is listed, while others come and go.
 
 use std::collections::BTreeSet;
 use std::fmt::Debug;
@@ -15,9 +15,9 @@ use crate::calls::outcomes_of;
 use crate::ids::{event, user};
 use crate::suite::subject::Trial;
 
-/// Reads a listing in small pages, with a batch of changes after each: random pairs of `going`
-/// are cancelled, and pairs of `coming` are added. Whatever of `held` was not cancelled must
-/// have been listed.
+/// Reads a listing in small pages, with a batch of changes after each page.
+/// Random pairs of `going` are cancelled, and pairs of `coming` are added.
+/// Every pair of `held` without a cancel must have been listed.
 async fn assert_listed_while_changing<T: Ord + Debug>(
     (trial, rng): (&Trial, &mut StdRng),
     size: usize,
@@ -87,7 +87,7 @@ pub(crate) async fn events_that_stay_are_listed_while_others_come_and_go(trial: 
 pub(crate) async fn rsvps_that_stay_are_scanned_while_others_come_and_go(trial: &Trial) {
     let mut rng = trial.rng();
     for round in 0..6_u32 {
-        // Events of all sizes, the small ones emptied soon, among which pages end anywhere.
+        // Events of all sizes. The small ones are emptied soon, and pages end anywhere among them.
         let of = |e: u32, n: u32| Rsvp::new(user(n), event(format!("{round} {e}")));
         let sizes = [1, 40, 50, 2, 1, 13, 7, 1, 3];
         let held =
@@ -100,11 +100,11 @@ pub(crate) async fn rsvps_that_stay_are_scanned_while_others_come_and_go(trial: 
     }
 }
 
-/// Reads a listing in small pages while it grows to ten times its size, and shrinks again. All
-/// of `held` must have been listed.
+/// Reads a listing in small pages while it grows to ten times its size, and shrinks again.
+/// All of `held` must have been listed.
 ///
-/// A hash table is rebuilt meanwhile, which moves its entries. The ids must not be numbers, of
-/// which some engines make sorted arrays.
+/// A hash table is rebuilt meanwhile, and its entries move.
+/// The ids must not be numbers, because some engines keep those in sorted arrays.
 async fn assert_listed_while_growing<T: Ord + Debug>(
     trial: &Trial,
     held: Vec<Rsvp>,
@@ -162,7 +162,7 @@ pub(crate) async fn rsvps_that_stay_are_scanned_while_the_store_grows_and_shrink
     assert_listed_while_growing(trial, held, |n| of("visitor", n, 400), page, Rsvp::clone).await;
 }
 
-/// Writes until nobody listens: pairs of its own come and go.
+/// Writes until the receiver is dropped. Pairs of its own come and go.
 async fn come_and_go(
     store: Arc<dyn RsvpStore>,
     (ann, fair): (UserId, EventId),

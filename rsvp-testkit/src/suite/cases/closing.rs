@@ -1,4 +1,4 @@
-//! A store that is closed takes no more calls, and finishes those that it took.
+//! A closed store takes no more calls, and finishes the earlier ones.
 
 use std::fmt::Debug;
 use std::pin::pin;
@@ -56,9 +56,10 @@ pub(crate) async fn a_closed_store_refuses_every_call(trial: &Trial) {
 
 pub(crate) async fn calls_under_way_are_finished_when_a_store_closes(trial: &Trial) {
     let store = &trial.store;
-    // Whatever a store prepares for its first call is not what this is about.
+    // The preparations of a store's first call are not the subject of this case.
     outcomes_of(store, &[Write::rsvp(user("first"), event(0))]).await;
-    // No more than thirty: `join_all` polls each of so few at once, and more of them not always.
+    // No more than thirty, because `join_all` polls each of so few at once,
+    // and more of them not always.
     let pairs: Vec<_> = (0..30_u32).map(|n| Rsvp::new(user(n), event(n % 3))).collect();
     let calls = pairs.iter().map(|pair| async {
         if pair.event == event(0) {

@@ -28,7 +28,7 @@ pub(crate) async fn a_cursor_may_be_used_again(trial: &Trial) {
     assert_eq!(all.len(), 100);
 }
 
-/// A cursor from outside is wrong input, whatever is in it.
+/// A cursor from outside is wrong input, whatever its contents.
 fn assert_refused<T: Debug>(page: Result<Page<T>>, cursor: &Cursor) {
     let error = page.expect_err("a cursor that this listing never returned");
     let refused = matches!(error, Error::InvalidInput { field: "cursor", .. });
@@ -75,8 +75,8 @@ pub(crate) async fn a_cursor_of_another_subject_is_refused(trial: &Trial) {
     store.events_of_page(&busy, &request).await.expect("a cursor of this listing");
 }
 
-/// A backend cannot always tell a cursor of its own from an invented one; but it reads it or
-/// refuses it, and nothing else.
+/// A backend cannot always distinguish its own cursors from invented ones.
+/// It either reads or refuses a cursor.
 pub(crate) async fn any_cursor_is_read_or_refused(trial: &Trial) {
     filled(trial).await;
     let (store, popular, busy) = (&trial.store, event(4), user(0));

@@ -53,7 +53,7 @@ pub(crate) async fn a_call_whose_deadline_has_passed_is_not_begun(trial: &Trial)
 
 pub(crate) async fn a_deadline_that_is_far_changes_nothing(trial: &Trial) {
     let (store, ann, fair) = (&trial.store, user("ann"), event("fair"));
-    // An hour, and longer than any engine can count.
+    // An hour, and a time too long for any engine.
     for time in [Duration::from_secs(3600), Duration::MAX] {
         let (read, write) =
             (ReadOptions::strong().with_timeout(time), WriteOptions::default().with_timeout(time));
@@ -61,7 +61,7 @@ pub(crate) async fn a_deadline_that_is_far_changes_nothing(trial: &Trial) {
         assert!(receipt.outcome.is_applied());
         assert!(store.has_rsvped_with(&ann, &fair, read.clone()).await.unwrap());
         assert_eq!(store.rsvp_count_with(&fair, read.clone()).await.unwrap().value, 1);
-        // All pages: the first one may be empty.
+        // All pages, because the first one may be empty.
         let page = PageRequest::new(read.clone());
         let attendees = store.attendees_with(&fair, page.clone()).try_collect::<Vec<_>>();
         assert_eq!(attendees.await.unwrap(), std::slice::from_ref(&ann));

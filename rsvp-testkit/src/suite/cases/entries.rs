@@ -26,7 +26,7 @@ pub(crate) async fn an_entry_that_fails_takes_no_other_down(trial: &Trial) {
     for (n, result) in (0..).zip(receipt.results) {
         assert_eq!(result.is_err(), is_refused(n), "write {n}: {result:?}");
     }
-    // A read of what is refused may fail, and may find nothing.
+    // A read of a refused entry may fail, and may find nothing.
     let options = ReadOptions::strong();
     let answers = store.has_rsvped_batch(&pairs, &options).await.unwrap();
     assert_eq!(answers.len(), pairs.len(), "one answer for each pair");
@@ -42,7 +42,7 @@ pub(crate) async fn an_entry_that_fails_takes_no_other_down(trial: &Trial) {
         assert_eq!(count.map_or(0, |count| count.value), expected, "{event:?}");
     }
 
-    // Alone at the same time, so that a layer puts them into one batch.
+    // Single calls at the same time, so that a layer puts them into one batch.
     let alone = pairs.iter().map(|pair| store.cancel(&pair.user, &pair.event));
     for (n, receipt) in (0..).zip(join_all(alone).await) {
         assert_eq!(receipt.is_err(), is_refused(n), "cancel {n}: {receipt:?}");
@@ -73,7 +73,7 @@ pub(crate) async fn writes_of_one_pair_in_a_batch_fail_or_succeed_together(trial
         if let Some(until) = pending.max() {
             sleep_until(until.instant()).await;
         }
-        // What was acknowledged holds, whatever else has failed.
+        // An acknowledged entry holds, even if others have failed.
         let held: BTreeMap<_, _> = batch
             .iter()
             .zip(&receipt.results)

@@ -22,7 +22,7 @@ async fn read(store: &dyn RsvpStore, name: &LabelName) -> Option<Label> {
     store.label(name, &ReadOptions::strong()).await.unwrap()
 }
 
-/// Replaces a label, and returns what it held before.
+/// Replaces a label, and returns its value from before the call.
 async fn replace(
     store: &dyn RsvpStore,
     name: &LabelName,

@@ -1,4 +1,4 @@
-//! Lists come in pages, and miss nothing.
+//! Lists come in pages and are complete.
 
 use std::fmt::Debug;
 use std::time::Duration;
@@ -13,12 +13,12 @@ use crate::ids::{event, hostile_ids, user};
 use crate::model::Model;
 use crate::suite::subject::Trial;
 
-/// The first page of at most so many items.
+/// The first page, with this limit.
 pub(super) fn limit(limit: usize) -> PageRequest {
     PageRequest::default().with_limit(PageLimit::new(limit).unwrap())
 }
 
-/// Five events of different sizes, and users who attend several.
+/// Five events of different sizes, and users with several events.
 fn some_rsvps() -> Vec<Write> {
     let sizes = [(0_u32, 1_u32), (1, 2), (2, 7), (3, 30), (4, 100)];
     let of_event = |(e, size)| (0..size).map(move |u| Write::rsvp(user(u), event(e)));
@@ -97,7 +97,7 @@ pub(crate) async fn pages_hold_at_most_their_limit(trial: &Trial) {
     }
 }
 
-/// At whatever point of a listing a page ends, the next one begins behind it.
+/// Each page may end at any point of the listing. The next one begins behind it.
 pub(crate) async fn lists_of_hostile_ids_hold_everything_at_any_page_size(trial: &Trial) {
     let (ids, mut model) = (hostile_ids(), Model::new());
     let mut writes = Vec::new();
@@ -138,7 +138,7 @@ pub(crate) async fn lists_of_several_pages_are_as_fresh_as_asked(trial: &Trial) 
     tokio::time::sleep(bound).await;
     let request = limit(9).with_consistency(Consistency::Bounded(bound));
     model.assert_held_in_pages(&trial.peer, &request).await;
-    // Any state that was committed once.
+    // Eventual reads may return any committed state.
     let request = limit(9).with_consistency(Consistency::Eventual);
     let all: Vec<_> = trial.peer.scan_with(request).try_collect().await.unwrap();
     assert!(all.iter().all(|pair| model.has_rsvped(pair)), "a pair that was never written");

@@ -13,7 +13,7 @@ use crate::ids::{event, user};
 use crate::model::Model;
 use crate::suite::subject::Trial;
 
-/// Runs `task` `n` times at once, each on a task of its own, all starting together.
+/// Runs `task` `n` times at once, each on a task of its own. All start together.
 pub(super) async fn at_once<T, F>(n: usize, mut task: impl FnMut(usize) -> F) -> Vec<T>
 where
     T: Send + 'static,
@@ -31,7 +31,7 @@ where
     tasks.join_all().await
 }
 
-/// How the pair stands, asked in every way; panics where the ways disagree.
+/// Compares all ways to read the pairs, and panics if they disagree.
 pub(super) async fn assert_agreement(store: &dyn RsvpStore, users: &[UserId], events: &[EventId]) {
     use futures_util::TryStreamExt;
     let mut model = Model::new();
@@ -41,7 +41,7 @@ pub(super) async fn assert_agreement(store: &dyn RsvpStore, users: &[UserId], ev
             model.write(&Write::rsvp(user, event.clone()));
         }
     }
-    // The model has to know whom and what to look for, also where nothing is left.
+    // The model needs the users and events to look for, even if nothing is left of them.
     for (user, event) in users.iter().flat_map(|user| events.iter().map(move |e| (user, e))) {
         let known = Write::rsvp(user.clone(), event.clone());
         if !model.has_rsvped(&known.rsvp) {
@@ -90,7 +90,7 @@ pub(crate) async fn concurrent_toggles_add_up(trial: &Trial) {
     assert_agreement(&trial.store, &[ann], &[fair]).await;
 }
 
-/// A random batch over few pairs, and by how much each event's count should move.
+/// Makes a random batch of a few pairs.
 fn random_batch(rng: &mut StdRng, users: &[UserId], events: &[EventId]) -> Vec<Write> {
     (0..rng.random_range(1..12))
         .map(|_| {
@@ -101,7 +101,7 @@ fn random_batch(rng: &mut StdRng, users: &[UserId], events: &[EventId]) -> Vec<W
         .collect()
 }
 
-/// By how much the outcomes of a batch move the number of RSVPs.
+/// Returns the change of the number of RSVPs by the outcomes of a batch.
 fn moved(batch: &[Write], outcomes: &[Outcome]) -> i64 {
     let moves = batch.iter().zip(outcomes).map(|(write, outcome)| match write.action {
         _ if !outcome.is_applied() => 0,

@@ -13,7 +13,7 @@ use crate::ids::{event, user};
 use crate::model::Model;
 use crate::suite::subject::Trial;
 
-/// Few ids, so that operations meet; some that order differently as bytes and as text.
+/// Few ids, so that operations meet. Some have different orders as bytes and as text.
 const USERS: [&str; 5] = ["ann", "Ann", "é{1}", "z", "0"];
 const EVENTS: [&str; 4] = ["fair", "Fair/2", "%", "🎉"];
 
@@ -57,7 +57,7 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
     vec(step, 1..40)
 }
 
-/// Every event of the alphabet is removed first, so that each sequence begins with nothing.
+/// Removes every event of the alphabet, so that each sequence begins with an empty store.
 async fn empty_model(store: &dyn RsvpStore) -> Model {
     let mut model = Model::new();
     for (user_id, event_id) in USERS.iter().zip(EVENTS.iter().cycle()) {

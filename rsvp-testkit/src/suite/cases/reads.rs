@@ -1,4 +1,4 @@
-//! Reads are as fresh as asked, or fresher.
+//! Reads are as fresh as requested, or fresher.
 
 use std::time::Duration;
 
@@ -15,7 +15,7 @@ use crate::ids::{event, user};
 use crate::model::Model;
 use crate::suite::subject::Trial;
 
-/// Reads one pair in every way at `consistency`, and says how often it was seen.
+/// Reads one pair in every way at `consistency`, and checks the number of its appearances.
 async fn assert_everywhere(
     store: &dyn RsvpStore,
     (user, event): (&UserId, &EventId),
@@ -39,7 +39,7 @@ async fn assert_everywhere(
 
 pub(crate) async fn a_strong_read_sees_every_acknowledged_write(trial: &Trial) {
     for n in 0..20_u32 {
-        // Written through either, read through both.
+        // Write through either store, and read through both.
         let (store, peer) = (trial.either(n as usize), trial.either(n as usize + 1));
         let (user, event) = (user(n), event(n));
         for store in [&store, &peer] {
@@ -60,7 +60,7 @@ pub(crate) async fn a_session_read_sees_the_writes_behind_its_token(trial: &Tria
     for n in 0..20_u32 {
         let (store, peer) = (trial.either(n as usize), trial.either(n as usize + 1));
         let (user, event) = (user(n), event(n));
-        // What is read before the write must not be served after it.
+        // A result read before the write must not be served after it.
         let before = Consistency::Session(SessionToken::new());
         for store in [&store, &peer] {
             store.has_rsvped_with(&user, &event, before.clone()).await.unwrap();
@@ -133,11 +133,11 @@ pub(crate) async fn a_bound_of_nothing_is_strong(trial: &Trial) {
     }
 }
 
-/// Writes through one store and counts through the other at every bound; each answer must have
-/// been the truth at some moment between its age before the question and the answer.
+/// Writes through one store and counts through the other at every bound.
+/// Each answer must have been true at some moment between its age before the read and the answer.
 pub(crate) async fn a_count_was_true_no_longer_ago_than_its_age(trial: &Trial) {
     let fair = event("fair");
-    // The moments from which on each number was the truth, at the earliest.
+    // The earliest moment of truth of each number.
     let mut truth = vec![(Instant::now(), 0_u64)];
     let bounds = [0, 1, 10, 100, 5000].map(Duration::from_millis);
     for n in 0..40_u64 {
@@ -149,8 +149,8 @@ pub(crate) async fn a_count_was_true_no_longer_ago_than_its_age(trial: &Trial) {
             let count = trial.peer.rsvp_count_with(&fair, bounded.clone()).await.unwrap();
             assert!(count.age <= bound, "{:?} is older than {bound:?}", count.age);
             assert!(count.value <= n + 1, "{count:?} was never true");
-            // It was replaced when the next number was acknowledged, before that one's successor
-            // was written.
+            // The number was replaced when the next one was acknowledged,
+            // before the write of the one after that.
             let replaced = truth.get(count.value as usize + 2).map(|(at, _)| *at);
             let recent = replaced.is_none_or(|replaced| replaced + count.age >= asked);
             assert!(recent, "{count:?} is older than it says, the truth being {}", n + 1);
@@ -161,7 +161,7 @@ pub(crate) async fn a_count_was_true_no_longer_ago_than_its_age(trial: &Trial) {
     assert_eq!((count.value, count.age), (40, Duration::ZERO), "a strong count has no age");
 }
 
-/// Through the same store, at the default bound: whoever writes looks at the number next.
+/// Through the same store, at the default bound. A user looks at the number after a write.
 pub(crate) async fn a_write_shows_in_the_next_count(trial: &Trial) {
     let (store, events) = (&trial.store, [event("fair"), event("gala")]);
     let mut model = Model::new();
@@ -206,7 +206,7 @@ pub(crate) async fn an_eventual_read_answers_what_was_committed_once(trial: &Tri
     assert_eq!(store.rsvp_count_with(&fair, session.clone()).await.unwrap().value, 10);
 }
 
-/// Half of the pairs of some users and events exist, all others never did.
+/// Half of the pairs of some users and events exist. All others never did.
 pub(crate) async fn no_read_invents_what_was_never_written(trial: &Trial) {
     let is_written = |n: u32| n % 4 == 1 || n % 7 == 3;
     let pairs: Vec<_> = (0..70_u32).map(|n| Rsvp::new(user(n / 7), event(n % 7))).collect();

@@ -52,7 +52,7 @@ pub(crate) async fn a_removal_returns_how_many_went(trial: &Trial) {
     model.assert_held_by(store).await;
 }
 
-/// Steps until there is no more, and says how many RSVPs went.
+/// Runs steps until the last one, and returns the number of removed RSVPs.
 async fn steps(limit: PageLimit, mut step: impl AsyncFnMut() -> Result<RemovalStep>) -> u64 {
     let mut total = 0;
     for _ in 0..1000 {
@@ -142,7 +142,7 @@ pub(crate) async fn a_removal_takes_its_id_literally(trial: &Trial) {
     model.assert_held_by(store).await;
 }
 
-/// Steps with deadlines that are met or not, awaited or dropped.
+/// Runs steps with deadlines, long or short, awaited or dropped.
 pub(crate) async fn a_removal_repeated_after_a_failed_step_counts_nothing_twice(trial: &Trial) {
     let (store, popular, limit) = (&trial.store, event(1), PageLimit::new(7).unwrap());
     let mut rng = trial.rng();
@@ -155,8 +155,8 @@ pub(crate) async fn a_removal_repeated_after_a_failed_step_counts_nothing_twice(
             let step = store.remove_event_step(&popular, limit, &options);
             let answer =
                 if rng.random() { dropped_soon(&mut rng, step).await } else { Some(step.await) };
-            // A step that was dropped may take effect until its deadline, and one that is pending
-            // as long as it says.
+            // A dropped step may take effect until its deadline, and a pending one
+            // until its own moment.
             let settled = match &answer {
                 None => options.deadline,
                 Some(answer) => answer.as_ref().err().and_then(Error::retry_at),

@@ -10,10 +10,10 @@ use crate::ids::{event, user};
 use crate::model::Model;
 use crate::suite::subject::Trial;
 
-/// Longer than any page of a backend by default.
+/// Longer than any default page of a backend.
 const THOUSANDS: u32 = 2500;
 
-/// There is no longest batch: a backend divides what is too long for its engine.
+/// There is no longest batch. A backend divides a batch that is too long for its engine.
 pub(crate) async fn a_batch_of_twenty_thousand_is_done_to_its_end(trial: &Trial) {
     let store = &trial.store;
     let at = |n: u32| (user(n), event(n % 10));
@@ -85,7 +85,7 @@ pub(crate) async fn a_removal_of_thousands_leaves_nothing(trial: &Trial) {
     let store = &trial.store;
     assert_eq!(store.remove_event(&fair).await.unwrap().removed, u64::from(THOUSANDS));
     assert_eq!(counts_of(store, &[fair]).await, [0]);
-    // As few steps as the limit allows.
+    // The number of steps is the least possible under the limit.
     let (mut removed, mut more) = (0, true);
     while more {
         let options = WriteOptions::default();

@@ -13,15 +13,15 @@ use crate::ids::{event, user};
 use crate::model::Model;
 use crate::suite::subject::Trial;
 
-/// A write that comes late does so within this.
+/// The greatest delay of a late write.
 const LATENESS: Duration = Duration::from_millis(100);
 
-/// A deadline that is met, missed, or met by a part of the way.
+/// A deadline that the call meets, misses, or meets with a part of its work.
 fn tight(random: &mut StdRng) -> WriteOptions {
     WriteOptions::default().with_timeout(Duration::from_micros(random.random_range(0..3000)))
 }
 
-/// The result of the one write of a batch.
+/// Returns the result of the one write of a batch.
 async fn write(store: &dyn RsvpStore, write: Write, options: &WriteOptions) -> Result<Written> {
     let results = store.write_batch(&[write], options).await?.results;
     let [result] = <[_; 1]>::try_from(results).expect("one result for one write");
@@ -32,7 +32,8 @@ async fn is_present(store: &dyn RsvpStore, pair: &Rsvp) -> bool {
     presence_of(store, std::slice::from_ref(pair)).await[0]
 }
 
-/// Where a write has left its pair, which was absent, as soon as its error says that this is final.
+/// Returns the final state of a pair after its write. The pair was absent before.
+/// If the write has failed, this waits until its error is final.
 async fn settled(store: &dyn RsvpStore, pair: &Rsvp, result: Result<Written>) -> bool {
     match result.map_err(|error| error.effect()) {
         Ok(_) => true,

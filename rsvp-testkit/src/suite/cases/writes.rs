@@ -1,4 +1,4 @@
-//! Writes are idempotent and say what changed.
+//! Writes are idempotent, and report their change.
 
 use rsvp_core::{Consistency, Effect, Outcome, RsvpStore, RsvpStoreExt, Write};
 
@@ -7,7 +7,7 @@ use crate::ids::{event, user};
 use crate::model::Model;
 use crate::suite::subject::Trial;
 
-/// How many are coming to the fair, exactly.
+/// Returns the exact number of RSVPs of the fair.
 async fn strong_count(trial: &Trial) -> u64 {
     trial.store.rsvp_count_with(&event("fair"), Consistency::Strong).await.unwrap().value
 }

@@ -1,56 +1,68 @@
-//! The queue of writes: which of them wait, by event, and which of them go next.
+//! The fair queue of writes. It decides which events' writes go into the next batch.
+//!
+//! Each event has a flow, a queue of requests. The class of a flow decides its ring:
+//!
+//! | class | flow | lanes |
+//! |---|---|---|
+//! | light | few requests are waiting | all lanes, or all but one while heavy flows wait |
+//! | heavy | many requests are waiting (a backlog) | all lanes but one |
+//! | suspect | a batch with the flow has timed out | extra lanes, each flow alone |
+//! | blocked | a batch with the flow alone has timed out | at most half of the extra lanes |
+//!
+//! The flows of a ring take turns (round robin).
+//! A flow in flight is in no ring, and comes back after its batch.
 
 use std::collections::{BTreeSet, VecDeque};
 
 use smallvec::SmallVec;
 
 use super::CoalesceConfig;
+use super::flow_table::{Class, FlowTable};
 use super::reply::WriteRequest;
 use super::suspects::Suspects;
-use super::table::{Class, FlowTable};
 use crate::EventId;
 
-/// An event with more writes waiting than this part of a batch has a backlog.
+/// A flow with more waiting writes than this part of a batch has a backlog.
 const BACKLOG: usize = 32;
 
-/// The most batches of suspects in flight beside `lanes` others: at least two, so that events that
-/// are blocked for long leave a place to the others.
+/// The number of extra lanes for suspects: at least two,
+/// so that events blocked for long leave a lane to the others.
 fn most_suspects(lanes: usize) -> usize {
     lanes.max(2)
 }
 
-/// The events of a class that wait for a batch, in turn, and its batches in flight.
+/// The waiting flows of a class, in turn, and the number of its batches in flight.
 #[derive(Default)]
 struct Ring {
     flows: VecDeque<usize>,
     in_flight: usize,
 }
 
-/// The writes that wait and are in flight.
+/// All waiting writes and writes in flight.
 ///
-/// An event with writes that wait is in the ring of its class, unless it is in flight. So an event is
-/// never in flight twice.
-pub(super) struct Flows {
+/// A flow with waiting writes is in the ring of its class, unless it is in flight.
+/// So an event is never in flight twice.
+pub(super) struct FairQueue {
     lanes: usize,
     max_batch: usize,
-    /// Entries that may be pending in all flows together.
+    /// The number of entries that may be pending in all flows together.
     bound: usize,
     table: FlowTable,
     light: Ring,
     heavy: Ring,
     suspect: Ring,
     blocked: Ring,
-    /// Whether the last batch of the first two rings was a light one.
+    /// Whether the last batch of the light and heavy rings was a light one.
     light_was_last: bool,
     suspects: Suspects,
-    /// Entries that wait or are in flight.
+    /// The number of entries that wait or are in flight.
     pending: usize,
 }
 
 /// The requests of a batch: one if there is a single caller.
 pub(super) type Requests = SmallVec<[WriteRequest; 1]>;
 
-/// Requests that go to the store together, and their events.
+/// Requests that go to the store together, and their flows.
 pub(super) struct Batch {
     pub(super) requests: Requests,
     pub(super) entries: usize,
@@ -59,25 +71,25 @@ pub(super) struct Batch {
 }
 
 impl Default for Batch {
-    /// A batch of nothing.
+    /// Makes an empty batch.
     fn default() -> Self {
         let (requests, flows) = (Requests::new(), SmallVec::new());
         Self { requests, entries: 0, class: Class::Light, flows }
     }
 }
 
-/// What a batch has told about its events.
+/// The information of a finished batch about its flows.
 #[derive(Default)]
 pub(super) struct Verdict {
-    /// Whether all of them have timed out.
+    /// Whether the whole batch timed out.
     pub(super) all_timed_out: bool,
-    /// Otherwise, the flows of writes that have timed out.
+    /// Otherwise, the flows with a timed-out write.
     pub(super) timed_out: BTreeSet<usize>,
     /// Whether a write was acknowledged.
     pub(super) acknowledged: bool,
 }
 
-impl Flows {
+impl FairQueue {
     pub(super) fn new(config: &CoalesceConfig) -> Self {
         Self {
             lanes: config.lanes,
@@ -89,7 +101,7 @@ impl Flows {
             suspect: Ring::default(),
             blocked: Ring::default(),
             light_was_last: false,
-            // As many as a batch can leave behind.
+            // A batch leaves at most this number of suspects behind.
             suspects: Suspects::new(config.max_batch),
             pending: 0,
         }
@@ -99,23 +111,26 @@ impl Flows {
         self.pending
     }
 
-    /// Whether a write of any event would be refused.
+    /// Returns whether a write of any event would be refused.
     pub(super) fn is_full(&self) -> bool {
         self.pending >= self.bound
     }
 
-    /// Queues a request, or gives it back if its event has no room.
+    /// Queues a request, or returns it if its flow has no room.
     ///
-    /// An event may have as many entries pending as there is free room in the queue (a dynamic
-    /// threshold after Choudhury and Hahne, with a factor of one): a single hot event fills half of
-    /// it, and leaves the rest to others. As long as an event is below its threshold it takes one
-    /// more request, however large, so a call of more entries than the bound goes through when
+    /// A flow may have as many pending entries as there is free room
+    /// in the queue (a dynamic threshold after Choudhury and Hahne, with a factor of one).
+    /// So a single hot event fills half of the queue, and leaves the rest to others.
+    /// A flow below its threshold takes one more request of any size.
+    /// So a call larger than the bound goes through when there is little else to do.
     /// little else is to do.
     pub(super) fn push(
         &mut self,
         event: &EventId,
         mut request: WriteRequest,
     ) -> Result<(), WriteRequest> {
+        // 1. Find or open the flow of the event, and compare its pending entries
+        //    with its threshold.
         let free = self.bound.saturating_sub(self.pending);
         let id = match self.table.find(event) {
             Some(id) => id,
@@ -126,6 +141,7 @@ impl Flows {
         if flow.waiting + flow.in_flight >= free {
             return Err(request);
         }
+        // 2. Queue the request. An idle flow joins the ring of its class.
         let is_idle = flow.is_idle();
         request.flow = id;
         flow.waiting += request.entries;
@@ -137,29 +153,30 @@ impl Flows {
         Ok(())
     }
 
-    /// Whether a batch could be sent now.
+    /// Returns whether a batch could be sent now.
     pub(super) fn has_next(&mut self) -> bool {
         self.next_class().is_some()
     }
 
     /// Puts the next requests into an empty batch. Returns whether there are any.
     ///
-    /// The events of the ring give their writes in turn. Those that wait are divided over the batches
-    /// that may still be sent, so that these work side by side.
+    /// The flows of the ring give their writes in turn.
+    /// The waiting flows are divided over the batches that may still be sent,
+    /// so that these batches run side by side.
     pub(super) fn next(&mut self, batch: &mut Batch) -> bool {
-        // 1. How many events the batch is made of, and the share of each.
+        // 1. Choose the class of the batch, its number of flows, and the share of each flow.
         let Some(class) = self.next_class() else { return false };
         let idle_lanes = self.lanes.saturating_sub(self.light.in_flight + self.heavy.in_flight);
         let batches = match class {
             Class::Light => idle_lanes,
             Class::Heavy => idle_lanes.min(self.most_heavy().saturating_sub(self.heavy.in_flight)),
-            // Each alone.
+            // Each suspect goes alone.
             Class::Suspect | Class::Blocked => usize::MAX,
         };
         let waiting = self.ring(class).flows.len();
         let events = waiting.div_ceil(batches.max(1));
         let share = (self.max_batch / events.max(1)).max(1);
-        // 2. Each gives its share.
+        // 2. Each flow gives its share.
         for _ in 0..events {
             let Some(id) = self.ring(class).flows.pop_front() else { break };
             if class == Class::Light && self.has_backlog(id) {
@@ -167,12 +184,13 @@ impl Flows {
             } else if self.give(id, share, batch) {
                 batch.flows.push(id);
             } else {
-                // Its first request does not fit any more, so its turn is in the next batch.
+                // The first request of this flow does not fit any more.
+                // Its turn is in the next batch.
                 self.ring(class).flows.push_front(id);
                 break;
             }
         }
-        // 3. What is left of the batch is filled up by the same events.
+        // 3. The same flows fill the rest of the batch.
         for at in 0..batch.flows.len() {
             if batch.entries < self.max_batch
                 && let Some(&id) = batch.flows.get(at)
@@ -180,6 +198,7 @@ impl Flows {
                 self.give(id, self.max_batch, batch);
             }
         }
+        // 4. Count the batch in its ring.
         batch.class = class;
         self.ring(class).in_flight += 1;
         if matches!(class, Class::Light | Class::Heavy) {
@@ -188,9 +207,9 @@ impl Flows {
         true
     }
 
-    /// Moves requests of an event to a batch, at most `share` entries and as many as there is room
-    /// for, and whole requests only: at least one if the event gives its first one to the batch.
-    /// Returns whether there was any.
+    /// Moves requests of a flow to a batch: at most `share` entries, as many as fit,
+    /// and whole requests only. The first request of a flow may exceed the share.
+    /// Returns whether any request was moved.
     fn give(&mut self, id: usize, share: usize, batch: &mut Batch) -> bool {
         let Some(flow) = self.table.get_mut(id) else { return false };
         let before = flow.in_flight;
@@ -210,13 +229,15 @@ impl Flows {
         flow.in_flight > before
     }
 
-    /// Lets the events of a batch wait for their next one. A batch that has landed is left alone.
+    /// Returns the flows of a finished batch to their rings. Does nothing for an empty batch.
     pub(super) fn land(&mut self, batch: &mut Batch, verdict: &Verdict) {
         if batch.flows.is_empty() {
             return;
         }
         self.ring(batch.class).in_flight -= 1;
-        // 1. Room is made, and the events are judged.
+        // 1. Free the room, and judge the flows.
+        //    A timeout makes a flow a suspect, and a suspect blocked.
+        //    An acknowledged write clears the suspicion.
         for id in &batch.flows {
             let timed_out = verdict.all_timed_out || verdict.timed_out.contains(id);
             let Some(flow) = self.table.get_mut(*id) else { continue };
@@ -228,9 +249,9 @@ impl Flows {
                 _ => {}
             }
         }
-        // 2. They wait again, or are forgotten.
+        // 2. Queue the flows again, or list them as idle.
         batch.flows.drain(..).for_each(|id| self.wait_for_turn(id));
-        // 3. So are the oldest suspects, if there are too many.
+        // 3. Forget the oldest suspects if there are too many.
         while let Some((id, suspicion)) = self.suspects.too_many() {
             if let Some(flow) = self.table.get_mut(id)
                 && flow.suspicion.is_some_and(|own| own.number == suspicion)
@@ -241,7 +262,7 @@ impl Flows {
         }
     }
 
-    /// Takes all requests that wait.
+    /// Takes all waiting requests.
     pub(super) fn take_waiting(&mut self) -> Vec<WriteRequest> {
         let mut taken = Vec::new();
         for class in [Class::Light, Class::Heavy, Class::Suspect, Class::Blocked] {
@@ -256,12 +277,14 @@ impl Flows {
         taken
     }
 
-    /// The class of the next batch, if one may be sent.
+    /// Returns the class of the next batch, if one may be sent.
     ///
-    /// Events with a backlog leave one lane to the others (if there are two), whose batches are short.
-    /// The others leave one to them while they wait. With one lane they take turns.
+    /// Heavy flows leave one lane to the light ones (of two lanes or more),
+    /// because light batches are short.
+    /// Light flows leave one lane to the heavy ones while these wait.
+    /// With one lane they take turns.
     fn next_class(&mut self) -> Option<Class> {
-        // An event that has got a backlog while it waited is not a light one any more.
+        // 1. A light flow may have got a backlog while it waited. Move it to the heavy ring.
         while let Some(&id) = self.light.flows.front() {
             if !self.has_backlog(id) {
                 break;
@@ -269,6 +292,7 @@ impl Flows {
             self.light.flows.pop_front();
             self.wait_for_turn(id);
         }
+        // 2. Light and heavy flows share the lanes.
         if self.light.in_flight + self.heavy.in_flight < self.lanes {
             let light = !self.light.flows.is_empty();
             let heavy = !self.heavy.flows.is_empty() && self.heavy.in_flight < self.most_heavy();
@@ -280,6 +304,7 @@ impl Flows {
                 return Some(Class::Light);
             }
         }
+        // 3. Suspects have lanes of their own, and blocked flows use at most half of these.
         let (suspects, most) =
             (self.suspect.in_flight + self.blocked.in_flight, most_suspects(self.lanes));
         if suspects < most {
@@ -305,8 +330,9 @@ impl Flows {
         self.table.get(id).is_some_and(|flow| flow.class(self.backlog()) == Class::Heavy)
     }
 
-    /// Puts an event that is not in flight into the ring of its class, if it has writes that wait.
+    /// Puts a flow that is not in flight into the ring of its class, if it has waiting writes.
     fn wait_for_turn(&mut self, id: usize) {
+        // A flow without waiting writes is idle.
         match self.table.get(id) {
             Some(flow) if flow.waiting > 0 => {
                 let class = flow.class(self.backlog());

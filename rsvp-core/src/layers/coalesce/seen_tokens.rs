@@ -4,13 +4,14 @@ use std::sync::{PoisonError, RwLock};
 
 use crate::SessionToken;
 
-/// The most engines whose positions are remembered: more than a token that is accepted names.
+/// The greatest number of remembered engines. An accepted token never names as many.
 const MOST_ORIGINS: usize = 512;
 
-/// The highest positions that receipts of this store have told.
+/// The highest positions seen in receipts of this store.
 ///
-/// A token within them belongs to writes that have been made. One that is beyond them is of another
-/// instance, or it is forged: what it asks for may never come.
+/// A token within them belongs to finished writes.
+/// A token beyond them is of another instance, or it is forged.
+/// A read with it may wait for a position that never comes.
 #[derive(Default)]
 pub(super) struct SeenTokens(RwLock<SessionToken>);
 
@@ -22,12 +23,13 @@ impl SeenTokens {
         let mut seen = self.0.write().unwrap_or_else(PoisonError::into_inner);
         seen.merge(token);
         if seen.origins() > MOST_ORIGINS {
-            // Nothing has so many engines, so they have been replaced over time.
+            // No store has so many engines.
+            // Engines were replaced over time, so forget the old ones.
             seen.clone_from(token);
         }
     }
 
-    /// Whether the writes behind the token are known to have been made.
+    /// Returns whether the writes behind the token are known to be finished.
     pub(super) fn cover(&self, token: &SessionToken) -> bool {
         let seen = self.0.read().unwrap_or_else(PoisonError::into_inner);
         token.is_within(&seen)

@@ -4,11 +4,11 @@ use std::collections::HashMap;
 use std::collections::hash_map::Entry;
 
 use super::Placement;
-use super::bid::{Candidate, hash_of_event};
 use super::placement::place_among;
+use super::rendezvous::{Candidate, hash_of_event};
 use crate::{EventId, Rsvp};
 
-/// The shards that the entries of a batch go to, as places in the order of the shards' hashes.
+/// The target shards of a batch's entries, as places in the order of the shards' hashes.
 #[derive(Debug, PartialEq)]
 pub(super) enum Targets {
     /// All entries go to one shard.
@@ -18,10 +18,10 @@ pub(super) enum Targets {
 }
 
 impl Placement {
-    /// The shards that the pairs of a batch live on.
+    /// Returns the shards of the pairs of a batch.
     pub(super) fn targets<'a>(&self, pairs: impl ExactSizeIterator<Item = &'a Rsvp>) -> Targets {
         if self.homes() == self.shards().len() {
-            // The events decide nothing.
+            // Every shard is a home of every event, so only the pair decides.
             return targets(pairs, |pair| self.place_of(pair));
         }
         if pairs.len() == 1 {
@@ -31,7 +31,7 @@ impl Placement {
         targets(pairs, |pair| homes.place_of(pair))
     }
 
-    /// The shards that whole events live on, for a spread of 1.
+    /// Returns the shards of whole events, for a spread of 1.
     pub(super) fn targets_of_events(&self, events: &[EventId]) -> Targets {
         targets(events.iter(), |event| self.place_of_event(hash_of_event(event)))
     }
@@ -41,7 +41,7 @@ fn targets<E>(entries: impl ExactSizeIterator<Item = E>, place: impl FnMut(E) ->
     let count = entries.len();
     let mut places = entries.map(place);
     let Some(first) = places.next() else { return Targets::Each(Vec::new()) };
-    // Nothing is allocated as long as all entries go to one shard.
+    // Allocate only at the first entry with another shard.
     for (same, place) in (1..).zip(places.by_ref()) {
         if place != first {
             let mut each = Vec::with_capacity(count);
@@ -54,15 +54,15 @@ fn targets<E>(entries: impl ExactSizeIterator<Item = E>, place: impl FnMut(E) ->
     Targets::One(first)
 }
 
-/// Remembers the homes of each event of a batch, because a batch holds many pairs of few events.
+/// A memory of the homes of each event of a batch. A batch has many pairs of few events.
 struct Homes<'a> {
     placement: &'a Placement,
-    /// For the hash of each event, where its homes begin in `homes`. Homes follow from the hash
-    /// alone, so two events of one hash may share them.
+    /// The beginning of the homes of each event in `homes`, by the hash of the event.
+    /// Homes follow from the hash alone, so two events of one hash may share them.
     begins: HashMap<u64, usize>,
-    /// The homes of all events, each as many.
+    /// The homes of all events, the same number for each.
     homes: Vec<(usize, &'a Candidate)>,
-    /// The event of the pair before.
+    /// The event of the previous pair.
     last: Option<(u64, usize)>,
 }
 

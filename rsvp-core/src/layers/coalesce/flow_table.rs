@@ -1,4 +1,4 @@
-//! The events of the queue of writes, and their places in it.
+//! The table of events with queued writes.
 
 use std::collections::{HashMap, VecDeque};
 
@@ -6,35 +6,35 @@ use super::reply::WriteRequest;
 use super::suspects::Suspicion;
 use crate::EventId;
 
-/// The number of events without writes that keep their places, so that the next write is cheaper.
+/// The number of idle events in the table. The next write of such an event is cheaper.
 const MOST_IDLE: usize = 256;
 
-/// The longest queue of requests that such an event keeps the memory of.
+/// The greatest capacity that the queue of an idle event keeps.
 const IDLE_CAPACITY: usize = 1024;
 
-/// Events that are served alike.
+/// The class of an event. The queue serves the events of one class alike.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) enum Class {
-    /// Few writes wait.
+    /// Few writes are waiting.
     Light,
-    /// Many writes wait.
+    /// Many writes are waiting.
     Heavy,
-    /// A batch that held a write of the event has timed out.
+    /// A batch with a write of the event has timed out.
     Suspect,
-    /// So has a batch of this event alone.
+    /// A batch with this event alone has timed out, too.
     Blocked,
 }
 
-/// The writes of one event, in the order in which they came.
+/// The queue of one event, in the order of arrival.
 pub(super) struct Flow {
     event: EventId,
     pub(super) requests: VecDeque<WriteRequest>,
-    /// Entries of these requests.
+    /// The number of entries of these requests.
     pub(super) waiting: usize,
-    /// Entries of the batch that is in flight.
+    /// The number of entries in the batch in flight.
     pub(super) in_flight: usize,
     pub(super) suspicion: Option<Suspicion>,
-    /// Whether it is in the list of those that may be idle.
+    /// Whether the event is in the list of idle events.
     is_listed: bool,
 }
 
@@ -53,19 +53,19 @@ impl Flow {
     }
 }
 
-/// The events that have writes, or have had some lately, or are suspects.
+/// The events with writes, with recent writes, or under suspicion.
 #[derive(Default)]
 pub(super) struct FlowTable {
     places: HashMap<EventId, usize>,
     flows: Vec<Flow>,
-    /// Places in `flows` for other events.
+    /// Free places in `flows`.
     unused: Vec<usize>,
-    /// Events that have had no writes, the longest ago first. They may have some again.
+    /// Idle events, the longest idle first. Some may have writes again.
     idle: VecDeque<usize>,
 }
 
 impl FlowTable {
-    /// The place of an event.
+    /// Returns the place of an event.
     pub(super) fn find(&self, event: &EventId) -> Option<usize> {
         self.places.get(event).copied()
     }
@@ -78,7 +78,7 @@ impl FlowTable {
         self.flows.get_mut(id)
     }
 
-    /// A place for an event that has none.
+    /// Makes a place for an event without one.
     pub(super) fn open(&mut self, event: &EventId) -> usize {
         let id = self.unused.pop().unwrap_or(self.flows.len());
         match self.flows.get_mut(id) {
@@ -96,17 +96,19 @@ impl FlowTable {
         id
     }
 
-    /// Lists an event that has no writes and is no suspect, and forgets the one that has been listed
-    /// for longest if there are too many.
+    /// Adds an event without writes and without suspicion to the list of idle events.
+    /// If the list is too long, the event at its front is forgotten.
     pub(super) fn list_if_idle(&mut self, id: usize) {
         let Some(flow) = self.flows.get_mut(id) else { return };
         if !flow.is_idle() || flow.suspicion.is_some() {
             return;
         }
+        // 1. Keep little memory for an idle event, and list it once.
         flow.requests.shrink_to(IDLE_CAPACITY);
         if std::mem::replace(&mut flow.is_listed, true) {
             return;
         }
+        // 2. Forget the oldest idle event if there are too many.
         self.idle.push_back(id);
         if self.idle.len() <= MOST_IDLE {
             return;
@@ -114,6 +116,7 @@ impl FlowTable {
         if let Some(oldest) = self.idle.pop_front()
             && let Some(flow) = self.flows.get_mut(oldest)
         {
+            // It may have got writes meanwhile. Then it is listed again after these.
             flow.is_listed = false;
             if flow.is_idle() && flow.suspicion.is_none() {
                 flow.requests = VecDeque::new();

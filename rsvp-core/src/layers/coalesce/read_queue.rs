@@ -1,4 +1,12 @@
-//! A queue of reads that go to the store in batches, a bounded number of batches at a time.
+//! A queue of reads with a bounded number of concurrent batches.
+//!
+//! A call passes through these steps:
+//!
+//! 1. [`ReadQueue::call`] admits the call if the queue has room, and pushes it.
+//! 2. If the queue has fewer drivers than `width`, the caller spawns a [`Driver`] on its runtime.
+//! 3. A driver takes the calls of the next batch, runs the batch and answers each call.
+//!    It repeats this until the queue is empty, and ends.
+//! 4. The caller waits for its answer until its deadline.
 
 use std::collections::VecDeque;
 use std::panic::AssertUnwindSafe;
@@ -12,20 +20,20 @@ use tokio_util::task::TaskTracker;
 use tokio_util::task::task_tracker::TaskTrackerToken;
 use tracing::{Instrument, Span};
 
+use super::call_progress::CallProgress;
 use super::failure::{LONGEST_BATCH, lost, runtime, stopped};
 use super::freshness::both;
-use super::patience::Patience;
 use super::span::BatchSpan;
 use crate::backend::check_answer_count;
 use crate::{Consistency, Deadline, Error, Operation, ReadOptions, Result, RsvpStore};
 
-/// What the calls of a lane become on the store.
+/// A kind of batched read.
 pub(super) trait Batch: 'static {
     const OPERATION: Operation;
     type Entry: Clone + Send + Sync + 'static;
     type Answer: Send + 'static;
 
-    /// One call of the store, with a result for each entry.
+    /// Makes one call of the store, with a result for each entry.
     fn run<S: RsvpStore>(
         store: &S,
         entries: Vec<Self::Entry>,
@@ -36,33 +44,33 @@ pub(super) trait Batch: 'static {
 /// A result for each entry of a call or a batch.
 pub(super) type Answered<B> = Result<Vec<Result<<B as Batch>::Answer>>>;
 
-/// A call that waits for its batch.
+/// A queued call.
 struct Call<B: Batch + ?Sized> {
     entries: Vec<B::Entry>,
-    /// How fresh the answer must be.
+    /// The required freshness of the answer.
     freshness: Consistency,
-    patience: Option<Patience>,
-    /// The span in which the call was made.
+    progress: Option<CallProgress>,
+    /// The span of the caller.
     caller: Span,
     reply: oneshot::Sender<Answered<B>>,
 }
 
 /// A queue of calls, and the drivers that take batches from it.
-pub(super) struct Lane<S, B: Batch> {
+pub(super) struct ReadQueue<S, B: Batch> {
     store: Arc<S>,
     limits: Limits,
-    /// What is still to be done in any lane of the store.
+    /// All unfinished tasks of the store.
     tasks: TaskTracker,
     queue: Mutex<Queue<B>>,
 }
 
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Limits {
-    /// Batches that are in flight at once.
+    /// The number of concurrent batches.
     pub(super) width: usize,
-    /// Entries of a batch, unless one call has more.
+    /// The greatest number of entries of a batch of several calls.
     pub(super) max_batch: usize,
-    /// Entries that wait or are in flight when a call is refused.
+    /// The number of pending entries from which on a call is refused.
     pub(super) max_pending: usize,
     /// Whether only reads of equal freshness share a batch.
     pub(super) only_equal: bool,
@@ -70,35 +78,35 @@ pub(super) struct Limits {
 
 struct Queue<B: Batch> {
     calls: VecDeque<Call<B>>,
-    /// Entries that wait, are in flight, or are about to be pushed.
+    /// The number of entries that wait, are in flight, or are about to be pushed.
     pending: usize,
     drivers: usize,
     closed: bool,
 }
 
-impl<S: RsvpStore + 'static, B: Batch> Lane<S, B> {
+impl<S: RsvpStore + 'static, B: Batch> ReadQueue<S, B> {
     pub(super) fn new(store: Arc<S>, limits: Limits, tasks: TaskTracker) -> Arc<Self> {
         let queue = Queue { calls: VecDeque::new(), pending: 0, drivers: 0, closed: false };
         Arc::new(Self { store, limits, tasks, queue: Mutex::new(queue) })
     }
 
-    /// Queues a call, unless there is no room for it.
+    /// Queues a call and waits for its answer. A full queue refuses the call.
     pub(super) async fn call(
         self: &Arc<Self>,
         entries: &[B::Entry],
         freshness: Consistency,
         deadline: Option<Deadline>,
     ) -> Answered<B> {
-        // Nothing is copied, and no span is asked for, under the lock.
+        // Copy the entries and look up the span before taking the lock.
         let (entries, caller) = (entries.to_vec(), Span::current());
         let queue = self.admit(entries.len())?;
         self.push(queue, entries, freshness, deadline, caller).await
     }
 
-    /// Makes room for a call of so many entries.
+    /// Makes room for a call with this number of entries.
     ///
-    /// A lane takes one more call as long as it is below its bound, however large the call is:
-    /// so a batch that is larger than the bound goes through when there is little else to do.
+    /// A queue below its bound takes one more call of any size.
+    /// So a call larger than the bound goes through when there is little else to do.
     fn admit(&self, entries: usize) -> Result<MutexGuard<'_, Queue<B>>> {
         let mut queue = self.queue();
         if queue.closed {
@@ -111,7 +119,8 @@ impl<S: RsvpStore + 'static, B: Batch> Lane<S, B> {
         Ok(queue)
     }
 
-    /// Queues a call that there is room for. If nobody drives the lane, the caller's runtime will.
+    /// Queues an admitted call.
+    /// If there are too few drivers, it spawns one on the caller's runtime.
     fn push(
         self: &Arc<Self>,
         mut queue: MutexGuard<'_, Queue<B>>,
@@ -120,45 +129,51 @@ impl<S: RsvpStore + 'static, B: Batch> Lane<S, B> {
         deadline: Option<Deadline>,
         caller: Span,
     ) -> impl Future<Output = Answered<B>> + Send + use<S, B> {
+        // 1. Prepare the answer channel, and the progress of a call with a deadline.
         let (reply, answer) = oneshot::channel();
-        let patience = deadline.map(Patience::new);
-        let own = patience.clone();
+        let progress = deadline.map(CallProgress::new);
+        let own = progress.clone();
         let settling = self.store.settling_time();
+        // 2. Push the call, and spawn a driver if one more batch may be in flight.
         match (queue.drivers < self.limits.width).then(|| runtime(B::OPERATION)) {
             Some(Err(error)) => {
                 queue.pending -= entries.len();
                 let _ = reply.send(Err(error));
             }
             Some(Ok(runtime)) => {
-                queue.calls.push_back(Call { entries, freshness, patience, caller, reply });
+                queue.calls.push_back(Call { entries, freshness, progress, caller, reply });
                 queue.drivers += 1;
-                // Made here and not by the task, which a runtime that shuts down may never begin.
+                // Create the driver here and not in the task.
+                // A runtime that is shutting down may never poll the task.
                 let driver = Driver::new(self.clone());
-                // A runtime that has ended drops it at once, and that takes the lock.
+                // A stopped runtime drops the task at once. The task's `Drop` takes the lock.
                 drop(queue);
                 drop(runtime.spawn(driver.drive()));
             }
-            None => queue.calls.push_back(Call { entries, freshness, patience, caller, reply }),
+            None => queue.calls.push_back(Call { entries, freshness, progress, caller, reply }),
         }
+        // 3. Wait for the answer, until the deadline if there is one.
         async move {
             let lost = |_| Err(lost(B::OPERATION, settling));
-            let Some(patience) = own else { return answer.await.unwrap_or_else(lost) };
+            let Some(progress) = own else { return answer.await.unwrap_or_else(lost) };
             let began = Instant::now();
             let mut answer = answer;
-            if let Ok(answer) = timeout_at(patience.deadline.instant(), &mut answer).await {
+            if let Ok(answer) = timeout_at(progress.deadline.instant(), &mut answer).await {
                 return answer.unwrap_or_else(lost);
             }
-            // A batch with the same deadline gives up now, and is about to say what it has done.
-            if let Some(end) = patience.end_of_batch()
+            // 4. A batch with the same deadline gives up now, and is about to report its effect.
+            //    Wait for that.
+            if let Some(end) = progress.end_of_batch()
                 && let Ok(answer) = timeout_at(end, &mut answer).await
             {
                 return answer.unwrap_or_else(lost);
             }
-            Err(patience.give_up(B::OPERATION, began.elapsed(), settling))
+            // 5. Give up. The error says whether the call was sent.
+            Err(progress.give_up(B::OPERATION, began.elapsed(), settling))
         }
     }
 
-    /// Refuses calls from now on; those that have a place are still made.
+    /// Refuses new calls. Admitted calls are still run.
     pub(super) fn close(&self) {
         self.queue().closed = true;
     }
@@ -172,18 +187,23 @@ impl<S: RsvpStore + 'static, B: Batch> Lane<S, B> {
     }
 
     fn queue(&self) -> MutexGuard<'_, Queue<B>> {
-        // Nothing that panics runs under the lock.
+        // Code under the lock does not panic.
         self.queue.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Makes one call of all, and gives each its own answers once `landed` has been told.
+    /// Makes one call of the store for all calls of a batch, and answers each of them.
+    /// It calls `landed` before the answers.
     async fn run(&self, mut calls: Vec<Call<B>>, landed: impl FnOnce()) {
+        // 1. Drop the calls without a waiting caller.
+        //    The batch has the latest deadline of the others.
         calls.retain(|call| !call.reply.is_closed());
         let deadline = batch_deadline(&calls);
+        // 2. Collect the entries of all calls that are still in time.
+        //    The batch is as fresh as the most demanding of them.
         let (mut entries, mut replies) = (Vec::new(), Vec::with_capacity(calls.len()));
         let (mut freshness, mut span) = (None, BatchSpan::new(B::OPERATION));
         for mut call in calls {
-            if call.patience.as_ref().is_some_and(|patience| !patience.send(deadline)) {
+            if call.progress.as_ref().is_some_and(|progress| !progress.send(deadline)) {
                 let _ = call.reply.send(Err(Error::too_late(B::OPERATION)));
                 continue;
             }
@@ -196,6 +216,7 @@ impl<S: RsvpStore + 'static, B: Batch> Lane<S, B> {
             }
         }
         let Some(freshness) = freshness else { return };
+        // 3. Make one call of the store.
         let asked = entries.len();
         let options = ReadOptions::from(freshness).with_deadline(deadline).with_queued();
         let answered = B::run(&*self.store, entries, options).instrument(span.of(asked));
@@ -203,9 +224,9 @@ impl<S: RsvpStore + 'static, B: Batch> Lane<S, B> {
             check_answer_count(B::OPERATION, asked, answers.len())?;
             Ok(answers)
         });
-        // Whoever calls again as soon as there is an answer finds its room free.
+        // 4. Free the room before the answers, so that a caller's next call finds it free.
         landed();
-        // A caller that has gone away needs no answer.
+        // 5. Answer each call. A reply to a caller that has gone away is dropped.
         match answered {
             Ok(answers) => {
                 let mut answers = answers.into_iter();
@@ -223,68 +244,73 @@ impl<S: RsvpStore + 'static, B: Batch> Lane<S, B> {
     }
 }
 
-/// The latest deadline of all calls.
+/// Returns the latest deadline of all calls.
 fn batch_deadline<B: Batch>(calls: &[Call<B>]) -> Deadline {
     let longest = Deadline::after(LONGEST_BATCH);
-    let deadline = |call: &Call<B>| call.patience.as_ref().map_or(longest, |own| own.deadline);
+    let deadline = |call: &Call<B>| call.progress.as_ref().map_or(longest, |own| own.deadline);
     calls.iter().map(deadline).max().unwrap_or(longest)
 }
 
-/// What takes batches from a lane, on a task. Dropped before it is finished, by a runtime that
-/// shuts down, it leaves the lane to the next.
+/// A task that takes batches from a queue.
+///
+/// A runtime that shuts down drops it before it has finished.
+/// Then it leaves the queue to the next driver.
 struct Driver<S: RsvpStore + 'static, B: Batch> {
-    lane: Arc<Lane<S, B>>,
-    /// Entries of the batch that is on its way.
+    reads: Arc<ReadQueue<S, B>>,
+    /// The number of entries in the batch in flight.
     in_flight: usize,
     finished: bool,
-    /// Whoever waits for the lane to drain waits for this.
+    /// Keeps the task tracker waiting until this driver has ended.
     _token: TaskTrackerToken,
 }
 
 impl<S: RsvpStore + 'static, B: Batch> Driver<S, B> {
-    fn new(lane: Arc<Lane<S, B>>) -> Self {
-        let _token = lane.tasks.token();
-        Self { lane, in_flight: 0, finished: false, _token }
+    fn new(reads: Arc<ReadQueue<S, B>>) -> Self {
+        let _token = reads.tasks.token();
+        Self { reads, in_flight: 0, finished: false, _token }
     }
 
-    /// Takes batches until there is nothing left to take.
+    /// Runs batches until the queue is empty.
     async fn drive(mut self) {
         while let Some(calls) = self.next() {
-            // Whoever waits for one of these calls sees that its reply is gone.
-            let lane = self.lane.clone();
-            let run = lane.run(calls, || self.landed());
+            // A panic of the store drops the replies of the batch, and their callers get an error.
+            let reads = self.reads.clone();
+            let run = reads.run(calls, || self.landed());
             let _ = AssertUnwindSafe(run).catch_unwind().await;
-            // Over a store that answers at once nothing else lets other tasks have their turn.
+            // A store that answers at once never yields. Let other tasks have their turn.
             consume_budget().await;
         }
     }
 
-    /// Makes room: the batch that was on its way is over.
+    /// Frees the room of the batch that has ended.
     fn landed(&mut self) {
         let entries = std::mem::take(&mut self.in_flight);
         if entries > 0 {
-            self.lane.queue().pending -= entries;
+            self.reads.queue().pending -= entries;
         }
     }
 
-    /// The calls of the next batch, in the order in which they came.
+    /// Takes the calls of the next batch, in the order of their arrival.
     fn next(&mut self) -> Option<Vec<Call<B>>> {
-        // What panicked has not landed yet, and what nobody waits for was never in the air.
+        // 1. Free the room of a batch that panicked or was not sent.
         self.landed();
-        let mut queue = self.lane.queue();
+        // 2. Take calls up to the size of a batch, and at least one.
+        let mut queue = self.reads.queue();
         let mut batch = Vec::new();
         while let Some(call) = queue.calls.front() {
             let entries = self.in_flight + call.entries.len();
             let differs = |first: &Call<B>| first.freshness != call.freshness;
-            if self.lane.limits.only_equal && batch.first().is_some_and(differs) {
+            if self.reads.limits.only_equal && batch.first().is_some_and(differs) {
                 break;
             }
-            if !batch.is_empty() && entries > self.lane.limits.max_batch {
+            if !batch.is_empty() && entries > self.reads.limits.max_batch {
                 break;
             }
             self.in_flight = entries;
             batch.extend(queue.calls.pop_front());
         }
+        // 3. End if the queue is empty.
+        //    The lock is still held, so the next caller sees it and spawns a driver.
         if batch.is_empty() {
             queue.drivers -= 1;
             self.finished = true;
@@ -299,12 +325,14 @@ impl<S: RsvpStore + 'static, B: Batch> Drop for Driver<S, B> {
         if self.finished {
             return;
         }
-        let mut queue = self.lane.queue();
+        let mut queue = self.reads.queue();
+        // 1. Free the room of the dropped batch.
         queue.pending -= self.in_flight;
         queue.drivers -= 1;
         if queue.drivers > 0 {
             return;
         }
+        // 2. The last driver answers the calls that nobody will send.
         let stranded = std::mem::take(&mut queue.calls);
         queue.pending -= stranded.iter().map(|call| call.entries.len()).sum::<usize>();
         drop(queue);

@@ -1,4 +1,4 @@
-//! How long a caller waits, and how far its call has got meanwhile.
+//! The deadline and the progress of a queued call.
 
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -8,9 +8,9 @@ use tokio::time::Instant;
 use crate::layers::timeout::GRACE;
 use crate::{Deadline, Effect, Error, Operation};
 
-/// The deadline of a call, and how far the call has got.
+/// The deadline of a call, and its progress.
 #[derive(Clone)]
-pub(super) struct Patience {
+pub(super) struct CallProgress {
     pub(super) deadline: Deadline,
     progress: Arc<Mutex<Progress>>,
 }
@@ -19,18 +19,19 @@ pub(super) struct Patience {
 enum Progress {
     /// The call waits for its batch.
     Queued,
-    /// The call is part of a batch with this deadline.
+    /// The call is in a batch with this deadline.
     Sent(Deadline),
-    /// The caller has given up while the call was queued, so it is not sent.
+    /// The caller gave up while the call was queued, so the call is not sent.
     GivenUp,
 }
 
-impl Patience {
+impl CallProgress {
     pub(super) fn new(deadline: Deadline) -> Self {
         Self { deadline, progress: Arc::new(Mutex::new(Progress::Queued)) }
     }
 
-    /// Marks the call as part of a batch, unless nobody can use its answer any more.
+    /// Marks the call as sent with a batch.
+    /// Returns false if the caller has no use for an answer any more.
     pub(super) fn send(&self, batch: Deadline) -> bool {
         let mut progress = self.progress.lock().unwrap_or_else(PoisonError::into_inner);
         if self.deadline.has_passed() || matches!(*progress, Progress::GivenUp) {
@@ -41,7 +42,7 @@ impl Patience {
         true
     }
 
-    /// When the batch should be over at the latest, if it has no later deadline than the call.
+    /// Returns the latest end of the batch, if the batch has no later deadline than the call.
     pub(super) fn end_of_batch(&self) -> Option<Instant> {
         match *self.progress.lock().unwrap_or_else(PoisonError::into_inner) {
             Progress::Sent(batch) if batch <= self.deadline => Some(batch.instant() + GRACE),
@@ -49,8 +50,8 @@ impl Patience {
         }
     }
 
-    /// The error of a caller that gives up at its deadline.
-    /// `settling` is how much longer than the deadline of its batch a write may be pending.
+    /// Returns the error of a caller that gives up at its deadline.
+    /// `settling` is the time after the deadline of its batch during which a write may be pending.
     pub(super) fn give_up(
         &self,
         operation: Operation,

@@ -1,4 +1,4 @@
-//! Rendezvous hashing: the score that a shard draws for an event or a pair.
+//! Rendezvous hashing: the score of a shard for an event or a pair.
 
 use std::cell::OnceCell;
 use std::cmp::Ordering;
@@ -9,7 +9,7 @@ use super::Placement;
 use crate::backend::check_name;
 use crate::{Error, EventId, Result, Rsvp};
 
-/// A shard that an event or a pair may live on.
+/// A shard of a placement, as a candidate for an event or a pair.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) struct Candidate {
     pub(super) name: String,
@@ -17,7 +17,7 @@ pub(super) struct Candidate {
     pub(super) weight: f64,
 }
 
-/// The draw of a shard for an event or a pair. The greatest bid has the highest score.
+/// The bid of a shard for an event or a pair. The greatest bid has the highest score.
 #[derive(Clone, Debug)]
 pub(super) struct Bid<'a> {
     pub(super) place: usize,
@@ -43,16 +43,16 @@ impl Candidate {
 }
 
 impl Bid<'_> {
-    /// Draws further apart than this have scores in the same order, if the weights are equal.
+    /// Two draws further apart than this have scores in the same order, if the weights are equal.
     ///
-    /// The logarithms of such draws differ by 2^-40 or more. The logarithm of a draw is below 37
-    /// and is off by at most one unit in the last place, 2^-47, and the division by at most 2^-53
-    /// of its result.
+    /// The logarithms of such draws differ by 2^-40 or more.
+    /// The logarithm of a draw is below 37 and is off by at most one unit in the last place, 2^-47.
+    /// The division is off by at most 2^-53 of its result.
     const CLOSE: u64 = 1 << 24;
 
     fn score(&self) -> f64 {
         *self.score.get_or_init(|| {
-            // With one bit more the half would be rounded away, and up to a `u` of 1.
+            // With one bit more, rounding would remove the half, and `u` could become 1.
             let u = ((self.draw >> 12) as f64 + 0.5) / (1_u64 << 52) as f64;
             -self.shard.weight / libm::log(u)
         })
@@ -61,7 +61,7 @@ impl Bid<'_> {
 
 impl Ord for Bid<'_> {
     fn cmp(&self, other: &Self) -> Ordering {
-        // Most shards weigh the same, and logarithms are the larger part of the cost.
+        // Most shards have equal weights, and logarithms are the larger part of the cost.
         let of_one_weight = self.shard.weight.total_cmp(&other.shard.weight).is_eq();
         if of_one_weight && self.draw.abs_diff(other.draw) > Self::CLOSE {
             return self.draw.cmp(&other.draw);
@@ -86,7 +86,7 @@ impl PartialEq for Bid<'_> {
 
 impl Eq for Bid<'_> {}
 
-/// The value that tells a shard from others, in draws and in cursors.
+/// Returns the value that identifies a shard in draws and in cursors.
 pub(super) fn hash_of_name(name: &str) -> u64 {
     xxh3_64(name.as_bytes())
 }
@@ -109,14 +109,14 @@ mod tests {
 
     use super::*;
 
-    /// The order as it is documented, without the short cut.
+    /// The documented order, without the short cut.
     fn documented(a: &Bid<'_>, b: &Bid<'_>) -> Ordering {
         let by_draw = || a.draw.cmp(&b.draw);
         let by_score = a.score().total_cmp(&b.score()).then_with(by_draw);
         by_score.then_with(|| b.shard.name.cmp(&a.shard.name))
     }
 
-    /// Draws that are anywhere, close to each other, or at either end.
+    /// Draws anywhere, close to each other, or at either end.
     fn draws() -> impl Strategy<Value = (u64, u64)> {
         let end = prop_oneof![0..1_u64 << 30, Just(u64::MAX)];
         let start = prop_oneof![any::<u64>(), end.clone(), end.prop_map(|end| !end)];

@@ -10,21 +10,22 @@ use super::snapshot::{Counted, nanoseconds};
 use super::validity::{Change, LastWrites, Validity};
 use crate::{Count, SessionToken};
 
-/// A count that was read from the store.
+/// A count read from the store.
 #[derive(Clone, Debug)]
 struct Known {
-    /// Below zero if others have written what is not in it, or if two writes of a pair were told
-    /// in the wrong order.
+    /// The count with the writes of this cache.
+    /// It is below zero if others have written RSVPs without this cache, or
+    /// if two writes of a pair were recorded in the wrong order.
     value: i64,
-    /// The value as it was read.
+    /// The count as it was read.
     read_value: i64,
-    /// How old it was already when the read began.
+    /// The age of the count when its read began.
     age: Duration,
     exact_at: i64,
     began: Tick,
     ended: Tick,
     validity: Validity,
-    /// The tokens of the writes that had been acknowledged to this cache before the read began.
+    /// The tokens of the writes acknowledged to this cache before the read began.
     receipts: Arc<SessionToken>,
 }
 
@@ -35,26 +36,27 @@ impl Known {
     }
 }
 
-/// What has become of the writes of an event by one call.
+/// The outcome of one call's writes of an event.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Written {
     /// `None` if nothing has happened.
     pub(super) change: Option<Change>,
-    /// Until when a write that has failed may still take effect.
+    /// The latest moment at which a failed write may still take effect.
     pub(super) pending: Option<Instant>,
     pub(super) span: Span,
 }
 
-/// The count, and what is known of the writes of its event.
+/// The count of an event, and the last writes of the event.
 #[derive(Debug, Default)]
 pub(super) struct Cached {
     known: Option<Known>,
     writes: LastWrites,
-    /// Until when a write that has failed may still take effect.
+    /// The latest moment at which a failed write may still take effect.
     pending_until: Option<Instant>,
-    /// When a read that was not recorded was over, and which number it saw.
+    /// The end of a read that was not recorded, and the count that it returned.
     seen: Option<(Tick, i64)>,
-    /// Since when it is told of the writes of its event; `None` before it is in the table.
+    /// The tick from which on this value is told of the writes of its event.
+    /// `None` before its entry is in the table.
     told_since: Option<Tick>,
 }
 
@@ -63,23 +65,23 @@ impl Cached {
         self.known.as_ref().map(Known::counted)
     }
 
-    /// The count, if it has every write behind the token.
+    /// Returns the count, if it has every write behind the token.
     pub(super) fn counted_for(&self, token: &SessionToken) -> Option<Counted> {
         let known = self.known.as_ref().filter(|known| token.is_before(&known.receipts));
         known.map(Known::counted)
     }
 
-    /// How old the count was when its read began.
+    /// Returns the age of the count when its read began.
     pub(super) fn age_when_read(&self) -> Duration {
         self.known.as_ref().map_or(Duration::ZERO, |known| known.age)
     }
 
-    /// From now on it is told of the writes of its event.
+    /// Marks the beginning of records: from now on this value is told of the writes of its event.
     pub(super) fn insert(&mut self, since: Tick) {
         self.told_since = Some(since);
     }
 
-    /// Records a count of an unknown moment, which makes another one stale.
+    /// Records a count of an unknown moment. It makes a different cached count stale.
     pub(super) fn doubt(&mut self, count: Count, ended: Tick) {
         let value = value(count);
         self.seen = Some((ended, value));
@@ -90,7 +92,8 @@ impl Cached {
         }
     }
 
-    /// Records a read that ended at this tick. Of two reads the one that began later stays.
+    /// Records a read that ended at this tick.
+    /// Of two reads, the one that began later is kept.
     pub(super) fn record_read(
         &mut self,
         count: Count,
@@ -99,27 +102,31 @@ impl Cached {
         epoch: Instant,
     ) {
         let (value, began) = (value(count), read.began);
-        // 1. Are the writes through this cache in it?
+        // 1. Decide whether the count has every write of this cache.
         let pending = self.pending_until.is_some_and(|until| read.at < until);
         let mut validity = self.writes.validity_of_read(began, pending);
-        // A caller's own read may have begun before the entry was there to be told of them.
+        // A caller's own read may have begun before the entry was in the table
+        // and was told of writes.
         if self.told_since.is_none_or(|since| began < since) {
             validity = Validity::Stale;
         }
-        // 2. Of two reads at one time nobody knows which of them saw more.
+        // 2. Compare the count with other reads.
+        //    Of two overlapping reads nobody knows which one saw more writes.
         if self.seen.is_some_and(|(seen, other)| began < seen && other != value) {
             validity = Validity::Stale;
         }
         if let Some(known) = &mut self.known {
+            // Both reads are stale if they overlap and differ.
             let overlap = began < known.ended && known.began < ended;
             if overlap && known.read_value != value {
                 (validity, known.validity) = (Validity::Stale, Validity::Stale);
             }
+            // The cached count is the later one.
             if known.began > began {
                 return;
             }
         }
-        // 3. Keep it.
+        // 3. Keep the count.
         let at = nanoseconds(read.at.saturating_duration_since(epoch));
         let (age, receipts) = (count.age, read.receipts.clone());
         let exact_at = at - nanoseconds(age);
@@ -128,20 +135,25 @@ impl Cached {
             Some(Known { value, read_value, age, exact_at, began, ended, validity, receipts });
     }
 
-    /// Records a write that is over. Returns whether the count is another one.
+    /// Records a finished write. Returns whether the count or its validity has changed.
     pub(super) fn change(&mut self, written: &Written) -> bool {
+        // 1. Remember the write for the next read, even without a count.
         let Written { change, pending, span } = *written;
         self.pending_until = self.pending_until.max(pending);
         let Some(change) = change else { return false };
         self.writes.record(change, span);
         let Some(known) = &mut self.known else { return false };
+        // 2. Change the count or its validity. The module documentation has the state table.
         let exact = known.validity == Validity::Exact;
         match change {
             Change::Unchanged if exact => return false,
-            // Added to a count that may have it already, it would make a number that never was.
+            // The read was over before this write began, so the count does not have it. Add it.
+            // A write that overlaps the read may be in the count already,
+            // and adding it would make a number that never was.
             Change::Applied(by) if exact && span.began > known.ended => {
                 known.value = known.value.saturating_add(by);
                 if known.value < 0 {
+                    // A negative count shows that writes were missed.
                     known.validity = Validity::Stale;
                 }
             }

@@ -36,6 +36,7 @@ mod measure;
 mod plan;
 pub mod report;
 mod result;
+pub mod scale;
 mod source;
 mod target;
 pub mod text;

@@ -32,6 +32,16 @@ impl Axis {
         Self { scale: Scale::Logarithmic, from, until, marks }
     }
 
+    /// Numbers by powers of ten around the values.
+    pub(super) fn powers(values: impl Iterator<Item = f64>) -> Self {
+        let (low, high) = bounds(values.filter(|value| *value > 0.0)).unwrap_or((1.0, 10.0));
+        let from = low.log10().floor();
+        let until = high.log10().ceil().max(from + 1.0);
+        let powers = (from as i32..=until as i32).map(|power| 10_f64.powi(power));
+        let marks = powers.map(|value| (value, thousands(value))).collect();
+        Self { scale: Scale::Logarithmic, from, until, marks }
+    }
+
     /// Shares of calls: each nine takes the same room. `calls` is the number of calls.
     pub(super) fn percentiles(calls: u64) -> Self {
         let until = nines(1.0 - 1.0 / (calls.max(100) as f64));

@@ -37,17 +37,38 @@ impl Chart {
     /// The figure with its caption.
     pub(super) fn svg(&self) -> String {
         let title = escaped(&self.title);
-        let mut svg = format!(
+        let drawing = self.drawing();
+        format!(
             "<figure>\n<figcaption>{title}</figcaption>\n\
-             <svg viewBox=\"0 0 {WIDTH} {HEIGHT}\" role=\"img\" aria-label=\"{title}\">\n"
-        );
+             <svg viewBox=\"0 0 {WIDTH} {HEIGHT}\" role=\"img\" aria-label=\"{title}\">\n\
+             {drawing}</svg>\n</figure>\n"
+        )
+    }
+
+    /// The figure as a file of its own, with the names at the ends of the lines.
+    pub(super) fn document(&self, style: &str) -> String {
+        let (title, mut drawing) = (escaped(&self.title), self.drawing());
+        for line in &self.lines {
+            if let Some((x, y)) = line.points.last() {
+                let (x, y, name) = (self.x(*x), self.y(*y) - 6.0, escaped(&line.name));
+                let _ =
+                    writeln!(drawing, "<text class=\"y\" x=\"{x:.1}\" y=\"{y:.1}\">{name}</text>");
+            }
+        }
+        format!(
+            "<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 {WIDTH} {HEIGHT}\">\n\
+             <title>{title}</title>\n<style>\n{style}</style>\n{drawing}</svg>\n"
+        )
+    }
+
+    fn drawing(&self) -> String {
+        let mut svg = String::new();
         self.draw_bands(&mut svg);
         self.draw_axes(&mut svg);
         self.draw_target(&mut svg);
         for line in &self.lines {
             self.draw_line(&mut svg, line);
         }
-        svg.push_str("</svg>\n</figure>\n");
         svg
     }
 

@@ -4,6 +4,7 @@
 mod axis;
 mod chart;
 mod figures;
+mod growth;
 mod tables;
 
 use std::fmt::Write;
@@ -12,6 +13,8 @@ use crate::measure::Measured;
 use crate::result::Summary;
 use crate::text::{duration, thousands};
 use crate::{Environment, Plan};
+
+pub use self::growth::growth;
 
 const STYLE: &str = include_str!("style.css");
 

@@ -71,7 +71,7 @@ async fn run(flags: &Flags) -> Result<(), Failure> {
         let step = growth.grow(*size).await?;
         let bytes = step.bytes_each.map_or("unknown".to_owned(), |bytes| format!("{bytes:.1}"));
         println!(
-            "{} | {:.0} | {:.0} | {} µs | {:.0} | {} µs | {bytes}",
+            "{} | {:.0} | {:.0} | {:.1} µs | {:.0} | {:.1} µs | {bytes}",
             step.rsvps,
             step.filled_per_second,
             step.has_rsvped.per_second,

@@ -18,6 +18,9 @@ use crate::{Failure, Latencies};
 const BATCH: u64 = 2_048;
 const FILLERS: usize = 4;
 
+/// Single RSVPs add at most this part of the store, so that the next size is still to be filled.
+const NEW_SHARE: u64 = 20;
+
 /// The RSVPs of a user, and of an event.
 const OF_USER: u64 = 5;
 const OF_EVENT: u64 = 100;
@@ -43,9 +46,9 @@ pub struct Rate {
     /// Completed calls a second.
     pub per_second: f64,
     /// The median in microseconds.
-    pub p50_us: u64,
+    pub p50_us: f64,
     /// The 95th percentile in microseconds.
-    pub p95_us: u64,
+    pub p95_us: f64,
 }
 
 /// Grows a store step by step.
@@ -133,7 +136,11 @@ impl Growth {
                             pair(scattered(next.fetch_add(1, Ordering::Relaxed)) % held);
                         store.has_rsvped(&user, &event).await?;
                     } else {
-                        let Rsvp { user, event } = pair(taken.fetch_add(1, Ordering::Relaxed));
+                        let n = taken.fetch_add(1, Ordering::Relaxed);
+                        if n > held + held / NEW_SHARE {
+                            break;
+                        }
+                        let Rsvp { user, event } = pair(n);
                         store.rsvp(&user, &event).await?;
                     }
                     latencies.record(begin.elapsed());
@@ -145,8 +152,9 @@ impl Growth {
         while let Some(latencies) = callers.join_next().await {
             all.add(&latencies??);
         }
-        let micros =
-            |share| all.quantile(share).map_or(0, |latency: Duration| latency.as_micros() as u64);
+        let micros = |share| {
+            all.quantile(share).map_or(0.0, |latency: Duration| latency.as_secs_f64() * 1e6)
+        };
         let per_second = all.len() as f64 / start.elapsed().as_secs_f64();
         Ok(Rate { per_second, p50_us: micros(0.5), p95_us: micros(0.95) })
     }

@@ -15,6 +15,7 @@ use crate::print;
 use crate::progress::Progress;
 
 /// With a comparison each way runs this often, in turn, so that other work of the machine falls on both.
+/// A rate that misses the service levels is tried as often.
 const ROUNDS: u32 = 2;
 
 /// A target and the name that it is shown under.
@@ -149,6 +150,24 @@ impl Way {
     }
 }
 
+impl Way {
+    /// Whether the service levels are met. A second run decides after one that misses them, since other
+    /// work of the machine can be the reason.
+    async fn meets(&self, plan: &Plan, stop: &Stop) -> Result<(bool, Measured), Failure> {
+        let mut measured = Measured::default();
+        for _ in 0..ROUNDS {
+            measured = self.run(plan, stop).await?;
+            if stop.is_stopped() {
+                break;
+            }
+            if Summary::new(&self.name, plan, &measured).slo.met {
+                return Ok((true, measured));
+            }
+        }
+        Ok((false, measured))
+    }
+}
+
 /// Every way in turn, and again if there are several.
 async fn in_turn(ways: &[Way], plan: &Plan, stop: &Stop) -> Result<Vec<Done>, Failure> {
     let rounds = if ways.len() > 1 { ROUNDS } else { 1 };
@@ -174,8 +193,7 @@ async fn each_at_its_most(ways: &[Way], plan: &Plan, stop: &Stop) -> Result<Vec<
         let max_rate = find_max(first, async |rate| {
             let callers = plan.callers;
             let plan = plan.clone().with_rate(Some(rate)).with_callers(callers);
-            let measured = way.run(&plan, stop).await?;
-            let met = Summary::new(&way.name, &plan, &measured).slo.met && !stop.is_stopped();
+            let (met, measured) = way.meets(&plan, stop).await?;
             eprintln!("{}: {rate:.0} a second: {}", way.name, if met { "met" } else { "not met" });
             // The last run at least, if no rate is met.
             if met || best.is_none() {

@@ -9,7 +9,7 @@ const WIDTH: f64 = 480.0;
 const HEIGHT: f64 = 250.0;
 const LEFT: f64 = 66.0;
 const RIGHT: f64 = 14.0;
-const TOP: f64 = 12.0;
+const TOP: f64 = 22.0;
 const BOTTOM: f64 = 30.0;
 
 /// A figure with lines.
@@ -91,7 +91,7 @@ impl Chart {
                 "<rect class=\"burst\" x=\"{left:.1}\" y=\"{TOP}\" width=\"{width:.1}\" height=\"{height}\"/>\
                  <text class=\"burst\" x=\"{:.1}\" y=\"{}\">burst</text>",
                 left + 4.0,
-                TOP + 14.0
+                TOP - 7.0
             );
         }
     }

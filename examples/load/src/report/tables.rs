@@ -111,7 +111,7 @@ fn target(name: &str, unit: &str, goal: &Goal) -> String {
         return "none".to_owned();
     }
     let sign = if name.ends_with("p95") { '<' } else { '≤' };
-    format!("{sign} {} {unit}", thousands(goal.target))
+    format!("{sign} {}", value(goal.target, unit))
 }
 
 fn cell(goal: &Goal, unit: &str) -> String {
@@ -119,11 +119,16 @@ fn cell(goal: &Goal, unit: &str) -> String {
         return "<td class=\"none\">no calls</td>".to_owned();
     };
     let (class, mark) = if goal.met { ("met", "✓") } else { ("missed", "✗") };
-    let measured = match unit {
-        "ms" => duration(Duration::from_secs_f64(measured / 1e3)),
-        _ => format!("{} {unit}", thousands(measured)),
-    };
-    format!("<td class=\"{class}\">{mark} {}</td>", measured.trim_end())
+    format!("<td class=\"{class}\">{mark} {}</td>", value(measured, unit))
+}
+
+/// A target or a measured value with its unit.
+fn value(number: f64, unit: &str) -> String {
+    match unit {
+        "ms" => duration(Duration::from_secs_f64(number / 1e3)),
+        "" => thousands(number),
+        unit => format!("{} {unit}", thousands(number)),
+    }
 }
 
 /// The figures of each kind of call.

@@ -6,7 +6,9 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use axum::Router;
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
-use rsvp_core::{Error, Operation, PageLimit, PageRequest, Result, RsvpStore, UserId};
+use rsvp_core::{
+    Error, Operation, PageLimit, PageRequest, Result, RsvpStore, SessionToken, UserId,
+};
 use tokio::sync::{Semaphore, SemaphorePermit};
 use tokio::time::timeout_at;
 use tokio_util::task::TaskTracker;
@@ -43,6 +45,8 @@ struct Shared {
     writes: TaskTracker,
     answers: Arc<Answers>,
     batch_slots: Arc<Semaphore>,
+    /// For batches whose bodies are large and still arrive.
+    large_bodies: Semaphore,
     long_lists: Semaphore,
     is_draining: AtomicBool,
 }
@@ -74,6 +78,7 @@ impl Api {
             writes: TaskTracker::new(),
             answers: Arc::new(Answers::new(config.idempotency)),
             batch_slots: Arc::new(Semaphore::new(config.batches_at_once)),
+            large_bodies: Semaphore::new(config.batches_at_once),
             long_lists: Semaphore::new(config.long_lists_at_once),
             is_draining: AtomicBool::new(false),
             config,
@@ -141,6 +146,10 @@ impl Api {
         &self.0.config
     }
 
+    pub(crate) fn large_bodies(&self) -> &Semaphore {
+        &self.0.large_bodies
+    }
+
     pub(crate) fn batch_slots(&self) -> &Arc<Semaphore> {
         &self.0.batch_slots
     }
@@ -180,12 +189,13 @@ impl Api {
         IdempotencyKey { key }: IdempotencyKey,
         user: Option<UserId>,
         fingerprint: u64,
+        session: Option<SessionToken>,
         write: impl Future<Output = Response> + Send + 'static,
     ) -> Response {
         let finished = match key {
             Some(text) => {
                 let answers = Arc::clone(&self.0.answers);
-                self.finish(answers.once(Key { user, text }, fingerprint, write)).await
+                self.finish(answers.once(Key { user, text }, fingerprint, session, write)).await
             }
             None => self.finish(write).await,
         };

@@ -8,14 +8,19 @@ use axum::http::header::RETRY_AFTER;
 use axum::http::{HeaderMap, HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
 use http_body_util::BodyExt;
-use rsvp_core::UserId;
+use rsvp_core::{SessionToken, UserId};
 use tokio::time::Instant;
 
 use crate::config::Idempotency;
+use crate::extract::SESSION_HEADER;
 use crate::problem::Problem;
 
 /// Told by an answer that was kept.
 const REPLAYED_HEADER: &str = "idempotency-replayed";
+
+/// Marks an answer of which a part has failed in the store.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct HasFailures;
 
 /// A key of a client, which means nothing to other users.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -65,9 +70,10 @@ impl Answers {
         self: Arc<Self>,
         key: Key,
         fingerprint: u64,
+        session: Option<SessionToken>,
         request: impl Future<Output = Response>,
     ) -> Response {
-        let running = match self.begin(&key, fingerprint) {
+        let running = match self.begin(&key, fingerprint, session) {
             Ok(running) => running,
             Err(answer) => return *answer,
         };
@@ -77,8 +83,9 @@ impl Answers {
             Ok(body) => body.to_bytes(),
             Err(_) => return crate::api::lost_answer().into_response(),
         };
-        // A failure of the store is not kept: the client repeats the request to have it done.
-        if !parts.status.is_server_error() {
+        // A failure of the store is not kept, nor that of an entry: the client repeats the request to have
+        // it done.
+        if !parts.status.is_server_error() && parts.extensions.get::<HasFailures>().is_none() {
             let headers = parts.headers.clone();
             running.keep(Answer { status: parts.status, headers, body: body.clone() });
         }
@@ -86,7 +93,12 @@ impl Answers {
     }
 
     /// Takes the key for a request that runs now, or returns the answer.
-    fn begin(self: &Arc<Self>, key: &Key, fingerprint: u64) -> Result<Running, Box<Response>> {
+    fn begin(
+        self: &Arc<Self>,
+        key: &Key,
+        fingerprint: u64,
+        session: Option<SessionToken>,
+    ) -> Result<Running, Box<Response>> {
         let mut kept = self.lock();
         kept.forget(&self.config, Instant::now());
         let Some(slot) = kept.slots.get(key) else {
@@ -106,7 +118,7 @@ impl Answers {
                 let retry_after = [(RETRY_AFTER, HeaderValue::from_static("1"))];
                 (retry_after, conflict(detail)).into_response()
             }
-            Some(answer) => answer.clone().replayed(),
+            Some(answer) => answer.clone().replayed(session),
         }))
     }
 
@@ -131,12 +143,23 @@ impl Kept {
 }
 
 impl Answer {
-    /// What it takes in memory, roughly.
+    /// What it takes in memory, roughly, its key included.
     fn bytes(&self) -> usize {
-        self.body.len() + 1024
+        let headers = self.headers.values().map(HeaderValue::len).sum::<usize>();
+        self.body.len() + headers + 2048
     }
 
-    fn replayed(mut self) -> Response {
+    /// The answer again. Its token includes that of the request, which may be later.
+    fn replayed(mut self, session: Option<SessionToken>) -> Response {
+        let kept = self.headers.get(SESSION_HEADER).and_then(|token| token.to_str().ok());
+        if let (Some(mut token), Some(session)) =
+            (kept.and_then(|token| token.parse().ok()), session)
+        {
+            SessionToken::merge(&mut token, &session);
+            if let Ok(token) = HeaderValue::try_from(token.to_string()) {
+                self.headers.insert(SESSION_HEADER, token);
+            }
+        }
         self.headers.insert(REPLAYED_HEADER, HeaderValue::from_static("true"));
         (self.status, self.headers, self.body).into_response()
     }

@@ -40,6 +40,13 @@
 //! hostile, and through deploys. `axum::serve` has no time-out for the head of a request, no cap on
 //! connections, and none on the time that a client takes to read its answer.
 //!
+//! # Who may read
+//!
+//! [`Identity`] decides who writes. Reads and lists are open to everybody who reaches the routes, because
+//! attendance is public in many services. A host with private lists puts its own check in front, such as
+//! `api.router().route_layer(middleware::from_extractor_with_state::<Member, _>(sessions))`, or serves only
+//! the routes that it wants.
+//!
 //! # Cargo features
 //!
 //! - `serve` (default): `Server`.

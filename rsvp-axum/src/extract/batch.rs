@@ -3,12 +3,13 @@
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::Arc;
 
+use axum::body::HttpBody;
 use axum::extract::{FromRequest, Request};
 use axum::http::StatusCode;
 use axum::http::header::CONTENT_TYPE;
 use rsvp_core::{Error, Operation};
 use serde::de::DeserializeOwned;
-use tokio::sync::OwnedSemaphorePermit;
+use tokio::sync::{OwnedSemaphorePermit, TryAcquireError};
 
 use crate::Api;
 use crate::body;
@@ -17,6 +18,9 @@ use crate::problem::Problem;
 /// The most bytes of JSON that an entry may take, on average: two ids of 255 bytes, some of them
 /// escaped, and the names of the members.
 const BYTES_PER_ENTRY: usize = 1200;
+
+/// The most bytes of a body that takes no place while it arrives.
+const SMALL_BYTES: u64 = 64 * 1024;
 
 /// A JSON body that is a batch.
 pub(crate) trait Batch: DeserializeOwned {
@@ -45,12 +49,17 @@ impl<B: Batch> FromRequest<Api> for Entries<B> {
             let detail = "the body must be JSON (Content-Type: application/json)";
             return Err(Problem::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, detail));
         }
-        let slot = Arc::clone(api.batch_slots()).try_acquire_owned();
-        let slot = slot.map_err(|_| Error::overloaded(Operation::Write))?;
-
-        // 2. The body.
-        let max = api.config().max_batch;
-        let bytes = body::read(request.into_body(), max.saturating_mul(BYTES_PER_ENTRY)).await?;
+        // 2. The body. A large one takes a place while it arrives. Clients that send none at all can thus
+        // hold up large batches only.
+        let (body, max) = (request.into_body(), api.config().max_batch);
+        let is_large = body.size_hint().upper().is_none_or(|bytes| bytes > SMALL_BYTES);
+        let arriving = match is_large {
+            true => Some(api.large_bodies().try_acquire().map_err(refused)?),
+            false => None,
+        };
+        let bytes = body::read(body, max.saturating_mul(BYTES_PER_ENTRY)).await?;
+        let slot = Arc::clone(api.batch_slots()).try_acquire_owned().map_err(refused)?;
+        drop(arriving);
         let batch: B = serde_json::from_slice(&bytes).map_err(|error| {
             let detail = format!("the body is not such a batch: {error}");
             Problem::new(StatusCode::BAD_REQUEST, detail).of_field(B::FIELD)
@@ -65,6 +74,10 @@ impl<B: Batch> FromRequest<Api> for Entries<B> {
         bytes.hash(&mut hasher);
         Ok(Self { batch, fingerprint: hasher.finish(), slot })
     }
+}
+
+fn refused(_: TryAcquireError) -> Error {
+    Error::overloaded(Operation::Write)
 }
 
 fn is_json(request: &Request) -> bool {

@@ -14,6 +14,7 @@ use super::reads::whole_milliseconds;
 use super::writes::{WrittenOutcome, with_token};
 use crate::config::PathUsers;
 use crate::extract::{Batch, Caller, Entries, IdempotencyKey, Session, TimeLimit, not_the_caller};
+use crate::idempotency::HasFailures;
 use crate::problem::Problem;
 use crate::{Api, log};
 
@@ -216,8 +217,9 @@ pub(super) async fn writes(
     let entries = Entries::<WriteBatch>::from_request(request, &api).await;
     let entries = entries.map_err(IntoResponse::into_response)?;
     let fingerprint = entries.fingerprint;
+    let token = session.token.clone();
     let write = write(api.clone(), entries, caller.clone(), session, limit);
-    Ok(api.finish_once(key, caller, fingerprint, write).await)
+    Ok(api.finish_once(key, caller, fingerprint, token, write).await)
 }
 
 async fn write(
@@ -243,6 +245,10 @@ async fn write(
 
     // 3. Each entry gets its result, and the batch may leave the memory.
     let results = merge(checked, receipt.results);
+    let failed = |result: &Result<_, Problem>| {
+        result.as_ref().is_err_and(|problem| problem.status().is_server_error())
+    };
+    let has_failures = results.iter().any(failed);
     let results = batch.writes.into_iter().zip(results).map(|(change, result)| {
         let (written, problem) = split::<Written>(result);
         let pair = Pair { event_id: change.event_id, user_id: change.user_id };
@@ -250,7 +256,11 @@ async fn write(
         let outcome = written.map(|written| written.outcome.into());
         WriteResult { pair, outcome, repeated, problem }
     });
-    let answer = with_token(receipt.token, session, Json(Results { results: results.collect() }));
+    let mut answer =
+        with_token(receipt.token, session, Json(Results { results: results.collect() }));
+    if has_failures {
+        answer.extensions_mut().insert(HasFailures);
+    }
     drop(slot);
     answer
 }

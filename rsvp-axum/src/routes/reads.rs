@@ -4,7 +4,8 @@ use std::time::Duration;
 
 use axum::Json;
 use axum::extract::State;
-use axum::http::header::CACHE_CONTROL;
+use axum::http::HeaderValue;
+use axum::http::header::{CACHE_CONTROL, VARY};
 use axum::response::{IntoResponse, Response};
 use rsvp_core::{Consistency, Count, EventId, Operation, Page, ReadOptions, RsvpStoreExt, UserId};
 use serde::Serialize;
@@ -44,12 +45,16 @@ pub(super) async fn rsvp_count(
     let counted = Json(Counted { event_id, count: count.value, age_ms });
     // A cache may keep it for as long as it is no older than the host allows.
     let seconds = max_age.map_or(0, |max_age| max_age.saturating_sub(count.age).as_secs());
-    Ok(match seconds {
-        0 => counted.into_response(),
-        seconds => {
-            ([(CACHE_CONTROL, format!("private, max-age={seconds}"))], counted).into_response()
-        }
-    })
+    let mut response = counted.into_response();
+    if seconds > 0 {
+        let kept = HeaderValue::try_from(format!("private, max-age={seconds}"));
+        response.headers_mut().extend(kept.ok().map(|kept| (CACHE_CONTROL, kept)));
+    }
+    if api.config().count_max_age.is_some() {
+        // A kept answer is not that to a session, which sees its own writes.
+        response.headers_mut().insert(VARY, HeaderValue::from_static("RSVP-Session"));
+    }
+    Ok(response)
 }
 
 /// Rounded up: no younger than the count is.

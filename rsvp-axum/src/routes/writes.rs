@@ -74,8 +74,9 @@ pub(super) async fn rsvp(
     let mut hasher = DefaultHasher::new();
     ("rsvp", &event_id).hash(&mut hasher);
     let pair = PairPath { event_id, user_id: user_id.clone() };
+    let token = session.token.clone();
     let write = write(api.clone(), Action::Rsvp, pair, session, limit);
-    api.finish_once(key, Some(user_id), hasher.finish(), write).await
+    api.finish_once(key, Some(user_id), hasher.finish(), token, write).await
 }
 
 /// The user of the request is not coming to the event.

@@ -36,6 +36,8 @@ pub(super) struct Listening {
     /// Tells the connection that has waited longest for its client to make room.
     pub(super) room: Arc<Notify>,
     pub(super) unread: Arc<Unread>,
+    /// Whether the process has no file for another connection.
+    is_starved: AtomicBool,
     is_draining: AtomicBool,
     /// Cancelled when connections have to end.
     pub(super) stop: CancellationToken,
@@ -50,6 +52,7 @@ impl Listening {
             places: Arc::new(Semaphore::new(config.max_connections)),
             room: Arc::new(Notify::new()),
             unread: Unread::new(config.max_unread_bytes),
+            is_starved: AtomicBool::new(false),
             is_draining: AtomicBool::new(false),
             stop: CancellationToken::new(),
             connections: TaskTracker::new(),
@@ -71,9 +74,9 @@ impl Listening {
         self.is_draining.store(true, Ordering::Relaxed);
     }
 
-    /// Whether there is no place for another connection.
-    pub(super) fn is_full(&self) -> bool {
-        self.places.available_permits() == 0
+    /// Whether there is no place, or no file, for another connection.
+    pub(super) fn needs_room(&self) -> bool {
+        self.places.available_permits() == 0 || self.is_starved.load(Ordering::Relaxed)
     }
 
     pub(super) fn is_draining(&self) -> bool {
@@ -91,11 +94,16 @@ impl Listening {
     pub(super) async fn accept(self: &Arc<Self>, listener: TcpListener) {
         loop {
             match listener.accept().await {
-                Ok((stream, _)) => self.begin(stream).await,
+                Ok((stream, _)) => {
+                    self.is_starved.store(false, Ordering::Relaxed);
+                    self.begin(stream).await;
+                }
                 Err(error) => {
-                    // Out of file descriptors, most likely: those in use come back, and giving up
-                    // would cut off everybody who is connected.
+                    // Out of file descriptors, most likely. The connection that has waited longest for its
+                    // client gives its own back. To give up would cut off everybody who is connected.
                     log::failure("cannot accept a connection", &error);
+                    self.is_starved.store(true, Ordering::Relaxed);
+                    self.room.notify_one();
                     sleep(ACCEPT_PAUSE).await;
                 }
             }

@@ -21,7 +21,11 @@ pub struct ServerConfig {
     /// How long the head of a request may take, from its first byte, or of the first request from the
     /// beginning of the connection. Defaults to 10 s.
     pub head_timeout: Duration,
-    /// How long a client may take to read what is there for it. Defaults to 30 s.
+    /// How long the body of a request may take. Defaults to 20 s. The routes of the store give a body
+    /// 10 s.
+    pub body_timeout: Duration,
+    /// How long a client may take to read what is there for it. Defaults to 15 s. It must be well below
+    /// `shutdown`, or a client that does not read holds up the end of the server.
     pub read_timeout: Duration,
     /// The most connections. Of those beyond, each takes the place of the one that has waited longest
     /// for its client. Defaults to 4,096, and must be below the limit of open files.
@@ -47,6 +51,12 @@ impl ServerConfig {
     #[must_use]
     pub fn with_head_timeout(self, head_timeout: Duration) -> Self {
         Self { head_timeout, ..self }
+    }
+
+    /// Sets how long the body of a request may take.
+    #[must_use]
+    pub fn with_body_timeout(self, body_timeout: Duration) -> Self {
+        Self { body_timeout, ..self }
     }
 
     /// Sets how long a client may take to read what is there for it.
@@ -86,7 +96,8 @@ impl Default for ServerConfig {
         Self {
             keep_alive: seconds(620),
             head_timeout: seconds(10),
-            read_timeout: seconds(30),
+            body_timeout: seconds(20),
+            read_timeout: seconds(15),
             max_connections: 4096,
             max_unread_bytes: 128 << 20,
             drain: seconds(5),

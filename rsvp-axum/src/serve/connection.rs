@@ -23,6 +23,7 @@ use tokio::time::{Instant, Sleep, sleep_until};
 use tower::ServiceExt;
 
 use super::accept::Listening;
+use super::body::Timely;
 use super::phase::{Answering, Overdue, Phase};
 
 /// The largest request line with headers, in bytes; more is 431. A session token may have 8,192.
@@ -75,7 +76,9 @@ async fn answer(
     phase: &Arc<Phase>,
 ) -> Response<Answer> {
     let answering = phase.answer();
-    let answered = listening.router().oneshot(request.map(Body::new)).await;
+    let timeout = listening.config.body_timeout;
+    let request = request.map(|body| Body::new(Timely::new(body, timeout)));
+    let answered = listening.router().oneshot(request).await;
     let mut response = answered.unwrap_or_else(|never| match never {});
     if listening.is_draining() {
         // The next request of this client goes to another instance.
@@ -110,7 +113,7 @@ impl<'a> Watch<'a> {
 
         // 1. Room for other connections, and for other answers.
         let waits = phase.waits_for_request();
-        if self.for_request.is_called(cx, &listening.room, waits, || listening.is_full()) {
+        if self.for_request.is_called(cx, &listening.room, waits, || listening.needs_room()) {
             return Poll::Ready("evicted");
         }
         let (unread, blocked) = (&listening.unread, phase.is_blocked());

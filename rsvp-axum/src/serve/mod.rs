@@ -1,6 +1,7 @@
 //! A server for the routes, or for a host's router with them.
 
 mod accept;
+mod body;
 mod config;
 mod connection;
 mod phase;

@@ -178,9 +178,9 @@ mod tests {
 
         let _answering = phase.answer();
         phase.blocked();
-        advance(Duration::from_secs(20)).await;
+        advance(Duration::from_secs(10)).await;
         phase.blocked();
-        assert_eq!(due(&phase), Some((10, Overdue::Unread)), "reading a little gives no more time");
+        assert_eq!(due(&phase), Some((5, Overdue::Unread)), "reading a little gives no more time");
         phase.flushed();
         assert_eq!(due(&phase), None);
     }

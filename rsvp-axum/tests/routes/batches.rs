@@ -125,3 +125,25 @@ async fn the_batches_in_memory_are_bounded() {
     assert_eq!((first.status.as_u16(), second.status.as_u16()), (408, 408));
     assert_eq!(send().await.status, 408, "the places are free again");
 }
+
+#[tokio::test(start_paused = true)]
+async fn clients_that_send_no_body_hold_up_no_small_batch() {
+    let routes = routes(Config::default().with_batches_at_once(2));
+    let json = [("content-type", "application/json")];
+    let silent: Vec<_> = (0..2)
+        .map(|_| {
+            let routes = routes.clone();
+            tokio::spawn(async move {
+                send(&routes, Method::POST, "/rsvp_counts", &json, endless()).await
+            })
+        })
+        .collect();
+    tokio::task::yield_now().await;
+    let batch = json!({"event_ids": ["1"]});
+    assert_eq!(post(&routes, "/rsvp_counts", &[], &batch).await.status, 200);
+    let large = send(&routes, Method::POST, "/rsvp_counts", &json, endless()).await;
+    assert_eq!(large.status, 503, "large ones take turns");
+    for silent in silent {
+        assert_eq!(silent.await.unwrap().status, 408);
+    }
+}

@@ -39,6 +39,7 @@ async fn a_count_is_kept_as_long_as_it_is_young_enough() {
     let routes = api_of(Arc::new(store), config).router();
     let path = "/events/1/rsvp_count";
     assert_eq!(get(&routes, path).await.header("cache-control"), Some("private, max-age=3"));
+    assert_eq!(get(&routes, path).await.header("vary"), Some("RSVP-Session"));
     advance(Duration::from_millis(1500)).await;
     assert_eq!(get(&routes, path).await.header("cache-control"), Some("private, max-age=1"));
     advance(Duration::from_millis(1000)).await;

@@ -1,12 +1,14 @@
 //! Repeated requests with an `Idempotency-Key`.
 
-use std::sync::atomic::Ordering::SeqCst;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
 use std::time::Duration;
 
 use axum::Router;
 use axum::body::Body;
 use axum::http::Method;
-use rsvp::{Effect, Error, Operation};
+use rsvp::layers::{Call, Layer, LayerExt};
+use rsvp::{Effect, Error, MemoryStore, Operation, RsvpStore};
 use rsvp_axum::{Config, Idempotency, PathUsers};
 use serde_json::json;
 use tokio::time::advance;
@@ -127,4 +129,51 @@ async fn answers_are_bounded_in_time_number_and_bytes() {
         assert!(replayed(&rsvp(&routes, "1", "1", "c").await));
         assert!(!replayed(&rsvp(&routes, "1", "1", "a").await), "the oldest went first");
     }
+}
+
+/// A shard that is away, with all events whose names begin with an `x`.
+#[derive(Clone, Debug)]
+struct Away(Arc<AtomicBool>);
+
+impl Layer for Away {
+    async fn call<C: Call, S: RsvpStore>(&self, call: C, store: &S) -> rsvp::Result<C::Answer> {
+        let is_here = |place: &usize| {
+            !self.0.load(SeqCst)
+                || call.event(*place).is_none_or(|id| !id.as_str().starts_with('x'))
+        };
+        let here: Vec<usize> = (0..call.entries()).filter(is_here).collect();
+        let error = Error::unavailable(call.operation(), Effect::NotApplied, None);
+        let answer = call.part(&here).run(store).await?;
+        Ok(C::widen(answer, &here, call.entries(), &error))
+    }
+}
+
+#[tokio::test]
+async fn a_batch_of_which_an_entry_failed_is_done_again() {
+    let away = Away(Arc::new(AtomicBool::new(true)));
+    let store = MemoryStore::new().with_layer(away.clone());
+    let routes = api_of(Arc::new(store), Config::default()).router();
+    let batch = json!({"writes": [
+        {"action": "rsvp", "event_id": "1", "user_id": "1"},
+        {"action": "rsvp", "event_id": "x", "user_id": "1"},
+    ]});
+    let headers = [("x-user-id", "1"), ("idempotency-key", "k")];
+    let first = post(&routes, "/writes", &headers, &batch).await;
+    assert_eq!(first.json["results"][1]["problem"]["status"], 503, "{first:?}");
+    away.0.store(false, SeqCst);
+    let second = post(&routes, "/writes", &headers, &batch).await;
+    assert!(!replayed(&second));
+    assert_eq!(second.json["results"][1]["outcome"], "applied", "{second:?}");
+    assert!(replayed(&post(&routes, "/writes", &headers, &batch).await));
+}
+
+#[tokio::test]
+async fn a_replayed_answer_has_the_token_of_the_request_too() {
+    let routes = routes(Config::default());
+    rsvp(&routes, "1", "101a", "k").await;
+    let headers = [("x-user-id", "1"), ("idempotency-key", "k"), ("rsvp-session", "r1.a-5")];
+    let path = "/events/101a/rsvp";
+    let again = send(&routes, Method::POST, path, &headers, Body::empty()).await;
+    assert!(replayed(&again));
+    assert_eq!(again.header("rsvp-session"), Some("r1.a-5"));
 }

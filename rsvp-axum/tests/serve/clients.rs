@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use axum::Router;
 use axum::body::{Body, Bytes};
-use axum::routing::get;
+use axum::routing::{get, post};
 use futures_util::{StreamExt, stream};
 use rsvp::MemoryStore;
 use rsvp_axum::{Api, App, Config, ServeError, Server, ServerConfig, Stop};
@@ -57,6 +57,7 @@ pub(crate) fn app() -> App {
         sleep(Duration::from_secs(20)).await;
         "slow"
     };
+    let echo = async |text: String| text;
     let large = async || Body::from(vec![b'a'; 64 << 20]);
     let long = async || {
         let ticks = stream::iter(0..100).then(async |_| {
@@ -68,6 +69,7 @@ pub(crate) fn app() -> App {
     let router = Router::new()
         .route("/slow", get(slow))
         .route("/large", get(large))
+        .route("/echo", post(echo))
         .route("/long", get(long))
         .merge(api.router());
     App::new(api).with_router(router)

@@ -175,3 +175,15 @@ async fn axum_serve_waits_for_ever_for_a_client_that_sends_nothing() {
     send(&mut silent, rest).await;
     assert!(head(&mut silent).await.unwrap().starts_with("HTTP/1.1 200 "));
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_route_of_the_host_waits_for_a_body_only_so_long() {
+    let running = Running::start(ServerConfig::default()).await;
+    let mut stream = running.connect().await;
+    let head = "POST /echo HTTP/1.1\r\nHost: h\r\nContent-Length: 10\r\n\r\nhalf";
+    let begin = Instant::now();
+    send(&mut stream, head).await;
+    let answer = rest(&mut stream).await;
+    assert!(answer.starts_with("HTTP/1.1 400"), "{answer}");
+    assert!((20..40).contains(&begin.elapsed().as_secs()), "{:?}", begin.elapsed());
+}

@@ -154,3 +154,14 @@ async fn the_buckets_are_those_of_the_library() {
         }
     }
 }
+
+#[tokio::test]
+async fn a_client_makes_no_series_of_its_own() {
+    let service = Service::start();
+    for n in 0..20 {
+        let request = format!("MADEUP{n} /zzz HTTP/1.1\r\nHost: h\r\nConnection: close\r\n\r\n");
+        raw::exchange(&service.address, request).await;
+    }
+    let metrics = metrics(&service).await;
+    assert!(metrics.contains("method=\"other\"") && !metrics.contains("MADEUP"), "{metrics}");
+}

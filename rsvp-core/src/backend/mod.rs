@@ -19,6 +19,7 @@ mod host_failure;
 mod keyset;
 mod label_map;
 mod range;
+mod ready;
 mod run;
 mod scatter;
 mod stored;
@@ -30,6 +31,7 @@ pub use self::host_failure::HostFailure;
 pub use self::keyset::keyset_page;
 pub use self::label_map::LabelMap;
 pub use self::range::{check_range, check_timeout};
+pub use self::ready::ready_by;
 pub use self::run::run_to_end;
 pub use self::scatter::{
     Part, check_answer_count, combine, combine_errors, fail_all, partition, reorder,

@@ -92,15 +92,30 @@ impl Health {
     /// The errors of the parts, combined as those of a batch.
     pub fn check(&self, policy: ReadyPolicy) -> Result<()> {
         let (all, down) = (self.parts.len(), self.down().count());
-        let is_ready = match policy {
-            ReadyPolicy::All => down == 0,
-            ReadyPolicy::Half => down == 0 || 2 * down <= all && down < all,
-            ReadyPolicy::Any => down == 0 || down < all,
-        };
+        let is_ready = policy.is_met(all - down, all);
         let errors = self.parts.iter().filter_map(|part| part.result.clone().err());
         match combine_errors(errors, false) {
             Some(error) if !is_ready => Err(error),
             _ => Ok(()),
+        }
+    }
+}
+
+impl ReadyPolicy {
+    /// Tells whether `ready` of `all` parts are enough.
+    ///
+    /// ```
+    /// use rsvp_core::ReadyPolicy;
+    ///
+    /// assert!(ReadyPolicy::Half.is_met(2, 4));
+    /// assert!(!ReadyPolicy::All.is_met(3, 4));
+    /// ```
+    #[must_use]
+    pub fn is_met(self, ready: usize, all: usize) -> bool {
+        match self {
+            Self::All => ready == all,
+            Self::Half => ready == all || 2 * ready >= all && ready > 0,
+            Self::Any => ready == all || ready > 0,
         }
     }
 }

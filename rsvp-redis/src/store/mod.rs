@@ -3,6 +3,7 @@
 mod calls;
 mod gate;
 mod maintenance;
+mod readiness;
 mod unsettled;
 
 use std::fmt;

@@ -8,12 +8,22 @@ use futures_util::future::join_all;
 use super::listing::Window;
 use super::targets::Targets;
 use super::{ShardedStore, claim};
-use crate::backend::combine;
+use crate::backend::{combine, ready_by};
 use crate::{
     BatchReceipt, Count, EventId, Health, Label, LabelName, Maintenance, Operation, Page,
     PageLimit, PageRequest, PartHealth, ReadOptions, RemovalStep, Result, Rsvp, RsvpStore,
     SessionToken, UserId, Write, WriteOptions,
 };
+
+impl<S: RsvpStore> ShardedStore<S> {
+    /// Asks each shard whether it is ready.
+    fn part_healths(&self) -> impl Iterator<Item = impl Future<Output = PartHealth>> {
+        self.shards.iter().map(async |shard| {
+            let ready = shard.store.ready().await.map_err(|error| shard.named(error));
+            PartHealth::new(&*shard.name, ready)
+        })
+    }
+}
 
 #[async_trait]
 #[deny(clippy::missing_trait_methods)]
@@ -157,16 +167,12 @@ impl<S: RsvpStore> RsvpStore for ShardedStore<S> {
     }
 
     async fn ready(&self) -> Result<()> {
-        self.health().await.check(self.ready_policy)
+        ready_by(self.ready_policy, self.part_healths()).await
     }
 
     /// Asks each shard. A shard with several parts applies its own policy.
     async fn health(&self) -> Health {
-        let parts = self.shards.iter().map(async |shard| {
-            let ready = shard.store.ready().await.map_err(|error| shard.named(error));
-            PartHealth::new(&*shard.name, ready)
-        });
-        Health::new(join_all(parts).await)
+        Health::new(join_all(self.part_healths()).await)
     }
 
     async fn close(&self) -> Result<()> {

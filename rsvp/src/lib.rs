@@ -72,6 +72,14 @@ pub use self::open::{Registry, open};
 struct Readme;
 
 #[cfg(doctest)]
+#[doc = include_str!("../../docs/consistency.md")]
+struct ConsistencyGuide;
+
+#[cfg(doctest)]
+#[doc = include_str!("../../docs/cookbook.md")]
+struct Cookbook;
+
+#[cfg(doctest)]
 #[doc = include_str!("../../CONTRIBUTING.md")]
 struct Contributing;
 

@@ -1,7 +1,5 @@
-//! The contract of the RSVP store: who is coming to what.
-//!
-//! Hosts depend on the facade crate `rsvp`, which re-exports all of this next to the backends. Authors of
-//! backends and layers depend on this crate, which knows no backend.
+#![cfg_attr(docsrs, feature(doc_cfg))]
+#![doc = include_str!("../README.md")]
 //!
 //! - [`UserId`], [`EventId`]: checked once, at construction.
 //! - [`RsvpStore`]: the small object-safe trait that a backend implements, batches first.

@@ -1,4 +1,5 @@
-//! The conformance suite of the RSVP store, for any backend or layer.
+#![cfg_attr(docsrs, feature(doc_cfg))]
+#![doc = include_str!("../README.md")]
 //!
 //! [`conformance!`] writes one named test per sentence of the contract from a single list,
 //! [`CASES`]. A store that passes keeps the promises of [`RsvpStore`](rsvp_core::RsvpStore). Our own

@@ -1,4 +1,5 @@
-//! Who is coming to what: an embeddable RSVP store with pluggable backends.
+#![cfg_attr(docsrs, feature(doc_cfg))]
+#![doc = include_str!("../README.md")]
 //!
 //! A service opens a store once and calls four verbs on it: [`rsvp`](RsvpStoreExt::rsvp),
 //! [`cancel`](RsvpStoreExt::cancel), [`has_rsvped`](RsvpStoreExt::has_rsvped) and

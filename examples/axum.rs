@@ -1,12 +1,14 @@
 //! The four verbs as routes of an axum app.
 //!
 //! ```text
+//! cargo add rsvp --features serde
+//! cargo add axum && cargo add tokio --features macros,net,rt-multi-thread,signal
 //! cargo run --example axum -- 127.0.0.1:8080
 //! curl -X PUT 127.0.0.1:8080/events/101a/users/ada        # "applied"
 //! curl        127.0.0.1:8080/events/101a/rsvp_count       # 1
 //! ```
 //!
-//! A real app checks first that a request comes from the user that its path names. `axum_nested.rs` does.
+//! A real app checks that a request comes from the user that its path names, as `axum_nested.rs` does.
 
 use std::io::Write;
 use std::sync::Arc;

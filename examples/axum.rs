@@ -1,80 +1,80 @@
-//! An axum app of its own, with its own authentication, that has the RSVP routes in it.
+//! The four verbs as routes of an axum app.
 //!
 //! ```text
+//! cargo add rsvp --features serde
+//! cargo add axum && cargo add tokio --features macros,net,rt-multi-thread,signal
 //! cargo run --example axum -- 127.0.0.1:8080
-//! curl -X POST -d ada 127.0.0.1:8080/login                              # answers a token
-//! curl -X POST -H 'Authorization: Bearer TOKEN' 127.0.0.1:8080/rsvp/events/101a/rsvp
+//! curl -X PUT 127.0.0.1:8080/events/101a/users/ada        # "applied"
+//! curl        127.0.0.1:8080/events/101a/rsvp_count       # 1
 //! ```
+//!
+//! A real app checks that a request comes from the user that its path names, as `axum_nested.rs` does.
 
-use std::collections::HashMap;
-use std::hash::{BuildHasher, RandomState};
 use std::io::Write;
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::Arc;
 
-use axum::Router;
-use axum::extract::{FromRef, FromRequestParts, State};
-use axum::http::{StatusCode, header::AUTHORIZATION, request::Parts};
-use axum::routing::{get, post};
-use rsvp::UserId;
-use rsvp_axum::{Api, App, Config, Identity, Problem, Server, ServerConfig, Stop};
-use tokio::net::TcpListener;
+use axum::extract::{Path, State};
+use axum::http::StatusCode;
+use axum::response::{IntoResponse, Response};
+use axum::routing::{get, put};
+use axum::{Json, Router};
+use rsvp::{Error, EventId, Outcome, RsvpStore, RsvpStoreExt, UserId};
 
-/// The sessions of the app: a token for each user who is logged in.
-#[derive(Clone, Debug, Default)]
-struct Sessions(Arc<RwLock<HashMap<String, UserId>>>);
+type Store = State<Arc<dyn RsvpStore>>;
+type Pair = Path<(EventId, UserId)>;
+type Answer<T> = Result<Json<T>, Failure>;
 
-/// The user of a request, known by a token of this app.
-struct Member(UserId);
+/// A failed call, as a response.
+struct Failure(Error);
 
-impl From<Member> for UserId {
-    fn from(member: Member) -> Self {
-        member.0
+impl From<Error> for Failure {
+    fn from(error: Error) -> Self {
+        Self(error)
     }
 }
 
-impl<S: Sync> FromRequestParts<S> for Member
-where
-    Sessions: FromRef<S>,
-{
-    type Rejection = Problem;
-
-    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {
-        let header = parts.headers.get(AUTHORIZATION).and_then(|value| value.to_str().ok());
-        let token = header.and_then(|header| header.strip_prefix("Bearer ")).unwrap_or_default();
-        let sessions = Sessions::from_ref(state).0;
-        let user = sessions.read().unwrap_or_else(PoisonError::into_inner).get(token).cloned();
-        user.map(Member).ok_or_else(|| Problem::new(StatusCode::UNAUTHORIZED, "log in first"))
+impl IntoResponse for Failure {
+    fn into_response(self) -> Response {
+        let status = match &self.0 {
+            Error::InvalidInput { .. } => StatusCode::BAD_REQUEST,
+            Error::TimedOut { .. } => StatusCode::GATEWAY_TIMEOUT,
+            error if error.is_retryable() => StatusCode::SERVICE_UNAVAILABLE,
+            _ => StatusCode::INTERNAL_SERVER_ERROR,
+        };
+        (status, self.0.to_string()).into_response()
     }
 }
 
-/// A real app asks for a password.
-async fn login(State(sessions): State<Sessions>, name: String) -> Result<String, StatusCode> {
-    let user = UserId::new(&name).map_err(|_| StatusCode::BAD_REQUEST)?;
-    let token = format!("{:016x}", RandomState::new().hash_one(&name));
-    sessions.0.write().unwrap_or_else(PoisonError::into_inner).insert(token.clone(), user);
-    Ok(token)
+async fn rsvp(State(store): Store, Path((event, user)): Pair) -> Answer<Outcome> {
+    Ok(Json(store.rsvp(&user, &event).await?.outcome))
 }
 
-async fn greet(Member(user): Member) -> String {
-    format!("Hello, {user}!")
+async fn cancel(State(store): Store, Path((event, user)): Pair) -> Answer<Outcome> {
+    Ok(Json(store.cancel(&user, &event).await?.outcome))
+}
+
+async fn has_rsvped(State(store): Store, Path((event, user)): Pair) -> Answer<bool> {
+    Ok(Json(store.has_rsvped(&user, &event).await?))
+}
+
+async fn rsvp_count(State(store): Store, Path(event): Path<EventId>) -> Answer<u64> {
+    Ok(Json(store.rsvp_count(&event).await?.value))
+}
+
+fn routes(store: Arc<dyn RsvpStore>) -> Router {
+    Router::new()
+        .route("/events/{event}/users/{user}", put(rsvp).delete(cancel).get(has_rsvped))
+        .route("/events/{event}/rsvp_count", get(rsvp_count))
+        .with_state(store)
 }
 
 #[tokio::main]
 async fn main() -> Result<(), Box<dyn std::error::Error>> {
-    let store = rsvp::open("memory:?coalesce=true&count_cache=5s").await?;
-    let sessions = Sessions::default();
-    let identity = Identity::extractor::<Member, Sessions>(sessions.clone());
-    let api = Api::new(store, Config::default().with_identity(identity));
-    let router = Router::new()
-        .route("/login", post(login))
-        .route("/", get(greet))
-        .nest("/rsvp", api.router())
-        .with_state(sessions);
-
+    let store = rsvp::open("memory:?count_cache=5s").await?;
     let address = std::env::args().nth(1).unwrap_or("127.0.0.1:8080".to_owned());
-    let listener = TcpListener::bind(address).await?;
+    let listener = tokio::net::TcpListener::bind(address).await?;
     writeln!(std::io::stdout(), "listening on http://{}", listener.local_addr()?)?;
-    let app = async { Ok(App::new(api).with_router(router)) };
-    Server::new(listener, ServerConfig::default()).run(app, Stop::on_signals()?).await?;
-    Ok(())
+    let stop = async { drop(tokio::signal::ctrl_c().await) };
+    axum::serve(listener, routes(Arc::clone(&store))).with_graceful_shutdown(stop).await?;
+    Ok(store.close().await?)
 }

@@ -1,4 +1,4 @@
-//! A backend of your own, opened by URL with layers.
+//! A backend of your own: a sorted set behind a lock, opened by URL.
 //!
 //! ```text
 //! cargo run --example custom_backend
@@ -6,34 +6,56 @@
 //! ```
 #![expect(clippy::print_stdout, reason = "printing is what this program is for")]
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use rsvp::backend::{Admission, LabelMap, keyset_page};
-use rsvp::{url::StoreUrl, *};
+use rsvp::url::StoreUrl;
+use rsvp::{
+    Action, BatchReceipt, Count, Deadline, EventId, Label, LabelName, Operation, Outcome, Page,
+    PageLimit, PageRequest, ReadOptions, Registry, RemovalStep, Result, Rsvp, RsvpStore,
+    RsvpStoreExt, SessionToken, UserId, Write, WriteOptions, async_trait,
+};
 
-/// Keeps RSVPs in one sorted set.
+#[tokio::main(flavor = "current_thread")]
+async fn main() -> Result<()> {
+    // The URL takes the parameters of layers, too.
+    let store = registry().open("sorted:?count_cache=5s").await?;
+    let (user, event) = (UserId::from(1), EventId::new("101a")?);
+    let outcome = store.rsvp(&user, &event).await?.outcome;
+    println!("rsvp({user}, {event}) = {outcome:?}");
+    println!("rsvp_count({event}) = {}", store.rsvp_count(&event).await?.value);
+    store.close().await
+}
+
+/// The schemes of `rsvp`, and `sorted:`.
+fn registry() -> Registry {
+    Registry::default().with_scheme("sorted", async |mut url: StoreUrl| {
+        // A backend takes its own parameters first. `finish` refuses unknown ones.
+        url.parameters_mut().finish()?;
+        Ok(SortedStore::default())
+    })
+}
+
+/// Keeps RSVPs in one set, sorted by user and event.
 #[derive(Default)]
 struct SortedStore {
     rsvps: Mutex<BTreeSet<Rsvp>>,
     labels: LabelMap,
-    /// Refuses calls past their deadline, and calls of a closed store.
     admission: Admission,
 }
 
-type Answers<T> = Result<Vec<Result<T>>>;
+type Rsvps<'a> = MutexGuard<'a, BTreeSet<Rsvp>>;
+type Counts = Result<Vec<Result<Count>>>;
+type Step = Result<RemovalStep>;
 
 impl SortedStore {
-    fn begin(
-        &self,
-        operation: Operation,
-        deadline: Option<Deadline>,
-    ) -> Result<MutexGuard<'_, BTreeSet<Rsvp>>> {
+    fn begin(&self, operation: Operation, deadline: Option<Deadline>) -> Result<Rsvps<'_>> {
         self.admission.check(operation, deadline)?;
         Ok(self.rsvps.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
-    /// A page of the pairs that `item` takes. The cursor belongs to this listing of this subject.
+    /// A page of the pairs that `item` takes.
     fn page<T>(
         &self,
         (operation, tag, subject): (Operation, u8, &str),
@@ -41,25 +63,19 @@ impl SortedStore {
         item: impl Fn(&Rsvp) -> Option<T>,
     ) -> Result<Page<T>> {
         let rsvps = self.begin(operation, request.options.deadline)?;
-        let items = rsvps
-            .iter()
-            .filter_map(|pair| Some(([pair.user.as_str(), pair.event.as_str()], item(pair)?)));
+        let items = rsvps.iter().filter_map(|pair| {
+            let key = [pair.user.as_str(), pair.event.as_str()];
+            Some((key, item(pair)?))
+        });
         keyset_page((tag, subject), request, items)
     }
+}
 
-    fn remove(
-        &self,
-        (operation, deadline): (Operation, Option<Deadline>),
-        limit: PageLimit,
-        goes: impl Fn(&Rsvp) -> bool,
-    ) -> Result<RemovalStep> {
-        let mut rsvps = self.begin(operation, deadline)?;
-        let going = rsvps.iter().filter(|pair| goes(pair)).take(limit.get()).cloned();
-        let going: BTreeSet<_> = going.collect();
-        rsvps.retain(|pair| !going.contains(pair));
-        let more = rsvps.iter().any(goes);
-        Ok(RemovalStep::new(going.len() as u64, more, SessionToken::new()))
-    }
+fn remove(mut rsvps: Rsvps<'_>, limit: PageLimit, goes: impl Fn(&Rsvp) -> bool) -> RemovalStep {
+    let going = rsvps.iter().filter(|pair| goes(pair)).take(limit.get()).cloned();
+    let going: BTreeSet<_> = going.collect();
+    rsvps.retain(|pair| !going.contains(pair));
+    RemovalStep::new(going.len() as u64, rsvps.iter().any(goes), SessionToken::new())
 }
 
 /// Logs show no ids.
@@ -80,16 +96,16 @@ impl RsvpStore for SortedStore {
         Ok(BatchReceipt::acknowledged(outcomes, SessionToken::new()))
     }
 
-    async fn has_rsvped_batch(&self, pairs: &[Rsvp], o: &ReadOptions) -> Answers<bool> {
+    async fn has_rsvped_batch(&self, all: &[Rsvp], o: &ReadOptions) -> Result<Vec<Result<bool>>> {
         let rsvps = self.begin(Operation::HasRsvped, o.deadline)?;
-        Ok(pairs.iter().map(|pair| Ok(rsvps.contains(pair))).collect())
+        Ok(all.iter().map(|pair| Ok(rsvps.contains(pair))).collect())
     }
 
-    async fn rsvp_count_batch(&self, events: &[EventId], o: &ReadOptions) -> Answers<Count> {
+    async fn rsvp_count_batch(&self, events: &[EventId], o: &ReadOptions) -> Counts {
         let rsvps = self.begin(Operation::RsvpCount, o.deadline)?;
-        let count =
-            |event: &EventId| rsvps.iter().filter(|pair| pair.event == *event).count() as u64;
-        Ok(events.iter().map(|event| Ok(Count::fresh(count(event)))).collect())
+        let mut counts = BTreeMap::<_, u64>::new();
+        rsvps.iter().for_each(|pair| *counts.entry(&pair.event).or_default() += 1);
+        Ok(events.iter().map(|event| Ok(Count::fresh(*counts.get(event).unwrap_or(&0)))).collect())
     }
 
     async fn attendees_page(&self, event: &EventId, request: &PageRequest) -> Result<Page<UserId>> {
@@ -106,24 +122,14 @@ impl RsvpStore for SortedStore {
         self.page((Operation::Scan, b's', ""), request, |pair| Some(pair.clone()))
     }
 
-    async fn remove_event_step(
-        &self,
-        event: &EventId,
-        limit: PageLimit,
-        options: &WriteOptions,
-    ) -> Result<RemovalStep> {
-        let call = (Operation::RemoveEvent, options.deadline);
-        self.remove(call, limit, |pair| pair.event == *event)
+    async fn remove_event_step(&self, event: &EventId, limit: PageLimit, o: &WriteOptions) -> Step {
+        let rsvps = self.begin(Operation::RemoveEvent, o.deadline)?;
+        Ok(remove(rsvps, limit, |pair| pair.event == *event))
     }
 
-    async fn remove_user_step(
-        &self,
-        user: &UserId,
-        limit: PageLimit,
-        options: &WriteOptions,
-    ) -> Result<RemovalStep> {
-        let call = (Operation::RemoveUser, options.deadline);
-        self.remove(call, limit, |pair| pair.user == *user)
+    async fn remove_user_step(&self, user: &UserId, limit: PageLimit, o: &WriteOptions) -> Step {
+        let rsvps = self.begin(Operation::RemoveUser, o.deadline)?;
+        Ok(remove(rsvps, limit, |pair| pair.user == *user))
     }
 
     async fn label(&self, name: &LabelName, options: &ReadOptions) -> Result<Option<Label>> {
@@ -152,25 +158,9 @@ impl RsvpStore for SortedStore {
     }
 }
 
-#[tokio::main(flavor = "current_thread")]
-async fn main() -> Result<()> {
-    let registry = Registry::default().with_scheme("sorted", async |mut url: StoreUrl| {
-        url.parameters_mut().finish()?;
-        Ok(SortedStore::default())
-    });
-    let store = registry.open("sorted:?retry=2s&coalesce=true").await?;
-    let (user, event) = (UserId::from(1), EventId::from(2));
-    println!("rsvp = {:?}", store.rsvp(&user, &event).await?.outcome);
-    println!("has_rsvped = {}", store.has_rsvped(&user, &event).await?);
-    store.close().await
-}
-
+// The suite of the library, with one test per sentence of the contract.
 #[cfg(test)]
-mod tests {
-    use super::SortedStore;
-
-    rsvp_testkit::conformance!(SortedStore::default(), except {
-        a_store_that_cannot_write_is_not_ready => "there is no engine that could stop",
-        an_entry_that_fails_takes_no_other_down => "there is no engine that could refuse an entry",
-    });
-}
+rsvp_testkit::conformance!(SortedStore::default(), except {
+    a_store_that_cannot_write_is_not_ready => "there is no engine that could stop",
+    an_entry_that_fails_takes_no_other_down => "there is no engine that could refuse an entry",
+});

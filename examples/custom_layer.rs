@@ -1,4 +1,4 @@
-//! A layer of your own: writes to closed events are refused.
+//! A layer of your own: an event that is closed takes no more writes.
 //!
 //! ```text
 //! cargo run --example custom_layer
@@ -6,6 +6,7 @@
 #![expect(clippy::print_stdout, reason = "printing is what this program is for")]
 
 use std::collections::HashSet;
+use std::fmt;
 
 use rsvp::layers::{Call, Layer, LayerExt};
 use rsvp::{
@@ -13,43 +14,66 @@ use rsvp::{
     WriteOptions,
 };
 
-#[derive(Debug, thiserror::Error)]
-#[error("the event is closed to writes")]
+/// Why a write is refused. A host finds it as the source of the error.
+#[derive(Debug)]
 struct EventIsClosed;
 
-/// Refuses RSVPs and cancels of closed events. Other entries of a batch go on.
-#[derive(Debug)]
+impl fmt::Display for EventIsClosed {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("the event is closed to writes")
+    }
+}
+
+impl std::error::Error for EventIsClosed {}
+
+/// Refuses writes to closed events, entry by entry. Reads and the removal of a user pass.
 struct ClosedEvents(HashSet<EventId>);
+
+/// Logs show no ids.
+impl fmt::Debug for ClosedEvents {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ClosedEvents").field("events", &self.0.len()).finish()
+    }
+}
 
 impl Layer for ClosedEvents {
     async fn call<C: Call, S: RsvpStore>(&self, call: C, store: &S) -> Result<C::Answer> {
-        // 1. Calls that are none of its business pass.
         let is_closed = |place: &usize| call.event(*place).is_some_and(|id| self.0.contains(id));
-        if call.operation() != Operation::Write || !(0..call.entries()).any(|n| is_closed(&n)) {
-            return call.run(store).await;
-        }
-        // 2. The entries of open events are written.
-        let open: Vec<usize> = (0..call.entries()).filter(|place| !is_closed(place)).collect();
-        let answer = call.part(&open).run(store).await?;
-        // 3. The others get an error, each in its place.
         let error = Error::refused(call.operation(), EventIsClosed);
-        Ok(C::widen(answer, &open, call.entries(), &error))
+        match call.operation() {
+            Operation::RemoveEvent if is_closed(&0) => Err(error),
+            // The open entries of the batch run, and the others get the error.
+            Operation::Write if (0..call.entries()).any(|place| is_closed(&place)) => {
+                let open: Vec<usize> =
+                    (0..call.entries()).filter(|place| !is_closed(place)).collect();
+                let answer = call.part(&open).run(store).await?;
+                Ok(C::widen(answer, &open, call.entries(), &error))
+            }
+            _ => call.run(store).await,
+        }
     }
 }
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<()> {
-    let (open, closed) = (EventId::new("open")?, EventId::new("closed")?);
-    let store = MemoryStore::new().with_layer(ClosedEvents([closed.clone()].into()));
-    let user = UserId::from(1);
-    let batch = [Write::rsvp(user.clone(), open), Write::rsvp(user.clone(), closed.clone())];
-    let receipt = store.write_batch(&batch, &WriteOptions::default()).await?;
-    for (write, result) in batch.iter().zip(receipt.results) {
+    let closed = ClosedEvents(HashSet::from([EventId::new("sold-out")?]));
+    let store = MemoryStore::new().with_layer(closed);
+
+    let ada = UserId::new("ada")?;
+    let writes = ["101a", "sold-out"]
+        .into_iter()
+        .map(|event| Ok(Write::rsvp(ada.clone(), EventId::new(event)?)))
+        .collect::<Result<Vec<_>>>()?;
+    let receipt = store.write_batch(&writes, &WriteOptions::default()).await?;
+    for (write, result) in writes.iter().zip(receipt.results) {
         match result {
             Ok(written) => println!("{}: {:?}", write.rsvp.event, written.outcome),
             Err(error) => println!("{}: {error}", write.rsvp.event),
         }
     }
-    println!("in the closed event: {}", store.has_rsvped(&user, &closed).await?);
-    Ok(())
+    println!(
+        "rsvp_count(sold-out) = {}",
+        store.rsvp_count(&EventId::new("sold-out")?).await?.value
+    );
+    store.close().await
 }

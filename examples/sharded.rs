@@ -1,41 +1,57 @@
-//! Many stores as one: shards, and the effect of one more shard.
+//! Several stores as one.
 //!
 //! ```text
 //! cargo run --example sharded
 //! ```
 //!
-//! With servers the same is a list of named URLs: `eu1=postgres://db1/app eu2=postgres://db2/app ?spread=2`.
+//! The shards are in memory here. In production each is a server of its own:
+//!
+//! ```text
+//! a=postgres://db1/tickets b=postgres://db2/tickets c=postgres://db3/tickets ?spread=1&coalesce=true
+//! ```
 #![expect(clippy::print_stdout, reason = "printing is what this program is for")]
 
+use futures_util::TryStreamExt;
 use rsvp::layers::{Placement, Shard, ShardedStore};
-use rsvp::{Consistency, EventId, MemoryStore, Result, Rsvp, RsvpStore, RsvpStoreExt, UserId};
+use rsvp::{
+    EventId, MemoryStore, Result, Rsvp, RsvpStore, RsvpStoreExt, UserId, Write, WriteOptions,
+};
 
-const NAMES: [&str; 4] = ["eu1", "eu2", "eu3", "eu4"];
+const EVENTS: u64 = 3_000;
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<()> {
-    // 1. Four shards. A hot event is divided between two of them.
-    let shards = NAMES.map(|name| Shard::new(name, MemoryStore::new()));
-    let store = ShardedStore::new(shards, 2)?;
-    let concert = EventId::new("concert")?;
-    for user in 0..1_000_u64 {
-        store.rsvp(&UserId::from(user), &concert).await?;
-    }
-    let count = store.rsvp_count_with(&concert, Consistency::Strong).await?;
-    println!("count = {}", count.value);
+    // 1. In code. A host that makes its shards itself verifies that the list is the one that the data
+    //    was written with. `rsvp::open` does that.
+    let shards = ["a", "b", "c"].map(|name| Shard::new(name, MemoryStore::new()));
+    let store = ShardedStore::new(shards, 1)?;
+    store.verify_placement(&WriteOptions::default()).await?;
+
+    // 2. One batch goes to all shards at once.
+    let rsvps = (0..EVENTS).map(|event| Write::rsvp(UserId::from(1), EventId::from(event)));
+    let writes: Vec<Write> = rsvps.collect();
+    store.write_batch(&writes, &WriteOptions::default()).await?.outcomes()?;
     for shard in store.shards() {
-        let part = shard.get_ref().rsvp_count(&concert).await?;
-        println!("{} holds {}", shard.name(), part.value);
+        let rsvps: Vec<Rsvp> = shard.get_ref().scan().try_collect().await?;
+        println!("shard {}: {} RSVPs", shard.name(), rsvps.len());
     }
+
+    // 3. A fourth shard takes a fourth, and nothing else moves.
+    let (old, new) = (store.placement(), placement(&["a", "b", "c", "d"])?);
+    let moved =
+        writes.iter().filter(|write| old.shard_of(&write.rsvp) != new.shard_of(&write.rsvp));
+    let to_d = moved.clone().filter(|write| new.shard_of(&write.rsvp) == "d");
+    println!("a fourth shard: {} RSVPs move, {} of them to d", moved.count(), to_d.count());
     store.close().await?;
 
-    // 2. One more shard takes a fifth of the pairs, and nothing else moves.
-    let equal = |name: &'static str| (name, 1.0);
-    let four = Placement::new(NAMES.map(equal), 1)?;
-    let five = Placement::new(NAMES.into_iter().chain(["eu5"]).map(equal), 1)?;
-    let pair = |n: u64| Rsvp::new(UserId::from(n), EventId::from(n));
-    let moved = (0..10_000).map(pair).filter(|pair| four.shard_of(pair) != five.shard_of(pair));
-    let to: Vec<String> = moved.map(|pair| five.shard_of(&pair).to_owned()).collect();
-    println!("moved {} of 10000, all to eu5: {}", to.len(), to.iter().all(|name| name == "eu5"));
-    Ok(())
+    // 4. By URL.
+    let store = rsvp::open("a=memory: b=memory: c=memory: ?spread=1&coalesce=true").await?;
+    let event = EventId::new("101a")?;
+    store.rsvp(&UserId::from(1), &event).await?;
+    println!("rsvp_count({event}) = {}", store.rsvp_count(&event).await?.value);
+    store.close().await
+}
+
+fn placement(names: &[&str]) -> Result<Placement> {
+    Placement::new(names.iter().map(|name| (*name, 1.0)), 1)
 }

@@ -1,66 +1,96 @@
-//! A host's own tests: a store in memory, and errors on demand.
+//! A host's function and its tests, with a store in memory and one that fails on purpose.
 //!
 //! ```text
-//! cargo run --example testing       # the host's function
-//! cargo test --example testing      # its tests
+//! cargo run  --example testing
+//! cargo test --example testing
 //! ```
+//!
+//! `rsvp-testkit` is a development dependency.
 #![expect(clippy::print_stdout, reason = "printing is what this program is for")]
 
-use rsvp::{EventId, MemoryStore, Result, RsvpStore, RsvpStoreExt, UserId};
+use std::sync::Arc;
 
-/// The host's answer to a click on "join".
+use rsvp::{Effect, Error, EventId, Outcome, RsvpStore, RsvpStoreExt, UserId};
+
+/// What the page shows after a click on the button.
 #[derive(Debug, PartialEq, Eq)]
-enum Joined {
-    /// The user is new, so a mail goes out.
-    SendMail,
-    /// The user was in already.
-    Already,
-    /// The client is asked to repeat the click.
-    TryLater,
+enum Page {
+    /// The user is coming.
+    Welcome,
+    /// The user was coming already.
+    WelcomeBack,
+    /// Nothing has happened. The user may click again.
+    TryAgain,
+    /// Nobody knows yet. The page asks again later.
+    Checking,
 }
 
-async fn join(store: &impl RsvpStore, user: &UserId, event: &EventId) -> Result<Joined> {
+/// The code under test. It takes the store as a trait object, so that a test can give it any store.
+async fn click(store: &Arc<dyn RsvpStore>, user: &UserId, event: &EventId) -> Result<Page, Error> {
     match store.rsvp(user, event).await {
-        // A write that the store repeated may have been applied by the first attempt.
-        Ok(receipt) if receipt.outcome.is_applied() || receipt.repeated => Ok(Joined::SendMail),
-        Ok(_) => Ok(Joined::Already),
-        Err(error) if error.is_retryable() => Ok(Joined::TryLater),
-        Err(error) => Err(error),
+        Ok(receipt) if receipt.outcome == Outcome::Applied => Ok(Page::Welcome),
+        Ok(_) => Ok(Page::WelcomeBack),
+        Err(error) if !error.is_retryable() => Err(error),
+        Err(error) if error.effect() == Effect::NotApplied => Ok(Page::TryAgain),
+        Err(_) => Ok(Page::Checking),
     }
 }
 
 #[tokio::main(flavor = "current_thread")]
-async fn main() -> Result<()> {
-    let store = MemoryStore::new();
-    let (user, event) = (UserId::new("ada")?, EventId::new("101a")?);
-    println!("first = {:?}", join(&store, &user, &event).await?);
-    println!("again = {:?}", join(&store, &user, &event).await?);
-    Ok(())
+async fn main() -> Result<(), Error> {
+    let store = rsvp::open("memory:").await?;
+    let (user, event) = (UserId::from(1), EventId::new("101a")?);
+    println!("{:?}", click(&store, &user, &event).await?);
+    println!("{:?}", click(&store, &user, &event).await?);
+    store.close().await
 }
 
 #[cfg(test)]
 mod tests {
-    use rsvp::{Error, Operation};
+    use rsvp::{MemoryStore, Operation};
     use rsvp_testkit::FaultStore;
 
     use super::*;
 
     fn ids() -> (UserId, EventId) {
-        (UserId::from(1), EventId::from(2))
+        (UserId::from(1), EventId::new("101a").unwrap())
     }
 
     #[tokio::test]
-    async fn a_mail_is_sent_once() {
-        let (store, (user, event)) = (MemoryStore::new(), ids());
-        assert_eq!(join(&store, &user, &event).await.unwrap(), Joined::SendMail);
-        assert_eq!(join(&store, &user, &event).await.unwrap(), Joined::Already);
+    async fn a_second_click_changes_nothing() {
+        let store: Arc<dyn RsvpStore> = Arc::new(MemoryStore::new());
+        let (user, event) = ids();
+        assert_eq!(click(&store, &user, &event).await.unwrap(), Page::Welcome);
+        assert_eq!(click(&store, &user, &event).await.unwrap(), Page::WelcomeBack);
+        assert_eq!(store.rsvp_count(&event).await.unwrap().value, 1);
     }
 
     #[tokio::test]
-    async fn an_overloaded_store_asks_the_client_to_wait() {
-        let (store, (user, event)) = (FaultStore::new(MemoryStore::new(), 1), ids());
-        store.fail_next(Operation::Write, Error::overloaded(Operation::Write));
-        assert_eq!(join(&store, &user, &event).await.unwrap(), Joined::TryLater);
-        assert_eq!(join(&store, &user, &event).await.unwrap(), Joined::SendMail);
+    async fn each_failure_has_its_page() {
+        // The seed is for faults by chance. These faults are chosen.
+        let faults = Arc::new(FaultStore::new(MemoryStore::new(), 1));
+        let store: Arc<dyn RsvpStore> = faults.clone();
+        let (user, event) = ids();
+
+        faults.fail_next(Operation::Write, Error::overloaded(Operation::Write));
+        assert_eq!(click(&store, &user, &event).await.unwrap(), Page::TryAgain);
+
+        let unknown = Error::unavailable(Operation::Write, Effect::Unknown, None);
+        faults.fail_next(Operation::Write, unknown);
+        assert_eq!(click(&store, &user, &event).await.unwrap(), Page::Checking);
+
+        faults.fail_next(Operation::Write, Error::closed(Operation::Write));
+        assert!(matches!(click(&store, &user, &event).await, Err(Error::Closed { .. })));
+    }
+
+    #[tokio::test]
+    async fn a_store_that_is_down_loses_nothing() {
+        let faults = Arc::new(FaultStore::new(MemoryStore::new(), 1));
+        let store: Arc<dyn RsvpStore> = faults.clone();
+        let (user, event) = ids();
+        faults.set_down(true);
+        assert_eq!(click(&store, &user, &event).await.unwrap(), Page::TryAgain);
+        faults.set_down(false);
+        assert_eq!(click(&store, &user, &event).await.unwrap(), Page::Welcome);
     }
 }

@@ -1,4 +1,5 @@
-//! The RSVP store over HTTP: routes to nest into an axum app, and a server for them.
+#![cfg_attr(docsrs, feature(doc_cfg))]
+#![doc = include_str!("../README.md")]
 //!
 //! [`router`] makes the routes of any [`RsvpStore`](rsvp_core::RsvpStore). A host nests them behind
 //! its own authentication:
@@ -51,8 +52,7 @@
 //!
 //! - `serve` (default): `Server`.
 //! - `prometheus`: `prometheus::install`, a recorder with the buckets that the dashboard and the alerts
-//!   of the repository need.
-#![cfg_attr(docsrs, feature(doc_cfg))]
+//!   of the repository need. Needs Rust 1.90.
 
 mod api;
 mod body;

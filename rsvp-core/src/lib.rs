@@ -1,8 +1,5 @@
-//! The contract of the RSVP store: which users are coming to which events.
-//!
-//! Hosts depend on the facade crate `rsvp`.
-//! It re-exports this crate next to the backends.
-//! Authors of backends and layers depend on this crate. It knows no backend.
+#![cfg_attr(docsrs, feature(doc_cfg))]
+#![doc = include_str!("../README.md")]
 //!
 //! - [`UserId`] and [`EventId`] are checked at construction.
 //! - [`RsvpStore`] is the small object-safe trait of a backend. Its calls are batches.

@@ -1,4 +1,5 @@
-//! The RSVP store in the memory of one process.
+#![cfg_attr(docsrs, feature(doc_cfg))]
+#![doc = include_str!("../README.md")]
 //!
 //! [`MemoryStore`] is an [`RsvpStore`](rsvp_core::RsvpStore).
 //! It keeps its data in an [`RsvpTable`] with calls of its own, without async.

@@ -1,4 +1,5 @@
-//! The RSVP store on Postgres: exact, durable, with read replicas.
+#![cfg_attr(docsrs, feature(doc_cfg))]
+#![doc = include_str!("../README.md")]
 //!
 //! ```no_run
 //! use rsvp_core::{EventId, RsvpStoreExt, UserId};

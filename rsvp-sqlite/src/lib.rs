@@ -1,4 +1,5 @@
-//! The RSVP store in a file: exact, durable, with nothing to install.
+#![cfg_attr(docsrs, feature(doc_cfg))]
+#![doc = include_str!("../README.md")]
 //!
 //! ```
 //! use rsvp_core::{EventId, RsvpStore, RsvpStoreExt, UserId};
@@ -15,8 +16,6 @@
 //! # Ok(())
 //! # }
 //! ```
-//!
-//! SQLite itself is compiled in, for which a C compiler is needed.
 //!
 //! # The file
 //!

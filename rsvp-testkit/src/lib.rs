@@ -1,5 +1,5 @@
 #![cfg_attr(docsrs, feature(doc_cfg))]
-//! The conformance suite of the RSVP store, for any backend or layer.
+#![doc = include_str!("../README.md")]
 //!
 //! [`conformance!`] writes one named test for each sentence of the contract,
 //! from the list [`CASES`].

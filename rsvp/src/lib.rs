@@ -1,4 +1,5 @@
-//! An embeddable RSVP store with pluggable backends: which users are coming to which events.
+#![cfg_attr(docsrs, feature(doc_cfg))]
+#![doc = include_str!("../README.md")]
 //!
 //! A service opens a store once and calls four verbs on it: [`rsvp`](RsvpStoreExt::rsvp),
 //! [`cancel`](RsvpStoreExt::cancel), [`has_rsvped`](RsvpStoreExt::has_rsvped)
@@ -74,6 +75,14 @@ pub use self::open::{Registry, open};
 #[cfg(doctest)]
 #[doc = include_str!("../../README.md")]
 struct Readme;
+
+#[cfg(doctest)]
+#[doc = include_str!("../../docs/consistency.md")]
+struct ConsistencyGuide;
+
+#[cfg(doctest)]
+#[doc = include_str!("../../docs/cookbook.md")]
+struct Cookbook;
 
 #[cfg(doctest)]
 #[doc = include_str!("../../CONTRIBUTING.md")]

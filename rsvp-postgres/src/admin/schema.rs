@@ -243,8 +243,8 @@ pub(crate) fn check_version(schema: &SchemaName, ledger: Ledger) -> Result<()> {
     };
     let reason = format!(
         "{schema} {found} in this database and version {latest} is needed: call \
-         rsvp_postgres::migrate, add migrate=true to the URL, or run the SQL of \
-         rsvp_postgres::schema_sql"
+         rsvp::postgres::migrate, add migrate=true to the URL, or run the SQL of \
+         rsvp::postgres::schema_sql"
     );
     Err(Error::invalid_input("schema", reason))
 }

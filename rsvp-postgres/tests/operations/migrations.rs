@@ -36,7 +36,7 @@ async fn opening_without_tables_says_what_to_call() {
     let url = server().await.create_database().await;
     let message = refused(config(&url)).await;
     assert!(message.contains("rsvp does not exist in this database"), "{message}");
-    assert!(message.contains("rsvp_postgres::migrate"), "{message}");
+    assert!(message.contains("rsvp::postgres::migrate"), "{message}");
     assert!(message.contains("migrate=true"), "{message}");
     migrate(&config(&url)).await.unwrap();
     works(&PostgresStore::open(config(&url)).await.unwrap()).await;

@@ -1,4 +1,4 @@
-//! The app of `examples/axum.rs`, used by an ordinary HTTP client.
+//! The apps of `examples/axum.rs` and `examples/axum_nested.rs`, used by an ordinary HTTP client.
 
 use nix::sys::signal::Signal;
 use reqwest::{Client, StatusCode};
@@ -13,7 +13,7 @@ async fn log_in(client: &Client, app: &str, name: &str) -> String {
 
 #[tokio::test]
 async fn a_host_nests_the_routes_behind_its_own_authentication() {
-    let mut service = Service::start_with(example("axum").arg("127.0.0.1:0"));
+    let mut service = Service::start_with(example("axum_nested").arg("127.0.0.1:0"));
     let (client, app) = (Client::new(), format!("http://{}", service.address));
     let (ada, jose) = (log_in(&client, &app, "ada").await, log_in(&client, &app, "José 🎉").await);
     let greeting = client.get(&app).bearer_auth(&jose).send().await.unwrap();
@@ -50,17 +50,32 @@ async fn a_host_nests_the_routes_behind_its_own_authentication() {
 }
 
 #[tokio::test]
-async fn a_host_calls_the_store_in_its_own_handlers() {
-    let service = Service::start_with(example("plain_axum").arg("127.0.0.1:0"));
+async fn an_app_has_the_verbs_as_routes_of_its_own() {
+    let mut service = Service::start_with(example("axum").arg("127.0.0.1:0"));
     let (client, app) = (Client::new(), format!("http://{}", service.address));
-    let own = format!("{app}/events/101a/users/José 🎉");
-    let joined: Value = client.put(&own).send().await.unwrap().json().await.unwrap();
-    assert_eq!(joined["outcome"], "applied", "{joined}");
-    assert_eq!(client.get(&own).send().await.unwrap().text().await.unwrap(), "true");
-    let count = client.get(format!("{app}/events/101a/count")).send().await.unwrap();
+    let rsvp = format!("{app}/events/101a/users/José 🎉");
+    let put = |url: String| client.put(url).send();
+    assert_eq!(put(rsvp.clone()).await.unwrap().text().await.unwrap(), "\"applied\"");
+    assert_eq!(put(rsvp.clone()).await.unwrap().text().await.unwrap(), "\"unchanged\"");
+    assert_eq!(client.get(&rsvp).send().await.unwrap().text().await.unwrap(), "true");
+    let count = client.get(format!("{app}/events/101a/rsvp_count")).send().await.unwrap();
     assert_eq!(count.text().await.unwrap(), "1");
-    let illegal = client.get(format!("{app}/events/101a%00/count")).send().await.unwrap();
+    let cancel = client.delete(&rsvp).send().await.unwrap();
+    assert_eq!(cancel.text().await.unwrap(), "\"applied\"");
+    let illegal = put(format!("{app}/events/101a/users/%00")).await.unwrap();
     assert_eq!(illegal.status(), StatusCode::BAD_REQUEST);
-    assert_eq!(client.delete(&own).send().await.unwrap().status(), StatusCode::OK);
-    assert_eq!(client.get(&own).send().await.unwrap().text().await.unwrap(), "false");
+
+    service.signal(Signal::SIGINT);
+    assert!(service.end().await.success());
+}
+
+#[test]
+fn the_readme_shows_a_part_of_the_app() {
+    let (readme, app) = (include_str!("../../../../README.md"), include_str!("../../../axum.rs"));
+    let (_, fragment) = readme.split_once("```rust,ignore\n").unwrap();
+    let (fragment, _) = fragment.split_once("```").unwrap();
+    // The README leaves out the verbs that look alike.
+    for item in fragment.trim().split("\n\n") {
+        assert!(app.contains(item), "not in examples/axum.rs:\n{item}");
+    }
 }

@@ -177,5 +177,5 @@ fn every_constant_has_its_command() {
         }
     }
     let text = String::from_utf8(run(&["--constants"]).stdout).unwrap();
-    assert!(text.contains("cargo bench -p rsvp-benches --bench postgres_disk"), "{text}");
+    assert!(text.contains("cargo bench -p rsvp-benches --bench sizes -- postgres"), "{text}");
 }

@@ -1,20 +1,20 @@
 //! The calls of the store.
 
-use futures_util::future::join_all;
-use rsvp_core::backend::{FoldedBatch, ready_by, run_to_end};
+use rsvp_core::backend::{FoldedBatch, run_to_end};
 use rsvp_core::{
     BatchReceipt, Count, Effect, Error, EventId, Health, Label, LabelName, Maintenance, Operation,
-    Page, PageLimit, PageRequest, ReadOptions, RemovalStep, Result, Rsvp, RsvpStore, SessionToken,
-    UserId, Write, WriteOptions, async_trait,
+    Page, PageLimit, PageRequest, PartHealth, ReadOptions, RemovalStep, Result, Rsvp, RsvpStore,
+    SessionToken, UserId, Write, WriteOptions, async_trait,
 };
 
 use super::{RedisStore, before_any_write};
 use crate::data::cursor::tag;
 use crate::data::keys::Kind;
 use crate::data::scan_all::KeyspaceScan;
-use crate::data::{counts, labels, listing, membership, remove, sweep, write};
+use crate::data::{counts, labels, listing, membership, ready, remove, sweep, write};
 use crate::wire::call::Call;
-use crate::wire::request::Dispatch;
+use crate::wire::failure::Failure;
+use crate::wire::request::{Answer, Dispatch};
 
 #[async_trait]
 #[deny(clippy::missing_trait_methods)]
@@ -156,17 +156,43 @@ impl RsvpStore for RedisStore {
         .await
     }
 
-    /// Succeeds as soon as so many primaries accept a write as the policy of the configuration asks for.
+    /// Succeeds if as many primaries accept a write as the policy of the configuration asks for.
     async fn ready(&self) -> Result<()> {
-        ready_by(self.config().ready_policy, self.probe_parts()?).await
+        self.health().await.check(self.config().ready_policy)
     }
 
     /// Each primary by its address. Slots without an owner are a part that is down.
     async fn health(&self) -> Health {
-        match self.probe_parts() {
-            Ok(parts) => Health::new(join_all(parts).await),
-            Err(error) => Health::of_whole(Err(error)),
+        let call = Call::unbounded(Operation::Ready);
+        let permit = match self.admit(call) {
+            Ok(permit) => permit,
+            Err(error) => return Health::of_whole(Err(error)),
+        };
+        let topology = self.client().topology();
+        let (nodes, requests): (Vec<_>, Vec<_>) =
+            ready::probes(&topology, self.keys()).into_iter().unzip();
+        let mut parts = Vec::new();
+        if !topology.is_complete() {
+            // A fresh topology may help the next call.
+            let _ = self.client().refresh_topology(call).await;
+            let error = Failure::NoOwner.into_error(call.operation);
+            parts.push(PartHealth::new("slots without an owner", Err(error)));
         }
+        let store = self.clone();
+        let probed = run_to_end(call.operation, async move {
+            let _permit = permit;
+            Ok(store.client().run(call, requests).await)
+        });
+        let answers = match probed.await {
+            Ok(answers) => answers,
+            Err(error) => return Health::of_whole(Err(error)),
+        };
+        parts.extend(nodes.into_iter().zip(answers).map(|(node, answer)| {
+            let answer = answer.and_then(Answer::checked).map(drop);
+            let ready = answer.map_err(|failure| failure.into_error(call.operation));
+            PartHealth::new(node.address.clone(), ready)
+        }));
+        Health::new(parts)
     }
 
     /// Waits for calls that are under way, those without a caller included.

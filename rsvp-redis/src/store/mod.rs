@@ -3,7 +3,6 @@
 mod calls;
 mod gate;
 mod maintenance;
-mod readiness;
 mod unsettled;
 
 use std::fmt;

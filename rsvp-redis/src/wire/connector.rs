@@ -30,7 +30,7 @@ pub(crate) struct Connector {
     /// The connections to the same hosts that were given up.
     fences: Arc<Fences>,
     latest: Latest,
-    /// When the last look for a later primary ended. In the future while one is under way.
+    /// When a later primary was last looked for.
     looked: Mutex<Instant>,
 }
 
@@ -46,7 +46,7 @@ impl Connector {
             [only] if !self.has_choice() => {
                 self.reach(only).await.map(|(connection, _)| connection)
             }
-            _ => self.elect(|server| self.latest.is_current(server), GRACE).await,
+            _ => self.elect(|server| self.latest.is_current(server)).await,
         }
     }
 
@@ -64,17 +64,14 @@ impl Connector {
         if looked.elapsed() < LOOK {
             return;
         }
-        *looked = Instant::now() + self.config.connect_timeout * 4;
+        *looked = Instant::now();
         let connector = Arc::clone(self);
         tokio::spawn(async move {
             // What it finds is noted, and connections to others are not used any more.
-            // Nobody waits for it, so that a host far away has its time to answer.
-            let found = connector.elect(|_| false, connector.config.connect_timeout * 2).await;
+            let found = connector.elect(|_| false).await;
             if let Err(error) = found {
                 tracing::debug!(%error, "looking for a later primary");
             }
-            // The next look does not begin before this one has ended.
-            *connector.looked.lock().unwrap_or_else(PoisonError::into_inner) = Instant::now();
         });
     }
 
@@ -102,13 +99,8 @@ impl Connector {
     /// Asks all servers at once and chooses the latest primary. One that `is_known` is taken at once.
     ///
     /// A server that does not answer in time cannot be told from one that is down. If it is the latest
-    /// primary, and this process has never met it, an earlier one is used. After the first primary has
-    /// answered, the others have `grace` to tell that they are later ones.
-    async fn elect(
-        &self,
-        is_known: impl Fn(u64) -> bool,
-        grace: Duration,
-    ) -> Result<Connection, ConnectError> {
+    /// primary, and this process has never met it, an earlier one is used.
+    async fn elect(&self, is_known: impl Fn(u64) -> bool) -> Result<Connection, ConnectError> {
         let candidates = self.candidates().await?;
         let known = self.latest.known();
         let ask = async |(host, named): &(Host, Option<u64>)| {
@@ -125,7 +117,7 @@ impl Connector {
                     if known.is_some() && is_known(claim.server) {
                         return Ok(connection);
                     }
-                    end = end.min(Instant::now() + grace);
+                    end = end.min(Instant::now() + GRACE);
                     // Failovers of sentinels are counted from 0.
                     claim.raise(named.map_or(0, |failovers| failovers.saturating_add(1)));
                     found.push((connection, claim, named));

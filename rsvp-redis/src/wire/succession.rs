@@ -84,9 +84,8 @@ impl Claim {
         let passed = |record: &Record| {
             if record.server == server {
                 // A process gets another history when it is replaced, and one more when it is
-                // promoted again. Then it has followed one. A primary without replicas for an hour
-                // (`repl-backlog-ttl`) gets another history by itself.
-                return if record.history == history || is_none(&followed) { 0 } else { 2 };
+                // promoted again.
+                return if record.history == history { 0 } else { 2 };
             }
             // A server that loads a snapshot after a restart also has its earlier id as the second
             // one, but at the same address.
@@ -116,11 +115,6 @@ impl Claim {
     fn succeeds(&self, other: &Self) -> bool {
         !other.history.is_empty() && self.followed == other.history && self.server != other.server
     }
-}
-
-/// Whether a server has followed no history: its second replication id is all zeros.
-fn is_none(history: &str) -> bool {
-    history.bytes().all(|digit| digit == b'0')
 }
 
 /// The place of the claim of the latest primary. `None` if two of them have an equal right to it.
@@ -242,14 +236,6 @@ mod tests {
             3,
             "the record of server 2 was lost"
         );
-    }
-
-    #[test]
-    fn a_primary_whose_backlog_was_freed_was_not_promoted() {
-        let record = claim(1, ("aa", "00"), None).due.unwrap();
-        let alone = claim(1, ("cc", "00"), Some(&record));
-        assert_eq!(alone.epoch, record.epoch);
-        assert!(alone.due.is_some(), "its record gets the new history");
     }
 
     #[test]

@@ -138,6 +138,10 @@ impl Connector {
         // Step 2: this store may know of more promotions than the data, which can have lost them.
         let is_only = found.len() == 1;
         if let Some(known) = &known {
+            // At its own address it is no earlier one, though a restart may have lost its data.
+            let own = found.iter_mut().map(|(_, claim, _)| claim);
+            own.filter(|claim| claim.address == known.address)
+                .for_each(|claim| claim.raise(known.epoch));
             let later = found.iter_mut().map(|(_, claim, _)| claim);
             let later = later.filter(|claim| known.is_succeeded_by(claim) || is_deposed && is_only);
             later.for_each(|claim| claim.raise(known.epoch + 1));

@@ -140,3 +140,16 @@ async fn a_replica_that_restarts_as_a_primary_does_not_replace_the_live_one() {
         assert_eq!(replica.command(&["EXISTS", "rsvp:e:{0:2}"]).await, "0", "{url}");
     }
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_promoted_primary_that_restarts_empty_is_used_again() {
+    let pair = RedisServer::builder().persistence(Persistence::None).start_replicated().await;
+    let store = open(&both(&pair)).await;
+    store.rsvp(&user(1), &event(1)).await.unwrap();
+    pair.wait_caught_up().await;
+    pair.primary().kill().await;
+    pair.promote().await;
+    eventually("the promoted server", async || store.rsvp(&user(2), &event(1)).await.is_ok()).await;
+    pair.primary().restart().await;
+    eventually("the same server", async || store.rsvp(&user(3), &event(1)).await.is_ok()).await;
+}

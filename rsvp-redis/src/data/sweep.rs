@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use redis::{Value, cmd};
 use rsvp_core::backend::combine;
-use rsvp_core::{EventId, RemovalStep, Result, Rsvp, SessionToken, UserId, Write};
+use rsvp_core::{Effect, EventId, RemovalStep, Result, Rsvp, SessionToken, UserId, Write};
 
 use crate::data::keys::{Key, Keys, Kind, Owner};
 use crate::data::membership;
@@ -65,7 +65,11 @@ pub(crate) async fn sweep(
         }
     }
     // Step 3: where the next step begins, or nothing at the end.
-    note(servers, keys, call, user, slot).await?;
+    let noted = note(servers, keys, call, user, slot).await;
+    noted.map_err(|error| match removed {
+        0 => error,
+        _ => error.with_effect(Effect::Unknown),
+    })?;
     Ok(RemovalStep::new(removed, slot < SLOTS, SessionToken::new()))
 }
 

@@ -3,18 +3,18 @@
 use rsvp_core::backend::{FoldedBatch, run_to_end};
 use rsvp_core::{
     BatchReceipt, Count, Effect, Error, EventId, Health, Label, LabelName, Maintenance, Operation,
-    Page, PageLimit, PageRequest, PartHealth, ReadOptions, RemovalStep, Result, Rsvp, RsvpStore,
-    SessionToken, UserId, Write, WriteOptions, async_trait,
+    Page, PageLimit, PageRequest, ReadOptions, RemovalStep, Result, Rsvp, RsvpStore, SessionToken,
+    UserId, Write, WriteOptions, async_trait,
 };
 
+use super::probe::READY_WAIT;
 use super::{RedisStore, before_any_write};
 use crate::data::cursor::tag;
 use crate::data::keys::Kind;
 use crate::data::scan_all::KeyspaceScan;
-use crate::data::{counts, labels, listing, membership, ready, remove, sweep, write};
+use crate::data::{counts, labels, listing, membership, remove, sweep, write};
 use crate::wire::call::Call;
-use crate::wire::failure::Failure;
-use crate::wire::request::{Answer, Dispatch};
+use crate::wire::request::Dispatch;
 
 #[async_trait]
 #[deny(clippy::missing_trait_methods)]
@@ -156,43 +156,24 @@ impl RsvpStore for RedisStore {
         .await
     }
 
-    /// Succeeds if as many primaries accept a write as the policy of the configuration asks for.
+    /// Succeeds if as many primaries accept a write within half a second as the policy of the
+    /// configuration asks for. A store whose places are all taken is busy, and ready.
     async fn ready(&self) -> Result<()> {
-        self.health().await.check(self.config().ready_policy)
+        match self.admit(Call::unbounded(Operation::Ready)) {
+            Ok(permit) => {
+                self.probe(permit, Some(READY_WAIT)).await.check(self.config().ready_policy)
+            }
+            Err(Error::Overloaded { .. }) => Ok(()),
+            Err(error) => Err(error),
+        }
     }
 
     /// Each primary by its address. Slots without an owner are a part that is down.
     async fn health(&self) -> Health {
-        let call = Call::unbounded(Operation::Ready);
-        let permit = match self.admit(call) {
-            Ok(permit) => permit,
-            Err(error) => return Health::of_whole(Err(error)),
-        };
-        let topology = self.client().topology();
-        let (nodes, requests): (Vec<_>, Vec<_>) =
-            ready::probes(&topology, self.keys()).into_iter().unzip();
-        let mut parts = Vec::new();
-        if !topology.is_complete() {
-            // A fresh topology may help the next call.
-            let _ = self.client().refresh_topology(call).await;
-            let error = Failure::NoOwner.into_error(call.operation);
-            parts.push(PartHealth::new("slots without an owner", Err(error)));
+        match self.admit(Call::unbounded(Operation::Ready)) {
+            Ok(permit) => self.probe(permit, None).await,
+            Err(error) => Health::of_whole(Err(error)),
         }
-        let store = self.clone();
-        let probed = run_to_end(call.operation, async move {
-            let _permit = permit;
-            Ok(store.client().run(call, requests).await)
-        });
-        let answers = match probed.await {
-            Ok(answers) => answers,
-            Err(error) => return Health::of_whole(Err(error)),
-        };
-        parts.extend(nodes.into_iter().zip(answers).map(|(node, answer)| {
-            let answer = answer.and_then(Answer::checked).map(drop);
-            let ready = answer.map_err(|failure| failure.into_error(call.operation));
-            PartHealth::new(node.address.clone(), ready)
-        }));
-        Health::new(parts)
     }
 
     /// Waits for calls that are under way, those without a caller included.

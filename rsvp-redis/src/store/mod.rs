@@ -3,6 +3,7 @@
 mod calls;
 mod gate;
 mod maintenance;
+mod probe;
 mod unsettled;
 
 use std::fmt;

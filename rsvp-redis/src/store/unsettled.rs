@@ -4,7 +4,7 @@
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use rsvp_core::{Deadline, Effect, Operation, Result, Rsvp, Write};
+use rsvp_core::{Deadline, Effect, Error, Operation, Result, Rsvp, Write};
 use tokio::runtime::Handle;
 use tokio::time::{Instant, sleep_until};
 
@@ -109,7 +109,12 @@ impl RedisStore {
     async fn sync_from_truth(&self, due: Vec<Unsynced>) {
         let deadline = Deadline::after(Duration::from_secs(30));
         let call = Call::new(Operation::Repair, Some(deadline));
-        let Ok(_permit) = self.admit(call) else { return };
+        let _permit = match self.admit(call) {
+            Ok(permit) => permit,
+            Err(Error::Closed { .. }) => return,
+            // All places are taken, as they are in the outage that made these pairs.
+            Err(_) => return self.try_again(due),
+        };
         let (client, keys) = (self.client(), self.keys());
         let held = read_each(client, keys, call, due.iter().map(|one| &one.pair)).await;
         let (mut known, mut failed) = (Vec::new(), Vec::new());

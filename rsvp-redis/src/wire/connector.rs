@@ -46,7 +46,7 @@ impl Connector {
             [only] if !self.has_choice() => {
                 self.reach(only).await.map(|(connection, _)| connection)
             }
-            _ => self.elect(|server| self.latest.is_current(server)).await,
+            _ => self.elect(GRACE, |server| self.latest.is_current(server)).await,
         }
     }
 
@@ -68,7 +68,7 @@ impl Connector {
         let connector = Arc::clone(self);
         tokio::spawn(async move {
             // What it finds is noted, and connections to others are not used any more.
-            let found = connector.elect(|_| false).await;
+            let found = connector.elect(Duration::MAX, |_| false).await;
             if let Err(error) = found {
                 tracing::debug!(%error, "looking for a later primary");
             }
@@ -97,10 +97,15 @@ impl Connector {
     }
 
     /// Asks all servers at once and chooses the latest primary. One that `is_known` is taken at once.
+    /// Once one is a primary, the others have the grace.
     ///
     /// A server that does not answer in time cannot be told from one that is down. If it is the latest
     /// primary, and this process has never met it, an earlier one is used.
-    async fn elect(&self, is_known: impl Fn(u64) -> bool) -> Result<Connection, ConnectError> {
+    async fn elect(
+        &self,
+        grace: Duration,
+        is_known: impl Fn(u64) -> bool,
+    ) -> Result<Connection, ConnectError> {
         let candidates = self.candidates().await?;
         let known = self.latest.known();
         let ask = async |(host, named): &(Host, Option<u64>)| {
@@ -117,7 +122,8 @@ impl Connector {
                     if known.is_some() && is_known(claim.server) {
                         return Ok(connection);
                     }
-                    end = end.min(Instant::now() + GRACE);
+                    // A look around waits for all: one far away may be the latest primary.
+                    end = Instant::now().checked_add(grace).map_or(end, |limit| end.min(limit));
                     // Failovers of sentinels are counted from 0.
                     claim.raise(named.map_or(0, |failovers| failovers.saturating_add(1)));
                     found.push((connection, claim, named));
@@ -132,6 +138,10 @@ impl Connector {
         // Step 2: this store may know of more promotions than the data, which can have lost them.
         let is_only = found.len() == 1;
         if let Some(known) = &known {
+            // At its own address it is no earlier one, though a restart may have lost its data.
+            let own = found.iter_mut().map(|(_, claim, _)| claim);
+            own.filter(|claim| claim.address == known.address)
+                .for_each(|claim| claim.raise(known.epoch));
             let later = found.iter_mut().map(|(_, claim, _)| claim);
             let later = later.filter(|claim| known.is_succeeded_by(claim) || is_deposed && is_only);
             later.for_each(|claim| claim.raise(known.epoch + 1));

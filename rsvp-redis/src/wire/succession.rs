@@ -13,6 +13,12 @@
 //! 4. **Memory.** A store that has met a primary does not go back to an earlier one, unless the one that
 //!    it knows has become a replica.
 //!
+//! A replica that is restarted without `replicaof` is a primary as well, and also has the id of the
+//! history that it followed as its second one. It was not promoted, and the primary that it followed
+//! keeps its place as long as it answers. The replication backlog tells the two apart. The backlog of
+//! a promoted replica begins before the promotion, and the backlog of a restarted one begins with the
+//! restart. Writes push the beginning out of the backlog later. By then the record is in the data.
+//!
 //! The record is written like any other data, so a failover may lose it. Then the others tell
 //! enough, unless a server is restarted and a store is started in just that moment.
 
@@ -67,6 +73,9 @@ pub(crate) struct Claim {
     /// The history that it followed before it was promoted.
     followed: String,
     pub(crate) address: String,
+    /// Whether nothing shows that it was promoted rather than restarted, and which address its data
+    /// has for the primary that it followed.
+    unproven: Option<String>,
     /// The record that its data should have, if it has another one.
     pub(crate) due: Option<Record>,
 }
@@ -85,7 +94,8 @@ impl Claim {
             if record.server == server {
                 // A process gets another history when it is replaced, and one more when it is
                 // promoted again.
-                return if record.history == history { 0 } else { 2 };
+                // Without a replica for an hour it also gets another one, but has no second one then.
+                return if record.history == history || is_none(&followed) { 0 } else { 2 };
             }
             // A server that loads a snapshot after a restart also has its earlier id as the second
             // one, but at the same address.
@@ -94,11 +104,16 @@ impl Claim {
         let known = record.as_ref().map_or(1, |record| record.epoch);
         let epoch = known.saturating_add(record.as_ref().map_or(0, passed));
         let address = address.replace(' ', "_");
+        let is_met = record.as_ref().is_some_and(|record| record.server == server);
+        let unproven = (!is_met && !is_none(&followed) && !has_backlog_of_followed(replication))
+            .then(|| record.as_ref().map(|record| record.address.clone()).unwrap_or_default())
+            .filter(|recorded| *recorded != address);
         let own = Record { epoch, server, history: history.clone(), address: address.clone() };
         let is_noted = record.is_some_and(|record| {
             (record.epoch, record.server) == (epoch, server) && record.history == history
         });
-        Self { server, epoch, history, followed, address, due: (!is_noted).then_some(own) }
+        let due = (!is_noted).then_some(own);
+        Self { server, epoch, history, followed, address, unproven, due }
     }
 
     /// Raises the number of promotions that it tells of: a store knows of more than its data.
@@ -113,14 +128,42 @@ impl Claim {
 
     /// Whether the server was promoted in the place of `other`.
     fn succeeds(&self, other: &Self) -> bool {
+        self.followed(other) && self.unproven.is_none()
+    }
+
+    /// Whether the server may only have been restarted, and `other` is the primary that it followed.
+    fn yields_to(&self, other: &Self) -> bool {
+        let is_other = self.server != other.server;
+        self.unproven
+            .as_ref()
+            .is_some_and(|recorded| self.followed(other) || is_other && *recorded == other.address)
+    }
+
+    fn followed(&self, other: &Self) -> bool {
         !other.history.is_empty() && self.followed == other.history && self.server != other.server
+    }
+}
+
+/// Whether a replication id is that of no history.
+fn is_none(id: &str) -> bool {
+    id.bytes().all(|digit| digit == b'0')
+}
+
+/// Whether the backlog has a part of the history that the server followed. Without the fields nothing
+/// speaks against a promotion.
+fn has_backlog_of_followed(replication: &str) -> bool {
+    let number = |name| field(replication, name).and_then(|value| value.parse::<i64>().ok());
+    match (number("repl_backlog_first_byte_offset"), number("second_repl_offset")) {
+        (Some(first), Some(second)) => first < second,
+        _ => true,
     }
 }
 
 /// The place of the claim of the latest primary. `None` if two of them have an equal right to it.
 pub(crate) fn latest(claims: &[&Claim]) -> Option<usize> {
     let mut fit: Vec<(usize, &&Claim)> = claims.iter().enumerate().collect();
-    fit.retain(|(_, claim)| !claims.iter().any(|other| other.succeeds(claim)));
+    let is_behind = |claim: &Claim, other: &Claim| other.succeeds(claim) || claim.yields_to(other);
+    fit.retain(|(_, claim)| !claims.iter().any(|other| is_behind(claim, other)));
     let (at, best) = fit.iter().max_by_key(|(_, claim)| claim.epoch)?;
     // Two names of one server are no dispute.
     let disputed =
@@ -236,6 +279,32 @@ mod tests {
             3,
             "the record of server 2 was lost"
         );
+    }
+
+    #[test]
+    fn a_replica_that_restarts_as_a_primary_yields_to_the_one_that_it_followed() {
+        let live = claim(1, ("aa", "00"), None);
+        let record = live.due.clone().unwrap();
+        let follower = |first: u32| {
+            let replication = format!(
+                "master_replid:bb\r\nmaster_replid2:aa\r\nsecond_repl_offset:51\r\n\
+                 repl_backlog_first_byte_offset:{first}\r\n"
+            );
+            Claim::new(&replication, 2, "h2:1", Some(record.clone()))
+        };
+        let (restarted, promoted) = (follower(51), follower(1));
+        assert_eq!(latest(&[&live, &restarted]), Some(0));
+        assert_eq!(latest(&[&restarted, &live]), Some(1));
+        assert_eq!(latest(&[&restarted]), Some(0), "the only one that answers");
+        assert_eq!(latest(&[&live, &promoted]), Some(1));
+        let both_restarted = Claim { address: "h1:1".to_owned(), ..claim(9, ("cc", "aa"), None) };
+        assert_eq!(latest(&[&both_restarted, &restarted]), Some(0));
+    }
+
+    #[test]
+    fn a_primary_without_replicas_is_not_promoted_when_its_id_expires() {
+        let record = claim(1, ("aa", "00"), None).due.unwrap();
+        assert_eq!(claim(1, ("cc", "00"), Some(&record)).epoch, 1);
     }
 
     #[test]

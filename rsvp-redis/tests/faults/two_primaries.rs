@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use crate::support::{both, config, event, eventually, open, user};
 use rsvp_core::{Effect, Outcome, RsvpStoreExt};
 use rsvp_redis::RedisStore;
-use rsvp_testkit::servers::{RedisServer, ReplicatedRedis};
+use rsvp_testkit::servers::{Persistence, RedisServer, ReplicatedRedis};
 
 /// The hosts of a pair, in both orders.
 fn orders(pair: &ReplicatedRedis) -> [String; 2] {
@@ -111,4 +111,45 @@ async fn a_primary_that_is_restarted_in_place_stays_the_primary() {
         .await;
     }
     assert_eq!(open(&both(&pair)).await.rsvp_count(&event(1)).await.unwrap().value, 3);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_replica_that_restarts_as_a_primary_does_not_replace_the_live_one() {
+    let builder = || RedisServer::builder().persistence(Persistence::None);
+    let (live, replica) = (builder().start().await, builder().start().await);
+    let (live_port, replica_port) = (live.port().to_string(), replica.port().to_string());
+    replica.command(&["REPLICAOF", "127.0.0.1", &live_port]).await;
+    let urls = [
+        format!("redis://127.0.0.1:{live_port},127.0.0.1:{replica_port}"),
+        format!("redis://127.0.0.1:{replica_port},127.0.0.1:{live_port}"),
+    ];
+    let store = open(&urls[0]).await;
+    store.rsvp(&user(1), &event(1)).await.unwrap();
+    eventually("the replica to follow", async || {
+        replica.command(&["SISMEMBER", "rsvp:e:{0:1}", "1"]).await == "1"
+    })
+    .await;
+    replica.command(&["SAVE"]).await;
+    replica.restart().await;
+    assert!(replica.command(&["INFO", "replication"]).await.contains("role:master"));
+    for url in &urls {
+        let fresh = open(url).await;
+        let own = user(format!("to{}", url.len()));
+        fresh.rsvp(&own, &event(2)).await.unwrap();
+        assert!(fresh.has_rsvped(&user(1), &event(1)).await.unwrap());
+        assert_eq!(replica.command(&["EXISTS", "rsvp:e:{0:2}"]).await, "0", "{url}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_promoted_primary_that_restarts_empty_is_used_again() {
+    let pair = RedisServer::builder().persistence(Persistence::None).start_replicated().await;
+    let store = open(&both(&pair)).await;
+    store.rsvp(&user(1), &event(1)).await.unwrap();
+    pair.wait_caught_up().await;
+    pair.primary().kill().await;
+    pair.promote().await;
+    eventually("the promoted server", async || store.rsvp(&user(2), &event(1)).await.is_ok()).await;
+    pair.primary().restart().await;
+    eventually("the same server", async || store.rsvp(&user(3), &event(1)).await.is_ok()).await;
 }

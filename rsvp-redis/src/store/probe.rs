@@ -1,0 +1,56 @@
+//! Asking every primary whether it accepts a write.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures_util::future::join_all;
+use rsvp_core::backend::run_to_end;
+use rsvp_core::{Effect, Error, Health, Operation, PartHealth};
+use tokio::time::timeout;
+
+use super::RedisStore;
+use super::gate::Permit;
+use crate::data::ready;
+use crate::wire::call::Call;
+use crate::wire::failure::Failure;
+use crate::wire::request::{Answer, Dispatch};
+
+/// How long `ready` waits for a node. Balancers give their probes about a second.
+pub(super) const READY_WAIT: Duration = Duration::from_millis(500);
+
+impl RedisStore {
+    /// The health of each primary. One that does not answer within the limit is down.
+    pub(super) async fn probe(&self, permit: Permit, limit: Option<Duration>) -> Health {
+        let call = Call::unbounded(Operation::Ready);
+        let limit = limit.unwrap_or(Duration::MAX);
+        let topology = self.client().topology();
+        let mut parts = Vec::new();
+        if !topology.is_complete() {
+            // A fresh topology may help the next call.
+            let _ = timeout(limit, self.client().refresh_topology(call)).await;
+            let error = Failure::NoOwner.into_error(call.operation);
+            parts.push(PartHealth::new("slots without an owner", Err(error)));
+        }
+        let permit = Arc::new(permit);
+        let probes = ready::probes(&topology, self.keys());
+        let asked = probes.into_iter().map(|(node, request)| {
+            let (store, permit) = (self.clone(), Arc::clone(&permit));
+            let asked = run_to_end(call.operation, async move {
+                let _permit = permit;
+                let answers = store.client().run(call, vec![request]).await;
+                let checked = answers.into_iter().map(|answer| answer.and_then(Answer::checked));
+                let all: Result<Vec<_>, Failure> = checked.collect();
+                all.map(drop).map_err(|failure| failure.into_error(call.operation))
+            });
+            async move {
+                let late = |_| Err(Error::timed_out(call.operation, limit, Effect::NotApplied));
+                PartHealth::new(
+                    node.address.clone(),
+                    timeout(limit, asked).await.unwrap_or_else(late),
+                )
+            }
+        });
+        parts.extend(join_all(asked).await);
+        Health::new(parts)
+    }
+}

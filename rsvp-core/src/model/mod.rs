@@ -12,15 +12,15 @@ mod operation;
 mod options;
 mod page;
 mod rsvp;
-#[cfg(feature = "serde")]
 mod serial;
+mod source;
 mod text;
 mod token;
 
 pub use self::consistency::{Consistency, Count};
 pub use self::deadline::Deadline;
 pub use self::effect::Effect;
-pub use self::error::{Error, Result, Source};
+pub use self::error::{Error, Result};
 pub use self::health::{Health, PartHealth, ReadyPolicy};
 pub use self::id::{EventId, MAX_ID_BYTES, UserId};
 pub use self::label::{Label, LabelName};
@@ -31,4 +31,5 @@ pub use self::page::{Cursor, Page, PageLimit, PageRequest};
 pub use self::rsvp::{
     Action, BatchReceipt, Outcome, Receipt, Removal, RemovalStep, Rsvp, Write, Written,
 };
+pub use self::source::Source;
 pub use self::token::SessionToken;

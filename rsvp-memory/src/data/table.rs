@@ -93,15 +93,6 @@ impl RsvpTable {
     }
 
     /// Applies one write of a batch.
-    ///
-    /// ```
-    /// use rsvp_core::{EventId, Outcome, UserId, Write};
-    /// use rsvp_memory::RsvpTable;
-    ///
-    /// let table = RsvpTable::new();
-    /// let cancel = Write::cancel(UserId::from(1), EventId::from(2));
-    /// assert_eq!(table.write(&cancel), Outcome::Unchanged);
-    /// ```
     pub fn write(&self, Write { action, rsvp: Rsvp { user, event }, .. }: &Write) -> Outcome {
         match action {
             Action::Rsvp => self.rsvp(user, event),

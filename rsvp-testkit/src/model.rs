@@ -52,6 +52,15 @@ impl Model {
     }
 
     /// Applies a batch, and returns the expected outcomes.
+    ///
+    /// ```
+    /// use rsvp_core::{EventId, Outcome, UserId, Write};
+    /// use rsvp_testkit::Model;
+    ///
+    /// let mut model = Model::new();
+    /// let rsvp = Write::rsvp(UserId::from(1), EventId::from(2));
+    /// assert_eq!(model.write_batch(&[rsvp.clone(), rsvp]), [Outcome::Applied, Outcome::Unchanged]);
+    /// ```
     pub fn write_batch(&mut self, writes: &[Write]) -> Vec<Outcome> {
         writes.iter().map(|write| self.write(write)).collect()
     }

@@ -11,16 +11,14 @@ use crate::every_call;
 
 /// The silence of a server, imitated by a [`Proxy`].
 ///
-/// ```no_run
-/// use rsvp_testkit::servers::{PostgresServer, Proxy};
+/// ```
+/// use rsvp_testkit::servers::Silence;
 ///
-/// # #[tokio::main]
-/// # async fn main() {
-/// let server = PostgresServer::start().await;
-/// let proxy = Proxy::start(server.port()).await;
-/// // The silence `Silence::Stalled`: existing and new connections say nothing.
-/// proxy.stall().await;
-/// # }
+/// /// The expected behaviour of an engine's client.
+/// fn is_reconnect_useful(silence: Silence) -> bool {
+///     matches!(silence, Silence::Truncated)
+/// }
+/// assert!(!is_reconnect_useful(Silence::Stalled));
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
@@ -67,16 +65,24 @@ impl fmt::Display for Unbounded {
 
 /// The bounds on the duration of a call.
 ///
-/// ```
+/// ```no_run
 /// use std::time::Duration;
-/// use rsvp_testkit::servers::Bounds;
+/// use rsvp_memory::MemoryStore;
+/// use rsvp_testkit::servers::{Bounds, PostgresServer, Proxy, unbounded_calls};
 ///
+/// # #[tokio::main]
+/// # async fn main() {
+/// let server = PostgresServer::start().await;
+/// let proxy = Proxy::start(server.port()).await;
 /// let bounds = Bounds {
 ///     deadline: Duration::from_secs(1),
 ///     without_deadline: Duration::from_secs(3),
 ///     grace: Duration::from_secs(1),
 /// };
-/// assert!(bounds.deadline < bounds.without_deadline);
+/// // In the place of the memory store: a store with the proxy as its server.
+/// let late = unbounded_calls(&proxy, async || MemoryStore::new(), bounds).await;
+/// assert!(late.is_empty(), "{late:?}");
+/// # }
 /// ```
 #[derive(Clone, Copy, Debug)]
 #[allow(clippy::exhaustive_structs, reason = "a test names each of them")]

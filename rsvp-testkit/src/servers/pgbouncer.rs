@@ -22,13 +22,18 @@ const START_ATTEMPTS: usize = 5;
 
 /// The time for which PgBouncer lends a session of the server to a client.
 ///
-/// ```
-/// use rsvp_testkit::servers::Lending;
+/// ```no_run
+/// use rsvp_testkit::servers::{Lending, PgBouncer, PostgresServer};
 ///
+/// # #[tokio::main]
+/// # async fn main() {
+/// let server = PostgresServer::shared().await;
 /// // A store must work with both.
 /// for lending in [Lending::Session, Lending::Transaction] {
-///     println!("{lending:?}");
+///     let pool = PgBouncer::start(server, lending, 5).await;
+///     println!("{lending:?}: {}", pool.port());
 /// }
+/// # }
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Lending {

@@ -7,7 +7,9 @@ use super::subject::Trial;
 /// One sentence of the contract, as a test.
 ///
 /// ```
-/// assert!(rsvp_testkit::CASES.iter().all(|case| case.name.contains('_')));
+/// for case in rsvp_testkit::CASES {
+///     println!("{}", case.name.replace('_', " "));
+/// }
 /// ```
 #[derive(Clone, Copy, Debug)]
 pub struct Case {

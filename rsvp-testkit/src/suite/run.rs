@@ -70,6 +70,15 @@ pub fn run<F: Future<Output = Subject>>(
 /// # Panics
 ///
 /// If the variable is not a number.
+///
+/// ```
+/// use rand::{Rng, SeedableRng, rngs::StdRng};
+///
+/// let seed = rsvp_testkit::seed();
+/// println!("seed {seed}");
+/// let mut random = StdRng::seed_from_u64(seed);
+/// let _user = random.random_range(0..100);
+/// ```
 pub fn seed() -> u64 {
     match std::env::var(SEED_VARIABLE) {
         Ok(seed) => seed.parse().expect("the seed is a number"),

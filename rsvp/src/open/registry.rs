@@ -108,12 +108,14 @@ impl Registry {
     fn prepare_shards(&self, list: ShardList<'_>) -> Result<Opening> {
         let ShardList { shards, spread, ready, accepts, layers } = list;
         let (each, all) = layers.divide();
+        // Check the URLs of all shards before the first connection.
         let openings = shards.into_iter().map(|shard| self.prepare_shard(shard, &each));
         let openings = openings.collect::<Result<Vec<_>>>()?;
         let open = async move {
             let shards = try_join_all(openings).await?;
             let store = ShardedStore::new(shards, spread)?.with_ready_policy(ready);
             let options = WriteOptions::default();
+            // The first open claims new stores. Later ones compare their labels.
             if accepts {
                 store.accept_placement(&options).await?;
             } else {

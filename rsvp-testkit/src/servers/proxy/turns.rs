@@ -10,8 +10,11 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 /// ```
 /// use rsvp_testkit::servers::Turns;
 ///
-/// let (one, other) = (Turns { total: 3, longest: 2 }, Turns { total: 1, longest: 1 });
-/// assert_eq!(one.and(other), Turns { total: 4, longest: 2 });
+/// /// Checks that a call costs one round trip on each of its connections.
+/// fn is_single(turns: Turns) -> bool {
+///     turns.longest <= 1
+/// }
+/// assert!(is_single(Turns::default().and(Turns::default())));
 /// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]

@@ -6,11 +6,16 @@ use std::path::{Path, PathBuf};
 
 /// The writes that survive the kill of a Redis server.
 ///
-/// ```
-/// use rsvp_testkit::servers::Persistence;
+/// ```no_run
+/// use rsvp_testkit::servers::{Persistence, RedisServer};
 ///
-/// // The default of a started server.
-/// assert!(matches!(Persistence::Always, Persistence::Always));
+/// # #[tokio::main]
+/// # async fn main() {
+/// let server = RedisServer::builder().persistence(Persistence::None).start().await;
+/// server.command(&["SET", "key", "value"]).await;
+/// server.restart().await;
+/// assert_eq!(server.command(&["EXISTS", "key"]).await, "0");
+/// # }
 /// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Persistence {

@@ -28,7 +28,7 @@
 //! # What the routes promise
 //!
 //! - **Failures** are `application/problem+json`. What is worth repeating is 503 with `Retry-After`,
-//!   or 504 if the time was up. No name of a shard and no text of a driver reaches a client.
+//!   or 504 if the time was up, each with `Retry-After`. No name of a shard and no text of a driver reaches a client.
 //! - **Deadlines**: the header `Request-Timeout` becomes the deadline of the call.
 //! - **A client that hangs up** cancels its read. Its write is done to its end.
 //! - **A repeated `POST`** with the same `Idempotency-Key` is answered as the first was, by the same

@@ -131,7 +131,7 @@ impl IntoResponse for Problem {
         headers.insert(CONTENT_TYPE, HeaderValue::from_static(MEDIA_TYPE));
         if let Some(seconds) = retry_after {
             headers.insert(RETRY_AFTER, HeaderValue::from(seconds));
-        } else if status == StatusCode::SERVICE_UNAVAILABLE {
+        } else if matches!(status, StatusCode::SERVICE_UNAVAILABLE | StatusCode::GATEWAY_TIMEOUT) {
             headers.insert(RETRY_AFTER, HeaderValue::from_static("1"));
         }
         response

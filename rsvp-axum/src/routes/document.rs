@@ -141,11 +141,11 @@ fn documented(status: &str, description: &str) -> ResponseDoc {
     let response = ResponseBuilder::new().description(description);
     match status {
         "431" => return response.build(),
-        "503" => response.header("Retry-After", seconds("Seconds to wait")),
+        "503" | "504" => response.header("Retry-After", seconds("Seconds to wait")),
         "409" => {
             response.header("Retry-After", seconds("Seconds to wait, if the request is running"))
         }
-        "500" | "504" => {
+        "500" => {
             response.header("Retry-After", seconds("As `retry_after`, if the effect is pending"))
         }
         _ => response,

@@ -40,32 +40,34 @@ pub(crate) async fn audit(
     output: &Output,
 ) -> Result<bool, Failure> {
     let (mut checked, mut found, mut cursor) = (0_u64, 0_u64, None);
-    if let Some(maintenance) = store.maintenance() {
-        for step in 1_u64.. {
-            let done = match repairs {
-                true => maintenance.repair_step(cursor.as_ref()).await?,
-                false => maintenance.audit_step(cursor.as_ref()).await?,
-            };
-            checked = checked.saturating_add(done.checked);
-            for finding in done.findings {
-                found = found.saturating_add(1);
-                let (event, user) = (finding.event, finding.user);
-                let of_user = user.as_ref().map_or(String::new(), |user| format!(", user {user}"));
-                let (kind, text, numbers) = describe(finding.kind);
-                let mut object = json!({"finding": kind, "event_id": event.as_str()});
-                if let Some(members) = object.as_object_mut() {
-                    members.extend(user.map(|user| ("user_id".to_owned(), json!(user.as_str()))));
-                    members.extend(numbers);
-                }
-                output.result(&format!("event {event}{of_user}: {text}"), &object)?;
+    let Some(maintenance) = store.maintenance() else {
+        let reason = "names a store that derives nothing, so there is nothing to compare";
+        return Err(Error::invalid_input("store", reason).into());
+    };
+    for step in 1_u64.. {
+        let done = match repairs {
+            true => maintenance.repair_step(cursor.as_ref()).await?,
+            false => maintenance.audit_step(cursor.as_ref()).await?,
+        };
+        checked = checked.saturating_add(done.checked);
+        for finding in done.findings {
+            found = found.saturating_add(1);
+            let (event, user) = (finding.event, finding.user);
+            let of_user = user.as_ref().map_or(String::new(), |user| format!(", user {user}"));
+            let (kind, text, numbers) = describe(finding.kind);
+            let mut object = json!({"finding": kind, "event_id": event.as_str()});
+            if let Some(members) = object.as_object_mut() {
+                members.extend(user.map(|user| ("user_id".to_owned(), json!(user.as_str()))));
+                members.extend(numbers);
             }
-            cursor = done.next;
-            if cursor.is_none() {
-                break;
-            }
-            if step % STEPS_BETWEEN_REPORTS == 0 {
-                output.progress(&format!("{checked} entries compared, {found} differences"));
-            }
+            output.result(&format!("event {event}{of_user}: {text}"), &object)?;
+        }
+        cursor = done.next;
+        if cursor.is_none() {
+            break;
+        }
+        if step % STEPS_BETWEEN_REPORTS == 0 {
+            output.progress(&format!("{checked} entries compared, {found} differences"));
         }
     }
     let verb = if repairs { "mended" } else { "found" };

@@ -35,8 +35,8 @@ struct Arguments {
     /// use the environment variable or `--store-file`.
     #[arg(long, global = true, env = "RSVP_STORE", hide_env_values = true)]
     store: Option<String>,
-    /// A file that holds what `--store` would say.
-    #[arg(long, global = true, value_name = "PATH", conflicts_with = "store")]
+    /// A file that holds what `--store` would say. It comes before the environment variable.
+    #[arg(long, global = true, value_name = "PATH")]
     store_file: Option<PathBuf>,
     /// Print JSON, one object in each line.
     #[arg(long, global = true)]
@@ -126,6 +126,11 @@ async fn run(arguments: Arguments, output: &Output) -> Result<bool, Failure> {
         }
         Command::Schema | Command::Backup { .. } => Ok(true),
     };
-    store.close().await?;
-    done
+    let closed = store.close().await;
+    // The result of the command first: what it did is done, whatever becomes of the connections.
+    let done = done?;
+    if let Err(error) = closed {
+        output.progress(&format!("the store was not closed in order: {error}"));
+    }
+    Ok(done)
 }

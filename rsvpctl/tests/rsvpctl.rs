@@ -146,6 +146,9 @@ fn the_url_may_come_from_a_file_and_is_never_repeated() {
     let mut command = Command::new(env!("CARGO_BIN_EXE_rsvpctl"));
     command.env_remove("RSVP_STORE").arg("--store-file").arg(&path).arg("ping");
     assert_eq!(Ran::of(&mut command).code, Some(0));
+    let mut command = Command::new(env!("CARGO_BIN_EXE_rsvpctl"));
+    command.env("RSVP_STORE", "pigeon://coop").arg("--store-file").arg(&path).arg("ping");
+    assert_eq!(Ran::of(&mut command).code, Some(0), "the file comes first");
 
     for arguments in [
         &["--store", "pigeon://user:secret@coop", "ping"][..],
@@ -153,6 +156,7 @@ fn the_url_may_come_from_a_file_and_is_never_repeated() {
         &["ping"],
         &["--store", "memory:", "erase-user", ""],
         &["--store", "memory:", "schema"],
+        &["--store", "memory:", "audit"],
         &["--store", "memory:", "fly"],
     ] {
         let mut command = Command::new(env!("CARGO_BIN_EXE_rsvpctl"));

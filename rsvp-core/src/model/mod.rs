@@ -12,6 +12,7 @@ mod operation;
 mod options;
 mod page;
 mod rsvp;
+#[cfg(feature = "serde")]
 mod serial;
 mod source;
 mod text;

@@ -157,15 +157,10 @@ impl RsvpStore for RedisStore {
     }
 
     /// Succeeds if as many primaries accept a write within half a second as the policy of the
-    /// configuration asks for. A store whose places are all taken is busy, and ready.
+    /// configuration asks for.
     async fn ready(&self) -> Result<()> {
-        match self.admit(Call::unbounded(Operation::Ready)) {
-            Ok(permit) => {
-                self.probe(permit, Some(READY_WAIT)).await.check(self.config().ready_policy)
-            }
-            Err(Error::Overloaded { .. }) => Ok(()),
-            Err(error) => Err(error),
-        }
+        let permit = self.admit(Call::unbounded(Operation::Ready))?;
+        self.probe(permit, Some(READY_WAIT)).await.check(self.config().ready_policy)
     }
 
     /// Each primary by its address. Slots without an owner are a part that is down.

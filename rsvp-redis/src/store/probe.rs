@@ -6,6 +6,7 @@ use std::time::Duration;
 use futures_util::future::join_all;
 use rsvp_core::backend::run_to_end;
 use rsvp_core::{Effect, Error, Health, Operation, PartHealth};
+use tokio::time::error::Elapsed;
 use tokio::time::timeout;
 
 use super::RedisStore;
@@ -43,7 +44,10 @@ impl RedisStore {
                 all.map(drop).map_err(|failure| failure.into_error(call.operation))
             });
             async move {
-                let late = |_| Err(Error::timed_out(call.operation, limit, Effect::NotApplied));
+                let late = |elapsed: Elapsed| {
+                    let effect = Effect::NotApplied;
+                    Err(Error::unavailable(call.operation, effect, Some(elapsed.into())))
+                };
                 PartHealth::new(
                     node.address.clone(),
                     timeout(limit, asked).await.unwrap_or_else(late),

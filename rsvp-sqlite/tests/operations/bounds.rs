@@ -18,24 +18,27 @@ async fn a_full_queue_refuses_at_once_and_takes_calls_again() {
     let shell = place.shell();
     shell.execute_batch("BEGIN IMMEDIATE").unwrap();
     // More than one transaction takes, so that some of them wait.
+    let (refused, mut first_refused) = tokio::sync::mpsc::channel(40);
     let held = tokio::spawn({
         let store = store.clone();
         async move {
             let calls = (0..40).map(|n| {
-                let store = store.clone();
-                async move { store.rsvp(&user(n), &event(1)).await }
+                let (store, refused) = (store.clone(), refused.clone());
+                async move {
+                    let answer = store.rsvp(&user(n), &event(1)).await;
+                    if answer.is_err() {
+                        refused.send(()).await.unwrap();
+                    }
+                    answer
+                }
             });
             join_all(calls).await
         }
     });
-    // Those that are taken wait for the shell, the others are refused at once.
-    let (late, fair) = (user(99), event(1));
-    let error = loop {
-        let call = timeout(Duration::from_millis(20), store.rsvp(&late, &fair));
-        if let Ok(answer) = call.await {
-            break answer.unwrap_err();
-        }
-    };
+    // Those that are taken wait for the shell. Once one of the others was refused, the queue is full, and
+    // stays so.
+    first_refused.recv().await.unwrap();
+    let error = store.rsvp(&user(99), &event(1)).await.unwrap_err();
     assert!(matches!(error, Error::Overloaded { .. }), "{error:?}");
     shell.execute_batch("COMMIT").unwrap();
     let answers = held.await.unwrap();

@@ -92,6 +92,3 @@ struct Contributing;
 #[doc = include_str!("../../DESIGN.md")]
 struct Design;
 
-#[cfg(doctest)]
-#[doc = include_str!("../../docs/cookbook.md")]
-struct Cookbook;

@@ -91,4 +91,3 @@ struct Contributing;
 #[cfg(doctest)]
 #[doc = include_str!("../../DESIGN.md")]
 struct Design;
-

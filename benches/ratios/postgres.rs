@@ -10,8 +10,7 @@
 //! pairs that each was given, and their counts must agree.
 use std::sync::Arc;
 
-use rsvp_benches::{Alternation, Database, Load, Pairs};
-use rsvp_core::{RsvpStore, WriteOptions};
+use rsvp_benches::{Alternation, Database, Load, Pairs, write_all};
 
 const BATCH: usize = 256;
 const CALLERS: usize = 4;
@@ -24,12 +23,7 @@ async fn compare(database: &Database, events: u64, alternation: Alternation) {
         let tally = Load(CALLERS).during(time, move || {
             let (store, writes) = (store.clone(), pairs.take(BATCH));
             async move {
-                store
-                    .write_batch(&writes, &WriteOptions::default())
-                    .await
-                    .expect("a batch")
-                    .outcomes()
-                    .expect("acknowledged");
+                write_all(&*store, &writes).await;
             }
         });
         tally.await.per_second() * BATCH as f64

@@ -21,8 +21,8 @@ use std::future::Future;
 use std::sync::Arc;
 use std::time::Duration;
 
-use rsvp_benches::{Alternation, Keyspace, Load, Pairs, Population, ServerTime, Tally};
-use rsvp_core::{ReadOptions, Rsvp, RsvpStore, WriteOptions};
+use rsvp_benches::{Alternation, Keyspace, Load, Pairs, Population, ServerTime, Tally, write_all};
+use rsvp_core::{ReadOptions, Rsvp, RsvpStore};
 use rsvp_testkit::servers::Persistence;
 
 const BATCH: usize = 256;
@@ -52,12 +52,7 @@ async fn known_users(keyspace: &Keyspace, events: u64, alternation: Alternation)
         let tally = Load(CALLERS).during(time, move || {
             let (store, writes) = (store.clone(), population.take(BATCH));
             async move {
-                store
-                    .write_batch(&writes, &WriteOptions::default())
-                    .await
-                    .expect("a batch")
-                    .outcomes()
-                    .expect("acknowledged");
+                write_all(&*store, &writes).await;
             }
         });
         our_time.meter(keyspace, counted(tally, BATCH)).await
@@ -95,12 +90,7 @@ async fn new_users(keyspace: &Keyspace, events: u64, alternation: Alternation) {
         let tally = Load(CALLERS).during(time, move || {
             let (store, writes) = (store.clone(), source.take(BATCH));
             async move {
-                store
-                    .write_batch(&writes, &WriteOptions::default())
-                    .await
-                    .expect("a batch")
-                    .outcomes()
-                    .expect("acknowledged");
+                write_all(&*store, &writes).await;
             }
         });
         let tally = tally.await;

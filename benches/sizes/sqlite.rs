@@ -13,8 +13,8 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use rsvp_benches::{Invocation, Load, Pairs};
-use rsvp_core::{RsvpStore, RsvpStoreExt, WriteOptions};
+use rsvp_benches::{Invocation, Load, Pairs, write_all};
+use rsvp_core::{RsvpStore, RsvpStoreExt};
 use rsvp_sqlite::{SqliteConfig, SqliteStore};
 use tokio::time::Instant;
 
@@ -29,8 +29,7 @@ async fn fill(store: &SqliteStore, pairs: &Arc<Pairs>, until: u64) -> f64 {
         tokio::spawn(async move {
             while pairs.taken() < until {
                 let batch = pairs.take(BATCH);
-                let receipt = store.write_batch(&batch, &WriteOptions::default()).await;
-                receipt.expect("a batch").outcomes().expect("outcomes");
+                write_all(&store, &batch).await;
             }
         })
     });

@@ -38,4 +38,4 @@ pub use self::population::Population;
 pub use self::postgres::Database;
 pub use self::redis::{Keyspace, ServerTime};
 pub use self::simulated::Simulated;
-pub use self::way::{ByStore, Way};
+pub use self::way::{ByStore, Way, write_all};

@@ -2,11 +2,11 @@
 
 use std::sync::Arc;
 
-use rsvp_core::{Rsvp, RsvpStore, WriteOptions};
+use rsvp_core::Rsvp;
 use rsvp_postgres::{PostgresConfig, PostgresStore};
 use rsvp_testkit::servers::PostgresServer;
 
-use crate::{Load, Pairs, PostgresBaseline};
+use crate::{Load, Pairs, PostgresBaseline, write_all};
 
 /// The settings that decide what a commit costs, printed with every run.
 const SETTINGS: [&str; 8] = [
@@ -83,12 +83,7 @@ impl Database {
             .times(calls, move || {
                 let (store, writes) = (store.clone(), pairs.take(BATCH as usize));
                 async move {
-                    store
-                        .write_batch(&writes, &WriteOptions::default())
-                        .await
-                        .expect("a batch")
-                        .outcomes()
-                        .expect("acknowledged");
+                    write_all(&*store, &writes).await;
                 }
             })
             .await;

@@ -3,11 +3,10 @@
 use std::future::Future;
 use std::sync::Arc;
 
-use rsvp_core::{RsvpStore, WriteOptions};
 use rsvp_redis::{RedisConfig, RedisStore};
 use rsvp_testkit::servers::{Persistence, RedisServer};
 
-use crate::{Load, Pairs, RedisBaseline};
+use crate::{Load, Pairs, RedisBaseline, write_all};
 
 /// What the server's main thread, of which there is one, spends on an element.
 #[derive(Clone, Copy, Debug, Default)]
@@ -76,12 +75,7 @@ impl Keyspace {
     pub async fn load_store(&self, pairs: &Arc<Pairs>, total: u64) {
         const BATCH: usize = 1_024;
         while pairs.taken() < total {
-            self.store
-                .write_batch(&pairs.take(BATCH), &WriteOptions::default())
-                .await
-                .expect("a batch")
-                .outcomes()
-                .expect("acknowledged");
+            write_all(&*self.store, &pairs.take(BATCH)).await;
         }
     }
 

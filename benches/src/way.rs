@@ -32,6 +32,12 @@ pub trait Way: Debug + Send + Sync {
 #[derive(Clone, Debug)]
 pub struct ByStore(pub Arc<dyn RsvpStore>);
 
+/// Writes a batch, of which every entry is to be acknowledged.
+pub async fn write_all(store: &dyn RsvpStore, writes: &[Write]) {
+    let receipt = store.write_batch(writes, &WriteOptions::default()).await;
+    receipt.expect("a batch").outcomes().expect("acknowledged");
+}
+
 fn page() -> PageRequest {
     PageRequest::default().with_limit(PageLimit::new(PAGE).expect("a legal limit"))
 }
@@ -45,8 +51,7 @@ impl Way for ByStore {
         }
         let write = |pair: &Rsvp| Write::rsvp(pair.user.clone(), pair.event.clone());
         let writes: Vec<_> = pairs.iter().map(write).collect();
-        let receipt = self.0.write_batch(&writes, &WriteOptions::default()).await;
-        receipt.expect("a batch").outcomes().expect("acknowledged");
+        write_all(&*self.0, &writes).await;
     }
 
     async fn has_rsvped(&self, pairs: &[Rsvp]) -> Vec<bool> {

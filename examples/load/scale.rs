@@ -14,7 +14,7 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use clap::Parser;
-use rsvp_load::scale::{Growth, Step};
+use rsvp_load::scale::{Growth, Step, free_memory};
 use rsvp_load::{Failure, redacted, report};
 
 /// Fills a store step by step and measures it at each size.
@@ -61,7 +61,7 @@ async fn run(flags: &Flags) -> Result<(), Failure> {
     println!("RSVPs | batches/s | has_rsvped/s | p95 | rsvp/s | p95 | bytes each");
     let mut steps: Vec<Step> = Vec::new();
     for size in &flags.sizes {
-        if free_memory().is_some_and(|free| free < flags.until_memory) {
+        if free_memory().is_some_and(|free| free >> 20 < flags.until_memory) {
             eprintln!(
                 "ends before {size}: less than {} MiB of memory are free",
                 flags.until_memory
@@ -91,13 +91,6 @@ async fn run(flags: &Flags) -> Result<(), Failure> {
         std::fs::write(path, report::growth(&store, &steps))?;
     }
     Ok(())
-}
-
-/// The memory of the machine that is free, in MiB.
-fn free_memory() -> Option<u64> {
-    let text = std::fs::read_to_string("/proc/meminfo").ok()?;
-    let line = text.lines().find_map(|line| line.strip_prefix("MemAvailable:"))?;
-    Some(line.trim().split(' ').next()?.parse::<u64>().ok()? / 1024)
 }
 
 /// A number such as 250, 100k, 10M or 1G.

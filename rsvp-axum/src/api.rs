@@ -6,16 +6,14 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use axum::Router;
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
-use rsvp_core::{
-    Error, Operation, PageLimit, PageRequest, Result, RsvpStore, SessionToken, UserId,
-};
+use rsvp_core::{Error, Operation, PageLimit, PageRequest, Result, RsvpStore, UserId};
 use tokio::sync::{Semaphore, SemaphorePermit};
 use tokio::time::timeout_at;
 use tokio_util::task::TaskTracker;
 use utoipa::openapi::OpenApi;
 
 use crate::config::{Admin, Config};
-use crate::extract::{IdempotencyKey, TimeLimit};
+use crate::extract::{IdempotencyKey, Session, TimeLimit};
 use crate::idempotency::{Answers, Key};
 use crate::problem::Problem;
 use crate::routes;
@@ -189,7 +187,7 @@ impl Api {
         IdempotencyKey { key }: IdempotencyKey,
         user: Option<UserId>,
         fingerprint: u64,
-        session: Option<SessionToken>,
+        session: Session,
         write: impl Future<Output = Response> + Send + 'static,
     ) -> Response {
         let finished = match key {

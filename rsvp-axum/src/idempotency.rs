@@ -8,11 +8,11 @@ use axum::http::header::RETRY_AFTER;
 use axum::http::{HeaderMap, HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
 use http_body_util::BodyExt;
-use rsvp_core::{SessionToken, UserId};
+use rsvp_core::UserId;
 use tokio::time::Instant;
 
 use crate::config::Idempotency;
-use crate::extract::SESSION_HEADER;
+use crate::extract::{SESSION_HEADER, Session};
 use crate::problem::Problem;
 
 /// Told by an answer that was kept.
@@ -70,10 +70,10 @@ impl Answers {
         self: Arc<Self>,
         key: Key,
         fingerprint: u64,
-        session: Option<SessionToken>,
+        session: Session,
         request: impl Future<Output = Response>,
     ) -> Response {
-        let running = match self.begin(&key, fingerprint, session) {
+        let running = match self.begin(&key, fingerprint, &session) {
             Ok(running) => running,
             Err(answer) => return *answer,
         };
@@ -97,7 +97,7 @@ impl Answers {
         self: &Arc<Self>,
         key: &Key,
         fingerprint: u64,
-        session: Option<SessionToken>,
+        session: &Session,
     ) -> Result<Running, Box<Response>> {
         let mut kept = self.lock();
         kept.forget(&self.config, Instant::now());
@@ -150,15 +150,11 @@ impl Answer {
     }
 
     /// The answer again. Its token includes that of the request, which may be later.
-    fn replayed(mut self, session: Option<SessionToken>) -> Response {
+    fn replayed(mut self, session: &Session) -> Response {
         let kept = self.headers.get(SESSION_HEADER).and_then(|token| token.to_str().ok());
-        if let (Some(mut token), Some(session)) =
-            (kept.and_then(|token| token.parse().ok()), session)
-        {
-            SessionToken::merge(&mut token, &session);
-            if let Ok(token) = HeaderValue::try_from(token.to_string()) {
-                self.headers.insert(SESSION_HEADER, token);
-            }
+        let kept = kept.and_then(|token| token.parse().ok());
+        if let Some(token) = kept.and_then(|token| session.header(token)) {
+            self.headers.insert(SESSION_HEADER, token);
         }
         self.headers.insert(REPLAYED_HEADER, HeaderValue::from_static("true"));
         (self.status, self.headers, self.body).into_response()

@@ -26,7 +26,6 @@
 //!     store.has_rsvped_with(&user, &event, session).await
 //! }
 //! ```
-#![cfg_attr(docsrs, feature(doc_cfg))]
 
 pub mod backend;
 #[cfg(feature = "layers")]

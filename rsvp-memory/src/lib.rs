@@ -19,7 +19,6 @@
 //! # tokio::runtime::Builder::new_current_thread().build()?.block_on(example())?;
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
-#![cfg_attr(docsrs, feature(doc_cfg))]
 
 mod data;
 mod store;

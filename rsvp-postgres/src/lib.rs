@@ -41,7 +41,6 @@
 //!
 //! A primary that was set read-only answers reads and refuses writes. Strong memberships and counts
 //! notice that, and look for a better host once a second.
-#![cfg_attr(docsrs, feature(doc_cfg))]
 
 mod admin;
 mod config;

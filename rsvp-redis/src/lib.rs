@@ -166,7 +166,6 @@
 //! With the feature `tls` the store uses the default provider of `rustls` of the process. If there
 //! is none when it first connects, it installs `ring`. A host that prefers another provider
 //! installs it before.
-#![cfg_attr(docsrs, feature(doc_cfg))]
 
 mod admin;
 mod config;

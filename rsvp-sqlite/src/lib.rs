@@ -45,7 +45,6 @@
 //! the process, however that ends. Others may read the file, and a program that writes to it, such as
 //! `sqlite3`, makes calls wait for the [busy timeout](SqliteConfig::with_busy_timeout). The file must be
 //! on a local disk, because network file systems have no shared memory.
-#![cfg_attr(docsrs, feature(doc_cfg))]
 
 mod admin;
 mod config;

@@ -55,8 +55,6 @@
 //! The layers are always on. Authors of backends depend on `rsvp-core`.
 //! Its feature `layers` is off by default.
 
-#![cfg_attr(docsrs, feature(doc_cfg))]
-
 mod open;
 
 #[doc(inline)]

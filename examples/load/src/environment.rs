@@ -37,7 +37,7 @@ impl Environment {
             time: now(),
             processor: field("/proc/cpuinfo", "model name").unwrap_or_else(|| "unknown".to_owned()),
             processors: std::thread::available_parallelism().map_or(1, usize::from),
-            memory_mib: memory(),
+            memory_mib: bytes("/proc/meminfo", "MemTotal").unwrap_or_default() >> 20,
             system: system(),
             servers: Vec::new(),
             version: format!("rsvp {}, {build}", env!("CARGO_PKG_VERSION")),
@@ -117,10 +117,10 @@ fn field(path: &str, name: &str) -> Option<String> {
     fields.find(|(field, _)| field.trim() == name).map(|(_, value)| value.trim().to_owned())
 }
 
-fn memory() -> u64 {
-    let total = field("/proc/meminfo", "MemTotal").unwrap_or_default();
-    let kibibytes = total.split_whitespace().next().and_then(|number| number.parse::<u64>().ok());
-    kibibytes.unwrap_or_default() / 1_024
+/// A number of bytes that a file of the kernel gives in KiB.
+pub(crate) fn bytes(path: &str, name: &str) -> Option<u64> {
+    let kibibytes = field(path, name)?.split_whitespace().next()?.parse::<u64>().ok()?;
+    Some(kibibytes * 1_024)
 }
 
 fn system() -> String {

@@ -16,7 +16,7 @@ use crate::problem::Problem;
 pub(crate) const SESSION_HEADER: &str = "rsvp-session";
 const IDEMPOTENCY_HEADER: &str = "idempotency-key";
 
-#[derive(Debug, IntoParams)]
+#[derive(Clone, Debug, IntoParams)]
 #[into_params(parameter_in = Header)]
 pub(crate) struct Session {
     /// The token that the last write of this session returned. The answer shows at least the
@@ -28,6 +28,15 @@ pub(crate) struct Session {
 impl Session {
     pub(crate) fn read_or(self, default: ReadOptions) -> ReadOptions {
         self.token.map_or(default, ReadOptions::session)
+    }
+
+    /// The value of the header of an answer: the token of a write, and that of this session. The text of
+    /// a token is always a legal value.
+    pub(crate) fn header(&self, mut token: SessionToken) -> Option<HeaderValue> {
+        if let Some(own) = &self.token {
+            token.merge(own);
+        }
+        HeaderValue::try_from(token.to_string()).ok()
     }
 }
 

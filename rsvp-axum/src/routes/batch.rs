@@ -217,9 +217,8 @@ pub(super) async fn writes(
     let entries = Entries::<WriteBatch>::from_request(request, &api).await;
     let entries = entries.map_err(IntoResponse::into_response)?;
     let fingerprint = entries.fingerprint;
-    let token = session.token.clone();
-    let write = write(api.clone(), entries, caller.clone(), session, limit);
-    Ok(api.finish_once(key, caller, fingerprint, token, write).await)
+    let write = write(api.clone(), entries, caller.clone(), session.clone(), limit);
+    Ok(api.finish_once(key, caller, fingerprint, session, write).await)
 }
 
 async fn write(
@@ -257,7 +256,7 @@ async fn write(
         WriteResult { pair, outcome, repeated, problem }
     });
     let mut answer =
-        with_token(receipt.token, session, Json(Results { results: results.collect() }));
+        with_token(receipt.token, &session, Json(Results { results: results.collect() }));
     if has_failures {
         answer.extensions_mut().insert(HasFailures);
     }

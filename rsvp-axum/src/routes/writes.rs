@@ -4,7 +4,7 @@ use std::hash::{DefaultHasher, Hash, Hasher};
 
 use axum::Json;
 use axum::extract::State;
-use axum::http::{HeaderValue, StatusCode};
+use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use rsvp_core::{
     Action, EventId, Outcome, Receipt, RsvpStoreExt, SessionToken, UserId, WriteOptions,
@@ -74,9 +74,8 @@ pub(super) async fn rsvp(
     let mut hasher = DefaultHasher::new();
     ("rsvp", &event_id).hash(&mut hasher);
     let pair = PairPath { event_id, user_id: user_id.clone() };
-    let token = session.token.clone();
-    let write = write(api.clone(), Action::Rsvp, pair, session, limit);
-    api.finish_once(key, Some(user_id), hasher.finish(), token, write).await
+    let write = write(api.clone(), Action::Rsvp, pair, session.clone(), limit);
+    api.finish_once(key, Some(user_id), hasher.finish(), session, write).await
 }
 
 /// The user of the request is not coming to the event.
@@ -163,18 +162,17 @@ async fn write(
     let added = action == Action::Rsvp && outcome.is_applied();
     let status = if added { StatusCode::CREATED } else { StatusCode::OK };
     let written = Written { event_id, user_id, outcome: outcome.into(), repeated };
-    (status, with_token(token, session, Json(written))).into_response()
+    (status, with_token(token, &session, Json(written))).into_response()
 }
 
 /// Adds the header with the token of a write and of the session before it.
 pub(super) fn with_token(
-    mut token: SessionToken,
-    session: Session,
+    token: SessionToken,
+    session: &Session,
     body: impl IntoResponse,
 ) -> Response {
-    token.merge(&session.token.unwrap_or_default());
-    match HeaderValue::try_from(token.to_string()) {
-        Ok(token) => ([(SESSION_HEADER, token)], body).into_response(),
-        Err(_) => lost_answer().into_response(),
+    match session.header(token) {
+        Some(token) => ([(SESSION_HEADER, token)], body).into_response(),
+        None => lost_answer().into_response(),
     }
 }

@@ -1,6 +1,7 @@
 //! The calls of the store.
 
-use rsvp_core::backend::{FoldedBatch, run_to_end};
+use futures_util::future::join_all;
+use rsvp_core::backend::{FoldedBatch, ready_by, run_to_end};
 use rsvp_core::{
     BatchReceipt, Count, Effect, Error, EventId, Health, Label, LabelName, Maintenance, Operation,
     Page, PageLimit, PageRequest, ReadOptions, RemovalStep, Result, Rsvp, RsvpStore, SessionToken,
@@ -161,13 +162,13 @@ impl RsvpStore for RedisStore {
     async fn ready(&self) -> Result<()> {
         let permit = self.admit(Call::unbounded(Operation::Ready))?;
         let limit = self.client().is_cluster().then_some(READY_WAIT);
-        self.probe(permit, limit).await.check(self.config().ready_policy)
+        ready_by(self.config().ready_policy, self.probes(permit, limit)).await
     }
 
     /// Each primary by its address. Slots without an owner are a part that is down.
     async fn health(&self) -> Health {
         match self.admit(Call::unbounded(Operation::Ready)) {
-            Ok(permit) => self.probe(permit, None).await,
+            Ok(permit) => Health::new(join_all(self.probes(permit, None)).await),
             Err(error) => Health::of_whole(Err(error)),
         }
     }

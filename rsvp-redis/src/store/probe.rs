@@ -3,9 +3,10 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use futures_util::future::join_all;
+use futures_util::FutureExt;
+use futures_util::future::BoxFuture;
 use rsvp_core::backend::run_to_end;
-use rsvp_core::{Effect, Error, Health, Operation, PartHealth};
+use rsvp_core::{Effect, Error, Operation, PartHealth};
 use tokio::time::error::Elapsed;
 use tokio::time::timeout;
 
@@ -20,17 +21,25 @@ use crate::wire::request::{Answer, Dispatch};
 pub(super) const READY_WAIT: Duration = Duration::from_millis(500);
 
 impl RedisStore {
-    /// The health of each primary. One that does not answer within the limit is down.
-    pub(super) async fn probe(&self, permit: Permit, limit: Option<Duration>) -> Health {
+    /// Asks each primary whether it is up. One that does not answer within the limit is down.
+    pub(super) fn probes(
+        &self,
+        permit: Permit,
+        limit: Option<Duration>,
+    ) -> Vec<BoxFuture<'static, PartHealth>> {
         let call = Call::unbounded(Operation::Ready);
         let limit = limit.unwrap_or(Duration::MAX);
         let topology = self.client().topology();
         let mut parts = Vec::new();
         if !topology.is_complete() {
-            // A fresh topology may help the next call.
-            let _ = timeout(limit, self.client().refresh_topology(call)).await;
-            let error = Failure::NoOwner.into_error(call.operation);
-            parts.push(PartHealth::new("slots without an owner", Err(error)));
+            let store = self.clone();
+            let part = async move {
+                // A fresh topology may help the next call.
+                let _ = timeout(limit, store.client().refresh_topology(call)).await;
+                let error = Failure::NoOwner.into_error(call.operation);
+                PartHealth::new("slots without an owner", Err(error))
+            };
+            parts.push(part.boxed());
         }
         let permit = Arc::new(permit);
         let probes = ready::probes(&topology, self.keys());
@@ -53,8 +62,9 @@ impl RedisStore {
                     timeout(limit, asked).await.unwrap_or_else(late),
                 )
             }
+            .boxed()
         });
-        parts.extend(join_all(asked).await);
-        Health::new(parts)
+        parts.extend(asked);
+        parts
     }
 }

@@ -1,6 +1,6 @@
 //! A copy of a file that another process may have open.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use rsvp_core::{Deadline, Effect, Error, Operation, Result};
 
@@ -68,7 +68,7 @@ fn copy(config: &SqliteConfig, job: BackupJob) -> Result<()> {
     if job.to.exists() {
         return Err(Error::invalid_input("to", "exists already"));
     }
-    let path = resolve(config.path())?;
+    let path = opening::resolve(config.path())?;
     // The log stays for the store, even if this connection is the last one to close.
     let mut config = config.clone();
     config.checkpoint = false;
@@ -81,9 +81,4 @@ fn copy(config: &SqliteConfig, job: BackupJob) -> Result<()> {
     drop(looking);
     job.run(&source);
     Ok(())
-}
-
-/// The one path of a file that exists.
-fn resolve(path: &Path) -> Result<PathBuf> {
-    std::fs::canonicalize(path).map_err(opening::of_file("cannot find", path))
 }

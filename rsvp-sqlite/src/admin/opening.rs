@@ -57,8 +57,7 @@ pub(crate) fn open(config: &SqliteConfig) -> Result<Parts> {
     if config.create {
         file::create(config.path()).map_err(of_file("cannot create", config.path()))?;
     }
-    let path =
-        std::fs::canonicalize(config.path()).map_err(of_file("cannot find", config.path()))?;
+    let path = resolve(config.path())?;
     // 2. No other store has it.
     let lock = OwnerLock::acquire(&path, config.busy_timeout).map_err(|failure| match failure {
         LockFailure::Owned(owned) => {
@@ -81,6 +80,11 @@ pub(crate) fn open(config: &SqliteConfig) -> Result<Parts> {
     let identity =
         Identity::of(connector.path()).map_err(of_file("cannot find", connector.path()))?;
     Ok(Parts { lock: Arc::new(lock), connector, writer, readers, identity })
+}
+
+/// The one path of a file that exists.
+pub(super) fn resolve(path: &Path) -> Result<PathBuf> {
+    std::fs::canonicalize(path).map_err(of_file("cannot find", path))
 }
 
 /// The connection that writes, to a file that is ready for it.
@@ -121,7 +125,7 @@ pub(super) fn check_version(number: i32, name: &'static str) -> Result<()> {
 }
 
 /// The error of what the system says about a file.
-pub(super) fn of_file(what: &'static str, path: &Path) -> impl Fn(io::Error) -> Error {
+fn of_file(what: &'static str, path: &Path) -> impl Fn(io::Error) -> Error {
     move |source| {
         let reason = match source.kind() {
             io::ErrorKind::NotFound => "does not exist, or its folder does not",

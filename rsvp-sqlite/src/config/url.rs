@@ -48,14 +48,16 @@ impl SqliteConfig {
         // As in a URL of a file, what stands between `//` and the next `/` is a host: this one.
         let local = |host: &Host| host.name == "localhost" && host.port.is_none();
         let path = match url.hosts() {
-            [] => url.path().to_owned(),
-            [host] if local(host) && url.user().is_none() => format!("/{}", url.path()),
-            _ => String::new(),
+            [] if url.scheme() == "sqlite" => url.path().to_owned(),
+            [host] if url.scheme() == "sqlite" && local(host) && url.user().is_none() => {
+                format!("/{}", url.path())
+            }
+            _ => {
+                let reason =
+                    "is not `sqlite:path/to/rsvp.db` or `sqlite:///absolute/path/to/rsvp.db`";
+                return Err(Error::invalid_input("url", reason));
+            }
         };
-        if url.scheme() != "sqlite" || (path.is_empty() && !url.hosts().is_empty()) {
-            let reason = "is not `sqlite:path/to/rsvp.db` or `sqlite:///absolute/path/to/rsvp.db`";
-            return Err(Error::invalid_input("url", reason));
-        }
         if path.trim_start_matches('/').is_empty() || path.contains(":memory:") {
             let reason = "names no file, as in `sqlite:path/to/rsvp.db`; for a store in memory use \
                           `memory:`";

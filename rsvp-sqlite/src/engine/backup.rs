@@ -74,8 +74,7 @@ impl Writer {
         drop(backup);
         // 3. The end. If there was none, the connection is replaced.
         self.connection = Some(connection);
-        target.close().map_err(|(_, error)| error)?;
-        Ok(Copied::All(fs::metadata(to).map_err(Failure::System)?.len()))
+        whole(target, to)
     }
 }
 
@@ -111,6 +110,11 @@ fn copy_snapshot(
         }
     }
     drop(backup);
+    whole(target, to)
+}
+
+/// Closes a copy that has all pages.
+fn whole(target: Connection, to: &Path) -> std::result::Result<Copied, Failure> {
     target.close().map_err(|(_, error)| error)?;
     Ok(Copied::All(fs::metadata(to).map_err(Failure::System)?.len()))
 }

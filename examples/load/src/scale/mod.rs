@@ -12,6 +12,7 @@ use tokio::task::JoinSet;
 use tokio::time::Instant;
 
 pub use self::size::Size;
+use crate::environment::bytes;
 use crate::{Failure, Latencies};
 
 /// The entries of a batch that fills the store, and the callers that send them.
@@ -24,6 +25,12 @@ const NEW_SHARE: u64 = 20;
 /// The RSVPs of a user, and of an event.
 const OF_USER: u64 = 5;
 const OF_EVENT: u64 = 100;
+
+/// The bytes of the machine's memory that are free.
+#[must_use]
+pub fn free_memory() -> Option<u64> {
+    bytes("/proc/meminfo", "MemAvailable")
+}
 
 /// The measurements at one size.
 #[derive(Clone, Debug, Serialize)]

@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use crate::Failure;
+use crate::environment::bytes;
 
 /// Where the size of a store is read.
 #[derive(Debug)]
@@ -50,7 +51,7 @@ impl Size {
     /// The bytes now. `None` if nobody can tell.
     pub(super) async fn bytes(&self) -> Result<Option<u64>, Failure> {
         match self {
-            Self::Process => Ok(resident()),
+            Self::Process => Ok(bytes("/proc/self/status", "VmRSS")),
             Self::File(path) => {
                 let mut log = path.clone().into_os_string();
                 log.push("-wal");
@@ -73,11 +74,4 @@ impl Size {
             Self::Unknown => Ok(None),
         }
     }
-}
-
-/// The memory that this process holds.
-fn resident() -> Option<u64> {
-    let status = std::fs::read_to_string("/proc/self/status").ok()?;
-    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"))?;
-    Some(line.trim().split(' ').next()?.parse::<u64>().ok()? * 1024)
 }

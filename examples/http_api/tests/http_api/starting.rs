@@ -1,9 +1,6 @@
 //! Where the store's URL comes from, when the store is opened, and what is served where.
 
-use std::time::Duration;
-
 use hyper::Method;
-use tokio::time::{Instant, sleep};
 
 use crate::raw;
 use crate::service::{Service, command, get};
@@ -67,6 +64,10 @@ async fn any_client_can_send_any_id_if_the_header_is_encoded() {
 #[cfg(feature = "redis")]
 #[tokio::test]
 async fn a_database_that_starts_later_is_waited_for() {
+    use std::time::Duration;
+
+    use tokio::time::{Instant, sleep};
+
     let server = rsvp_testkit::servers::RedisServer::builder().start().await;
     server.kill().await;
     let url = server.url();

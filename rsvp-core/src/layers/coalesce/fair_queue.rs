@@ -123,7 +123,6 @@ impl FairQueue {
     /// So a single hot event fills half of the queue, and leaves the rest to others.
     /// A flow below its threshold takes one more request of any size.
     /// So a call larger than the bound goes through when there is little else to do.
-    /// little else is to do.
     pub(super) fn push(
         &mut self,
         event: &EventId,

@@ -1,4 +1,4 @@
-//! The tables: creating and upgrading them, and comparing their counts with their rows.
+//! The tables, their creation and upgrades, and the comparison of their counts with their rows.
 
 pub(crate) mod audit;
 pub(crate) mod durability;

@@ -55,7 +55,8 @@ impl Auditor {
         self.pool.close().await;
     }
 
-    /// Compares the events after the cursor, and corrects wrong counts if the operation is a repair.
+    /// Compares the events after the cursor.
+    /// Corrects wrong counts, too, if the operation is a repair.
     async fn step(&self, operation: Operation, cursor: Option<&Cursor>) -> Result<AuditStep> {
         // 1. The next events in order.
         let call = self.pool.enter(operation, None)?;

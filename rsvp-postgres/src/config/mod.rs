@@ -168,8 +168,8 @@ impl PostgresConfig {
         Self { password: Some(Secret::new(password)), ..self }
     }
 
-    /// Asks `provider` for the password of each new connection. Defaults to the password of the URL.
-    /// [`PasswordProvider`] has an example.
+    /// Asks `provider` for the password of each new connection.
+    /// Defaults to the password of the URL. [`PasswordProvider`] has an example.
     #[must_use]
     pub fn with_password_provider(self, provider: impl PasswordProvider) -> Self {
         Self { password_provider: Some(Provider(Arc::new(provider))), ..self }

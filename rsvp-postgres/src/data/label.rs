@@ -1,4 +1,4 @@
-//! Labels: small facts that the store keeps about itself.
+//! Labels, the store's small facts about itself.
 
 use std::time::Duration;
 
@@ -17,7 +17,7 @@ pub(crate) struct ReadLabel {
 }
 
 impl Work for ReadLabel {
-    /// The value as it is stored.
+    /// The stored value.
     type Answer = Option<String>;
 
     fn operation(&self) -> Operation {
@@ -35,8 +35,10 @@ impl Work for ReadLabel {
     }
 }
 
-/// Sets a label if it holds the expected value. One statement sets a label that there is not, and
-/// another replaces one that there is, because each can lock only the row that it expects.
+/// Sets a label if it holds the expected value.
+///
+/// A new label and a changed label have different statements, because a statement can lock only
+/// the row of its own case.
 #[derive(Clone, Debug)]
 pub(crate) struct ReplaceLabel {
     pub(crate) name: LabelName,
@@ -45,7 +47,7 @@ pub(crate) struct ReplaceLabel {
 }
 
 impl Work for ReplaceLabel {
-    /// The value of before, as it is stored.
+    /// The stored value before the call.
     type Answer = Option<String>;
 
     fn operation(&self) -> Operation {

@@ -1,4 +1,4 @@
-//! The calls of a store as work on a connection: statements, arguments and answers.
+//! The calls of a store as work on a connection, with their arguments and answers.
 
 pub(crate) mod batch;
 pub(crate) mod counts;

@@ -36,7 +36,7 @@ impl EventStep {
         let left = u64::try_from(counted).unwrap_or(0) > removed;
         let next = match last {
             Some(last) if removed >= limit => Some(last),
-            // RSVPs are left behind the key. They came during the removal, or the key is an old one.
+            // RSVPs are left behind the key. They came meanwhile, or the key is an old one.
             _ if left && !after.is_empty() => Some(String::new()),
             _ => None,
         };

@@ -16,8 +16,8 @@ const PATIENCE: Duration = Duration::from_millis(50);
 ///
 /// # Errors
 ///
-/// An error ends the transaction of a session lent by a pooler. In the connection's own session
-/// there is no error, because the write is committed already.
+/// The error of a lent session if its transaction cannot go on.
+/// The connection's own session has none, because the write is committed already.
 pub(crate) async fn drop_empty(
     connection: &mut Connection,
     sql: &Statements,

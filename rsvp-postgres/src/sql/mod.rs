@@ -56,10 +56,10 @@ statements! {
     /// It then writes a message to the log, so that the standby confirms its answer, too.
     add = include_str!("add.sql");
     /// Cancels present pairs, and answers the cancelled ones.
-    /// Answers the events without any RSVP left, too. Locks as `add` does.
+    /// Answers the events with possibly no RSVP left, too. Locks as `add` does.
     cancel = include_str!("cancel.sql");
-    /// Tells whether the server is read-only, too.
-    /// So does every statement of the reads with the default level `Strong`.
+    /// Tells whether pairs exist. As `has_rsvped_one` and `counts`, it also tells whether the server
+    /// is read-only.
     has_rsvped = include_str!("has_rsvped.sql");
     /// Answers the attendees of one event among some users. It costs the server half as much as
     /// `has_rsvped`.

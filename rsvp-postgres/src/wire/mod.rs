@@ -1,4 +1,4 @@
-//! Connections: opening, pooling and choosing them, and the meaning of their failures.
+//! The connections to the servers, from opening to pooling, and the meaning of their failures.
 
 mod attempt;
 mod backend;

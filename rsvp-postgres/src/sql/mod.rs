@@ -58,8 +58,8 @@ statements! {
     /// Cancels present pairs, and answers the cancelled ones.
     /// Answers the events with possibly no RSVP left, too. Locks as `add` does.
     cancel = include_str!("cancel.sql");
-    /// Tells whether pairs exist. As `has_rsvped_one` and `counts`, it also tells whether the server
-    /// is read-only.
+    /// Tells whether pairs exist.
+    /// As `has_rsvped_one` and `counts`, it also tells whether the server is read-only.
     has_rsvped = include_str!("has_rsvped.sql");
     /// Answers the attendees of one event among some users. It costs the server half as much as
     /// `has_rsvped`.

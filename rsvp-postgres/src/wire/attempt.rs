@@ -45,9 +45,9 @@ impl Pool {
         let operation = work.operation();
         connection.begin(schedule.cancel_at, self.limits.lock_timeout);
 
-        // 1. The answer of the server is final. A failure of the connection concerns all connections
-        //    to the same server. Without an answer, only this connection is closed, and the others
-        //    are tested before their next use.
+        // 1. The answer of the server is final. A failure of the connection concerns all
+        //    connections to the same server. Without an answer, only this connection is closed,
+        //    and the others are tested before their next use.
         let (answer, canceled) = self.answer(&mut connection, caller, work, schedule).await;
         let Failure { error, evicts: closes, elsewhere, read_only } = match answer {
             // A commit canceled during its wait for a synchronous standby succeeds. The standby may
@@ -146,7 +146,7 @@ impl Pool {
                     self.control.prepare();
                 }
             }
-            // 2. The server is asked to cancel. Its answer is a cancelled statement or a finished one.
+            // 2. The server is asked to cancel. Its answer is a canceled statement or a finished one.
             let canceling = async {
                 match running_on.get() {
                     Some(backend) => {

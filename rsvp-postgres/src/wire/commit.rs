@@ -45,8 +45,8 @@ impl<W: Work> Work for Commit<W> {
         let mut began = Instant::now();
         let answer = self.work.perform(connection, sql).await?;
         connection.applied = true;
-        // 2. The confirmation. The synchronous standby has the change if a later commit did not wait
-        //    long.
+        // 2. The confirmation. The synchronous standby has the change if a later commit did not
+        //    wait long.
         while connection.synchronous && began.elapsed() > UNSUSPICIOUS {
             if !connection.may_begin() {
                 return Err(WorkError::TooLate);
@@ -56,8 +56,8 @@ impl<W: Work> Work for Commit<W> {
             let confirmed = raw_sql(&sql.confirm).execute(&mut connection.pg).await;
             connection.end_transaction(confirmed)?;
         }
-        // 3. The LSN, asked for after the commit, so that it is behind it. Without an LSN the change
-        //    is acknowledged all the same, and readers with its token ask the primary.
+        // 3. The LSN, asked for after the commit, so that it is behind it. Without an LSN the
+        //    change is acknowledged all the same, and readers with its token ask the primary.
         let primary_only = connection.timeline.primary_only();
         if !self.asks_lsn {
             return Ok((answer, primary_only.token()));

@@ -1,42 +1,44 @@
-//! The part of a store that a call may change.
+//! The data under change by a call.
 
 use std::collections::HashSet;
 
 use rsvp_core::{EventId, LabelName, UserId, Write};
 
-/// The part of the store that an attempt may still change. A later call that would meet it there
-/// must wait until the attempt is settled.
+/// The data under change by a call.
+///
+/// An unsettled attempt may still change it. A later change of the same data must wait until the
+/// attempt is settled.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Footprint {
-    /// Events of which it writes or removes RSVPs.
+    /// The events with written or removed RSVPs.
     events: HashSet<EventId>,
-    /// Users of whom it writes RSVPs.
+    /// The users with written RSVPs.
     users: HashSet<UserId>,
-    /// The user whose RSVPs it removes, of any event.
+    /// The user under removal, from any event.
     removed_user: Option<UserId>,
     label: Option<LabelName>,
 }
 
 impl Footprint {
-    /// Of writes of single RSVPs.
+    /// Makes that of writes of single RSVPs.
     pub(crate) fn of_writes<'a>(writes: impl Iterator<Item = &'a Write>) -> Self {
         let (events, users) =
             writes.map(|Write { rsvp, .. }| (rsvp.event.clone(), rsvp.user.clone())).unzip();
         Self { events, users, ..Self::default() }
     }
 
-    /// Of the removal of an event.
+    /// Makes that of the removal of an event.
     pub(crate) fn of_event(event: &EventId) -> Self {
         Self { events: HashSet::from([event.clone()]), ..Self::default() }
     }
 
-    /// Of the removal of a user.
+    /// Makes that of the removal of a user.
     pub(crate) fn of_user(user: &UserId) -> Self {
         let users = HashSet::from([user.clone()]);
         Self { users, removed_user: Some(user.clone()), ..Self::default() }
     }
 
-    /// Of a label.
+    /// Makes that of the change of a label.
     pub(crate) fn of_label(name: &LabelName) -> Self {
         Self { label: Some(name.clone()), ..Self::default() }
     }
@@ -46,8 +48,8 @@ impl Footprint {
         self.events.contains(&rsvp.event) || self.removed_user.as_ref() == Some(&rsvp.user)
     }
 
-    /// Whether a later call with the footprint `other` meets it. Two removals of which one is of
-    /// an event and the other of a user do not, since both only remove.
+    /// Whether a later call with the footprint `other` meets it. The removal of an event and the
+    /// removal of a user do not meet, because both only remove.
     pub(crate) fn meets(&self, other: &Self) -> bool {
         let same_label = self.label.is_some() && self.label == other.label;
         let user = other.removed_user.as_ref();

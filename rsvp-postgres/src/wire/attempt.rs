@@ -146,7 +146,7 @@ impl Pool {
                     self.control.prepare();
                 }
             }
-            // 2. The server is asked to cancel. Its answer is a canceled statement or a finished one.
+            // 2. The server is asked to cancel. It answers that it did, or that the work was done.
             let canceling = async {
                 match running_on.get() {
                     Some(backend) => {

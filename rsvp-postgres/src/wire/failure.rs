@@ -69,7 +69,7 @@ fn kind_of(code: &str) -> Kind {
         "55P03" => Kind::Locked,
         "57014" => Kind::TimedOut,
         // An object in use, as by a change of the tables. A prepared statement missing in the
-        // session, or there already. A transaction in a failed state.
+        // session, or there already. A transaction in the failed state.
         "55006" | "26000" | "42P05" | "25P02" => Kind::Transient,
         // Read-only: a demoted primary. Starting up or shutting down. Too many connections.
         "25006" | "57P03" | "53300" => Kind::Refused,
@@ -91,7 +91,8 @@ fn kind_of(code: &str) -> Kind {
     }
 }
 
-/// Returns the SQLSTATE if the server refused a statement for its content. A part of it may succeed.
+/// Returns the SQLSTATE if the server refused a statement for its content.
+/// A part of the statement may succeed.
 pub(crate) fn content_code(error: &Error) -> Option<String> {
     let Error::Backend { source, .. } = error else { return None };
     let code = match source.downcast_ref::<sqlx::Error>() {
@@ -101,13 +102,15 @@ pub(crate) fn content_code(error: &Error) -> Option<String> {
     code.filter(|code| matches!(kind_of(code), Kind::Content)).map(|code| code.into_owned())
 }
 
-/// Whether the server panics or ends the connection. It may do so during a commit, with any code.
+/// Whether the server panics or ends the connection.
+/// It may do so during a commit, with any code.
 fn ends_the_connection(error: &dyn DatabaseError) -> bool {
     let severity = error.try_downcast_ref::<PgDatabaseError>().map(PgDatabaseError::severity);
     matches!(severity, Some(PgSeverity::Fatal | PgSeverity::Panic))
 }
 
-/// Whether the server itself ended the session outside of a commit, before it ran the statement.
+/// Whether the server itself ended the session outside of a commit.
+/// Then the statement has no effect.
 /// The error of a pooler does not name this routine of the server's source.
 fn ended_the_session(error: &dyn DatabaseError) -> bool {
     let routine = error.try_downcast_ref::<PgDatabaseError>().and_then(PgDatabaseError::routine);
@@ -137,7 +140,8 @@ pub(crate) fn waited_for_lock(error: &Error) -> bool {
 #[error("another session of the server holds a lock on the event")]
 struct Locked;
 
-/// Makes the failure of an unsent call. Its event is locked, and it is the turn of another call.
+/// Makes the failure of an unsent call.
+/// Its event is locked, and it is the turn of another call.
 pub(crate) fn locked(operation: Operation, waited: Duration) -> Error {
     Error::gave_up(operation, waited, Effect::NotApplied, Locked)
 }
@@ -151,8 +155,8 @@ pub(crate) fn is_refusal(error: &sqlx::Error) -> bool {
 
 /// Whether the server's answer to a statement is final.
 ///
-/// An error at the end of a connection is not final. It may be of a pooler without a server, and the
-/// lost server may go on with the statement.
+/// An error at the end of a connection is not final.
+/// A pooler may have made it after it lost the server, and the server may go on with the statement.
 pub(crate) fn is_answer<T>(answer: &sqlx::Result<T>) -> bool {
     match answer {
         Ok(_) => true,
@@ -289,7 +293,8 @@ impl ConnectError {
         failures.min_by_key(Self::is_permanent).unwrap_or(Self::ReadOnly)
     }
 
-    /// Whether another try is in vain. Wrong credentials stay wrong, but a silent host may come back.
+    /// Whether another try is in vain.
+    /// Wrong credentials stay wrong, but a silent host may come back.
     pub(crate) fn is_permanent(&self) -> bool {
         match self {
             Self::Failed(sqlx::Error::Database(database)) => {

@@ -1,4 +1,4 @@
-//! The places of a pool: how many of its connections each kind of call may use.
+//! The bulkheads of a pool, for each kind of call a bounded number of places.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
@@ -7,38 +7,39 @@ use rsvp_core::{Error, Operation, Result};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::{Instant, timeout_at};
 
-/// Calls that may wait for a place at once; one more is refused at once.
+/// The most calls in wait for a place. One more is refused at once.
 const MAX_WAITING: usize = 16_384;
 
-/// The places of the calls that change something.
+/// The places of changes.
 ///
-/// A fifth of the connections, and at least one of several, is left to reads, because changes may
-/// all wait: for a lock, or for a synchronous standby that is away. Probes of whether the store is
-/// ready change something too, one at a time, however many ask.
+/// A fifth of the connections, and at least one of several, is left to reads.
+/// All changes may wait at once, for a lock or for an absent synchronous standby.
+/// A readiness probe is a change, too. Only one probe runs at a time.
 ///
-/// While a synchronous standby is away, changes are committed and never confirmed. Then one at a time is
-/// tried, and the others are refused before they have an effect.
+/// While a synchronous standby is absent, changes are committed and never confirmed.
+/// Then one change at a time is tried, and the others are refused before any effect.
 ///
-/// A place is given back when the call is settled. So the server has no more processes of calls that
-/// change something than there are places, whatever has become of their connections.
+/// A change gives its place back once it is settled.
+/// So the number of places bounds the server's processes for changes, even after their connections
+/// are lost.
 #[derive(Clone, Debug)]
 pub(super) struct Places {
     changes: Arc<Semaphore>,
     probes: Arc<Semaphore>,
-    /// Held by the change that is tried while changes are not confirmed.
+    /// Has one permit, for the one change at a time without a confirmation.
     trial: Arc<Semaphore>,
     unconfirmed: Arc<AtomicBool>,
     waiting: Arc<AtomicUsize>,
 }
 
-/// The place of one call that changes something, until all clones are dropped.
+/// The place of one change, until all clones are dropped.
 #[derive(Clone, Debug)]
 pub(super) struct Place {
     _permits: Arc<[OwnedSemaphorePermit]>,
 }
 
 impl Places {
-    /// The places of a pool of `connections`.
+    /// Makes the places of a pool of `connections`.
     pub(super) fn new(connections: usize) -> Self {
         let for_reads = if connections > 1 { connections.div_ceil(5) } else { 0 };
         Self {
@@ -50,14 +51,15 @@ impl Places {
         }
     }
 
-    /// A place for a call of this kind, as soon as there is one until `by`.
+    /// Waits for a place for a call of this kind until `by`.
     ///
     /// # Errors
     ///
-    /// [`Error::Overloaded`] if there is none by then, or too many wait already.
+    /// [`Error::Overloaded`] if there is none by then, or if too many calls wait already.
     pub(super) async fn enter(&self, operation: Operation, by: Instant) -> Result<Place> {
         let overloaded = || Error::overloaded(operation);
         let _waiting = Waiting::among(&self.waiting).ok_or_else(overloaded)?;
+        // The scarce permits come first, so that a call in wait for one holds no place of others.
         let mut permits = Vec::with_capacity(3);
         let probes = (operation == Operation::Ready).then_some(&self.probes);
         let trial = self.unconfirmed.load(Ordering::Relaxed).then_some(&self.trial);
@@ -68,17 +70,17 @@ impl Places {
         Ok(Place { _permits: permits.into() })
     }
 
-    /// A change was committed, and confirmed or not.
+    /// Records the commit of a change, confirmed or not.
     pub(super) fn committed(&self, confirmed: bool) {
         self.unconfirmed.store(!confirmed, Ordering::Relaxed);
     }
 }
 
-/// One of the calls that wait for a place.
+/// One of the calls in wait for a place.
 struct Waiting<'a>(&'a AtomicUsize);
 
 impl<'a> Waiting<'a> {
-    /// One more, if there are not too many.
+    /// Adds one call, if there are not too many.
     fn among(waiting: &'a AtomicUsize) -> Option<Self> {
         let one_more = Self(waiting);
         (waiting.fetch_add(1, Ordering::Relaxed) < MAX_WAITING).then_some(one_more)

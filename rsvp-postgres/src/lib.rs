@@ -39,7 +39,7 @@
 //! The store asks all hosts at once and uses the primary of the latest timeline.
 //! It never returns from a later timeline to an earlier one.
 //! So it does not use a replaced primary, even if that server still runs.
-//! A read with a token of a later timeline than every host's fails as
+//! If a session token is of a later timeline than every host, a read with it fails as
 //! [`Unavailable`](rsvp_core::Error::Unavailable).
 //!
 //! A process cannot know of a new primary if it has never reached it.

@@ -1,4 +1,4 @@
-//! The audit of every count against its rows, and the repair of wrong counts.
+//! The audit, which compares every count with its rows, and the repair of wrong counts.
 
 use std::sync::Arc;
 use std::time::Duration;

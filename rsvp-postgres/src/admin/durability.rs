@@ -1,6 +1,7 @@
 //! The durability of an acknowledged write.
 
-/// The durability of an acknowledged write, by the server's settings at the opening of the store.
+/// The durability of an acknowledged write.
+/// It follows from the server's settings when the store was opened.
 ///
 /// Only standbys in `synchronous_standby_names` count.
 /// The promotion of another standby may lose the last writes.
@@ -27,7 +28,7 @@ pub enum Durability {
     Standby,
 }
 
-/// The settings of a server relevant to durability.
+/// The settings of a server that decide the durability.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Settings {
     pub(super) fsync: bool,

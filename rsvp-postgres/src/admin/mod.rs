@@ -1,4 +1,4 @@
-//! The tables, their creation and upgrades, and the comparison of their counts with their rows.
+//! The administration of the tables, with migrations, audits and repairs.
 
 pub(crate) mod audit;
 pub(crate) mod durability;

@@ -1,4 +1,4 @@
-//! The check of the database at the opening of a store.
+//! The check of the database when a store is opened.
 
 use rsvp_core::{Error, Operation, Result};
 

@@ -23,8 +23,8 @@ impl Work for RepairCount {
 
     async fn run(&self, connection: &mut Connection, sql: &Statements) -> Result<(), WorkError> {
         connection.changes();
-        // 1. Repairs take turns, because two at once would both add the missing number. The lock has
-        //    its own statement, so that the snapshot of the next one begins after it.
+        // 1. Repairs take turns, because two at once would both add the missing number. The lock
+        //    has its own statement, so that the snapshot of the next one begins after it.
         sqlx::query("SELECT pg_advisory_xact_lock(hashtextextended('rsvp repair of ' || $1, 0))")
             .bind(self.event.as_str())
             .persistent(false)

@@ -19,11 +19,12 @@ use crate::wire::session::in_transaction;
 use crate::wire::work::Work;
 
 /// The additions of each version, and the oldest version compatible with it.
-/// A release must know the compatible version to use the new one. Released entries never change.
+/// A release can use the new version if it knows the compatible one.
+/// Released entries never change.
 const MIGRATIONS: &[(&str, i32)] =
     &[(include_str!("../../migrations/1.sql"), 1), (include_str!("../../migrations/2.sql"), 1)];
 
-/// The longest time of a migration, with its wait for another one.
+/// The longest time of a migration, including its wait for another one.
 const TIMEOUT: Duration = Duration::from_secs(300);
 
 /// Returns the version of this release.
@@ -56,13 +57,14 @@ fn latest() -> i32 {
 ///
 /// # Rolling deploys
 ///
-/// Each version records the oldest compatible version. A release needs to know at least that one.
+/// Each version records the oldest version compatible with it.
+/// A release can use the tables if it knows that version.
 ///
 /// 1. Migrate with the new release.
 /// 2. Deploy the new release host by host.
 ///
 /// Hosts of a compatible old release go on meanwhile, and a deploy can be taken back.
-/// An incompatible release fails at the opening of its store.
+/// A store of an incompatible release cannot be opened.
 ///
 /// # Errors
 ///
@@ -83,7 +85,7 @@ pub async fn migrate(config: &PostgresConfig) -> Result<()> {
     let sql = Arc::new(Statements::new(&schema));
     let pool = Pool::new(Connector::maintenance(config, &Latest::default()), limits, &sql)?;
     let began = Instant::now();
-    // A wait for a lock is short, and is repeated, so that calls of stores run in between.
+    // Each wait for a lock is short, so that calls of stores run between the tries.
     let migrated = loop {
         match pool.run(Migrate { schema: schema.clone() }, None).await {
             Err(error) if waited_for_lock(&error) && began.elapsed() < TIMEOUT => {
@@ -116,7 +118,7 @@ pub fn schema_sql(config: &PostgresConfig) -> Result<String> {
     upgrade_sql(config, 0..=latest())
 }
 
-/// Returns the SQL from the first to the last of some versions of the tables,
+/// Returns the SQL that upgrades the tables from the first to the last of some versions,
 /// for an administrator. Version 0 is an empty database.
 ///
 /// ```
@@ -171,7 +173,7 @@ const RECORD: &str =
 /// A change waits for a lock only briefly, because every other call queues behind it.
 const LOCK_TIMEOUT: &str = "SET LOCAL lock_timeout = '2s';\n";
 
-/// The pause after a vain wait for a lock, before the migration is tried again.
+/// The pause before a migration is tried again after it has waited for a lock in vain.
 const PAUSE: Duration = Duration::from_secs(1);
 
 fn with_schema(sql: &str, schema: &SchemaName) -> String {

@@ -10,7 +10,7 @@ use rsvp_core::{Error, Result};
 use super::passwords::{PassFile, Provider};
 use super::{DEFAULT_PORT, Keepalives, PostgresConfig, SslMode, override_with};
 
-/// Parameters with a few supported values. The store has no support for the others.
+/// Parameters with their supported values, and the error for any other value.
 const LIMITED: [(&str, &[&str], &str); 9] = [
     (
         "target_session_attrs",
@@ -104,7 +104,7 @@ impl PostgresConfig {
         self.ssl_root_cert = parameters.take("sslrootcert")?;
         self.ssl_cert = parameters.take("sslcert")?;
         self.ssl_key = parameters.take("sslkey")?;
-        // Anybody can get a certificate of a public authority, so the name must be verified, too.
+        // Anybody can get a certificate of a public authority, so the name is verified, too.
         if self.ssl_root_cert.as_deref() == Some("system") {
             self.ssl_root_cert = None;
             self.ssl_mode = self.ssl_mode.at_least_verified("sslrootcert")?;
@@ -139,7 +139,8 @@ impl PostgresConfig {
 }
 
 impl SslMode {
-    /// Returns the mode with verified certificate and server name, for a parameter that needs it.
+    /// Returns the mode that verifies the certificate and the name of the server, as `parameter`
+    /// needs it.
     #[cfg(feature = "tls")]
     fn at_least_verified(self, parameter: &'static str) -> Result<Self> {
         match self {
@@ -154,7 +155,7 @@ impl SslMode {
     }
 }
 
-/// Reads the options of a proxy, as those of Neon and Supabase. They name an endpoint behind it.
+/// Reads the options that name an endpoint behind a proxy, as for Neon and Supabase.
 /// Settings of the session are refused, because they could break the promises of the store.
 fn startup_options(options: &str) -> Result<Vec<(String, String)>> {
     let words = options.split_whitespace().filter(|word| *word != "-c");

@@ -14,7 +14,7 @@ use rsvp_core::{Error, Result};
 pub(crate) use self::passwords::Provider;
 pub use self::passwords::{Login, PasswordError, PasswordProvider};
 
-/// The port of a server given without one.
+/// The port of a server that is given without one.
 pub(crate) const DEFAULT_PORT: u16 = 5432;
 
 /// The name of the Postgres schema of the tables. Its letters need no escaping in SQL.

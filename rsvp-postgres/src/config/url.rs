@@ -11,7 +11,7 @@ impl PostgresConfig {
     /// ```
     /// use rsvp_postgres::PostgresConfig;
     ///
-    /// let url = "postgresql://app:p%40ss@db1,[::1]:5433/tickets?pool_size=20&statement_timeout=2s";
+    /// let url = "postgres://app:p%40ss@db1,[::1]:5433/tickets?pool_size=20&statement_timeout=2s";
     /// let config = PostgresConfig::from_url(url)?;
     /// let error = PostgresConfig::from_url("postgres://db/tickets?pool_size=none").unwrap_err();
     /// assert!(error.to_string().starts_with("invalid pool_size: "));

@@ -17,18 +17,20 @@ pub(crate) const LARGEST: usize = 4096;
 /// The most statements of one batch at once, each on a connection of its own.
 pub(crate) const AT_ONCE: usize = 4;
 
-/// The most divisions of one statement. They suffice to find ten culprits among [`LARGEST`] entries
-/// in any position. The remaining entries are not applied, and may be repeated.
+/// The most times that one statement is divided.
+/// They suffice to find ten culprits among [`LARGEST`] entries in any position.
+/// The remaining entries are not applied, and may be repeated.
 const DIVISIONS: usize = 128;
 
-/// The number of single entries refused alike, without any accepted entry, to end the search.
-/// Most likely the server refuses every entry.
+/// The search ends after this number of single entries, if the server refused all of them alike.
+/// Most likely it refuses every entry.
 const ALIKE: usize = 16;
 
-/// The most divisions of one statement because of locks. The remaining entries have waited, too.
+/// The most times that one statement is divided because of locks.
+/// The remaining entries have waited for a lock, too.
 const LOCK_DIVISIONS: usize = 64;
 
-/// A divisible work with an answer for each entry.
+/// A work that can be divided, with an answer for each entry.
 pub(crate) trait Batch: Work {
     /// Returns the number of entries.
     fn len(&self) -> usize;
@@ -164,7 +166,7 @@ where
 struct Search {
     divisions: usize,
     lock_divisions: usize,
-    /// The SQLSTATE and number of single entries refused alike.
+    /// The SQLSTATE and number of the single entries that were refused alike.
     alike: Option<(String, usize)>,
     /// Another entry was accepted, or refused differently.
     varied: bool,
@@ -182,7 +184,7 @@ impl Search {
         }
     }
 
-    /// Whether the search ends without the culprits of a refused part.
+    /// Whether the search is given up, so that a refused part is not divided any more.
     fn is_over(&self) -> bool {
         let alike = self.alike.as_ref().is_some_and(|(_, number)| *number >= ALIKE);
         self.divisions >= DIVISIONS || (alike && !self.varied)

@@ -1,4 +1,4 @@
-//! Labels, the store's small facts about itself.
+//! Labels, which are small facts that the store keeps about itself.
 
 use std::time::Duration;
 
@@ -37,8 +37,8 @@ impl Work for ReadLabel {
 
 /// Sets a label if it holds the expected value.
 ///
-/// A new label and a changed label have different statements, because a statement can lock only
-/// the row of its own case.
+/// There is one statement for a new label and another for a label with a value,
+/// because each can lock only the row that it expects.
 #[derive(Clone, Debug)]
 pub(crate) struct ReplaceLabel {
     pub(crate) name: LabelName,

@@ -10,15 +10,15 @@ use tokio::time::{Instant, timeout};
 
 use crate::wire::failure::{locked, waited_for_lock};
 
-/// An event counts as locked for this time after the vain wait of a write.
+/// An event counts as locked for this time after a write of it has waited in vain.
 const TRUSTED: Duration = Duration::from_secs(10);
 
-/// The most remembered events.
+/// The most events that are remembered.
 const MOST: usize = 1024;
 
 /// The events locked by other sessions.
 ///
-/// An event is locked from the vain wait of one write until the success of another.
+/// An event counts as locked when a write has waited for it in vain, until another one succeeds.
 /// Meanwhile its writes run one at a time, each in its own statement.
 /// They hold back no other event, and use one connection.
 #[derive(Debug, Default)]
@@ -27,7 +27,7 @@ pub(crate) struct LockedEvents(Mutex<HashMap<EventId, Locked>>);
 #[derive(Debug)]
 struct Locked {
     since: Instant,
-    /// Has one permit, for the present write of the event.
+    /// Has one permit, for the write whose turn it is.
     turn: Arc<Semaphore>,
 }
 
@@ -48,7 +48,7 @@ impl LockedEvents {
         turn.map(Result::ok).map_err(|_| locked(Operation::Write, longest))
     }
 
-    /// Records the answer to a write of `event` with this turn.
+    /// Records the answer to a write of `event` that had this turn.
     pub(crate) fn hear<A>(
         &self,
         event: &EventId,
@@ -68,7 +68,7 @@ impl LockedEvents {
         Some(locked.turn.clone())
     }
 
-    /// Returns the locked ones among some events, in their order.
+    /// Returns those of some events that are locked, in their order.
     pub(crate) fn among<'a>(&self, events: impl Iterator<Item = &'a EventId>) -> Vec<EventId> {
         let locked = self.events();
         if locked.is_empty() {
@@ -82,12 +82,12 @@ impl LockedEvents {
         among
     }
 
-    /// Records the vain wait of a write of `event`.
+    /// Records that a write of `event` has waited in vain.
     pub(crate) fn add(&self, event: &EventId) {
         let mut events = self.events();
         let now = Instant::now();
-        // A full table forgets old entries. If none is old, the event is not remembered, and its writes
-        // wait for the lock as any other.
+        // A full table forgets old entries. If none is old, the event is not remembered, and its
+        // writes wait for the lock as any others.
         if events.len() >= MOST {
             events.retain(|_, locked| locked.since.elapsed() < TRUSTED);
         }

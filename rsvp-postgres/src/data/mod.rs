@@ -1,4 +1,4 @@
-//! The calls of a store as work on a connection, with their arguments and answers.
+//! The work of each kind of call, with its statements, arguments and answers.
 
 pub(crate) mod batch;
 pub(crate) mod counts;

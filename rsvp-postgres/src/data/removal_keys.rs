@@ -1,14 +1,14 @@
-//! The positions of the removals of events.
+//! The positions at which removals of events go on.
 
 use std::collections::HashMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use rsvp_core::EventId;
 
-/// The most remembered keys. A removal with a forgotten key begins again.
+/// The most keys that are remembered. A removal without its key begins again.
 const MOST: usize = 1024;
 
-/// The last removed user of each event under removal.
+/// The user removed last, for each event whose removal is under way.
 ///
 /// A step goes on after this key, and skips the dead index entries of the steps before it.
 /// The server keeps dead entries as long as an old snapshot is open.
@@ -20,12 +20,12 @@ const MOST: usize = 1024;
 pub(crate) struct RemovalKeys(Mutex<HashMap<EventId, String>>);
 
 impl RemovalKeys {
-    /// Returns the last removed user of `event`. The next step begins after this user.
+    /// Returns the user of `event` removed last. The next step begins after this user.
     pub(crate) fn after(&self, event: &EventId) -> String {
         self.locked().get(event).cloned().unwrap_or_default()
     }
 
-    /// Sets the last removed user of `event`, or forgets it if the removal is done.
+    /// Sets the user of `event` removed last, or forgets it if the removal is done.
     pub(crate) fn set(&self, event: &EventId, next: Option<&str>) {
         let mut keys = self.locked();
         match next {

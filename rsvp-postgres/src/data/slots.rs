@@ -16,8 +16,8 @@ const PATIENCE: Duration = Duration::from_millis(50);
 ///
 /// # Errors
 ///
-/// The error of a lent session if its transaction cannot go on.
-/// The connection's own session has none, because the write is committed already.
+/// An error if the transaction of a session lent by a pooler cannot go on.
+/// In the connection's own session the write is committed already, so a failure is no error.
 pub(crate) async fn drop_empty(
     connection: &mut Connection,
     sql: &Statements,

@@ -25,7 +25,7 @@ use crate::wire::work::Work;
 /// Smaller parts would cost more in statements and commits than they save.
 const SMALLEST: usize = 512;
 
-/// The longest wait for a lock after the vain wait of the undivided statement.
+/// The longest wait for a lock of a part, after the undivided statement has waited in vain.
 /// It is long enough for another write to be done.
 const PATIENCE_OF_PARTS: Duration = Duration::from_millis(50);
 
@@ -43,7 +43,7 @@ pub(crate) struct Writes {
 }
 
 impl Writes {
-    /// Returns the final writes of a batch allowed by `may_write`, in statements of about the same
+    /// Returns the final writes of a batch that `may_write` allows, in statements of about the same
     /// size. No pair is in two statements, so they can run in any order.
     /// A locked event has its own statements. They come last.
     pub(crate) fn divide_all(
@@ -62,7 +62,7 @@ impl Writes {
             let (batch, range) = (batch.clone(), 0..places.len());
             Self { batch, action, range, places, patience: Duration::MAX }
         };
-        // Every write is either of the free events or of one locked event.
+        // A write is either of an event that is free, or of exactly one of the locked events.
         const KINDS: [Action; 2] = [Action::Cancel, Action::Rsvp];
         let free = KINDS.map(|action| of_kind(action, &|event| !locked.contains(event)));
         let alone = locked
@@ -162,7 +162,7 @@ impl Work for Writes {
     }
 }
 
-/// The places of the sent final writes, and their answers in the same order.
+/// The places of the final writes that were sent, and their answers in the same order.
 pub(crate) type Sent = (Vec<usize>, Vec<Answered<(Vec<bool>, SessionToken)>>);
 
 /// Makes the receipt of a batch from the answers to the final writes at `places`.

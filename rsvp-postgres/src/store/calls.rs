@@ -1,4 +1,4 @@
-//! The work of each call and its server.
+//! The calls of the store. Each chooses its work and the server for it.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -89,7 +89,7 @@ impl PostgresStore {
         self.write_within(&call, work, options).await
     }
 
-    /// Writes the final writes of a batch allowed by `may_write`.
+    /// Writes the final writes of a batch that `may_write` allows.
     /// Each statement has its own answer.
     async fn write_all(
         &self,

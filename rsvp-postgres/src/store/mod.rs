@@ -38,10 +38,10 @@ use crate::wire::replicas::Replicas;
 /// ```
 ///
 /// An acknowledged write is committed.
-/// The server's settings decide how durable it is, and [`durability`](Self::durability) tells it.
+/// The server's settings decide how durable it is, see [`durability`](Self::durability).
 /// With `fsync` and `synchronous_commit` on, a write survives `kill -9` and power loss.
 /// With a synchronous standby, it survives the loss of the primary.
-/// A repeated write is acknowledged only after the standby has its earlier attempt, too.
+/// If a write repeats an earlier attempt, the standby has both when the write is acknowledged.
 ///
 /// Counts are exact. The statement of a write changes rows and counts together.
 ///
@@ -93,9 +93,9 @@ use crate::wire::replicas::Replicas;
 ///    [`Unavailable`](rsvp_core::Error::Unavailable), without any effect, until the write is
 ///    settled. Reads and writes of other events go on.
 ///
-/// A write carries the latest server time for its beginning.
-/// A process reading the write later does nothing, for example after it was suspended.
-/// A connection reads the server's clock at its opening and once a minute.
+/// A write carries the latest server time at which it may begin.
+/// If a suspended server process reads the write later, it does nothing.
+/// A connection reads the server's clock when it is opened and once a minute.
 /// If the clock is set back, a late write may begin later by the same time, until the next reading.
 /// If the clock is set forward, the server may refuse a write too early.
 /// Then the store reads the clock again and repeats the write.
@@ -127,7 +127,7 @@ struct Inner {
     replicas: Replicas,
     auditor: Auditor,
     locked: LockedEvents,
-    /// The permits of reads on the primary in place of a busy replica.
+    /// A permit for each read that goes to the primary because replicas are busy.
     overflow: Semaphore,
     removal_keys: RemovalKeys,
 }
@@ -186,7 +186,8 @@ impl PostgresStore {
         &self.inner.config
     }
 
-    /// Returns the durability of an acknowledged write, by the primary's settings at opening.
+    /// Returns the durability of acknowledged writes.
+    /// It follows from the primary's settings when the store was opened.
     ///
     /// ```
     /// use rsvp_postgres::{Durability, PostgresStore};
@@ -200,7 +201,7 @@ impl PostgresStore {
         self.inner.durability
     }
 
-    /// Returns the number of open connections to the primary, and of idle ones among them.
+    /// Returns the number of open connections to the primary, and how many of them are idle.
     ///
     /// ```
     /// use rsvp_postgres::PostgresStore;

@@ -21,7 +21,7 @@ use super::unsettled::Attempt;
 use super::work::Work;
 use crate::sql::Statements;
 
-/// A reading of the server's clock is too old for a change after this time, because clocks drift.
+/// Before a change, an older reading of the server's clock is renewed, because clocks drift.
 const TRUSTED_CLOCK: Duration = Duration::from_secs(60);
 
 /// A failed attempt of a call.

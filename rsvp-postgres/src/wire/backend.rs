@@ -11,7 +11,7 @@ use sqlx::{AssertSqlSafe, FromRow, raw_sql};
 /// Asks a process to cancel its statement.
 const CANCEL: &str = include_str!("../sql/cancel_backend.sql");
 
-/// Ends processes, and lists the ones alive before.
+/// Ends processes, and lists those that were still alive.
 const END: &str = include_str!("../sql/end_backends.sql");
 
 /// A server's process. It is identified by its start, too, because process ids are used again.
@@ -23,7 +23,7 @@ pub(crate) struct Backend {
     /// The transaction, if the process belongs to a pooler. The next transaction may be of another
     /// client.
     pub(crate) transaction: Option<Tag>,
-    /// The latest server time for the beginning of the statement, in microseconds since 1970.
+    /// The latest server time at which the statement can have begun, in microseconds since 1970.
     /// A later statement may be of another client, because a pooler lends the process again once
     /// the connection is closed.
     pub(crate) begun_by: i64,
@@ -48,7 +48,7 @@ impl Tag {
     }
 }
 
-/// The present process of a connection's statements, shared with other tasks.
+/// The process that runs a connection's statements at present, shared with other tasks.
 #[derive(Clone, Debug)]
 pub(crate) struct RunningOn(Arc<Mutex<Option<Backend>>>);
 
@@ -71,11 +71,11 @@ impl RunningOn {
     }
 }
 
-/// A process alive at the time of the request to end it.
+/// A process that was still alive when it was to be ended.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Alive {
     pub(crate) backend: Backend,
-    /// It is in the middle of a transaction with changes.
+    /// It is in the middle of a transaction that has changed something.
     pub(crate) changing: bool,
     /// It was told to end. A process with a hidden start is not.
     pub(crate) told: bool,
@@ -101,7 +101,7 @@ impl Backend {
         raw_sql(AssertSqlSafe(statement)).execute(pg).await.map(drop)
     }
 
-    /// Tells processes to end, and returns the ones alive before.
+    /// Tells processes to end, and returns those that were still alive.
     pub(super) async fn end_all(
         backends: &[Self],
         pg: &mut PgConnection,

@@ -1,11 +1,11 @@
-//! The caller of a work, and the detection of its absence.
+//! The caller of a work, and whether it still waits.
 
 use tokio::sync::watch;
 use tokio::time::{Instant, sleep_until, timeout_at};
 
 use super::gate::Entered;
 
-/// The caller of a work, from the view of the work's task.
+/// The caller of a work, as seen by the task of the work.
 #[derive(Debug)]
 pub(super) struct Caller {
     /// Keeps the store open until the work is done.
@@ -14,19 +14,19 @@ pub(super) struct Caller {
     present: Option<watch::Receiver<()>>,
 }
 
-/// The other end of the channel. A caller holds it during its wait for the answer.
+/// The guard of a caller, which holds it as long as it waits for the answer.
 #[derive(Debug)]
 pub(super) struct Present(
     #[expect(dead_code, reason = "its end is what counts")] watch::Sender<()>,
 );
 
 impl Caller {
-    /// Makes a caller. Its work is finished even if the caller goes away.
+    /// Makes a caller whose work is finished even if the caller goes away.
     pub(super) fn new(entered: Entered) -> Self {
         Self { _entered: entered, present: None }
     }
 
-    /// Makes a caller with a guard. Its work is cancelled when the caller drops the guard.
+    /// Makes a caller whose work is cancelled when the caller drops the guard.
     pub(super) fn who_must_wait(entered: Entered) -> (Self, Present) {
         let (sender, receiver) = watch::channel(());
         (Self { _entered: entered, present: Some(receiver) }, Present(sender))

@@ -6,8 +6,8 @@ use tokio::time::Instant;
 
 /// A reading of a server's clock.
 ///
-/// It turns moments of this process into times of the server.
-/// So a statement can carry the latest time for its beginning.
+/// It turns moments of this process into times of the server,
+/// so that a statement can carry the latest time at which it may begin.
 ///
 /// The travel time of a reading to this process is unknown.
 /// Computed times are therefore early by at most the travel time, and never late.

@@ -12,9 +12,9 @@ use super::footprint::Footprint;
 use super::work::Work;
 use crate::sql::Statements;
 
-/// After a longer wait for a synchronous standby, a change is confirmed by another commit.
-/// An administrator may have cancelled the wait. The server then answers with success,
-/// and the driver does not pass on its warning.
+/// If a commit waits longer than this for a synchronous standby, another commit confirms it.
+/// Somebody may have cancelled the wait. The server then answers with success and a warning,
+/// but the driver does not pass on the warning.
 const UNSUSPICIOUS: Duration = Duration::from_millis(200);
 
 /// Runs `work`, and then reads the position of its changes in the log.

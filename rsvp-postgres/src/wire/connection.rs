@@ -27,15 +27,15 @@ pub(crate) struct Connection {
     pub(crate) read_only: bool,
     /// The server's process.
     pub(crate) running_on: RunningOn,
-    /// The way of its statements to a session.
+    /// How its statements get a session.
     pub(crate) session: Session,
     /// The server's clock.
     clock: ServerClock,
-    /// The last known position of the server's replay.
+    /// The position that the server is known to have replayed.
     pub(crate) replayed: Option<Position>,
-    /// The connector's generation at the opening.
+    /// The connector's generation when it was opened.
     pub(crate) generation: u64,
-    /// The connector's suspicions at its last answer.
+    /// The connector's suspicions when it last answered.
     pub(crate) suspicions: u64,
     /// A call is using it, or left it in an unknown state.
     pub(crate) in_use: bool,
@@ -49,7 +49,7 @@ pub(crate) struct Connection {
     pub(crate) changed: bool,
     /// The last change of the present call waited for a synchronous standby.
     pub(crate) synchronous: bool,
-    /// The latest moment for the beginning of a change of the present call.
+    /// The latest moment at which a change of the present call may begin.
     begin_by: Instant,
     /// The longest wait for a lock of a statement of the present call.
     lock_timeout: Duration,
@@ -98,8 +98,8 @@ impl Connection {
         self.lock_timeout = lock_timeout;
     }
 
-    /// Returns the latest server time for the beginning of a change of the present call, in
-    /// microseconds since 1970. It is an argument of every statement for a change.
+    /// Returns the latest server time at which a change of the present call may begin, in
+    /// microseconds since 1970. It is an argument of every statement that changes something.
     pub(crate) fn latest_begin(&self) -> i64 {
         self.clock.at(self.begin_by)
     }
@@ -113,8 +113,8 @@ impl Connection {
         longest.as_millis().max(1).to_string()
     }
 
-    /// Records the beginning of a change. A statement tells whether it began in time, and whether
-    /// its commit waits for a synchronous standby.
+    /// Takes the first columns of a change's answer. They tell whether it began in time,
+    /// and whether its commit waited for a synchronous standby.
     ///
     /// # Errors
     ///
@@ -129,7 +129,7 @@ impl Connection {
         Instant::now() < self.begin_by
     }
 
-    /// Runs the statement of a change, and returns its one row.
+    /// Runs a statement that changes something, and returns its one row.
     pub(crate) async fn change<'q, R>(
         &mut self,
         query: QueryAs<'q, Postgres, R, PgArguments>,

@@ -29,7 +29,7 @@ const HOST: &str = include_str!("../sql/host.sql");
 /// The log of a host, as columns of [`HOST`].
 const LOG: &str = include_str!("../sql/log.sql");
 
-/// A connection is tested before its use after a longer idle time.
+/// A connection that was idle for longer is tested before its next use.
 /// Servers, poolers and firewalls end idle sessions.
 const TRUSTED_IDLE: Duration = Duration::from_secs(5);
 
@@ -37,7 +37,7 @@ const TRUSTED_IDLE: Duration = Duration::from_secs(5);
 /// read-only server.
 const TRUSTED_CHOICE: Duration = Duration::from_secs(1);
 
-/// The necessary role of a server.
+/// The role that a server must have.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Role {
     /// The host must be a primary, for writes and strong reads.
@@ -77,7 +77,7 @@ pub(crate) struct Connector {
     /// Grows whenever a connection has fallen silent. The others are tested before their next use.
     suspicions: AtomicU64,
     role: Role,
-    /// The necessary statement timeout of each session.
+    /// The statement timeout that each session must have.
     statement_timeout: Option<Duration>,
     session: Session,
     /// Gives the password of each connection, if the options have none.
@@ -98,7 +98,7 @@ impl Connector {
         Self::new(config, hosts, Role::Replica, timeout, &Latest::default())
     }
 
-    /// Makes a connector for statements on the primary without a timeout.
+    /// Makes a connector for maintenance of the primary, with statements of any duration.
     pub(crate) fn maintenance(config: &PostgresConfig, latest: &Latest) -> Self {
         Self::new(config, &config.hosts, Role::Primary, None, latest)
     }
@@ -177,7 +177,7 @@ impl Connector {
         self.connect_timeout * rounds
     }
 
-    /// Whether the primary is to be found among several hosts.
+    /// Whether the primary must be found among several hosts.
     fn seeks(&self) -> bool {
         self.role == Role::Primary && self.hosts.len() > 1
     }
@@ -294,7 +294,7 @@ impl Connector {
             self.session.begin(&mut pg, &HOST.replace("{log}", log)).await?;
         let (standby, read_only, pid, started, clock, timeout, foreign, system, number) = row;
         let clock = ServerClock::just_read(clock);
-        // 2. The refusal of a session without the promises of the store.
+        // 2. A session that would break a promise of the store is refused.
         if let Some(settings) = foreign {
             return Err(ConnectError::ForeignSettings(settings));
         }

@@ -1,4 +1,4 @@
-//! The control connection, to stop calls without a wait for the pool.
+//! The control connection. It stops calls of the pool, and never waits for the pool.
 
 use std::sync::{Arc, Weak};
 use std::time::Duration;
@@ -17,7 +17,7 @@ use super::gate::Gate;
 use super::lsn::Timeline;
 use super::unsettled::{Attempt, Unsettled};
 
-/// The pause before the next look at a process told to end.
+/// The pause before the store looks again at a process that it told to end.
 /// In the background it grows to the second one.
 const FIRST_PAUSE: Duration = Duration::from_millis(5);
 const LONGEST_PAUSE: Duration = Duration::from_millis(200);
@@ -35,7 +35,7 @@ pub(super) struct Control {
     connector: Connector,
     /// The connection, after its first use.
     kept: Mutex<Option<Connection>>,
-    /// Held during the opening of the connection ahead of its need.
+    /// Held while the connection is opened ahead of its need.
     preparing: Arc<Mutex<()>>,
     unsettled: Unsettled,
     gate: Gate,
@@ -114,8 +114,8 @@ impl Control {
         Effect::Pending(over)
     }
 
-    /// Waits while an attempt selected by `meets` is unsettled.
-    /// It waits for a short time, and at most half of the time until the deadline.
+    /// Waits while an attempt that `meets` is unsettled.
+    /// It waits for a short time, and for at most half of the time until the deadline.
     pub(super) async fn settling(
         self: &Arc<Self>,
         meets: impl Fn(&Footprint) -> bool,

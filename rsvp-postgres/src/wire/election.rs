@@ -13,7 +13,7 @@ use super::connection::Connection;
 use super::failure::ConnectError;
 use super::lsn::Timeline;
 
-/// After the answer of a writable host, the other hosts have this time to show a later timeline.
+/// Once a writable host has answered, the other hosts have this time to show a later timeline.
 const GRACE: Duration = Duration::from_millis(250);
 
 /// The latest known timelines of the clusters of a store. Clones share them.
@@ -43,8 +43,8 @@ impl Latest {
 /// Asks all hosts at once, each for at most `limit`, and returns the best one and its place.
 ///
 /// Only hosts of the latest timeline count. A writable host is better than a read-only one.
-/// A slow host looks like a host that is down. If it is the new primary, and this process has
-/// never reached it, the old primary is used.
+/// A host that is too slow cannot be told from a host that is down.
+/// If it is the new primary, and this process has never reached it, the old primary is used.
 ///
 /// # Errors
 ///

@@ -10,12 +10,12 @@ use sqlx::postgres::{PgDatabaseError, PgSeverity};
 
 use crate::config::PasswordError;
 
-/// The reason for a missing answer of a work.
+/// The reason why a work has no answer.
 #[derive(Debug)]
 pub(crate) enum WorkError {
     /// The driver or the server reports an error.
     Driver(sqlx::Error),
-    /// A statement reached the server after the latest time for its beginning, and did nothing.
+    /// A statement reached the server after the latest time at which it may begin, and did nothing.
     TooLate,
 }
 
@@ -79,8 +79,8 @@ fn kind_of(code: &str) -> Kind {
         "XX001" | "XX002" => Kind::Corrupt,
         code => match code.get(..2) {
             Some("08") => Kind::Lost,
-            // Serialization failure, deadlock, and other causes of a rollback. Out of disk, memory or
-            // another resource. An error of the operating system. A snapshot too old.
+            // Serialization failure, deadlock, and other causes of a rollback. Out of disk, memory
+            // or another resource. An error of the operating system. A snapshot too old.
             Some("40" | "53" | "58" | "72") => Kind::Transient,
             // Data, such as a character that the database's encoding lacks; a constraint; a view's
             // check; a limit, such as the size of an index entry; an exception of a trigger.
@@ -140,8 +140,8 @@ pub(crate) fn waited_for_lock(error: &Error) -> bool {
 #[error("another session of the server holds a lock on the event")]
 struct Locked;
 
-/// Makes the failure of an unsent call.
-/// Its event is locked, and it is the turn of another call.
+/// Makes the failure of a call that was not sent, because its event is locked and another call
+/// has its turn.
 pub(crate) fn locked(operation: Operation, waited: Duration) -> Error {
     Error::gave_up(operation, waited, Effect::NotApplied, Locked)
 }
@@ -168,7 +168,8 @@ pub(crate) fn is_answer<T>(answer: &sqlx::Result<T>) -> bool {
     }
 }
 
-/// Makes the failure of a statement possibly sent. `longest` is the time spent on it.
+/// Makes the failure of a statement that was sent, or may have been. `longest` is the time spent
+/// on it.
 pub(crate) fn failure(operation: Operation, error: WorkError, longest: Duration) -> Failure {
     use sqlx::Error as E;
     // 1. The kind of the error.
@@ -225,7 +226,7 @@ pub(crate) fn failure(operation: Operation, error: WorkError, longest: Duration)
     Failure { error, evicts, elsewhere, read_only }
 }
 
-/// Whether the success of a call proves a commit of the server.
+/// Whether a successful call has committed something.
 pub(crate) fn commits(operation: Operation) -> bool {
     operation.is_write() || operation == Operation::Ready
 }
@@ -235,7 +236,7 @@ pub(crate) fn commits(operation: Operation) -> bool {
 #[error("the session has seen a primary that was promoted later than that of these hosts")]
 struct OutdatedHosts;
 
-/// Makes the failure of a read after a write of a later timeline.
+/// Makes the failure of a read that must see a write of a later timeline.
 pub(crate) fn outdated_hosts(operation: Operation) -> Error {
     Error::unavailable(operation, Effect::NotApplied, Some(OutdatedHosts.into()))
 }
@@ -245,7 +246,7 @@ pub(crate) fn outdated_hosts(operation: Operation) -> Error {
 #[error("an earlier attempt to change the same is pending")]
 struct Unsettled;
 
-/// Makes the failure of an unsent call. It meets an unsettled change.
+/// Makes the failure of a call that was not sent, because it meets an unsettled change.
 pub(crate) fn unsettled(operation: Operation) -> Error {
     Error::unavailable(operation, Effect::NotApplied, Some(Unsettled.into()))
 }
@@ -298,7 +299,7 @@ impl ConnectError {
     pub(crate) fn is_permanent(&self) -> bool {
         match self {
             Self::Failed(sqlx::Error::Database(database)) => {
-                // Invalid authorization, no such database, no right to a function or no such function.
+                // Invalid authorization, no such database, no such function or no right to it.
                 let classes = ["28", "3D", "42", "0A"];
                 database.code().is_some_and(|code| classes.iter().any(|own| code.starts_with(own)))
             }

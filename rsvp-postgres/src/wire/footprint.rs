@@ -1,44 +1,44 @@
-//! The data under change by a call.
+//! The data that a call changes.
 
 use std::collections::HashSet;
 
 use rsvp_core::{EventId, LabelName, UserId, Write};
 
-/// The data under change by a call.
+/// The data that a call changes.
 ///
-/// An unsettled attempt may still change it. A later change of the same data must wait until the
-/// attempt is settled.
+/// An unsettled attempt may still change its data.
+/// A later change of the same data must wait until the attempt is settled.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Footprint {
-    /// The events with written or removed RSVPs.
+    /// The events whose RSVPs are written or removed.
     events: HashSet<EventId>,
-    /// The users with written RSVPs.
+    /// The users whose RSVPs are written.
     users: HashSet<UserId>,
-    /// The user under removal, from any event.
+    /// The user whose RSVPs are removed, from any event.
     removed_user: Option<UserId>,
     label: Option<LabelName>,
 }
 
 impl Footprint {
-    /// Makes that of writes of single RSVPs.
+    /// Makes the footprint of writes of single RSVPs.
     pub(crate) fn of_writes<'a>(writes: impl Iterator<Item = &'a Write>) -> Self {
         let (events, users) =
             writes.map(|Write { rsvp, .. }| (rsvp.event.clone(), rsvp.user.clone())).unzip();
         Self { events, users, ..Self::default() }
     }
 
-    /// Makes that of the removal of an event.
+    /// Makes the footprint of the removal of an event.
     pub(crate) fn of_event(event: &EventId) -> Self {
         Self { events: HashSet::from([event.clone()]), ..Self::default() }
     }
 
-    /// Makes that of the removal of a user.
+    /// Makes the footprint of the removal of a user.
     pub(crate) fn of_user(user: &UserId) -> Self {
         let users = HashSet::from([user.clone()]);
         Self { users, removed_user: Some(user.clone()), ..Self::default() }
     }
 
-    /// Makes that of the change of a label.
+    /// Makes the footprint of the change of a label.
     pub(crate) fn of_label(name: &LabelName) -> Self {
         Self { label: Some(name.clone()), ..Self::default() }
     }

@@ -1,4 +1,4 @@
-//! The gate of all calls, and its closing at shutdown.
+//! The gate of all calls. It refuses new calls and waits for the others when the store is closed.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};

@@ -1,4 +1,4 @@
-//! The health of a replica, and the next trial after its failure.
+//! The health of a replica, and the time of its next trial after a failure.
 
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
@@ -8,7 +8,7 @@ use tokio::time::Instant;
 /// The time between a failure of a replica and the next trial.
 const SKIPPED: Duration = Duration::from_secs(1);
 
-/// The longest trial. After it, its runtime is taken as gone, and another trial begins.
+/// The longest trial. Then another one begins, because the runtime of the first may be gone.
 const TRIAL: Duration = Duration::from_secs(60);
 
 /// The health of one replica. A replica is healthy until it fails, and again after a trial.
@@ -17,7 +17,7 @@ pub(super) struct Health {
     down_until: Mutex<Option<Instant>>,
 }
 
-/// The possible uses of a replica by a call.
+/// The use that a call may make of a replica.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Use {
     /// Ask it.
@@ -29,7 +29,7 @@ pub(super) enum Use {
 }
 
 impl Health {
-    /// Returns the present use of the replica.
+    /// Returns the use that a call may make of the replica now.
     pub(super) fn allowed(&self) -> Use {
         let mut down_until = self.down_until.lock().unwrap_or_else(PoisonError::into_inner);
         let Some(until) = *down_until else { return Use::Ask };

@@ -10,7 +10,7 @@ use tokio::time::Instant;
 use super::lsn::{Position, Timeline, Watermark};
 
 /// The time between samples is a quarter of the bound of the read, and within these limits.
-/// They suffice for the default bound, and spare the primary a storm of requests.
+/// They give the default bound enough samples, and spare the primary a storm of requests.
 const SPACING: RangeInclusive<Duration> = Duration::from_millis(50)..=Duration::from_millis(250);
 const SAMPLES: usize = 128;
 
@@ -65,16 +65,16 @@ impl LagTracker {
         }
     }
 
-    /// Returns the watermark for a replica at most `bound` old, of a primary on `timeline`.
-    /// `None` without a sample within the bound.
-    /// The oldest sample within it is the easiest to reach.
+    /// Returns the watermark that makes a replica of a primary on `timeline` at most `bound` old.
+    /// It is from the oldest sample within the bound, which is the easiest to reach.
+    /// `None` if there is no such sample.
     pub(crate) fn watermark(&self, timeline: Timeline, bound: Duration) -> Option<Watermark> {
         let state = Some(self.locked()).filter(|state| state.timeline == timeline)?;
         let within = state.samples.iter().find(|(at, _)| at.elapsed() <= bound);
         within.map(|(_, position)| Watermark { log: timeline.log(), position: *position })
     }
 
-    /// Returns the greatest possible age of a replica at `watermark`.
+    /// Returns the greatest possible age of a replica that has replayed `watermark`.
     pub(crate) fn age(&self, watermark: Watermark) -> Option<Duration> {
         let state = self.locked();
         if state.timeline.log() != watermark.log {

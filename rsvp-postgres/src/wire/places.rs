@@ -1,4 +1,4 @@
-//! The bulkheads of a pool, for each kind of call a bounded number of places.
+//! The bulkheads of a pool, which bound the connections of each kind of call.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
@@ -7,10 +7,10 @@ use rsvp_core::{Error, Operation, Result};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::{Instant, timeout_at};
 
-/// The most calls in wait for a place. One more is refused at once.
+/// The most calls that may wait for a place. One more is refused at once.
 const MAX_WAITING: usize = 16_384;
 
-/// The places of changes.
+/// The places of the calls that change something.
 ///
 /// A fifth of the connections, and at least one of several, is left to reads.
 /// All changes may wait at once, for a lock or for an absent synchronous standby.
@@ -20,8 +20,8 @@ const MAX_WAITING: usize = 16_384;
 /// Then one change at a time is tried, and the others are refused before any effect.
 ///
 /// A change gives its place back once it is settled.
-/// So the number of places bounds the server's processes for changes, even after their connections
-/// are lost.
+/// So the number of places bounds the server's processes that change something,
+/// even after their connections are lost.
 #[derive(Clone, Debug)]
 pub(super) struct Places {
     changes: Arc<Semaphore>,
@@ -59,7 +59,7 @@ impl Places {
     pub(super) async fn enter(&self, operation: Operation, by: Instant) -> Result<Place> {
         let overloaded = || Error::overloaded(operation);
         let _waiting = Waiting::among(&self.waiting).ok_or_else(overloaded)?;
-        // The scarce permits come first, so that a call in wait for one holds no place of others.
+        // The scarce permits come first, so that a call takes no place while it waits for them.
         let mut permits = Vec::with_capacity(3);
         let probes = (operation == Operation::Ready).then_some(&self.probes);
         let trial = self.unconfirmed.load(Ordering::Relaxed).then_some(&self.trial);
@@ -76,7 +76,7 @@ impl Places {
     }
 }
 
-/// One of the calls in wait for a place.
+/// One of the calls that wait for a place.
 struct Waiting<'a>(&'a AtomicUsize);
 
 impl<'a> Waiting<'a> {

@@ -27,7 +27,7 @@ use super::work::Work;
 use crate::config::PostgresConfig;
 use crate::sql::Statements;
 
-/// The most reads in wait for a connection. One more is refused at once.
+/// The most reads that may wait for a connection. One more is refused at once.
 const MAX_WAITING: usize = 16_384;
 
 /// The limits of a pool.
@@ -120,7 +120,7 @@ impl Pool {
     ///
     /// The work runs on its own task, and goes on after its caller has gone away.
     /// So no connection ever returns to the pool in the middle of an answer.
-    /// A failed or silent connection is closed, and its place is free again once the work is settled.
+    /// A failed or silent connection is closed. Its place is free again once the work is settled.
     /// On return, the work is settled, or its error has the effect `Pending`.
     pub(crate) async fn run_within<W: Work>(
         &self,
@@ -161,7 +161,7 @@ impl Pool {
     }
 
     /// Gets a connection for a call begun at `began`, before the deadline.
-    /// It takes at most the acquire timeout, plus the time to test a connection and to try the hosts.
+    /// It takes at most the acquire timeout, plus the time to test a connection and try the hosts.
     async fn acquire(
         &self,
         operation: Operation,
@@ -221,7 +221,7 @@ impl Pool {
         timeout_at(end, verifying).await.is_ok_and(|is_of_use| !is_of_use)
     }
 
-    /// Gives up all connections, because the server of a failed one is the server of all.
+    /// Gives up all connections, because they lead to the server of the failed one.
     /// It closes the idle ones now, and the others after their calls.
     pub(super) fn give_up_all(&self) {
         self.pool.manager().next_generation();
@@ -234,8 +234,7 @@ impl Pool {
         self.control.unsettled()
     }
 
-    /// Waits while an attempt selected by `meets` is unsettled, for a short time and before the
-    /// deadline.
+    /// Waits while an attempt that `meets` is unsettled, for a short time and before the deadline.
     pub(crate) async fn settling(
         &self,
         meets: impl Fn(&Footprint) -> bool,
@@ -278,7 +277,7 @@ impl Pool {
         token: &SessionToken,
         deadline: Option<Deadline>,
     ) -> Result<()> {
-        // Tokens are not authenticated, so the timeline of a token is compared and never remembered.
+        // Tokens are not authenticated, so the timeline of a token is never remembered.
         let is_reached = || {
             let here = self.timeline();
             let seen = token.position(here.log().to_token()).map(Position);
@@ -293,7 +292,7 @@ impl Pool {
         if is_reached() { Ok(()) } else { Err(outdated_hosts(operation)) }
     }
 
-    /// Returns the number of open connections, and of idle ones among them.
+    /// Returns the number of open connections, and how many of them are idle.
     pub(crate) fn connections(&self) -> (usize, usize) {
         let status = self.pool.status();
         (status.size, status.available)

@@ -1,4 +1,4 @@
-//! A read on a replica with a check of its replay, and the works for the check.
+//! A read on a replica, run only if the replica has replayed enough of the log.
 
 use rsvp_core::Operation;
 
@@ -61,13 +61,14 @@ impl Work for RecordTimeline {
     }
 }
 
-/// The answer of a replica to a work with a watermark.
+/// The answer of a replica to a read with a watermark.
 #[derive(Debug)]
 pub(crate) enum Replica<T> {
     Answered(Replayed<T>),
     /// It has not replayed enough.
     Behind,
-    /// It follows a primary of an earlier timeline, or has not replayed the record of the later one.
+    /// It follows a primary of an earlier timeline, or has not replayed the record of the later
+    /// timeline.
     OnEarlierTimeline,
     /// It is of another cluster.
     OfAnotherLog,

@@ -1,4 +1,4 @@
-//! Reads from fresh replicas.
+//! Reads from replicas that are fresh enough.
 //!
 //! A read may go to a replica once the replica has replayed the primary's log up to a watermark.
 //! The watermark follows from the [`Consistency`] of the read:
@@ -42,7 +42,7 @@ pub(crate) struct Replicas {
     lag: Arc<LagTracker>,
 }
 
-/// The reason for a missing answer of replicas.
+/// The reason why no replica has answered.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Absent {
     /// No replica is as fresh as asked, or none is there.
@@ -80,7 +80,7 @@ impl Replicas {
     ///
     /// # Errors
     ///
-    /// The reason for a missing answer.
+    /// The reason why there is none.
     pub(crate) async fn read<W: Work>(
         &self,
         primary: &Pool,
@@ -150,8 +150,8 @@ impl Replicas {
         self.lag.watermark(primary.timeline(), bound)
     }
 
-    /// Returns the answer of the first replica, in turn, past `watermark`.
-    /// It passes over replicas in failure, behind the watermark, or of another primary.
+    /// Returns the answer of the first replica, in turn, that has replayed `watermark`.
+    /// Replicas that are down, lag behind or follow another primary are passed over.
     async fn first_answer<W: Work>(
         &self,
         primary: &Pool,

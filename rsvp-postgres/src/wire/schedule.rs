@@ -51,18 +51,18 @@ impl Schedule {
         Duration::from_millis(u64::try_from(self.began.elapsed().as_millis()).unwrap_or(u64::MAX))
     }
 
-    /// Returns the latest moment for fencing after a failure now.
+    /// Returns the moment until which a call that fails now may be fenced.
     pub(super) fn fence_until(&self) -> Instant {
         self.end.min(Instant::now() + GRACE)
     }
 
-    /// Returns the moment of the caller's answer, even an uncertain one.
+    /// Returns the moment at which the caller gets an answer, even an uncertain one.
     pub(super) fn end(&self) -> Instant {
         self.end
     }
 
-    /// Returns the end of every statement of the call, even if it cannot be stopped.
-    /// It began in time or not at all, and the server's timeout has ended it by then.
+    /// Returns the moment at which every statement of the call is over, even if nothing stops it.
+    /// A statement begins in time or not at all, and the server's timeout has ended it by then.
     pub(super) fn over(&self) -> Deadline {
         Deadline::at(self.cancel_at.max(Instant::now()) + self.statement_timeout + GRACE)
     }

@@ -31,9 +31,9 @@ const ONE_PLAN: [(&str, &str); 6] = [
 /// The process of a session and its start, and the clock.
 const SELF: &str = include_str!("../sql/session.sql");
 
-/// The way of a connection's statements to a session with the settings of the store.
+/// How a connection's statements get a session with the settings of the store.
 ///
-/// Statements make the settings. Poolers refuse settings in the start-up packet.
+/// The settings are made by statements, because poolers refuse them in the start-up packet.
 #[derive(Clone, Debug)]
 pub(crate) struct Session {
     /// Makes the settings, for the session or for the transaction.
@@ -44,12 +44,12 @@ pub(crate) struct Session {
     name: Arc<str>,
 }
 
-/// The longest name of a connection. The server would cut off the mark after a longer one.
+/// The longest name of a connection. After a longer one, the server would cut off the mark.
 const NAME: usize = 40;
 
 impl Session {
-    /// Makes a session. Without a `statement_timeout` it is for maintenance. Then statements may run
-    /// for any time, and the planner is free.
+    /// Makes a session. Without a `statement_timeout` it is for maintenance.
+    /// Then statements may run for any time, and the planner is free.
     pub(crate) fn new(config: &PostgresConfig, statement_timeout: Option<Duration>) -> Self {
         let (name, lent) = (&config.application_name, config.transaction_pooler);
         let timeout = statement_timeout.map_or(0, |timeout| timeout.as_millis()).to_string();
@@ -161,8 +161,7 @@ pub(crate) async fn in_transaction<W: Work>(
     if lent && ended.is_ok() {
         connection.running_on.set(None);
     }
-    // 3. The first failure counts. After a failure to end the transaction, the connection is
-    //    useless.
+    // 3. The first failure counts. A connection that cannot end its transaction is useless.
     match answer {
         Ok(answer) => {
             connection.end_transaction(ended)?;

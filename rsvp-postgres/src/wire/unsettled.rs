@@ -1,4 +1,4 @@
-//! The attempts with an open effect.
+//! The attempts whose effect is not decided yet.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -10,7 +10,7 @@ use super::footprint::Footprint;
 use super::lsn::Timeline;
 use super::places::Place;
 
-/// An attempt at a change without an answer.
+/// An attempt to change something that has no answer.
 ///
 /// It is settled in one of three ways:
 ///
@@ -27,7 +27,8 @@ pub(super) struct Attempt {
     pub(super) footprint: Arc<Footprint>,
     /// Held until it is settled, because the server's process may go on.
     _place: Option<Place>,
-    /// The moment of its end without any stopping, unless it is in the middle of a change.
+    /// The moment at which it is over even if nobody stops it, unless it is in the middle of a
+    /// change.
     pub(super) over: Deadline,
     /// The process was told to end.
     told: bool,
@@ -82,9 +83,9 @@ impl Attempt {
         settled
     }
 
-    /// Whether it is over, without any further effect.
-    /// Time alone is no proof. On a server without an answer since, the process may be in the middle
-    /// of its commit.
+    /// Whether it is over and can have no further effect.
+    /// Time alone is no proof. If nobody has reached its server since, the process may be in the
+    /// middle of its commit.
     fn is_over(&self) -> bool {
         self.over.has_passed() && (self.told || self.refused) && !self.changing
     }

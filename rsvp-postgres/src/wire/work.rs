@@ -11,19 +11,20 @@ use crate::sql::Statements;
 /// The statements of one kind of call, with their arguments.
 ///
 /// The pool runs a work on its own task.
-/// Clones are cheap, because a work is cloned for its try on a replica.
+/// Clones are cheap, because a work is cloned to be tried on a replica.
 ///
-/// A change runs by [`Connection::change`], so that the pool knows of a missing answer.
+/// A statement that changes something runs by [`Connection::change`],
+/// so that the pool knows of a missing answer.
 /// A work of several changes sets [`Connection::applied`] after each of them.
 /// The failure of a later change does not undo the earlier ones.
 pub(crate) trait Work: Clone + Send + Sync + 'static {
     /// The answer of the statements.
     type Answer: Send + 'static;
 
-    /// Returns the operation for errors.
+    /// Returns the operation, as errors name it.
     fn operation(&self) -> Operation;
 
-    /// Returns the data under change. Defaults to nothing.
+    /// Returns the data that the work changes. Defaults to nothing.
     fn footprint(&self) -> Footprint {
         Footprint::default()
     }

@@ -8,7 +8,7 @@ use crate::config::SchemaName;
 use crate::sql::Statements;
 use crate::wire::connection::Connection;
 use crate::wire::failure::WorkError;
-use crate::wire::session::ask;
+use crate::wire::server_session::ask;
 use crate::wire::work::Work;
 
 /// The encoding of the database, and settings of the server.

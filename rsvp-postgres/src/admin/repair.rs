@@ -5,7 +5,7 @@ use rsvp_core::{EventId, Operation};
 use crate::sql::Statements;
 use crate::wire::connection::Connection;
 use crate::wire::failure::WorkError;
-use crate::wire::session::in_transaction;
+use crate::wire::server_session::in_transaction;
 use crate::wire::work::Work;
 
 /// Adds the missing number to an event's count.

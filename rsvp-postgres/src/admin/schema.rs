@@ -15,7 +15,7 @@ use crate::wire::connector::Connector;
 use crate::wire::election::Latest;
 use crate::wire::failure::{WorkError, waited_for_lock};
 use crate::wire::pool::{Limits, Pool};
-use crate::wire::session::in_transaction;
+use crate::wire::server_session::in_transaction;
 use crate::wire::work::Work;
 
 /// The additions of each version, and the oldest version compatible with it.

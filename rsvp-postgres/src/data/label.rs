@@ -7,8 +7,8 @@ use rsvp_core::{Label, LabelName, Operation};
 use crate::sql::Statements;
 use crate::wire::connection::Connection;
 use crate::wire::failure::WorkError;
-use crate::wire::footprint::Footprint;
 use crate::wire::work::Work;
+use crate::wire::write_set::Footprint;
 
 /// Reads a label.
 #[derive(Clone, Debug)]

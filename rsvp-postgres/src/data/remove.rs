@@ -4,12 +4,12 @@ use std::time::Duration;
 
 use rsvp_core::{EventId, Operation, PageLimit, UserId};
 
-use super::slots::drop_empty;
+use super::count_slots::drop_empty;
 use crate::sql::Statements;
 use crate::wire::connection::Connection;
 use crate::wire::failure::WorkError;
-use crate::wire::footprint::Footprint;
 use crate::wire::work::Work;
+use crate::wire::write_set::Footprint;
 
 /// Removes up to `limit` RSVPs of an event. The last step removes the event's counts, too.
 #[derive(Clone, Debug)]

@@ -12,13 +12,13 @@ use rsvp_core::backend::FoldedBatch;
 use rsvp_core::{Action, BatchReceipt, Error, EventId, Operation, Result, SessionToken, Write};
 
 use super::batch::{AT_ONCE, Answered, Batch, LARGEST, split};
-use super::locked::LockedEvents;
-use super::slots::drop_empty;
+use super::count_slots::drop_empty;
+use super::locked_events::LockedEvents;
 use crate::sql::Statements;
 use crate::wire::connection::Connection;
 use crate::wire::failure::WorkError;
-use crate::wire::footprint::Footprint;
 use crate::wire::work::Work;
+use crate::wire::write_set::Footprint;
 
 /// The fewest pairs of a part, if a batch has several parts.
 /// The server works on a statement with one core, so a large batch goes to several connections.

@@ -23,8 +23,8 @@ use crate::data::remove::{RemoveEvent, RemoveUser};
 use crate::data::write::{Sent, Writes, receipt};
 use crate::wire::commit::Commit;
 use crate::wire::failure::unsettled;
-use crate::wire::gate::Entered;
 use crate::wire::replicas::Absent;
+use crate::wire::shutdown_gate::Entered;
 use crate::wire::work::Work;
 
 impl PostgresStore {

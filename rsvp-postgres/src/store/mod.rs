@@ -13,7 +13,7 @@ use crate::admin::durability::Durability;
 use crate::admin::opening::Opening;
 use crate::admin::schema::migrate;
 use crate::config::PostgresConfig;
-use crate::data::locked::LockedEvents;
+use crate::data::locked_events::LockedEvents;
 use crate::data::removal_keys::RemovalKeys;
 use crate::sql::Statements;
 use crate::wire::connector::Connector;

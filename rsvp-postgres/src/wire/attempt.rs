@@ -9,15 +9,15 @@ use rsvp_core::{Effect, Error};
 use sqlx::Connection as _;
 use tokio::time::{Instant, timeout_at};
 
-use super::backend::Backend;
-use super::caller::Caller;
+use super::backend_process::Backend;
+use super::bulkheads::Place;
+use super::call_schedule::Schedule;
+use super::caller_presence::Caller;
 use super::connection::Connection;
 use super::connector::Connector;
 use super::failure::{Failure, WorkError, commits, failure, is_outdated};
-use super::places::Place;
 use super::pool::Pool;
-use super::schedule::Schedule;
-use super::unsettled::Attempt;
+use super::unsettled_attempts::Attempt;
 use super::work::Work;
 use crate::sql::Statements;
 

@@ -8,8 +8,8 @@ use tokio::time::Instant;
 
 use super::connection::Connection;
 use super::failure::WorkError;
-use super::footprint::Footprint;
 use super::work::Work;
+use super::write_set::Footprint;
 use crate::sql::Statements;
 
 /// If a commit waits longer than this for a synchronous standby, another commit confirms it.

@@ -7,11 +7,11 @@ use sqlx::postgres::{PgArguments, PgConnection, PgRow, Postgres};
 use sqlx::query::QueryAs;
 use tokio::time::Instant;
 
-use super::backend::{Backend, RunningOn};
-use super::clock::ServerClock;
+use super::backend_process::{Backend, RunningOn};
 use super::failure::{WorkError, is_answer};
 use super::lsn::{Position, Timeline, Watermark};
-use super::session::{Session, ask};
+use super::server_clock::ServerClock;
+use super::server_session::{Session, ask};
 
 /// The server's clock, in microseconds since 1970.
 const CLOCK: &str = include_str!("../sql/clock.sql");

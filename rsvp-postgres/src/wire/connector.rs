@@ -12,14 +12,14 @@ use sqlx::{ConnectOptions, Connection as _};
 use tokio::sync::Mutex as AsyncMutex;
 use tokio::time::{Instant, timeout};
 
-use super::backend::Backend;
-use super::clock::ServerClock;
+use super::backend_process::Backend;
+use super::connect_options::options;
 use super::connection::Connection;
 use super::election::{Latest, elect};
 use super::failure::ConnectError;
 use super::lsn::Timeline;
-use super::options::options;
-use super::session::Session;
+use super::server_clock::ServerClock;
+use super::server_session::Session;
 use crate::config::{Login, PostgresConfig, Provider};
 
 /// The role of a host, the connection's process, the clock, the session's statement timeout,

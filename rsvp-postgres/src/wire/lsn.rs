@@ -3,7 +3,7 @@
 use rsvp_core::SessionToken;
 use sqlx::postgres::PgConnection;
 
-use super::session::ask;
+use super::server_session::ask;
 
 /// The LSN of a server, written by a primary or replayed by a standby.
 const CURRENT: &str = include_str!("../sql/lsn.sql");

@@ -14,16 +14,16 @@ use rsvp_core::{Deadline, Effect, Error, Operation, Result, SessionToken};
 use sqlx::Connection as _;
 use tokio::time::{Instant, timeout, timeout_at};
 
-use super::caller::Caller;
+use super::bulkheads::{Place, Places};
+use super::call_schedule::{GRACE, Schedule};
+use super::caller_presence::Caller;
 use super::connector::Connector;
-use super::control::Control;
+use super::control_connection::Control;
 use super::failure::{commits, no_connection, outdated_hosts};
-use super::footprint::Footprint;
-use super::gate::{Entered, Gate};
 use super::lsn::{Position, Timeline};
-use super::places::{Place, Places};
-use super::schedule::{GRACE, Schedule};
+use super::shutdown_gate::{Entered, Gate};
 use super::work::Work;
+use super::write_set::Footprint;
 use crate::config::PostgresConfig;
 use crate::sql::Statements;
 

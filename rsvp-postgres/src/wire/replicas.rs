@@ -24,11 +24,11 @@ use rsvp_core::{Consistency, Deadline, Error, Operation, ReadOptions};
 use tokio::time::{Instant, timeout_at};
 
 use super::connector::Connector;
-use super::health::{Health, Use};
 use super::lag_tracker::LagTracker;
 use super::lsn::Watermark;
 use super::pool::Pool;
-use super::replayed::{self, CurrentWatermark, IfReplayed, RecordTimeline, Replayed};
+use super::replica_health::{Health, Use};
+use super::replica_read::{self, CurrentWatermark, IfReplayed, RecordTimeline, Replayed};
 use super::work::Work;
 use crate::config::PostgresConfig;
 use crate::sql::Statements;
@@ -170,10 +170,10 @@ impl Replicas {
             let operation = work.operation();
             let work = IfReplayed { work: work.clone(), watermark };
             match replica.pool.run(work, deadline).await {
-                Ok(replayed::Replica::Answered(replayed)) => return Ok(replayed),
-                Ok(replayed::Replica::Behind) => {}
-                Ok(replayed::Replica::OfAnotherLog) => replica.health.failed(),
-                Ok(replayed::Replica::OnEarlierTimeline) => {
+                Ok(replica_read::Replica::Answered(replayed)) => return Ok(replayed),
+                Ok(replica_read::Replica::Behind) => {}
+                Ok(replica_read::Replica::OfAnotherLog) => replica.health.failed(),
+                Ok(replica_read::Replica::OnEarlierTimeline) => {
                     // It is passed over for a while. By then it may have replayed the record.
                     replica.health.failed();
                     tokio::spawn(record_timeline(primary.clone(), operation));

@@ -4,8 +4,8 @@ use rsvp_core::Operation;
 
 use super::connection::Connection;
 use super::failure::WorkError;
-use super::footprint::Footprint;
-use super::session::in_session;
+use super::server_session::in_session;
+use super::write_set::Footprint;
 use crate::sql::Statements;
 
 /// The statements of one kind of call, with their arguments.

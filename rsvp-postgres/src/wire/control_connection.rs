@@ -8,14 +8,14 @@ use tokio::sync::Mutex;
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, sleep, timeout, timeout_at};
 
-use super::backend::{Backend, Reply};
+use super::backend_process::{Backend, Reply};
 use super::connection::Connection;
 use super::connector::Connector;
 use super::failure::is_refusal;
-use super::footprint::Footprint;
-use super::gate::Gate;
 use super::lsn::Timeline;
-use super::unsettled::{Attempt, Unsettled};
+use super::shutdown_gate::Gate;
+use super::unsettled_attempts::{Attempt, Unsettled};
+use super::write_set::Footprint;
 
 /// The pause before the store looks again at a process that it told to end.
 /// In the background it grows to the second one.

@@ -5,10 +5,10 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use rsvp_core::Deadline;
 use tokio::task::JoinHandle;
 
-use super::backend::{Backend, Reply};
-use super::footprint::Footprint;
+use super::backend_process::{Backend, Reply};
+use super::bulkheads::Place;
 use super::lsn::Timeline;
-use super::places::Place;
+use super::write_set::Footprint;
 
 /// An attempt to change something that has no answer.
 ///
@@ -165,7 +165,7 @@ mod tests {
     use std::time::Duration;
 
     use super::*;
-    use crate::wire::backend::Alive;
+    use crate::wire::backend_process::Alive;
 
     const BACKEND: Backend =
         Backend { pid: 7, started: Some(1), transaction: None, begun_by: i64::MAX };

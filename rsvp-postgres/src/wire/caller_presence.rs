@@ -3,7 +3,7 @@
 use tokio::sync::watch;
 use tokio::time::{Instant, sleep_until, timeout_at};
 
-use super::gate::Entered;
+use super::shutdown_gate::Entered;
 
 /// The caller of a work, as seen by the task of the work.
 #[derive(Debug)]

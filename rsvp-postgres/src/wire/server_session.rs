@@ -8,10 +8,10 @@ use std::time::Duration;
 use sqlx::postgres::{PgConnection, PgRow};
 use sqlx::{AssertSqlSafe, FromRow, raw_sql};
 
-use super::backend::{Backend, Tag};
-use super::clock::ServerClock;
+use super::backend_process::{Backend, Tag};
 use super::connection::Connection;
 use super::failure::WorkError;
+use super::server_clock::ServerClock;
 use super::work::Work;
 use crate::config::{Keepalives, PostgresConfig};
 use crate::sql::Statements;

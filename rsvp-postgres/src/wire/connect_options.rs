@@ -7,7 +7,7 @@ use sqlx::postgres::{PgConnectOptions, PgSslMode};
 use crate::config::{DEFAULT_PORT, PostgresConfig, SslMode};
 
 /// Makes the options for connections to `host`.
-/// They have no settings of the session. [`Session`](super::session::Session) makes these.
+/// They have no settings of the session. [`Session`](super::server_session::Session) makes these.
 pub(super) fn options(config: &PostgresConfig, host: &Host) -> PgConnectOptions {
     // 1. The address and the login. They override the environment variables of libpq, except
     //    PGOPTIONS. Its settings are refused once the connection is open. ~/.pgpass is not read.

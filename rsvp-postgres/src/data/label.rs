@@ -8,7 +8,7 @@ use crate::sql::Statements;
 use crate::wire::connection::Connection;
 use crate::wire::failure::WorkError;
 use crate::wire::work::Work;
-use crate::wire::write_set::Footprint;
+use crate::wire::write_set::WriteSet;
 
 /// Reads a label.
 #[derive(Clone, Debug)]
@@ -54,8 +54,8 @@ impl Work for ReplaceLabel {
         Operation::ReplaceLabel
     }
 
-    fn footprint(&self) -> Footprint {
-        Footprint::of_label(&self.name)
+    fn write_set(&self) -> WriteSet {
+        WriteSet::of_label(&self.name)
     }
 
     async fn run(

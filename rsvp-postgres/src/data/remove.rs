@@ -9,7 +9,7 @@ use crate::sql::Statements;
 use crate::wire::connection::Connection;
 use crate::wire::failure::WorkError;
 use crate::wire::work::Work;
-use crate::wire::write_set::Footprint;
+use crate::wire::write_set::WriteSet;
 
 /// Removes up to `limit` RSVPs of an event. The last step removes the event's counts, too.
 #[derive(Clone, Debug)]
@@ -51,8 +51,8 @@ impl Work for RemoveEvent {
         Operation::RemoveEvent
     }
 
-    fn footprint(&self) -> Footprint {
-        Footprint::of_event(&self.event)
+    fn write_set(&self) -> WriteSet {
+        WriteSet::of_event(&self.event)
     }
 
     async fn run(
@@ -95,8 +95,8 @@ impl Work for RemoveUser {
         Operation::RemoveUser
     }
 
-    fn footprint(&self) -> Footprint {
-        Footprint::of_user(&self.user)
+    fn write_set(&self) -> WriteSet {
+        WriteSet::of_user(&self.user)
     }
 
     async fn run(&self, connection: &mut Connection, sql: &Statements) -> Result<u64, WorkError> {

@@ -18,7 +18,7 @@ use crate::sql::Statements;
 use crate::wire::connection::Connection;
 use crate::wire::failure::WorkError;
 use crate::wire::work::Work;
-use crate::wire::write_set::Footprint;
+use crate::wire::write_set::WriteSet;
 
 /// The fewest pairs of a part, if a batch has several parts.
 /// The server works on a statement with one core, so a large batch goes to several connections.
@@ -128,8 +128,8 @@ impl Work for Writes {
         Operation::Write
     }
 
-    fn footprint(&self) -> Footprint {
-        Footprint::of_writes(self.writes())
+    fn write_set(&self) -> WriteSet {
+        WriteSet::of_writes(self.writes())
     }
 
     async fn run(

@@ -78,11 +78,11 @@ impl PostgresStore {
     ) -> Result<(W::Answer, SessionToken)> {
         let primary = &self.inner.primary;
         let call = primary.enter(work.operation(), options.deadline)?;
-        // The footprint is made only for a comparison, because most often nothing is unsettled.
+        // The write set is made only for a comparison, because most often nothing is unsettled.
         if !primary.unsettled().is_empty() {
-            let footprint = work.footprint();
-            primary.settling(|earlier| earlier.meets(&footprint), options.deadline).await;
-            if primary.unsettled().iter().any(|earlier| earlier.meets(&footprint)) {
+            let write_set = work.write_set();
+            primary.settling(|earlier| earlier.meets(&write_set), options.deadline).await;
+            if primary.unsettled().iter().any(|earlier| earlier.meets(&write_set)) {
                 return Err(unsettled(work.operation()));
             }
         }

@@ -53,7 +53,7 @@ impl Pool {
             // A commit canceled during its wait for a synchronous standby succeeds. The standby may
             // lack the change, but the driver does not pass on the server's warning.
             Some(Ok(_)) if canceled && commits(operation) => {
-                self.places.committed(false);
+                self.bulkheads.committed(false);
                 let error = Error::timed_out(operation, schedule.elapsed(), Effect::Unknown);
                 Failure::of_call(error)
             }
@@ -67,7 +67,7 @@ impl Pool {
             }
             Some(Ok(answer)) => {
                 if commits(operation) {
-                    self.places.committed(true);
+                    self.bulkheads.committed(true);
                 }
                 connection.in_use = false;
                 return Ok(answer);
@@ -104,8 +104,8 @@ impl Pool {
             && unanswered
             && let Some(backend) = backend
         {
-            let (footprint, place) = (work.footprint(), place.cloned());
-            let attempt = Attempt::new(backend, timeline, footprint, place, schedule.over());
+            let (write_set, place) = (work.write_set(), place.cloned());
+            let attempt = Attempt::new(backend, timeline, write_set, place, schedule.over());
             self.control.settle(attempt, schedule.fence_until()).await
         } else if applied {
             // The rollback of the last statement does not undo the ones before it.

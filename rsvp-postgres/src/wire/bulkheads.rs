@@ -23,7 +23,7 @@ const MAX_WAITING: usize = 16_384;
 /// So the number of places bounds the server's processes that change something,
 /// even after their connections are lost.
 #[derive(Clone, Debug)]
-pub(super) struct Places {
+pub(super) struct Bulkheads {
     changes: Arc<Semaphore>,
     probes: Arc<Semaphore>,
     /// Has one permit, for the one change at a time without a confirmation.
@@ -38,7 +38,7 @@ pub(super) struct Place {
     _permits: Arc<[OwnedSemaphorePermit]>,
 }
 
-impl Places {
+impl Bulkheads {
     /// Makes the places of a pool of `connections`.
     pub(super) fn new(connections: usize) -> Self {
         let for_reads = if connections > 1 { connections.div_ceil(5) } else { 0 };
@@ -99,55 +99,55 @@ mod tests {
 
     use super::*;
 
-    async fn enter(places: &Places, operation: Operation) -> Result<Place> {
-        places.enter(operation, Instant::now() + Duration::from_secs(1)).await
+    async fn enter(bulkheads: &Bulkheads, operation: Operation) -> Result<Place> {
+        bulkheads.enter(operation, Instant::now() + Duration::from_secs(1)).await
     }
 
     #[tokio::test(start_paused = true)]
     async fn a_fifth_of_the_connections_is_left_to_reads() {
         for (connections, changes) in [(1, 1), (2, 1), (5, 4), (10, 8), (11, 8)] {
-            let places = Places::new(connections);
+            let bulkheads = Bulkheads::new(connections);
             let mut held = Vec::new();
             for _ in 0..changes {
-                held.push(enter(&places, Operation::Write).await.unwrap());
+                held.push(enter(&bulkheads, Operation::Write).await.unwrap());
             }
-            let refused = enter(&places, Operation::Write).await.unwrap_err();
+            let refused = enter(&bulkheads, Operation::Write).await.unwrap_err();
             assert!(matches!(refused, Error::Overloaded { .. }), "{connections}: {refused:?}");
             held.pop();
-            assert!(enter(&places, Operation::Write).await.is_ok());
+            assert!(enter(&bulkheads, Operation::Write).await.is_ok());
         }
     }
 
     #[tokio::test(start_paused = true)]
     async fn one_probe_at_a_time_uses_a_place() {
-        let places = Places::new(10);
-        let probe = enter(&places, Operation::Ready).await.unwrap();
-        assert!(enter(&places, Operation::Ready).await.is_err());
-        assert_eq!(places.changes.available_permits(), 7);
+        let bulkheads = Bulkheads::new(10);
+        let probe = enter(&bulkheads, Operation::Ready).await.unwrap();
+        assert!(enter(&bulkheads, Operation::Ready).await.is_err());
+        assert_eq!(bulkheads.changes.available_permits(), 7);
         drop(probe);
-        assert!(enter(&places, Operation::Ready).await.is_ok());
+        assert!(enter(&bulkheads, Operation::Ready).await.is_ok());
     }
 
     #[tokio::test(start_paused = true)]
     async fn one_change_at_a_time_is_tried_while_changes_are_not_confirmed() {
-        let places = Places::new(10);
-        places.committed(false);
-        let trial = enter(&places, Operation::Write).await.unwrap();
-        assert!(enter(&places, Operation::Write).await.is_err());
-        assert_eq!(places.changes.available_permits(), 7, "those that wait have no place");
-        places.committed(true);
-        assert!(enter(&places, Operation::Write).await.is_ok());
+        let bulkheads = Bulkheads::new(10);
+        bulkheads.committed(false);
+        let trial = enter(&bulkheads, Operation::Write).await.unwrap();
+        assert!(enter(&bulkheads, Operation::Write).await.is_err());
+        assert_eq!(bulkheads.changes.available_permits(), 7, "those that wait have no place");
+        bulkheads.committed(true);
+        assert!(enter(&bulkheads, Operation::Write).await.is_ok());
         drop(trial);
     }
 
     #[tokio::test(start_paused = true)]
     async fn the_number_of_those_that_wait_is_bounded() {
-        let places = Places::new(1);
-        let _held = enter(&places, Operation::Write).await.unwrap();
-        places.waiting.store(MAX_WAITING, Ordering::Relaxed);
+        let bulkheads = Bulkheads::new(1);
+        let _held = enter(&bulkheads, Operation::Write).await.unwrap();
+        bulkheads.waiting.store(MAX_WAITING, Ordering::Relaxed);
         let began = Instant::now();
-        assert!(enter(&places, Operation::Write).await.is_err());
+        assert!(enter(&bulkheads, Operation::Write).await.is_err());
         assert_eq!(began.elapsed(), Duration::ZERO);
-        assert_eq!(places.waiting.load(Ordering::Relaxed), MAX_WAITING);
+        assert_eq!(bulkheads.waiting.load(Ordering::Relaxed), MAX_WAITING);
     }
 }

@@ -9,7 +9,7 @@ use tokio::time::Instant;
 use super::connection::Connection;
 use super::failure::WorkError;
 use super::work::Work;
-use super::write_set::Footprint;
+use super::write_set::WriteSet;
 use crate::sql::Statements;
 
 /// If a commit waits longer than this for a synchronous standby, another commit confirms it.
@@ -32,8 +32,8 @@ impl<W: Work> Work for Commit<W> {
         self.work.operation()
     }
 
-    fn footprint(&self) -> Footprint {
-        self.work.footprint()
+    fn write_set(&self) -> WriteSet {
+        self.work.write_set()
     }
 
     async fn run(

@@ -15,7 +15,7 @@ use super::failure::is_refusal;
 use super::lsn::Timeline;
 use super::shutdown_gate::Gate;
 use super::unsettled_attempts::{Attempt, Unsettled};
-use super::write_set::Footprint;
+use super::write_set::WriteSet;
 
 /// The pause before the store looks again at a process that it told to end.
 /// In the background it grows to the second one.
@@ -31,7 +31,7 @@ const ANSWER: Duration = Duration::from_secs(1);
 
 /// Cancels statements, and fences attempts without an answer.
 #[derive(Debug)]
-pub(super) struct Control {
+pub(super) struct ControlConnection {
     connector: Connector,
     /// The connection, after its first use.
     kept: Mutex<Option<Connection>>,
@@ -58,7 +58,7 @@ struct Answer {
     only_request: bool,
 }
 
-impl Control {
+impl ControlConnection {
     pub(super) fn new(connector: Connector, gate: Gate) -> Arc<Self> {
         let (kept, preparing, unsettled) = Default::default();
         Arc::new(Self { connector, kept, preparing, unsettled, gate })
@@ -118,19 +118,19 @@ impl Control {
     /// It waits for a short time, and for at most half of the time until the deadline.
     pub(super) async fn settling(
         self: &Arc<Self>,
-        meets: impl Fn(&Footprint) -> bool,
+        meets: impl Fn(&WriteSet) -> bool,
         deadline: Option<Deadline>,
     ) {
         let longest = deadline.map_or(SETTLING, |deadline| SETTLING.min(deadline.remaining() / 2));
         let by = Instant::now() + longest;
-        while self.unsettled().iter().any(|footprint| meets(footprint)) && Instant::now() < by {
+        while self.unsettled().iter().any(|write_set| meets(write_set)) && Instant::now() < by {
             sleep(FIRST_PAUSE).await;
         }
     }
 
-    /// Returns the footprints of the unsettled attempts.
-    pub(super) fn unsettled(self: &Arc<Self>) -> Vec<Arc<Footprint>> {
-        self.unsettled.footprints(|| self.start_fencer())
+    /// Returns the write sets of the unsettled attempts.
+    pub(super) fn unsettled(self: &Arc<Self>) -> Vec<Arc<WriteSet>> {
+        self.unsettled.write_sets(|| self.start_fencer())
     }
 
     /// Closes the connection, unless a request is using it. That request will learn its state.
@@ -226,7 +226,7 @@ async fn put(request: Request<'_>, connection: &mut Connection) -> Option<Reply>
 }
 
 /// Settles attempts until none is left, or the store is gone.
-async fn fence(control: Weak<Control>) {
+async fn fence(control: Weak<ControlConnection>) {
     let (mut own, mut pause) = (None, FIRST_PAUSE);
     loop {
         let round = match control.upgrade() {

@@ -14,16 +14,16 @@ use rsvp_core::{Deadline, Effect, Error, Operation, Result, SessionToken};
 use sqlx::Connection as _;
 use tokio::time::{Instant, timeout, timeout_at};
 
-use super::bulkheads::{Place, Places};
+use super::bulkheads::{Bulkheads, Place};
 use super::call_schedule::{GRACE, Schedule};
 use super::caller_presence::Caller;
 use super::connector::Connector;
-use super::control_connection::Control;
+use super::control_connection::ControlConnection;
 use super::failure::{commits, no_connection, outdated_hosts};
 use super::lsn::{Position, Timeline};
 use super::shutdown_gate::{Entered, Gate};
 use super::work::Work;
-use super::write_set::Footprint;
+use super::write_set::WriteSet;
 use crate::config::PostgresConfig;
 use crate::sql::Statements;
 
@@ -61,9 +61,9 @@ impl From<&PostgresConfig> for Limits {
 #[derive(Clone)]
 pub(crate) struct Pool {
     pub(super) pool: ManagedPool<Connector>,
-    pub(super) control: Arc<Control>,
+    pub(super) control: Arc<ControlConnection>,
     gate: Gate,
-    pub(super) places: Places,
+    pub(super) bulkheads: Bulkheads,
     pub(super) sql: Arc<Statements>,
     pub(super) limits: Limits,
 }
@@ -77,15 +77,15 @@ impl Pool {
             recycle: None,
         };
         let gate = Gate::default();
-        let control = Control::new(connector.for_control(), gate.clone());
+        let control = ControlConnection::new(connector.for_control(), gate.clone());
         let pool = ManagedPool::builder(connector)
             .max_size(limits.size)
             .timeouts(timeouts)
             .runtime(Runtime::Tokio1)
             .build()
             .map_err(|error| Error::backend(Operation::Open, Effect::NotApplied, false, error))?;
-        let places = Places::new(limits.size);
-        Ok(Self { pool, control, gate, places, sql: sql.clone(), limits })
+        let bulkheads = Bulkheads::new(limits.size);
+        Ok(Self { pool, control, gate, bulkheads, sql: sql.clone(), limits })
     }
 
     /// Lets a call of several works in, for [`run_within`](Self::run_within).
@@ -157,7 +157,7 @@ impl Pool {
         self.control.unsettled();
         let longest = Instant::now() + self.limits.acquire_timeout;
         let by = deadline.map_or(longest, |deadline| longest.min(deadline.instant()));
-        self.places.enter(operation, by).await
+        self.bulkheads.enter(operation, by).await
     }
 
     /// Gets a connection for a call begun at `began`, before the deadline.
@@ -229,15 +229,15 @@ impl Pool {
         self.pool.retain(|_, _| false);
     }
 
-    /// Returns the footprints of the unsettled attempts.
-    pub(crate) fn unsettled(&self) -> Vec<Arc<Footprint>> {
+    /// Returns the write sets of the unsettled attempts.
+    pub(crate) fn unsettled(&self) -> Vec<Arc<WriteSet>> {
         self.control.unsettled()
     }
 
     /// Waits while an attempt that `meets` is unsettled, for a short time and before the deadline.
     pub(crate) async fn settling(
         &self,
-        meets: impl Fn(&Footprint) -> bool,
+        meets: impl Fn(&WriteSet) -> bool,
         deadline: Option<Deadline>,
     ) {
         self.control.settling(meets, deadline).await;

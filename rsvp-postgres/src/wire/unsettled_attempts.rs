@@ -8,7 +8,7 @@ use tokio::task::JoinHandle;
 use super::backend_process::{Backend, Reply};
 use super::bulkheads::Place;
 use super::lsn::Timeline;
-use super::write_set::Footprint;
+use super::write_set::WriteSet;
 
 /// An attempt to change something that has no answer.
 ///
@@ -24,7 +24,7 @@ pub(super) struct Attempt {
     pub(super) backend: Backend,
     /// The timeline of the server.
     pub(super) timeline: Timeline,
-    pub(super) footprint: Arc<Footprint>,
+    pub(super) write_set: Arc<WriteSet>,
     /// Held until it is settled, because the server's process may go on.
     _place: Option<Place>,
     /// The moment at which it is over even if nobody stops it, unless it is in the middle of a
@@ -42,14 +42,14 @@ impl Attempt {
     pub(super) fn new(
         backend: Backend,
         timeline: Timeline,
-        footprint: Footprint,
+        write_set: WriteSet,
         place: Option<Place>,
         over: Deadline,
     ) -> Self {
         Self {
             backend,
             timeline,
-            footprint: Arc::new(footprint),
+            write_set: Arc::new(write_set),
             _place: place,
             over,
             told: false,
@@ -109,18 +109,18 @@ impl Unsettled {
         state.ensure_fencer(start_fencer);
     }
 
-    /// Returns the footprints of all attempts.
+    /// Returns the write sets of all attempts.
     /// Starts a fencer if there are any and none is at work, as after the end of its runtime.
-    pub(super) fn footprints(
+    pub(super) fn write_sets(
         &self,
         start_fencer: impl FnOnce() -> JoinHandle<()>,
-    ) -> Vec<Arc<Footprint>> {
+    ) -> Vec<Arc<WriteSet>> {
         let mut state = self.locked();
         state.attempts.retain(|attempt| !attempt.is_over());
         if !state.attempts.is_empty() {
             state.ensure_fencer(start_fencer);
         }
-        state.attempts.iter().map(|attempt| attempt.footprint.clone()).collect()
+        state.attempts.iter().map(|attempt| attempt.write_set.clone()).collect()
     }
 
     /// Returns the processes of all attempts, for the fencer.
@@ -174,7 +174,7 @@ mod tests {
 
     fn attempt() -> Attempt {
         let over = Deadline::after(Duration::from_secs(6));
-        Attempt::new(BACKEND, HERE, Footprint::default(), None, over)
+        Attempt::new(BACKEND, HERE, WriteSet::default(), None, over)
     }
 
     fn alive(changing: bool) -> Reply {
@@ -218,7 +218,7 @@ mod tests {
         let unsettled = Unsettled::default();
         let fencer = || tokio::spawn(std::future::pending());
         unsettled.add(attempt(), fencer);
-        assert_eq!(unsettled.footprints(fencer).len(), 1);
+        assert_eq!(unsettled.write_sets(fencer).len(), 1);
         unsettled.hear(HERE, &[BACKEND], &alive(true));
         tokio::time::advance(Duration::from_secs(7)).await;
         assert_eq!(unsettled.backends(), Some(vec![BACKEND]), "it may be in its commit");

@@ -5,7 +5,7 @@ use rsvp_core::Operation;
 use super::connection::Connection;
 use super::failure::WorkError;
 use super::server_session::in_session;
-use super::write_set::Footprint;
+use super::write_set::WriteSet;
 use crate::sql::Statements;
 
 /// The statements of one kind of call, with their arguments.
@@ -25,8 +25,8 @@ pub(crate) trait Work: Clone + Send + Sync + 'static {
     fn operation(&self) -> Operation;
 
     /// Returns the data that the work changes. Defaults to nothing.
-    fn footprint(&self) -> Footprint {
-        Footprint::default()
+    fn write_set(&self) -> WriteSet {
+        WriteSet::default()
     }
 
     /// Runs the statements, in a session with the settings of the store.

@@ -271,8 +271,8 @@ mod tests {
         failure(Operation::Write, error.into(), std::time::Duration::ZERO).error
     }
 
-    /// Runs all numbers below `entries` on a server that refuses the `culprits`. Returns the numbers
-    /// that failed, and how many statements there were.
+    /// Runs all numbers below `entries` on a server that refuses the `culprits`.
+    /// Returns the numbers that failed, and the number of statements.
     async fn failed(entries: usize, culprits: &[usize], code: &'static str) -> (Vec<usize>, usize) {
         let (results, statements) = results(entries, culprits, code).await;
         let failed = (0..).zip(results).filter(|(_, result)| result.is_err());

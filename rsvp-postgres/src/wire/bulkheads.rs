@@ -26,7 +26,7 @@ const MAX_WAITING: usize = 16_384;
 pub(super) struct Bulkheads {
     changes: Arc<Semaphore>,
     probes: Arc<Semaphore>,
-    /// Has one permit, for the one change at a time without a confirmation.
+    /// Has one permit, for the change that is tried while changes are not confirmed.
     trial: Arc<Semaphore>,
     unconfirmed: Arc<AtomicBool>,
     waiting: Arc<AtomicUsize>,

@@ -14,33 +14,42 @@
 //! # }
 //! ```
 //!
-//! The tables are in a Postgres schema of their own, which defaults to `rsvp`. The table `rsvps`
-//! has the primary key `(event_id, user_id)` and is hash-partitioned by event. The slots of an
-//! event in `counts` add up to the number of its RSVPs. [`migrate`] creates the tables, and
-//! [`schema_sql`] gives the SQL that does. At run time a role needs only SELECT, INSERT, UPDATE and
-//! DELETE on the tables.
+//! The tables are in their own Postgres schema, by default `rsvp`.
+//!
+//! - `rsvps` has the primary key `(event_id, user_id)` and is hash-partitioned by event.
+//! - `counts` has several slots for each event. Their sum is the number of its RSVPs.
+//!
+//! [`migrate`] creates the tables. [`schema_sql`] returns the same SQL for an administrator.
+//! At run time the role needs only SELECT, INSERT, UPDATE and DELETE on the tables.
 //!
 //! # Connections
 //!
-//! The store owns its connections, which are long-lived. Beside the pool it opens a connection that
-//! cancels statements and ends processes of its own role, once a call takes long. Settings are made in
-//! the session, so poolers need no settings of theirs. One that lends a session for one transaction at
-//! a time takes [`pooler=transaction`](PostgresConfig::with_transaction_pooler). A session without its
-//! statement timeout is refused, and so is one with settings that the environment made (`PGOPTIONS`).
+//! The store owns its connections and keeps them open.
+//! When a call takes long, the store opens one more connection beside the pool.
+//! There it cancels statements and ends processes of its own role.
+//!
+//! The store makes its settings in each session, so a pooler needs no configuration for them.
+//! A pooler in transaction mode needs
+//! [`pooler=transaction`](PostgresConfig::with_transaction_pooler).
+//! The store refuses a session without the statement timeout,
+//! and a session with settings from the environment (`PGOPTIONS`).
 //!
 //! # Several hosts
 //!
-//! The store asks all hosts at once and uses the primary of the latest timeline. It never goes back to
-//! an earlier one that it has met, so a primary that was replaced and goes on is not used. A session
-//! whose token is of a later timeline than any host's gets
-//! [`Unavailable`](rsvp_core::Error::Unavailable). A process that has just started and cannot reach the
-//! new primary cannot tell that there is one: stop the old one first, as cluster managers do.
+//! The store asks all hosts at once and uses the primary of the latest timeline.
+//! It never returns from a later timeline to an earlier one.
+//! So it does not use a replaced primary, even if that server still runs.
+//! If a session token is of a later timeline than every host, a read with it fails as
+//! [`Unavailable`](rsvp_core::Error::Unavailable).
 //!
-//! After a failover a replica serves again once it has replayed a record of the new primary's
-//! timeline, which the store writes.
+//! A process cannot know of a new primary if it has never reached it.
+//! Stop the old primary before a promotion, as cluster managers do.
 //!
-//! A primary that was set read-only answers reads and refuses writes. Strong memberships and counts
-//! notice that, and look for a better host once a second.
+//! After a failover the store records the timeline of the new primary in its tables.
+//! A replica serves reads again once it has replayed this record.
+//!
+//! A primary in read-only mode answers reads and refuses writes.
+//! Strong membership and count reads detect the mode, and look for a better host once a second.
 
 mod admin;
 mod config;

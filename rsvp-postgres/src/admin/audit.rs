@@ -1,4 +1,4 @@
-//! Comparing every count with the rows that it counts, and repairing those that differ.
+//! The audit, which compares every count with its rows, and the repair of wrong counts.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -19,17 +19,17 @@ use crate::wire::failure::WorkError;
 use crate::wire::pool::{Limits, Pool};
 use crate::wire::work::Work;
 
-/// The number of events that one step compares.
+/// The number of events in one step.
 const STEP: usize = 100;
 
-/// The longest time of one statement: the events of a step may have millions of attendees.
+/// The longest time of one statement. The events of a step may have millions of attendees.
 const STEP_TIMEOUT: Duration = Duration::from_secs(600);
 
 /// The most steps at once.
 const AT_ONCE: usize = 4;
 
-/// Compares the counts with the rows, on connections of its own. They are opened when a step needs
-/// them and closed after the last one.
+/// Compares the counts with the rows, on its own connections.
+/// It opens them for a step and closes them after the last step.
 #[derive(Debug)]
 pub(crate) struct Auditor {
     pool: Pool,
@@ -55,8 +55,8 @@ impl Auditor {
         self.pool.close().await;
     }
 
-    /// Compares the events after the cursor, of which each that differs is repaired if the
-    /// operation is a repair.
+    /// Compares the events after the cursor.
+    /// Corrects wrong counts, too, if the operation is a repair.
     async fn step(&self, operation: Operation, cursor: Option<&Cursor>) -> Result<AuditStep> {
         // 1. The next events in order.
         let call = self.pool.enter(operation, None)?;
@@ -64,12 +64,12 @@ impl Auditor {
         let rows = self.pool.run_within(&call, next, None).await?;
         let (checked, last) = (rows.len(), rows.last().map(|(event, ..)| event.clone()));
         let mut findings = Vec::new();
-        // 2. Those that differ.
+        // 2. The events with a wrong count.
         for (event, held, counted) in rows.into_iter().filter(|(_, held, counted)| held != counted)
         {
             let event = stored_id(operation, EventId::new(event))?;
             if operation == Operation::Repair {
-                // Counts that were repaired stay so when a later one fails.
+                // An earlier repair of this step stays in effect when a later one fails.
                 let repair = RepairCount { event: event.clone() };
                 let repaired = self.pool.run_within(&call, repair, None).await;
                 repaired.map_err(|error| {
@@ -80,7 +80,7 @@ impl Auditor {
             let kind = FindingKind::Count { held: held.unsigned_abs(), counted };
             findings.push(Finding::new(kind, event, None));
         }
-        // 3. A step that is not full is the last.
+        // 3. The cursor. A step with fewer events than the limit is the last.
         let last = last.filter(|_| checked == STEP);
         if last.is_none() {
             self.pool.close_idle().await;
@@ -93,7 +93,7 @@ impl Auditor {
 /// The first byte of the cursors.
 const TAG: u8 = b'm';
 
-/// The last event of the step before, empty if there was none.
+/// Returns the last event of the previous step, empty if there was none.
 fn last_event(cursor: Option<&Cursor>) -> Result<String> {
     let Some(cursor) = cursor else { return Ok(String::new()) };
     let mut fields = CursorReader::new(TAG, "", cursor)?;

@@ -1,24 +1,34 @@
-//! Durability: what an acknowledged write survives.
+//! The durability of an acknowledged write.
 
-/// What an acknowledged write survives, by the server's settings when the store was opened.
+/// The durability of an acknowledged write.
+/// It follows from the server's settings when the store was opened.
 ///
-/// Standbys without `synchronous_standby_names` do not count: what they lack when they are promoted is
-/// lost.
+/// Only standbys in `synchronous_standby_names` count.
+/// The promotion of another standby may lose the last writes.
+///
+/// ```
+/// use rsvp_postgres::Durability;
+///
+/// // The order is from the least durable to the most durable.
+/// assert!(Durability::Process < Durability::Disk);
+/// assert!(Durability::Disk < Durability::Standby);
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 #[non_exhaustive]
 pub enum Durability {
-    /// `kill -9`, but not the loss of power, which may damage all of the database: `fsync` or
-    /// `full_page_writes` is off.
+    /// It survives `kill -9`. A loss of power may damage the whole database,
+    /// because `fsync` or `full_page_writes` is off.
     Process,
-    /// Neither for the last fraction of a second: `synchronous_commit` is off.
+    /// The writes of the last fraction of a second survive neither `kill -9` nor a loss of power,
+    /// because `synchronous_commit` is off.
     Delayed,
-    /// `kill -9` and the loss of power.
+    /// It survives `kill -9` and a loss of power.
     Disk,
-    /// The loss of the primary as well, if a synchronous standby is promoted.
+    /// It also survives the loss of the primary, if a synchronous standby is promoted.
     Standby,
 }
 
-/// The settings of a server that decide.
+/// The settings of a server that decide the durability.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Settings {
     pub(super) fsync: bool,
@@ -30,6 +40,7 @@ pub(super) struct Settings {
 impl Settings {
     pub(super) fn durability(&self) -> Durability {
         let commit = self.synchronous_commit.as_str();
+        // From the weakest guarantee to the strongest, because the weakest setting decides.
         if !self.fsync || !self.full_page_writes {
             Durability::Process
         } else if commit == "off" {
@@ -41,7 +52,7 @@ impl Settings {
         }
     }
 
-    /// Logs a warning if an acknowledged write may be lost with the server's process or its power.
+    /// Logs a warning if a crash of the server may lose an acknowledged write.
     pub(super) fn warn(&self) {
         match self.durability() {
             Durability::Process => tracing::warn!(

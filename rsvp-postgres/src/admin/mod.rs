@@ -1,4 +1,4 @@
-//! The tables: creating and upgrading them, and comparing their counts with their rows.
+//! The administration of the tables, with migrations, audits and repairs.
 
 pub(crate) mod audit;
 pub(crate) mod durability;

@@ -1,4 +1,4 @@
-//! What a store learns about its database when it is opened.
+//! The check of the database when a store is opened.
 
 use rsvp_core::{Error, Operation, Result};
 
@@ -8,7 +8,7 @@ use crate::config::SchemaName;
 use crate::sql::Statements;
 use crate::wire::connection::Connection;
 use crate::wire::failure::WorkError;
-use crate::wire::session::ask;
+use crate::wire::server_session::ask;
 use crate::wire::work::Work;
 
 /// The encoding of the database, and settings of the server.
@@ -45,7 +45,7 @@ impl Work for Opening {
             Settings { fsync, full_page_writes, synchronous_commit, synchronous_standby_names };
         let version = sqlx::query_as(&sql.version).persistent(false);
         let ledger = match version.fetch_one(&mut connection.pg).await {
-            // Undefined table, undefined schema.
+            // Undefined table or schema, so nothing was migrated yet.
             Err(sqlx::Error::Database(error))
                 if matches!(error.code().as_deref(), Some("42P01" | "3F000")) =>
             {
@@ -61,13 +61,13 @@ impl Work for Opening {
 }
 
 impl Database {
-    /// What an acknowledged write survives, if this release can use the database. Logs a warning if
-    /// that is less than expected.
+    /// Returns the durability of an acknowledged write, if this release can use the database.
+    /// Logs a warning about a weak durability.
     ///
     /// # Errors
     ///
-    /// [`Error::InvalidInput`] with the field `database` if its encoding lacks characters, or with
-    /// the field `schema`.
+    /// [`Error::InvalidInput`] with the field `database` if its encoding lacks characters,
+    /// or with the field `schema` as in [`check_version`].
     pub(crate) fn check(&self, schema: &SchemaName) -> Result<Durability> {
         if self.encoding != "UTF8" {
             let reason = format!(

@@ -1,14 +1,14 @@
-//! Correcting the count of one event.
+//! The repair of the count of one event.
 
 use rsvp_core::{EventId, Operation};
 
 use crate::sql::Statements;
 use crate::wire::connection::Connection;
 use crate::wire::failure::WorkError;
-use crate::wire::session::in_transaction;
+use crate::wire::server_session::in_transaction;
 use crate::wire::work::Work;
 
-/// Adds to an event's count the number by which it differs from the rows.
+/// Adds the missing number to an event's count.
 #[derive(Clone, Debug)]
 pub(super) struct RepairCount {
     pub(super) event: EventId,
@@ -21,15 +21,16 @@ impl Work for RepairCount {
         Operation::Repair
     }
 
-    /// Two repairs at once would both add the missing number, so they take turns. The lock is taken
-    /// in a statement of its own, before the statement whose snapshot decides.
     async fn run(&self, connection: &mut Connection, sql: &Statements) -> Result<(), WorkError> {
         connection.changes();
+        // 1. Repairs take turns, because two at once would both add the missing number. The lock
+        //    has its own statement, so that the snapshot of the next one begins after it.
         sqlx::query("SELECT pg_advisory_xact_lock(hashtextextended('rsvp repair of ' || $1, 0))")
             .bind(self.event.as_str())
             .persistent(false)
             .execute(&mut connection.pg)
             .await?;
+        // 2. The repair itself.
         let repair = sqlx::query(&sql.repair).bind(self.event.as_str()).persistent(false);
         repair.execute(&mut connection.pg).await?;
         Ok(())

@@ -1,4 +1,4 @@
-//! Creating and upgrading the tables, recorded in a ledger in the same schema.
+//! The creation and upgrades of the tables, recorded in a ledger in the same schema.
 
 use std::ops::RangeInclusive;
 use std::sync::Arc;
@@ -15,42 +15,62 @@ use crate::wire::connector::Connector;
 use crate::wire::election::Latest;
 use crate::wire::failure::{WorkError, waited_for_lock};
 use crate::wire::pool::{Limits, Pool};
-use crate::wire::session::in_transaction;
+use crate::wire::server_session::in_transaction;
 use crate::wire::work::Work;
 
-/// The additions of each version to the one before, and the least version that a release must know to
-/// use it: releases before that would break it. Released ones never change.
+/// The additions of each version, and the oldest version compatible with it.
+/// A release can use the new version if it knows the compatible one.
+/// Released entries never change.
 const MIGRATIONS: &[(&str, i32)] =
     &[(include_str!("../../migrations/1.sql"), 1), (include_str!("../../migrations/2.sql"), 1)];
 
-/// The longest time that a migration may wait for another one and then run.
+/// The longest time of a migration, including its wait for another one.
 const TIMEOUT: Duration = Duration::from_secs(300);
 
-/// The version that this release works with.
+/// Returns the version of this release.
 fn latest() -> i32 {
     i32::try_from(MIGRATIONS.len()).unwrap_or(i32::MAX)
 }
 
 /// Creates the schema and its tables, or upgrades them.
 ///
-/// Many instances may call it at once: one works, the others wait and find it done. The role needs
-/// the right to create a schema in the database, or the schema's ownership. A store needs only
-/// SELECT, INSERT, UPDATE and DELETE afterwards. All versions are one transaction.
+/// ```no_run
+/// use rsvp_postgres::{PostgresConfig, PostgresStore, migrate};
 ///
-/// A change of the tables waits for a lock for two seconds at most, since everybody else waits behind
-/// it, and is tried again for up to five minutes. A call that is dropped is cancelled on the server.
+/// # async fn example() -> rsvp_core::Result<()> {
+/// // A deploy job migrates as the owner of the tables.
+/// migrate(&PostgresConfig::from_url("postgres://owner:secret@db/tickets")?).await?;
+/// // The service needs no right to change them.
+/// let config = PostgresConfig::from_url("postgres://app:secret@db/tickets")?;
+/// let store = PostgresStore::open(config).await?;
+/// # Ok(())
+/// # }
+/// ```
+///
+/// Many instances may call it at once. One of them works, and the others wait for it.
+/// The role needs the right to create a schema in the database, or the ownership of the schema.
+/// All versions are one transaction.
+///
+/// A change of the tables waits for its lock for two seconds at most,
+/// because every other call queues behind it. It is tried again for up to five minutes.
+/// If the caller drops the future, the server cancels the migration.
 ///
 /// # Rolling deploys
 ///
-/// Each version says which releases can use it: those that know the version that it needs at least.
-/// So migrate first, with the new release, and deploy it host by host afterwards; hosts of the old
-/// release go on, and a deploy can be taken back. An old release that cannot use the new version is
-/// refused when it opens a store.
+/// Each version records the oldest version compatible with it.
+/// A release can use the tables if it knows that version.
+///
+/// 1. Migrate with the new release.
+/// 2. Deploy the new release host by host.
+///
+/// Hosts of a compatible old release go on meanwhile, and a deploy can be taken back.
+/// A store of an incompatible release cannot be opened.
 ///
 /// # Errors
 ///
-/// [`Error::InvalidInput`] with the field of the setting that is wrong, [`Error::Unavailable`] if
-/// no host accepts writes, otherwise the error that the server reports.
+/// - [`Error::InvalidInput`] with the field of a wrong setting
+/// - [`Error::Unavailable`] if no host accepts writes
+/// - any other error of the server
 pub async fn migrate(config: &PostgresConfig) -> Result<()> {
     config.check()?;
     let schema = config.schema_name()?;
@@ -65,6 +85,7 @@ pub async fn migrate(config: &PostgresConfig) -> Result<()> {
     let sql = Arc::new(Statements::new(&schema));
     let pool = Pool::new(Connector::maintenance(config, &Latest::default()), limits, &sql)?;
     let began = Instant::now();
+    // Each wait for a lock is short, so that calls of stores run between the tries.
     let migrated = loop {
         match pool.run(Migrate { schema: schema.clone() }, None).await {
             Err(error) if waited_for_lock(&error) && began.elapsed() < TIMEOUT => {
@@ -77,9 +98,18 @@ pub async fn migrate(config: &PostgresConfig) -> Result<()> {
     migrated
 }
 
-/// The SQL that [`migrate`] runs on an empty database, for an administrator to run.
+/// Returns the SQL of [`migrate`] on an empty database, for an administrator.
 ///
-/// It is for `psql`, run as the owner of the database. The schema is that of `config`.
+/// It is for `psql`, run as the owner of the database. The schema comes from `config`.
+///
+/// ```
+/// use rsvp_postgres::{PostgresConfig, schema_sql};
+///
+/// let config = PostgresConfig::from_url("postgres://db/tickets?schema=rsvp")?;
+/// let sql = schema_sql(&config)?;
+/// assert!(sql.starts_with("BEGIN;") && sql.ends_with("COMMIT;\n"));
+/// # Ok::<(), rsvp_core::Error>(())
+/// ```
 ///
 /// # Errors
 ///
@@ -88,13 +118,22 @@ pub fn schema_sql(config: &PostgresConfig) -> Result<String> {
     upgrade_sql(config, 0..=latest())
 }
 
-/// The SQL that brings the tables from the first to the last of some versions, for an administrator to
-/// run. Version 0 is an empty database.
+/// Returns the SQL that upgrades the tables from the first to the last of some versions,
+/// for an administrator. Version 0 is an empty database.
+///
+/// ```
+/// use rsvp_postgres::{PostgresConfig, upgrade_sql};
+///
+/// let config = PostgresConfig::from_url("postgres://db/tickets")?;
+/// println!("{}", upgrade_sql(&config, 1..=2)?);
+/// assert!(upgrade_sql(&config, 1..=99).is_err());
+/// # Ok::<(), rsvp_core::Error>(())
+/// ```
 ///
 /// # Errors
 ///
-/// [`Error::InvalidInput`] with the field `schema`, or with the field `versions` if this release does
-/// not know one of them or the last is before the first.
+/// [`Error::InvalidInput`] with the field `schema`, or with the field `versions` if this release
+/// does not know one of them or the last is before the first.
 pub fn upgrade_sql(config: &PostgresConfig, versions: RangeInclusive<i32>) -> Result<String> {
     let schema = config.schema_name()?;
     let (first, last) = versions.into_inner();
@@ -108,7 +147,7 @@ pub fn upgrade_sql(config: &PostgresConfig, versions: RangeInclusive<i32>) -> Re
     Ok(format!("BEGIN;\n{LOCK_TIMEOUT}{}{steps}COMMIT;\n", with_schema(&ledger, &schema)))
 }
 
-/// The additions of a version and its record.
+/// Returns the additions of a version and its record.
 fn step(version: i32, schema: &SchemaName) -> String {
     let place = usize::try_from(version - 1).unwrap_or(usize::MAX);
     let Some((additions, needed)) = MIGRATIONS.get(place) else { return String::new() };
@@ -125,16 +164,16 @@ CREATE TABLE IF NOT EXISTS {schema}.migrations (
     needs_at_least integer
 );
 ";
-/// For a ledger of the first versions.
+/// Upgrades a ledger of the first versions.
 const LEDGER_COLUMN: &str =
     "ALTER TABLE {schema}.migrations ADD COLUMN IF NOT EXISTS needs_at_least integer;\n";
 const RECORD: &str =
     "INSERT INTO {schema}.migrations (version, needs_at_least) VALUES ({version}, {needed});\n";
 
-/// A change that waits for a lock has everybody else wait behind it, so it does not wait for long.
+/// A change waits for a lock only briefly, because every other call queues behind it.
 const LOCK_TIMEOUT: &str = "SET LOCAL lock_timeout = '2s';\n";
 
-/// The pause before a migration that has waited for a lock in vain is tried again.
+/// The pause before a migration is tried again after it has waited for a lock in vain.
 const PAUSE: Duration = Duration::from_secs(1);
 
 fn with_schema(sql: &str, schema: &SchemaName) -> String {
@@ -167,9 +206,9 @@ impl Work for Migrate {
         .persistent(false)
         .execute(&mut *pg)
         .await?;
-        // 2. The schema and the ledger, only if they are missing: even `IF NOT EXISTS` needs the
-        //    right to create, which the owner of the schema alone, or a role without anything to do,
-        //    may lack.
+        // 2. The schema and the ledger, only if they are missing. Even `IF NOT EXISTS` needs the
+        //    right to create. The owner of the schema alone, or a role with nothing to do, may lack
+        //    it.
         let exists = "SELECT to_regnamespace($1) IS NOT NULL, to_regclass($2) IS NOT NULL";
         let (schema_exists, ledger_exists): (bool, bool) = sqlx::query_as(exists)
             .bind(with_schema("{schema}").0)
@@ -183,7 +222,7 @@ impl Work for Migrate {
         if !ledger_exists {
             raw_sql(with_schema(LEDGER)).execute(&mut *pg).await?;
         }
-        // 3. The versions that are missing, each recorded in the ledger.
+        // 3. The missing versions, each recorded in the ledger.
         let version = sqlx::query_as(&sql.version).persistent(false);
         let (version, _): (i32, Option<i32>) = version.fetch_one(&mut *pg).await?;
         if version < latest() {
@@ -205,12 +244,12 @@ impl Work for Migrate {
     }
 }
 
-/// What the ledger says of the tables.
+/// The record of the tables in the ledger.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Ledger {
-    /// Their version, 0 if there are none.
+    /// The version of the tables, 0 if there are none.
     pub(crate) version: i32,
-    /// The least version that a release must know to use them, if that is known.
+    /// The oldest compatible version, if the ledger has it.
     pub(crate) needs_at_least: Option<i32>,
 }
 
@@ -218,7 +257,7 @@ pub(crate) struct Ledger {
 ///
 /// # Errors
 ///
-/// [`Error::InvalidInput`] with the field `schema`, and the ways to make the tables.
+/// [`Error::InvalidInput`] with the field `schema`. The message has the ways to make the tables.
 pub(crate) fn check_version(schema: &SchemaName, ledger: Ledger) -> Result<()> {
     let (schema, latest, Ledger { version, needs_at_least }) = (schema.as_str(), latest(), ledger);
     if version > latest {

@@ -1,4 +1,4 @@
-//! The parameters that tools and providers write into connection strings, as libpq knows them.
+//! The parameters of libpq, because tools and providers write them into connection strings.
 //!
 //! See <https://www.postgresql.org/docs/current/libpq-connect.html#LIBPQ-PARAMKEYWORDS>.
 
@@ -10,7 +10,7 @@ use rsvp_core::{Error, Result};
 use super::passwords::{PassFile, Provider};
 use super::{DEFAULT_PORT, Keepalives, PostgresConfig, SslMode, override_with};
 
-/// Parameters of which only some values are supported, the others of which need what there is not.
+/// Parameters with their supported values, and the error for any other value.
 const LIMITED: [(&str, &[&str], &str); 9] = [
     (
         "target_session_attrs",
@@ -27,7 +27,7 @@ const LIMITED: [(&str, &[&str], &str); 9] = [
     ("replication", &["false", "off", "0", "no"], "is not supported"),
 ];
 
-/// Settings of other tools that stand in the same strings.
+/// A parameter of Prisma in the same connection strings.
 const PRISMA_POOLER: &str = "pgbouncer";
 
 impl PostgresConfig {
@@ -35,7 +35,7 @@ impl PostgresConfig {
     ///
     /// # Errors
     ///
-    /// [`Error::InvalidInput`] with the field of the parameter that is not supported.
+    /// [`Error::InvalidInput`] with the field of an unsupported parameter.
     pub(super) fn take_libpq(&mut self, parameters: &mut Parameters) -> Result<()> {
         self.take_address(parameters)?;
         self.take_login(parameters)?;
@@ -60,7 +60,7 @@ impl PostgresConfig {
         Ok(())
     }
 
-    /// Hosts, ports and the database, which may stand in the parameters instead.
+    /// Takes hosts, ports and the database from the parameters, over those of the URL.
     fn take_address(&mut self, parameters: &mut Parameters) -> Result<()> {
         if let Some(hosts) = parameters.take("host")? {
             // A path may have colons, and a name has no port here.
@@ -104,14 +104,14 @@ impl PostgresConfig {
         self.ssl_root_cert = parameters.take("sslrootcert")?;
         self.ssl_cert = parameters.take("sslcert")?;
         self.ssl_key = parameters.take("sslkey")?;
-        // The platform's certificates are of the public authorities, which anybody can have one of.
+        // Anybody can get a certificate of a public authority, so the name is verified, too.
         if self.ssl_root_cert.as_deref() == Some("system") {
             self.ssl_root_cert = None;
             self.ssl_mode = self.ssl_mode.at_least_verified("sslrootcert")?;
         }
         match parameters.take("channel_binding")?.as_deref() {
             None | Some("disable" | "prefer") => {}
-            // It protects against a server in the middle, and so does the certificate.
+            // It protects against a server in the middle, as the verified certificate does.
             Some("require") => {
                 self.ssl_mode = self.ssl_mode.at_least_verified("channel_binding")?;
             }
@@ -139,8 +139,8 @@ impl PostgresConfig {
 }
 
 impl SslMode {
-    /// The mode that verifies the certificate and the name of the server, for a parameter that needs
-    /// that.
+    /// Returns the mode that verifies the certificate and the name of the server, as `parameter`
+    /// needs it.
     #[cfg(feature = "tls")]
     fn at_least_verified(self, parameter: &'static str) -> Result<Self> {
         match self {
@@ -155,8 +155,8 @@ impl SslMode {
     }
 }
 
-/// The options that name an endpoint behind a proxy, as those of Neon and Supabase. Settings of the
-/// session are refused: they could void what the store promises.
+/// Reads the options that name an endpoint behind a proxy, as for Neon and Supabase.
+/// Settings of the session are refused, because they could break the promises of the store.
 fn startup_options(options: &str) -> Result<Vec<(String, String)>> {
     let words = options.split_whitespace().filter(|word| *word != "-c");
     let pair = |word: &str| {

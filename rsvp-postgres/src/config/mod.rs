@@ -1,4 +1,4 @@
-//! The settings of a store: its servers, its tables and its timeouts.
+//! The settings of a store, such as its servers, tables and timeouts.
 
 mod libpq;
 mod passwords;
@@ -14,7 +14,7 @@ use rsvp_core::{Error, Result};
 pub(crate) use self::passwords::Provider;
 pub use self::passwords::{Login, PasswordError, PasswordProvider};
 
-/// The port of a server whose port is not given.
+/// The port of a server that is given without one.
 pub(crate) const DEFAULT_PORT: u16 = 5432;
 
 /// The name of the Postgres schema of the tables. Its letters need no escaping in SQL.
@@ -23,6 +23,7 @@ pub(crate) struct SchemaName(String);
 
 impl SchemaName {
     fn new(name: &str) -> Result<Self> {
+        // The server cuts longer names off, and reserves the prefix `pg_`.
         let first =
             name.bytes().next().is_some_and(|byte| byte.is_ascii_lowercase() || byte == b'_');
         let legal = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'_';
@@ -45,7 +46,7 @@ impl SchemaName {
     }
 }
 
-/// The encryption of a connection, as libpq's `sslmode`.
+/// The encryption of a connection, as `sslmode` of libpq.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum SslMode {
     Disable,
@@ -61,8 +62,8 @@ pub(crate) enum SslMode {
     VerifyFull,
 }
 
-/// When the server looks whether the other end of a silent connection is there, in seconds, and how
-/// often it does so in vain. It keeps firewalls from forgetting connections, too.
+/// The TCP keepalives of the server, in seconds and number of probes.
+/// They find clients that are gone, and keep firewalls from forgetting a silent connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Keepalives {
     pub(crate) idle: u16,
@@ -78,8 +79,9 @@ impl Default for Keepalives {
 
 /// The settings of a [`PostgresStore`](crate::PostgresStore).
 ///
-/// A URL gives the first settings, and methods change them. A setting that is wrong is reported
-/// when the store is opened, or by the URL that has it. `Debug` never shows the password.
+/// A URL gives the first settings, and methods change them.
+/// A wrong setting is an error of the URL, or of the opening of the store.
+/// `Debug` never shows the password.
 ///
 /// ```
 /// use std::time::Duration;
@@ -97,10 +99,10 @@ pub struct PostgresConfig {
     pub(crate) hosts: Vec<Host>,
     pub(crate) user: String,
     pub(crate) password: Option<Secret>,
-    /// Gives the password, if there is one.
+    /// Takes precedence over `password`.
     pub(crate) password_provider: Option<Provider>,
     pub(crate) database: String,
-    /// See [`schema_name`](Self::schema_name).
+    /// Not checked yet. See [`schema_name`](Self::schema_name).
     schema: String,
     pub(crate) application_name: String,
     pub(crate) pool_size: usize,
@@ -112,10 +114,10 @@ pub struct PostgresConfig {
     pub(crate) ssl_root_cert: Option<String>,
     pub(crate) ssl_cert: Option<String>,
     pub(crate) ssl_key: Option<String>,
-    /// Options of the start-up packet for a proxy, which are no settings.
+    /// Options of the start-up packet for a proxy. None of them is a setting of the session.
     pub(crate) startup_options: Vec<(String, String)>,
     pub(crate) keepalives: Option<Keepalives>,
-    /// A malformed one is not kept, because it may hold a password.
+    /// `None` stands for a malformed host. Its text may hold a password, so it is not kept.
     replicas: Vec<Option<Host>>,
     pub(crate) migrate: bool,
     pub(crate) transaction_pooler: bool,
@@ -123,7 +125,7 @@ pub struct PostgresConfig {
 
 impl PostgresConfig {
     fn new(hosts: &[Host], user: &str, database: &str) -> Self {
-        // With their ports, so that `Debug` shows the address of each connection.
+        // Each with its port, so that `Debug` shows the address of each connection.
         let hosts = hosts.iter().map(|host| host.clone().with_default_port(DEFAULT_PORT)).collect();
         Self {
             hosts,
@@ -150,84 +152,125 @@ impl PostgresConfig {
         }
     }
 
-    /// The password to log in with.
+    /// Sets the password of the login.
+    ///
+    /// ```
+    /// use rsvp_postgres::PostgresConfig;
+    ///
+    /// /// Reads the password from a file, such as a mounted secret.
+    /// fn configure(path: &str) -> Result<PostgresConfig, Box<dyn std::error::Error>> {
+    ///     let config = PostgresConfig::from_url("postgres://app@db.example/tickets")?;
+    ///     Ok(config.with_password(std::fs::read_to_string(path)?.trim_end()))
+    /// }
+    /// ```
     #[must_use]
     pub fn with_password(self, password: impl Into<String>) -> Self {
         Self { password: Some(Secret::new(password)), ..self }
     }
 
-    /// Asks `provider` for the password of each new connection. Defaults to the password of the URL.
+    /// Asks `provider` for the password of each new connection.
+    /// Defaults to the password of the URL. [`PasswordProvider`] has an example.
     #[must_use]
     pub fn with_password_provider(self, provider: impl PasswordProvider) -> Self {
         Self { password_provider: Some(Provider(Arc::new(provider))), ..self }
     }
 
-    /// The Postgres schema of the tables: 1 to 63 lower-case letters, digits and underscores. It
-    /// begins with no digit and not with `pg_`. Defaults to `rsvp`.
+    /// Sets the Postgres schema of the tables. Defaults to `rsvp`.
+    ///
+    /// The name has 1 to 63 lower-case letters, digits and underscores.
+    /// It must not begin with a digit or with `pg_`.
+    ///
+    /// ```
+    /// use rsvp_postgres::{PostgresConfig, schema_sql};
+    ///
+    /// let config = PostgresConfig::from_url("postgres://db/tickets")?.with_schema("tickets");
+    /// assert!(schema_sql(&config)?.contains(r#"CREATE SCHEMA IF NOT EXISTS "tickets""#));
+    /// # Ok::<(), rsvp_core::Error>(())
+    /// ```
     #[must_use]
     pub fn with_schema(self, schema: impl Into<String>) -> Self {
         Self { schema: schema.into(), ..self }
     }
 
-    /// The name of these connections in `pg_stat_activity`. Defaults to `rsvp`.
+    /// Sets the name of the connections in `pg_stat_activity`. Defaults to `rsvp`.
     #[must_use]
     pub fn with_application_name(self, name: impl Into<String>) -> Self {
         Self { application_name: name.into(), ..self }
     }
 
-    /// The most connections to the primary, and to each replica, within 1 to 1,000. Defaults to
-    /// 10. Of several to the primary, a fifth is left to reads.
+    /// Limits the connections to the primary, and to each replica, within 1 to 1,000.
+    /// Defaults to 10. Of several connections to the primary, a fifth is left to reads.
     ///
-    /// Stopping calls that take too long needs up to two more connections to each server. The name
-    /// of these ends with `control`. A server's limit for the role must leave room for them.
+    /// The store opens up to two more connections to each server, to stop calls in time.
+    /// Their name ends with `control`.
+    /// The connection limit of the role must leave room for them.
+    ///
+    /// ```
+    /// use rsvp_postgres::PostgresConfig;
+    ///
+    /// // 8 processes of a service share the 200 connections of a role.
+    /// let config = PostgresConfig::from_url("postgres://app:secret@db/tickets")?
+    ///     .with_pool_size(200 / 8 - 2);
+    /// # Ok::<(), rsvp_core::Error>(())
+    /// ```
     #[must_use]
     pub fn with_pool_size(self, size: usize) -> Self {
         Self { pool_size: size, ..self }
     }
 
-    /// The longest time to wait for one host to accept a connection, within 1 ms to 1 h. Defaults
-    /// to 2 s.
+    /// Limits the wait for a connection to one host, within 1 ms to 1 h. Defaults to 2 s.
     #[must_use]
     pub fn with_connect_timeout(self, timeout: Duration) -> Self {
         Self { connect_timeout: timeout, ..self }
     }
 
-    /// The longest time that a call waits for a connection to become free, or for a place among the
-    /// calls that change something, within 1 ms to 1 h. Then the call is refused as
-    /// [`Error::Overloaded`]. Defaults to 2 s.
+    /// Limits the wait of a call for a free connection, or for a place among the writes,
+    /// within 1 ms to 1 h. Then the call is refused as [`Error::Overloaded`]. Defaults to 2 s.
     #[must_use]
     pub fn with_acquire_timeout(self, timeout: Duration) -> Self {
         Self { acquire_timeout: timeout, ..self }
     }
 
-    /// The servers are reached through a pooler that lends a session for one transaction at a time:
-    /// PgBouncer with `pool_mode = transaction`, and the pooled endpoints of Neon, Supabase and RDS
-    /// Proxy. Defaults to no; a pooler that lends sessions for as long as a connection lasts needs
-    /// nothing.
+    /// Works through a pooler in transaction mode. Defaults to off.
     ///
-    /// Every call is then a transaction that makes its own settings, which costs four round trips
-    /// instead of one. Nothing relies on the session: no prepared statement, and no setting.
+    /// Such poolers lend a session for one transaction at a time.
+    /// Examples are PgBouncer with `pool_mode = transaction`,
+    /// and the pooled endpoints of Neon, Supabase and RDS Proxy.
+    /// A pooler in session mode needs nothing.
+    ///
+    /// Every call is then a transaction with its own settings.
+    /// It takes four round trips instead of one.
+    /// No call relies on a prepared statement or a setting of the session.
+    ///
+    /// ```
+    /// use rsvp_postgres::PostgresConfig;
+    ///
+    /// let config = PostgresConfig::from_url("postgres://app:secret@pgbouncer:6432/tickets")?
+    ///     .with_transaction_pooler();
+    /// # Ok::<(), rsvp_core::Error>(())
+    /// ```
     #[must_use]
     pub fn with_transaction_pooler(self) -> Self {
         Self { transaction_pooler: true, ..self }
     }
 
-    /// The longest time that a statement may take, within 1 ms to 1 h. Defaults to 5 s.
+    /// Limits the time of a statement, within 1 ms to 1 h. Defaults to 5 s.
     ///
-    /// The server gives up after that and rolls back, so the call has certainly not taken effect.
-    /// A server that does not report that within another second is silent, and the call is stopped
-    /// as [`PostgresStore`](crate::PostgresStore) says. A call with an earlier deadline is stopped
-    /// by that.
+    /// Then the server rolls back, so the call has certainly no effect.
+    /// If the server does not report it within another second, the store stops the call
+    /// in the steps of [`PostgresStore`](crate::PostgresStore#time).
+    /// An earlier deadline stops the call earlier.
     #[must_use]
     pub fn with_statement_timeout(self, timeout: Duration) -> Self {
         Self { statement_timeout: timeout, ..self }
     }
 
-    /// The longest time that a write waits for a lock that another session of the server holds,
-    /// within 1 ms to 1 h. Defaults to 1 s.
+    /// Limits the wait of a write for a lock of another session, within 1 ms to 1 h.
+    /// Defaults to 1 s.
     ///
-    /// Then the write fails as [`Error::TimedOut`], without any effect. Other writes of its batch
-    /// go on. A write that has less time than that left gives up earlier.
+    /// Then the write fails as [`Error::TimedOut`], without any effect.
+    /// Other writes of its batch go on.
+    /// A write close to its deadline gives up earlier.
     #[must_use]
     pub fn with_lock_timeout(self, timeout: Duration) -> Self {
         Self { lock_timeout: timeout, ..self }
@@ -235,6 +278,15 @@ impl PostgresConfig {
 
     /// Adds a read replica at `host` or `host:port`, with the credentials and the database of the
     /// primary. Defaults to none.
+    ///
+    /// ```
+    /// use rsvp_postgres::PostgresConfig;
+    ///
+    /// let config = PostgresConfig::from_url("postgres://app:secret@db1,db2/tickets")?
+    ///     .with_replica("replica1")
+    ///     .with_replica("replica2:5433");
+    /// # Ok::<(), rsvp_core::Error>(())
+    /// ```
     #[must_use]
     pub fn with_replica(mut self, host: &str) -> Self {
         let host = host.parse::<Host>().map(|host| host.with_default_port(DEFAULT_PORT));
@@ -242,12 +294,12 @@ impl PostgresConfig {
         self
     }
 
-    /// The replicas, without the malformed ones.
+    /// Returns the replicas, without the malformed ones.
     pub(crate) fn replica_hosts(&self) -> impl Iterator<Item = &Host> {
         self.replicas.iter().flatten()
     }
 
-    /// The name of the schema.
+    /// Returns the name of the schema.
     ///
     /// # Errors
     ///
@@ -260,7 +312,7 @@ impl PostgresConfig {
     ///
     /// # Errors
     ///
-    /// [`Error::InvalidInput`] with the field of the first setting that is wrong.
+    /// [`Error::InvalidInput`] with the field of the first wrong setting.
     pub(crate) fn check(&self) -> Result<()> {
         self.schema_name()?;
         check_range("pool_size", self.pool_size, 1..=1000)?;

@@ -1,4 +1,4 @@
-//! Where the password of each new connection comes from.
+//! The password of each new connection, from a provider or a file.
 
 use std::error::Error as StdError;
 use std::path::PathBuf;
@@ -9,10 +9,19 @@ use rsvp_core::async_trait;
 use rsvp_core::url::Secret;
 use tokio::task::spawn_blocking;
 
-/// Why a password could not be had.
+/// The reason for a missing password. Its text must have no secret in it.
 pub type PasswordError = Box<dyn StdError + Send + Sync>;
 
-/// The login of a connection that is about to be opened.
+/// The login of a new connection.
+///
+/// ```
+/// use rsvp_postgres::Login;
+///
+/// /// The key of a login in a cache of tokens.
+/// fn cache_key(login: Login<'_>) -> String {
+///     format!("{}@{}:{}", login.user, login.host, login.port)
+/// }
+/// ```
 #[derive(Clone, Copy, Debug)]
 #[non_exhaustive]
 pub struct Login<'a> {
@@ -20,17 +29,17 @@ pub struct Login<'a> {
     pub host: &'a str,
     /// Its port.
     pub port: u16,
-    /// The role that logs in.
+    /// The role of the login.
     pub user: &'a str,
     /// The database.
     pub database: &'a str,
 }
 
-/// Gives the password of each new connection, such as a token of a cloud provider, which expires in
-/// minutes.
+/// Gives the password of each new connection, such as a short-lived token of a cloud provider.
 ///
-/// It is asked for every connection, within the `connect_timeout`, so it should keep what is still
-/// valid. Connections that are open stay open when a token expires.
+/// The store asks for every connection, within the `connect_timeout`.
+/// So an implementation should cache a valid token.
+/// Open connections stay open after a token expires.
 ///
 /// ```
 /// use rsvp_core::async_trait;
@@ -52,16 +61,16 @@ pub struct Login<'a> {
 /// ```
 #[async_trait]
 pub trait PasswordProvider: Send + Sync + 'static {
-    /// The password for a login.
+    /// Returns the password for a login.
     ///
     /// # Errors
     ///
-    /// Whatever keeps it from being had. The connection fails, and may be tried again. The text of the
-    /// error must have no secret in it.
+    /// Any error of the provider. The connection fails, and the store may try it again.
+    /// The text of the error must have no secret in it.
     async fn password(&self, login: Login<'_>) -> Result<Secret, PasswordError>;
 }
 
-/// A provider that nothing prints.
+/// A provider. `Debug` shows nothing of it.
 #[derive(Clone)]
 pub(crate) struct Provider(pub(super) Arc<dyn PasswordProvider>);
 
@@ -77,11 +86,12 @@ impl fmt::Debug for Provider {
     }
 }
 
-/// The passwords of a file in the format of libpq's `.pgpass`, which is read for each connection.
+/// The passwords of a file in the format of libpq's `.pgpass`.
+/// It is read again for each connection, so a changed password needs no restart.
 #[derive(Debug)]
 pub(super) struct PassFile(PathBuf);
 
-/// No line of the file is of the login.
+/// No line of the file matches the login.
 #[derive(Debug, thiserror::Error)]
 #[error("the password file has no line for this host, port, database and user")]
 struct NoLine;
@@ -92,7 +102,7 @@ struct NoLine;
 pub(super) struct NoFile;
 
 impl PassFile {
-    /// The file at a path. `env` is the file that `PGPASSFILE` names, and otherwise `~/.pgpass`.
+    /// Opens the file at a path. `env` stands for the file of `PGPASSFILE`, or else `~/.pgpass`.
     pub(super) fn new(path: &str) -> Result<Self, NoFile> {
         if path != "env" {
             return Ok(Self(path.into()));
@@ -106,15 +116,17 @@ impl PassFile {
 #[async_trait]
 impl PasswordProvider for PassFile {
     async fn password(&self, login: Login<'_>) -> Result<Secret, PasswordError> {
+        // Reading a file blocks, and must not hold up the other tasks of the thread.
         let path = self.0.clone();
         let text = spawn_blocking(move || std::fs::read_to_string(path)).await??;
         text.lines().find_map(|line| password_in(line, login)).ok_or_else(|| NoLine.into())
     }
 }
 
-/// The password in a line `host:port:database:user:password`, if it is of the login. A `*` is
-/// anything; `\:` and `\\` stand for the characters themselves.
+/// Returns the password of a line `host:port:database:user:password`, if it matches the login.
+/// A `*` matches anything. `\:` and `\\` stand for the characters themselves.
 fn password_in(line: &str, login: Login<'_>) -> Option<Secret> {
+    // 1. The five fields, without their escapes. A colon in the password needs no escape.
     let mut fields = vec![String::new()];
     let mut characters = line.chars();
     while let Some(character) = characters.next() {
@@ -125,8 +137,8 @@ fn password_in(line: &str, login: Login<'_>) -> Option<Secret> {
         }
     }
     let [host, port, database, user, password] = fields.as_slice() else { return None };
+    // 2. Each field against the login. The folder of a socket is written as localhost.
     let number = login.port.to_string();
-    // A socket's folder is written as localhost.
     let local = login.host.starts_with('/') && host == "localhost";
     let own = [(port, number.as_str()), (database, login.database), (user, login.user)];
     let is_host = host == "*" || host == login.host || local;

@@ -1,4 +1,4 @@
-//! Reading the settings from a URL.
+//! The settings of a URL.
 
 use rsvp_core::url::StoreUrl;
 use rsvp_core::{Error, Result};
@@ -8,44 +8,68 @@ use super::{PostgresConfig, SslMode, override_with};
 impl PostgresConfig {
     /// Reads `postgres://user:password@host:port,host:port/database?parameter=value`.
     ///
-    /// Given several hosts, the store connects to the one that accepts writes and reconnects to the
-    /// new primary after a failover. An IPv6 address stands in brackets, and the path of the folder
-    /// of a Unix socket is a host too. Every part may be percent-encoded. The user defaults to
-    /// `postgres`, the database to the name of the user. The scheme may also be `postgresql`.
+    /// ```
+    /// use rsvp_postgres::PostgresConfig;
+    ///
+    /// let url = "postgres://app:p%40ss@db1,[::1]:5433/tickets?pool_size=20&statement_timeout=2s";
+    /// let config = PostgresConfig::from_url(url)?;
+    /// let error = PostgresConfig::from_url("postgres://db/tickets?pool_size=none").unwrap_err();
+    /// assert!(error.to_string().starts_with("invalid pool_size: "));
+    /// # Ok::<(), rsvp_core::Error>(())
+    /// ```
+    ///
+    /// Given several hosts, the store connects to the primary among them,
+    /// and reconnects to the new primary after a failover.
+    /// An IPv6 address stands in brackets. The folder of a Unix socket is a host, too.
+    /// Every part may be percent-encoded. The user defaults to `postgres`, and the database to the
+    /// name of the user. The scheme may also be `postgresql`.
     ///
     /// | parameter | meaning | default |
     /// |---|---|---|
     /// | `schema` | the Postgres schema of the tables | `rsvp` |
-    /// | `migrate` | `true`: create or upgrade the tables when opening | `false` |
-    /// | `replica` | `host:port` of a read replica; may be repeated | none |
+    /// | `migrate` | `true` creates or upgrades the tables when opening | `false` |
+    /// | `replica` | `host:port` of a read replica, may be repeated | none |
     /// | `pool_size` | connections to the primary, and to each replica | 10 |
-    /// | `connect_timeout` | for one host, such as `500ms` or `2s`; a number alone is in seconds | 2s |
+    /// | `connect_timeout` | for one host, such as `500ms`, `2s`, or `2` for seconds | 2s |
     /// | `acquire_timeout` | wait for a free connection | 2s |
     /// | `statement_timeout` | for one statement | 5s |
     /// | `lock_timeout` | wait of a write for a lock | 1s |
-    /// | `pooler` | `transaction`: a pooler lends a session for one transaction at a time; or `session` | `session` |
+    /// | `pooler` | `transaction` for a pooler in [transaction mode](Self::with_transaction_pooler) | `session` |
     /// | `application_name` | shown in `pg_stat_activity` | `rsvp` |
-    /// | `sslmode` | as libpq's; other than `disable` needs the cargo feature `tls` | `prefer` with that feature |
-    /// | `sslrootcert` | a file of root certificates; `system` for the platform's, with `verify-full` | the platform's |
+    /// | `sslmode` | as in libpq, with the cargo feature `tls` for others than `disable` | `prefer`, or `disable` without the feature |
+    /// | `sslrootcert` | a file of root certificates, or `system` for the platform's with `verify-full` | the platform's |
     /// | `sslcert`, `sslkey` | files of the client's certificate and key | none |
-    /// | `channel_binding` | `require` has the server's certificate verified (`verify-full`) instead, which protects against the same | `prefer` |
-    /// | `passfile` | a file as `.pgpass`; `env` for that of `PGPASSFILE`, or `~/.pgpass` | none |
+    /// | `channel_binding` | `require` verifies the server's certificate (`verify-full`), for the same protection | `prefer` |
+    /// | `passfile` | a file in the format of `.pgpass`, or `env` for `PGPASSFILE` and `~/.pgpass` | none |
     /// | `keepalives`, `keepalives_idle`, `keepalives_interval`, `keepalives_count` | TCP keepalive by the server, in seconds | 1, 30, 10, 3 |
-    /// | `options` | `endpoint=…`, `project=…` or `reference=…` for a proxy; settings are refused | none |
-    /// | `pgbouncer` | `true`: as `pooler=transaction` | `false` |
+    /// | `options` | `endpoint=…`, `project=…` or `reference=…` for a proxy, but no settings | none |
+    /// | `pgbouncer` | `true` is `pooler=transaction` | `false` |
     ///
-    /// `host`, `port`, `user`, `password` and `dbname` may stand here, too. The other parameters of
-    /// libpq are accepted where their value asks for what there is, and otherwise refused by name.
+    /// `host`, `port`, `user`, `password` and `dbname` may stand here, too.
+    /// The store accepts other parameters of libpq if their value asks for its own behavior.
+    /// Otherwise it refuses them by name.
     ///
     /// # Errors
     ///
-    /// [`Error::InvalidInput`] with the field `url`, or with that of the parameter that is wrong.
-    /// The URL is never repeated.
+    /// [`Error::InvalidInput`] with the field `url`, or with the field of the wrong parameter.
+    /// The message never repeats the URL.
     pub fn from_url(url: &str) -> Result<Self> {
         Self::from_store_url(StoreUrl::parse(url)?)
     }
 
-    /// Reads a URL that has been taken apart, as [`from_url`](Self::from_url) does.
+    /// Reads a parsed URL, as [`from_url`](Self::from_url).
+    ///
+    /// ```
+    /// use rsvp_core::url::StoreUrl;
+    /// use rsvp_postgres::PostgresConfig;
+    ///
+    /// // A host can take parameters of its own before the store reads the others.
+    /// let mut url = StoreUrl::parse("postgres://db/tickets?pool_size=20&tenant=7")?;
+    /// let tenant = url.parameters_mut().take("tenant")?;
+    /// let config = PostgresConfig::from_store_url(url)?;
+    /// assert_eq!(tenant.as_deref(), Some("7"));
+    /// # Ok::<(), rsvp_core::Error>(())
+    /// ```
     ///
     /// # Errors
     ///
@@ -79,7 +103,7 @@ impl PostgresConfig {
         config.take_libpq(parameters)?;
         parameters.finish()?;
 
-        // 3. Their ranges.
+        // 3. The ranges of the numbers.
         config.check()?;
         Ok(config)
     }

@@ -1,4 +1,4 @@
-//! A batch as statements of bounded size, each with a fate of its own.
+//! A batch as statements of bounded size. Each of them succeeds or fails on its own.
 
 use std::ops::Range;
 use std::sync::OnceLock;
@@ -17,38 +17,39 @@ pub(crate) const LARGEST: usize = 4096;
 /// The most statements of one batch at once, each on a connection of its own.
 pub(crate) const AT_ONCE: usize = 4;
 
-/// The most times that one statement is divided. It is enough to find ten culprits among
-/// [`LARGEST`] entries, wherever they are. What is left then is not applied, and may be repeated.
+/// The most times that one statement is divided.
+/// They suffice to find ten culprits among [`LARGEST`] entries in any position.
+/// The remaining entries are not applied, and may be repeated.
 const DIVISIONS: usize = 128;
 
-/// A statement is not divided any more when so many entries alone were refused alike and nothing was
-/// accepted: most likely everything is refused.
+/// The search ends after this number of single entries, if the server refused all of them alike.
+/// Most likely it refuses every entry.
 const ALIKE: usize = 16;
 
-/// The most times that one statement is divided because of locks. What is left then has waited for a
-/// lock, too.
+/// The most times that one statement is divided because of locks.
+/// The remaining entries have waited for a lock, too.
 const LOCK_DIVISIONS: usize = 64;
 
-/// A work that answers for each of its entries, and can be divided.
+/// A work that can be divided, with an answer for each entry.
 pub(crate) trait Batch: Work {
-    /// The number of entries.
+    /// Returns the number of entries.
     fn len(&self) -> usize;
 
-    /// The first `at` entries, and the others.
+    /// Returns the first `at` entries, and the others.
     fn split_at(&self, at: usize) -> (Self, Self);
 
-    /// Two parts that take no lock in common, if there are any. Defaults to none.
+    /// Returns two parts without a common lock, if there are any. Defaults to none.
     fn split_locked(&self) -> Option<(Self, Self)> {
         None
     }
 
-    /// All entries in statements of bounded size.
+    /// Returns all entries in statements of bounded size.
     fn bounded(self) -> impl Iterator<Item = Self> {
         let number = self.len().div_ceil(LARGEST);
         self.divide(number)
     }
 
-    /// All entries in `number` parts of about the same size.
+    /// Returns all entries in `number` parts of about the same size.
     fn divide(self, number: usize) -> impl Iterator<Item = Self> {
         let entries = self.len();
         let mut rest = self;
@@ -61,13 +62,13 @@ pub(crate) trait Batch: Work {
     }
 }
 
-/// The first `at` numbers of a range, and the others.
+/// Returns the first `at` numbers of a range, and the others.
 pub(super) fn split(range: &Range<usize>, at: usize) -> (Range<usize>, Range<usize>) {
     let middle = range.end.min(range.start + at);
     (range.start..middle, middle..range.end)
 }
 
-/// The entries that shared one statement, and their answer.
+/// The number of entries in one statement, and their answer.
 #[derive(Debug)]
 pub(crate) struct Answered<A> {
     pub(crate) entries: usize,
@@ -75,7 +76,7 @@ pub(crate) struct Answered<A> {
 }
 
 impl<A> Answered<A> {
-    /// A result for each entry, when `each` gives those of an answer.
+    /// Returns a result for each entry. `each` takes an answer apart.
     pub(crate) fn results<T>(self, each: impl FnOnce(A) -> Vec<Result<T>>) -> Vec<Result<T>> {
         match self.answer {
             Ok(answer) => each(answer),
@@ -86,8 +87,8 @@ impl<A> Answered<A> {
 
 /// Runs the parts of a batch by `run`, a few at once, and answers in their order.
 ///
-/// Once the store is found unavailable, the parts that have not begun are not tried, because each
-/// would wait as long to find out the same.
+/// If the store is unavailable, the remaining parts fail at once.
+/// Each of them would wait as long to find out the same.
 pub(crate) async fn run_all<B, A, F>(
     parts: impl Iterator<Item = B>,
     run: impl Fn(B) -> F,
@@ -102,8 +103,8 @@ where
     answered.into_iter().flatten().collect()
 }
 
-/// Runs a part of a batch. If the server refuses it for what is in it, or for a lock, it is divided
-/// until the culprit is alone.
+/// Runs a part of a batch. If the server refuses it for its content or a lock, it is divided until
+/// the culprit is alone.
 async fn run_part<B, A, F>(
     part: B,
     run: &impl Fn(B) -> F,
@@ -117,14 +118,14 @@ where
     let mut search = Search::default();
     while let Some(part) = waiting.pop() {
         let entries = part.len();
-        // 1. Nothing is tried on a store that is known to be unavailable.
+        // 1. The error of another part, if it found the store unavailable.
         let answer = match unavailable.get() {
             Some(error) => Err(error.clone()),
             None => run(part.clone()).await,
         };
         search.note(entries, &answer);
         match answer {
-            // 2. The halves of a part that was refused, the first one next.
+            // 2. The halves of a refused part. The first one is next.
             Err(error) if entries > 1 && content_code(&error).is_some() => {
                 if search.is_over() {
                     let answer = Err(undivided(error));
@@ -135,7 +136,7 @@ where
                 let (first, second) = part.split_at(entries / 2);
                 waiting.extend([second, first]);
             }
-            // 3. Those of a part that has waited for a lock in vain, so that it holds back only
+            // 3. The halves of a part that waited for a lock in vain. A lock then holds back only
             //    entries of its own event.
             Err(error)
                 if waited_for_lock(&error)
@@ -165,15 +166,14 @@ where
 struct Search {
     divisions: usize,
     lock_divisions: usize,
-    /// The SQLSTATE of the entries alone that were refused, and their number, while nothing else was
-    /// answered.
+    /// The SQLSTATE and number of the single entries that were refused alike.
     alike: Option<(String, usize)>,
-    /// Something was accepted, or refused differently.
+    /// Another entry was accepted, or refused differently.
     varied: bool,
 }
 
 impl Search {
-    /// Takes the answer to a part of `entries` entries.
+    /// Records the answer to a part of `entries` entries.
     fn note<A>(&mut self, entries: usize, answer: &Result<A>) {
         let code = answer.as_ref().err().and_then(content_code);
         match (code, &mut self.alike) {
@@ -184,19 +184,19 @@ impl Search {
         }
     }
 
-    /// Whether a part that is refused is not divided any more.
+    /// Whether the search is given up, so that a refused part is not divided any more.
     fn is_over(&self) -> bool {
         let alike = self.alike.as_ref().is_some_and(|(_, number)| *number >= ALIKE);
         self.divisions >= DIVISIONS || (alike && !self.varied)
     }
 }
 
-/// Entries that shared a refused statement, most of which may be innocent.
+/// The cause of the failure of an undivided part. Most of its entries may be innocent.
 #[derive(Debug, thiserror::Error)]
 #[error("too many entries of the batch were refused to find all of them")]
 struct Undivided(#[source] Error);
 
-/// The failure of entries of which some would be refused alone, and others not.
+/// Returns the failure of an undivided part. It is retryable, because some entries may succeed.
 fn undivided(refusal: Error) -> Error {
     let operation = refusal.operation().unwrap_or(Operation::Write);
     Error::backend(operation, Effect::NotApplied, true, Undivided(refusal))
@@ -271,8 +271,8 @@ mod tests {
         failure(Operation::Write, error.into(), std::time::Duration::ZERO).error
     }
 
-    /// Runs all numbers below `entries` on a server that refuses the `culprits`. Returns the numbers
-    /// that failed, and how many statements there were.
+    /// Runs all numbers below `entries` on a server that refuses the `culprits`.
+    /// Returns the numbers that failed, and the number of statements.
     async fn failed(entries: usize, culprits: &[usize], code: &'static str) -> (Vec<usize>, usize) {
         let (results, statements) = results(entries, culprits, code).await;
         let failed = (0..).zip(results).filter(|(_, result)| result.is_err());

@@ -1,4 +1,4 @@
-//! The numbers of RSVPs of events.
+//! The counts of events.
 
 use std::ops::Range;
 use std::sync::Arc;
@@ -16,7 +16,7 @@ use crate::wire::work::Work;
 #[derive(Clone, Debug)]
 pub(crate) struct Counts {
     events: Arc<[EventId]>,
-    /// The part of the events that this statement is about.
+    /// The part of the events in this statement.
     range: Range<usize>,
 }
 
@@ -27,7 +27,7 @@ impl Counts {
 }
 
 impl Work for Counts {
-    /// For each event in turn, as the server has it.
+    /// The stored count of each event in turn.
     type Answer = Vec<i64>;
 
     fn operation(&self) -> Operation {
@@ -60,11 +60,11 @@ impl Batch for Counts {
     }
 }
 
-/// A count as it was at most `age` ago.
+/// Makes the count of an event from a stored number read at most `age` ago.
 ///
 /// # Errors
 ///
-/// [`Error::Corrupt`] if it is negative: something other than this library changed the tables.
+/// [`Error::Corrupt`] if it is negative, because another program changed the tables.
 pub(crate) fn aged(count: i64, age: Duration) -> Result<Count> {
     u64::try_from(count).map(|value| Count::aged(value, age)).map_err(|_| {
         let found = format!("a count of {count}; Maintenance::repair corrects it");

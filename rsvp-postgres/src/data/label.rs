@@ -1,4 +1,4 @@
-//! Labels: small facts that the store keeps about itself.
+//! Labels, which are small facts that the store keeps about itself.
 
 use std::time::Duration;
 
@@ -7,8 +7,8 @@ use rsvp_core::{Label, LabelName, Operation};
 use crate::sql::Statements;
 use crate::wire::connection::Connection;
 use crate::wire::failure::WorkError;
-use crate::wire::footprint::Footprint;
 use crate::wire::work::Work;
+use crate::wire::write_set::WriteSet;
 
 /// Reads a label.
 #[derive(Clone, Debug)]
@@ -17,7 +17,7 @@ pub(crate) struct ReadLabel {
 }
 
 impl Work for ReadLabel {
-    /// The value as it is stored.
+    /// The stored value.
     type Answer = Option<String>;
 
     fn operation(&self) -> Operation {
@@ -35,8 +35,10 @@ impl Work for ReadLabel {
     }
 }
 
-/// Sets a label if it holds the expected value. One statement sets a label that there is not, and
-/// another replaces one that there is, because each can lock only the row that it expects.
+/// Sets a label if it holds the expected value.
+///
+/// There is one statement for a new label and another for a label with a value,
+/// because each can lock only the row that it expects.
 #[derive(Clone, Debug)]
 pub(crate) struct ReplaceLabel {
     pub(crate) name: LabelName,
@@ -45,15 +47,15 @@ pub(crate) struct ReplaceLabel {
 }
 
 impl Work for ReplaceLabel {
-    /// The value of before, as it is stored.
+    /// The stored value before the call.
     type Answer = Option<String>;
 
     fn operation(&self) -> Operation {
         Operation::ReplaceLabel
     }
 
-    fn footprint(&self) -> Footprint {
-        Footprint::of_label(&self.name)
+    fn write_set(&self) -> WriteSet {
+        WriteSet::of_label(&self.name)
     }
 
     async fn run(

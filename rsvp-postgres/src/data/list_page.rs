@@ -1,5 +1,6 @@
-//! Pages by keyset pagination: each page is one range of an index, which begins after the key of
-//! the last entry of the page before.
+//! Pages by keyset pagination.
+//!
+//! Each page is one range of an index. It begins after the last key of the previous page.
 
 use std::marker::PhantomData;
 
@@ -17,7 +18,8 @@ use crate::wire::work::Work;
 /// Reads one page of a listing.
 #[derive(Debug)]
 pub(crate) struct ListPage<L> {
-    /// The first two arguments of the statement: the listed id and the last key, or the last pair.
+    /// The first two arguments of the statement. They are the listed id and the last key,
+    /// or the last pair.
     keys: [String; 2],
     /// The listed id, empty for a listing of everything.
     subject: String,
@@ -49,7 +51,7 @@ impl ListPage<Scan> {
 }
 
 impl<L: Listing> ListPage<L> {
-    /// A page of the listing of `id`, whose cursors hold one id.
+    /// Makes a page of the listing of `id`. Its cursors hold one id.
     fn after_one(id: &str, request: &PageRequest) -> Result<Self> {
         let mut last = String::new();
         if let Some(mut cursor) = CursorReader::of(L::TAG, id, request)? {
@@ -64,7 +66,7 @@ impl<L: Listing> ListPage<L> {
         Self { keys, subject, limit: request.limit, listing: PhantomData }
     }
 
-    /// The page that the rows make, with a cursor after the last one if there are more.
+    /// Makes the page from its rows, with a cursor after the last one if there are more.
     fn page(&self, mut rows: Vec<L::Row>) -> Result<Page<L::Item>> {
         let more = rows.len() > self.limit.get();
         rows.truncate(self.limit.get());
@@ -75,14 +77,14 @@ impl<L: Listing> ListPage<L> {
     }
 }
 
-/// The next id in a cursor. Those of users and events have the same rules.
+/// Reads the next id in a cursor. Ids of users and events have the same rules.
 fn id_in(cursor: &mut CursorReader<'_>) -> Result<String> {
     let id = cursor.text(MAX_ID_BYTES)?;
     UserId::new(id).map_err(|_| Cursor::refused())?;
     Ok(id.to_owned())
 }
 
-/// Derived, it would ask for a listing that can be cloned.
+// A derived impl would need `L: Clone`.
 impl<L> Clone for ListPage<L> {
     fn clone(&self) -> Self {
         let (keys, subject) = (self.keys.clone(), self.subject.clone());
@@ -91,7 +93,7 @@ impl<L> Clone for ListPage<L> {
 }
 
 impl<L: Listing> Work for ListPage<L> {
-    /// The page, or the reason why its rows make none.
+    /// The page, or the error of an illegal row.
     type Answer = Result<Page<L::Item>>;
 
     fn operation(&self) -> Operation {
@@ -107,7 +109,7 @@ impl<L: Listing> Work for ListPage<L> {
         let most = self.limit.get() as i64 + 1;
         let query = sqlx::query_as(L::statement(sql)).bind(first).bind(second).bind(most);
         let query = query.persistent(connection.keeps_statements());
-        // One more than the page may have shows whether there are any after it.
+        // The one row over the limit shows whether there is a next page.
         Ok(self.page(query.fetch_all(&mut connection.pg).await?))
     }
 }

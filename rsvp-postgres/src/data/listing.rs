@@ -1,4 +1,4 @@
-//! The three listings: their statements, their rows and their cursors.
+//! The statements, rows and cursors of the three listings.
 
 use rsvp_core::backend::{CursorWriter, stored_id};
 use rsvp_core::{Cursor, EventId, Operation, Result, Rsvp, UserId};
@@ -10,17 +10,17 @@ use crate::sql::{Statement, Statements};
 /// One of the three listings.
 pub(crate) trait Listing: Send + Sync + 'static {
     const OPERATION: Operation;
-    /// The first byte of its cursors, so that one listing refuses the cursors of another.
+    /// The first byte of its cursors. A listing refuses the cursors of another.
     const TAG: u8;
     type Row: for<'r> FromRow<'r, PgRow> + Send + Unpin + 'static;
     type Item: Send + 'static;
 
     fn statement(sql: &Statements) -> &Statement;
 
-    /// The cursor of the page of `subject` that begins after a row.
+    /// Makes the cursor of the page of `subject` after a row.
     fn cursor_after(subject: &str, row: &Self::Row) -> Cursor;
 
-    /// The entry that a row stands for.
+    /// Makes the entry of a row.
     ///
     /// # Errors
     ///

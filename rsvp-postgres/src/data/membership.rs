@@ -1,4 +1,4 @@
-//! Whether pairs exist: one statement for pairs of a single event, another for pairs of many.
+//! Membership of pairs, with one statement for a single event and another for many events.
 
 use std::collections::HashSet;
 use std::ops::Range;
@@ -12,11 +12,11 @@ use crate::wire::connection::Connection;
 use crate::wire::failure::WorkError;
 use crate::wire::work::Work;
 
-/// Tells for each of some pairs, of which there is at least one, whether it exists.
+/// Tells for each pair whether it exists. There is at least one pair.
 #[derive(Clone, Debug)]
 pub(crate) struct Membership {
     pairs: Arc<[Rsvp]>,
-    /// The part of the pairs that this statement is about.
+    /// The part of the pairs in this statement.
     range: Range<usize>,
 }
 
@@ -60,7 +60,7 @@ impl Membership {
 }
 
 impl Work for Membership {
-    /// For each pair in turn.
+    /// Whether each pair exists, in turn.
     type Answer = Vec<bool>;
 
     fn operation(&self) -> Operation {

@@ -1,4 +1,4 @@
-//! Whether a write would be accepted.
+//! The probe of whether the server accepts writes.
 
 use rsvp_core::Operation;
 
@@ -7,7 +7,7 @@ use crate::wire::connection::Connection;
 use crate::wire::failure::WorkError;
 use crate::wire::work::Work;
 
-/// Writes to a table of its own, which a demoted primary refuses.
+/// Writes to the table `readiness`. A demoted primary refuses the write.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Ready;
 

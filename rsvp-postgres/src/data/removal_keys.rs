@@ -1,30 +1,31 @@
-//! Where the removals of events go on.
+//! The positions at which removals of events go on.
 
 use std::collections::HashMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use rsvp_core::EventId;
 
-/// The most removals whose keys are remembered. A removal whose key is forgotten begins again.
+/// The most keys that are remembered. A removal without its key begins again.
 const MOST: usize = 1024;
 
-/// For each event under removal, the last user that was removed.
+/// The user removed last, for each event whose removal is under way.
 ///
-/// A step that began at the first user would read all index entries of the steps before it, which
-/// are dead and, as long as an old snapshot is open, not cleared away: a removal would take time
-/// that grows with the square of the number of its users. A key that is lost or outdated, as that
-/// of a removal that was given up, costs time only: the event's count tells whether any RSVPs are
-/// left, and then the removal begins again.
+/// A step goes on after this key, and skips the dead index entries of the steps before it.
+/// The server keeps dead entries as long as an old snapshot is open.
+/// Without the key, the time of a removal would grow with the square of the number of its users.
+///
+/// A lost or outdated key, as after an abandoned removal, costs only time.
+/// The event's count tells whether any RSVPs are left. If so, the removal begins again.
 #[derive(Debug, Default)]
 pub(crate) struct RemovalKeys(Mutex<HashMap<EventId, String>>);
 
 impl RemovalKeys {
-    /// The user after which the next step of the removal of `event` begins.
+    /// Returns the user of `event` removed last. The next step begins after this user.
     pub(crate) fn after(&self, event: &EventId) -> String {
         self.locked().get(event).cloned().unwrap_or_default()
     }
 
-    /// Remembers where the removal of `event` goes on; nothing if it is done.
+    /// Sets the user of `event` removed last, or forgets it if the removal is done.
     pub(crate) fn set(&self, event: &EventId, next: Option<&str>) {
         let mut keys = self.locked();
         match next {
@@ -35,6 +36,7 @@ impl RemovalKeys {
                 keys.remove(event);
             }
         }
+        // Any other key may go, because a lost key costs only time.
         if keys.len() > MOST {
             let other = keys.keys().find(|key| *key != event).cloned();
             other.map(|other| keys.remove(&other));

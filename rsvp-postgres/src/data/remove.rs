@@ -1,22 +1,22 @@
-//! Removing the RSVPs of an event or of a user, in bounded steps.
+//! The removal of the RSVPs of an event or of a user, in bounded steps.
 
 use std::time::Duration;
 
 use rsvp_core::{EventId, Operation, PageLimit, UserId};
 
-use super::slots::drop_empty;
+use super::count_slots::drop_empty;
 use crate::sql::Statements;
 use crate::wire::connection::Connection;
 use crate::wire::failure::WorkError;
-use crate::wire::footprint::Footprint;
 use crate::wire::work::Work;
+use crate::wire::write_set::WriteSet;
 
-/// Removes up to `limit` RSVPs of an event, and with the last ones the event's counts.
+/// Removes up to `limit` RSVPs of an event. The last step removes the event's counts, too.
 #[derive(Clone, Debug)]
 pub(crate) struct RemoveEvent {
     pub(crate) event: EventId,
     pub(crate) limit: PageLimit,
-    /// Only users after this one: see [`RemovalKeys`](super::removal_keys::RemovalKeys).
+    /// The step begins after this user, as in [`RemovalKeys`](super::removal_keys::RemovalKeys).
     pub(crate) after: String,
 }
 
@@ -25,18 +25,18 @@ pub(crate) struct RemoveEvent {
 pub(crate) struct EventStep {
     /// The number of RSVPs removed.
     pub(crate) removed: u64,
-    /// The user after which the next step begins; nothing if this was the last step.
+    /// The next step begins after this user. `None` after the last step.
     pub(crate) next: Option<String>,
 }
 
 impl EventStep {
-    /// The outcome of a step of at most `limit` RSVPs that began after the user `after`. The last
-    /// user removed is `last`, and the event had `counted` RSVPs before the step.
+    /// Makes the outcome of a step of at most `limit` RSVPs after the user `after`.
+    /// The last removed user is `last`, and the event had `counted` RSVPs before the step.
     fn new(limit: u64, after: &str, removed: u64, last: Option<String>, counted: i64) -> Self {
         let left = u64::try_from(counted).unwrap_or(0) > removed;
         let next = match last {
             Some(last) if removed >= limit => Some(last),
-            // Some have come behind the key meanwhile, or are from before this removal.
+            // RSVPs are left behind the key. They came meanwhile, or the key is an old one.
             _ if left && !after.is_empty() => Some(String::new()),
             _ => None,
         };
@@ -51,8 +51,8 @@ impl Work for RemoveEvent {
         Operation::RemoveEvent
     }
 
-    fn footprint(&self) -> Footprint {
-        Footprint::of_event(&self.event)
+    fn write_set(&self) -> WriteSet {
+        WriteSet::of_event(&self.event)
     }
 
     async fn run(
@@ -95,8 +95,8 @@ impl Work for RemoveUser {
         Operation::RemoveUser
     }
 
-    fn footprint(&self) -> Footprint {
-        Footprint::of_user(&self.user)
+    fn write_set(&self) -> WriteSet {
+        WriteSet::of_user(&self.user)
     }
 
     async fn run(&self, connection: &mut Connection, sql: &Statements) -> Result<u64, WorkError> {

@@ -1,7 +1,7 @@
-//! A batch of writes: divided into statements, and its outcomes put together again.
+//! A batch of writes, its division into statements, and the combination of their outcomes.
 //!
-//! A statement has only cancels or only RSVPs. One that both inserts and deletes could not lock its
-//! rows in one order, and writers would deadlock.
+//! A statement has only cancels or only RSVPs. With both it could not lock its rows in one order,
+//! and writers would deadlock.
 
 use std::collections::{HashMap, HashSet};
 use std::ops::Range;
@@ -12,21 +12,21 @@ use rsvp_core::backend::FoldedBatch;
 use rsvp_core::{Action, BatchReceipt, Error, EventId, Operation, Result, SessionToken, Write};
 
 use super::batch::{AT_ONCE, Answered, Batch, LARGEST, split};
-use super::locked::LockedEvents;
-use super::slots::drop_empty;
+use super::count_slots::drop_empty;
+use super::locked_events::LockedEvents;
 use crate::sql::Statements;
 use crate::wire::connection::Connection;
 use crate::wire::failure::WorkError;
-use crate::wire::footprint::Footprint;
 use crate::wire::work::Work;
+use crate::wire::write_set::WriteSet;
 
-/// The fewest pairs of a part, except of the only one. The server works on a statement with one
-/// core, so a large batch goes to several connections; smaller parts than this cost more in
-/// statements and commits than they save.
+/// The fewest pairs of a part, if a batch has several parts.
+/// The server works on a statement with one core, so a large batch goes to several connections.
+/// Smaller parts would cost more in statements and commits than they save.
 const SMALLEST: usize = 512;
 
-/// The longest wait for a lock of a part of a statement that has waited for one in vain: long enough
-/// for another write to be done.
+/// The longest wait for a lock of a part, after the undivided statement has waited in vain.
+/// It is long enough for another write to be done.
 const PATIENCE_OF_PARTS: Duration = Duration::from_millis(50);
 
 /// Writes of one kind, in one statement.
@@ -36,16 +36,16 @@ pub(crate) struct Writes {
     action: Action,
     /// The places of the batch's final writes of this kind, in their order.
     places: Arc<[usize]>,
-    /// The part of the places that this statement writes.
+    /// The part of the places in this statement.
     range: Range<usize>,
-    /// The longest wait for a lock, if it is shorter than that of the store.
+    /// The longest wait for a lock, if it is shorter than the store's lock timeout.
     patience: Duration,
 }
 
 impl Writes {
-    /// The final writes of a batch that `may_write` lets through, in statements of about the same
-    /// size. No pair is in two statements, so they can run in any order. Each event that is locked
-    /// has statements of its own, which come last.
+    /// Returns the final writes of a batch that `may_write` allows, in statements of about the same
+    /// size. No pair is in two statements, so they can run in any order.
+    /// A locked event has its own statements. They come last.
     pub(crate) fn divide_all(
         batch: &Arc<FoldedBatch>,
         may_write: impl Fn(&Write) -> bool,
@@ -62,6 +62,7 @@ impl Writes {
             let (batch, range) = (batch.clone(), 0..places.len());
             Self { batch, action, range, places, patience: Duration::MAX }
         };
+        // A write is either of an event that is free, or of exactly one of the locked events.
         const KINDS: [Action; 2] = [Action::Cancel, Action::Rsvp];
         let free = KINDS.map(|action| of_kind(action, &|event| !locked.contains(event)));
         let alone = locked
@@ -80,14 +81,14 @@ impl Writes {
         self.divide(for_speed.max(pairs.div_ceil(LARGEST)))
     }
 
-    /// The places of the writes among the final writes of the batch.
+    /// Returns the places of the writes among the final writes of the batch.
     pub(crate) fn places(&self) -> &[usize] {
         self.places.get(self.range.clone()).unwrap_or_default()
     }
 
-    /// The event of all writes, if there is only one.
+    /// Returns the event of all writes, if there is only one.
     pub(crate) fn event(&self) -> Option<&EventId> {
-        // They are sorted by event.
+        // Final writes are sorted by event.
         let first = self.writes().next()?;
         let last = self.places().last().and_then(|place| self.batch.finals().get(*place))?;
         (first.rsvp.event == last.rsvp.event).then_some(&first.rsvp.event)
@@ -120,15 +121,15 @@ impl Batch for Writes {
 }
 
 impl Work for Writes {
-    /// For each write in turn, whether it changed anything.
+    /// Whether each write changed anything, in turn.
     type Answer = Vec<bool>;
 
     fn operation(&self) -> Operation {
         Operation::Write
     }
 
-    fn footprint(&self) -> Footprint {
-        Footprint::of_writes(self.writes())
+    fn write_set(&self) -> WriteSet {
+        WriteSet::of_writes(self.writes())
     }
 
     async fn run(
@@ -161,18 +162,18 @@ impl Work for Writes {
     }
 }
 
-/// The places of the final writes that were sent, and the answers to them in the same order.
+/// The places of the final writes that were sent, and their answers in the same order.
 pub(crate) type Sent = (Vec<usize>, Vec<Answered<(Vec<bool>, SessionToken)>>);
 
-/// The receipt of a batch, from the answers to the final writes at `places`. Those at other places
-/// were not sent, and have the error `refused`.
+/// Makes the receipt of a batch from the answers to the final writes at `places`.
+/// The writes at other places were not sent, and have the error `refused`.
 pub(crate) fn receipt(
     batch: &FoldedBatch,
     places: Vec<usize>,
     answered: Vec<Answered<(Vec<bool>, SessionToken)>>,
     refused: &Error,
 ) -> BatchReceipt {
-    // 1. One token for all of it, and a result for each write that was sent.
+    // 1. One token for the whole batch, and a result for each sent write.
     let mut token = SessionToken::new();
     let results = answered.into_iter().flat_map(|part| {
         part.results(|(changed, of_part)| {
@@ -181,7 +182,7 @@ pub(crate) fn receipt(
         })
     });
     let mut sent: HashMap<usize, Result<bool>> = places.into_iter().zip(results).collect();
-    // 2. The results of all writes. They are asked for in the order of the final writes.
+    // 2. The results of all writes. The batch asks for them in the order of its final writes.
     let mut places = 0..;
     let results = batch.results(|_| {
         let result = places.next().and_then(|place| sent.remove(&place));

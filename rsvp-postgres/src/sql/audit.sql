@@ -1,5 +1,5 @@
--- The next $2 events after $1 that have RSVPs or a count, each with both numbers. One statement
--- sees one snapshot, in which the two agree unless something is wrong.
+-- The next $2 events after $1 with RSVPs or a count, each with both numbers. One statement sees one
+-- snapshot. There the two numbers agree unless something is wrong.
 WITH RECURSIVE held (event_id) AS (
     (SELECT event_id FROM {schema}.rsvps WHERE event_id > $1 ORDER BY event_id LIMIT 1)
     UNION ALL

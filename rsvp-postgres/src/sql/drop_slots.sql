@@ -1,5 +1,5 @@
--- Slots that add up to nothing can go together, whatever the events hold: the sum of those that
--- stay, or come meanwhile, is the same.
+-- Slots that add up to zero can go together. The sum of the slots that stay or come meanwhile is
+-- the same.
 WITH turn AS (
     SELECT set_config('lock_timeout', $2, true) IS NOT NULL AS bounded
 ), slots AS (

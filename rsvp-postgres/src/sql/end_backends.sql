@@ -1,11 +1,14 @@
--- Tells processes to end. Told in the select list, which is made after the join, so that no other
--- process is told. A process is changing something if it has a transaction id and does not wait for
--- a lock: only then may it be in the middle of its commit, where it does not look at signals.
+-- Tells processes to end. The select list does so, because it runs after the join, so that no other
+-- process is told.
 --
--- The start of a process is hidden from a role that the process's session does not belong to. Such a
--- process may be the one or a later one of the same number, and is not told. The process of a pooler
--- shows the transaction at the end of its name: if it shows another, the transaction is over. So it is
--- if the process has begun a later statement.
+-- A process is changing something if it has a transaction id and does not wait for a lock. Only
+-- then may it be in the middle of its commit, and a commit does not look at signals.
+--
+-- The server hides the start of a process from roles without the rights of its session's role. Such
+-- a process may be the right one or a later one with the same id, and is not told.
+--
+-- The process of a pooler shows the transaction at the end of its name. If it shows another one, or
+-- has begun a later statement, the transaction is over.
 SELECT given.number, alive.changing,
        CASE WHEN alive.started = given.started THEN pg_terminate_backend(alive.pid) ELSE false END
 FROM unnest(ARRAY[{pids}]::int[], ARRAY[{starts}]::bigint[], ARRAY[{suffixes}]::text[],

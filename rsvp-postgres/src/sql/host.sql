@@ -1,6 +1,6 @@
--- Whether this host is a standby, and whether it is read-only as a primary. Then this connection's
--- process and its start, the clock, the statement timeout in milliseconds, settings that came with
--- the connection, and the log.
+-- Whether this host is a standby, and whether it is a read-only primary. Then this connection's
+-- process and its start, the clock in microseconds, the statement timeout in milliseconds, the
+-- settings that the client's environment made, and the log.
 SELECT pg_is_in_recovery(),
        current_setting('transaction_read_only')::bool,
        pg_backend_pid(),

@@ -1,5 +1,5 @@
 (SELECT system_identifier FROM pg_control_system()),
--- A standby's timeline is the one that it has certainly reached.
+-- The timeline of a standby is the latest one that it has certainly reached.
 CASE WHEN pg_is_in_recovery()
      THEN (SELECT greatest(c.timeline_id, r.min_recovery_end_timeline)::bigint
            FROM pg_control_checkpoint() c, pg_control_recovery() r)

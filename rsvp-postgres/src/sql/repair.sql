@@ -1,5 +1,5 @@
--- Adds the missing number to the count of $1. Writers move both numbers together, so the difference
--- seen in this statement's snapshot stays right while they go on.
+-- Adds the missing number to the count of $1. Writers change rows and counts together, so the
+-- difference in this statement's snapshot stays right while they go on.
 WITH drift AS (
     SELECT (SELECT count(*) FROM {schema}.rsvps WHERE event_id = $1)
          - (SELECT coalesce(sum(count), 0) FROM {schema}.counts WHERE event_id = $1) AS missing

@@ -1,5 +1,5 @@
--- Replaces the label $1 by $3 if it holds $2, and answers the value of before. A locked row is read
--- as it is after the lock, not as in the statement's snapshot.
+-- Replaces the label $1 by $3 if it holds $2, and answers the value before. A locked row is read as
+-- it is after the lock, not as in the statement's snapshot.
 WITH turn AS (
     SELECT extract(epoch FROM clock_timestamp()) * 1000000 <= $4::bigint
        AND set_config('lock_timeout', $5, true) IS NOT NULL AS in_time,

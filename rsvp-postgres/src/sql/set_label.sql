@@ -1,6 +1,6 @@
--- Sets the label $1 to $2 if there is none, and answers the value of before. One that is there, or
--- comes meanwhile, is written again as it is, because only a row that the statement writes can be
--- read as it is now. The row is new if no transaction has locked it.
+-- Sets the label $1 to $2 if there is none, and answers the value before. A label that is there, or
+-- comes meanwhile, is written again as it is, because the statement can read the present row only
+-- by writing it. The row is new if no transaction has locked it.
 WITH turn AS (
     SELECT extract(epoch FROM clock_timestamp()) * 1000000 <= $3::bigint
        AND set_config('lock_timeout', $4, true) IS NOT NULL AS in_time,

@@ -1,4 +1,4 @@
-//! Each call's work, and the server that it goes to.
+//! The calls of the store. Each chooses its work and the server for it.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -23,19 +23,19 @@ use crate::data::remove::{RemoveEvent, RemoveUser};
 use crate::data::write::{Sent, Writes, receipt};
 use crate::wire::commit::Commit;
 use crate::wire::failure::unsettled;
-use crate::wire::gate::Entered;
 use crate::wire::replicas::Absent;
+use crate::wire::shutdown_gate::Entered;
 use crate::wire::work::Work;
 
 impl PostgresStore {
-    /// Reads from a server that is as fresh as `options` ask: a replica if one is, otherwise the
-    /// primary. With the answer comes its greatest possible age.
+    /// Reads from a replica if one is as fresh as `options` ask, otherwise from the primary.
+    /// Returns the greatest possible age of the answer, too.
     async fn read<W: Work>(&self, work: W, options: &ReadOptions) -> Result<(W::Answer, Duration)> {
         let call = self.inner.primary.enter(work.operation(), options.deadline)?;
         self.read_within(&call, work, options).await
     }
 
-    /// Reads, as [`read`](Self::read), for a call that may read more.
+    /// Reads, as [`read`](Self::read), for a call of several reads.
     async fn read_within<W: Work>(
         &self,
         call: &Entered,
@@ -44,18 +44,21 @@ impl PostgresStore {
     ) -> Result<(W::Answer, Duration)> {
         let Inner { primary, replicas, overflow, .. } = &*self.inner;
         let overloaded = Error::overloaded(work.operation());
+        // 1. A replica. If replicas are busy, only few reads go on to the primary, because the
+        //    load of the replicas would take it down, too.
         let _overflow = match replicas.read(primary, &work, options).await {
             Ok(read) => return Ok(read),
             Err(Absent::Busy) => Some(overflow.try_acquire().map_err(|_| overloaded)?),
             Err(Absent::NotFresh) => None,
         };
+        // 2. The primary, on a timeline at least as late as the token's.
         if let Consistency::Session(token) = &options.consistency {
             primary.reach(work.operation(), token, options.deadline).await?;
         }
         Ok((primary.run_within(call, work, options.deadline).await?, Duration::ZERO))
     }
 
-    /// Changes something on the primary. With the answer comes the token of the change.
+    /// Changes something on the primary. Returns the token of the change, too.
     async fn write_within<W: Work>(
         &self,
         call: &Entered,
@@ -66,8 +69,8 @@ impl PostgresStore {
         self.inner.primary.run_within(call, Commit { work, asks_lsn }, options.deadline).await
     }
 
-    /// Changes something, as [`write_within`](Self::write_within), unless it meets a change that is
-    /// not settled, and is not soon.
+    /// Changes something, as [`write_within`](Self::write_within).
+    /// If it meets an unsettled change, it waits for a short time, and then refuses the call.
     async fn write_settled<W: Work>(
         &self,
         work: W,
@@ -75,19 +78,19 @@ impl PostgresStore {
     ) -> Result<(W::Answer, SessionToken)> {
         let primary = &self.inner.primary;
         let call = primary.enter(work.operation(), options.deadline)?;
-        // Most often there is none, and nothing is to be compared.
+        // The write set is made only for a comparison, because most often nothing is unsettled.
         if !primary.unsettled().is_empty() {
-            let footprint = work.footprint();
-            primary.settling(|earlier| earlier.meets(&footprint), options.deadline).await;
-            if primary.unsettled().iter().any(|earlier| earlier.meets(&footprint)) {
+            let write_set = work.write_set();
+            primary.settling(|earlier| earlier.meets(&write_set), options.deadline).await;
+            if primary.unsettled().iter().any(|earlier| earlier.meets(&write_set)) {
                 return Err(unsettled(work.operation()));
             }
         }
         self.write_within(&call, work, options).await
     }
 
-    /// Writes those final writes of a batch that `may_write` lets through, each statement with an
-    /// answer of its own.
+    /// Writes the final writes of a batch that `may_write` allows.
+    /// Each statement has its own answer.
     async fn write_all(
         &self,
         call: &Entered,
@@ -103,7 +106,7 @@ impl PostgresStore {
         (places, answered)
     }
 
-    /// Writes a part of a batch. Writes of an event that another session has locked take turns.
+    /// Writes a part of a batch. Writes of an event take turns while another session locks it.
     async fn write_part(
         &self,
         call: &Entered,
@@ -114,6 +117,7 @@ impl PostgresStore {
             return self.write_within(call, part, options).await;
         };
         let Inner { config, locked, .. } = &*self.inner;
+        // A write waits for its turn as long as for a lock, and keeps half of its time to run.
         let longest = config.lock_timeout;
         let longest = options.deadline.map_or(longest, |by| longest.min(by.remaining() / 2));
         let turn = locked.turn(&event, longest).await?;
@@ -136,7 +140,7 @@ impl PostgresStore {
 impl RsvpStore for PostgresStore {
     async fn write_batch(&self, writes: &[Write], options: &WriteOptions) -> Result<BatchReceipt> {
         let call = self.inner.primary.enter(Operation::Write, options.deadline)?;
-        // 1. One write for each pair. Those that meet a change that is not settled wait for it, for a
+        // 1. One write for each pair. A write that meets an unsettled change waits for it for a
         //    short time, while the others are written.
         let batch = Arc::new(FoldedBatch::new(writes));
         let primary = &self.inner.primary;
@@ -149,7 +153,7 @@ impl RsvpStore for PostgresStore {
         );
         let first = self.write_all(&call, &batch, |write| !meets(write), options);
         let ((mut places, mut answered), ()) = join(first, settling).await;
-        // 2. Those whose way is free by then. The others are refused.
+        // 2. The writes whose change is settled by then. The others are refused.
         if !waiting.is_empty() {
             let earlier = primary.unsettled();
             let free = |write: &Write| {
@@ -259,7 +263,7 @@ impl RsvpStore for PostgresStore {
         Ok(())
     }
 
-    /// The statement timeout and a second: by then no statement of a call is still under way.
+    /// Returns the statement timeout plus one second. By then no statement of a call is under way.
     fn settling_time(&self) -> Duration {
         self.inner.config.statement_timeout + Duration::from_secs(1)
     }

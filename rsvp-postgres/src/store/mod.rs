@@ -1,4 +1,4 @@
-//! The store: opening it, and what its calls share.
+//! The store, its opening, and the state shared by its calls.
 
 mod calls;
 
@@ -13,7 +13,7 @@ use crate::admin::durability::Durability;
 use crate::admin::opening::Opening;
 use crate::admin::schema::migrate;
 use crate::config::PostgresConfig;
-use crate::data::locked::LockedEvents;
+use crate::data::locked_events::LockedEvents;
 use crate::data::removal_keys::RemovalKeys;
 use crate::sql::Statements;
 use crate::wire::connector::Connector;
@@ -23,65 +23,98 @@ use crate::wire::replicas::Replicas;
 
 /// Keeps RSVPs in Postgres.
 ///
-/// An acknowledged write is committed, and as durable as the server's settings make it: with
-/// `fsync` and `synchronous_commit` on, it survives `kill -9` and power loss. With a synchronous
-/// standby it survives the loss of the primary; a write that repeats an earlier attempt is
-/// acknowledged only when the standby has that one, too. Counts are exact: they move in the statement that
-/// changes the rows, by the number of rows that it changed.
+/// ```no_run
+/// use rsvp_core::{EventId, RsvpStoreExt, UserId};
+/// use rsvp_postgres::{PostgresConfig, PostgresStore};
 ///
-/// A batch is one statement and one round trip for its RSVPs, and one for its cancels if it has
-/// any. With read replicas, one more round trip reads the LSN of the write. Of 1,024 pairs or more
-/// it is written in two to four statements at once, each on a connection of its own, if the pool has
-/// as many connections: the server works on a statement with one core. A statement has at most 4,096
-/// pairs, so a larger batch has more statements, up to four at once. Each statement succeeds or
-/// fails on its own. One that the server refuses for what is in it, such as a character that the
-/// database's encoding lacks, is divided until the culprit is alone. A batch of cancels after which
-/// nobody comes to some event costs one more round trip, which drops the event's count.
+/// # async fn example() -> rsvp_core::Result<()> {
+/// let url = "postgres://app:secret@db1,db2/tickets?migrate=true";
+/// let store = PostgresStore::open(PostgresConfig::from_url(url)?).await?;
+/// let event = EventId::new("101a")?;
+/// store.rsvp(&UserId::from(1), &event).await?;
+/// println!("{} attendees", store.rsvp_count(&event).await?.value);
+/// # Ok(())
+/// # }
+/// ```
 ///
-/// # Locks
+/// An acknowledged write is committed.
+/// The server's settings decide how durable it is, see [`durability`](Self::durability).
+/// With `fsync` and `synchronous_commit` on, a write survives `kill -9` and power loss.
+/// With a synchronous standby, it survives the loss of the primary.
+/// If a write repeats an earlier attempt, the standby has both when the write is acknowledged.
 ///
-/// A write waits for the locks of other sessions for at most the
-/// [`lock_timeout`](PostgresConfig::with_lock_timeout), and then fails as
-/// [`TimedOut`](rsvp_core::Error::TimedOut), without any effect. Only the writes of the locked event
-/// fail. Until one of them succeeds, they are tried one at a time, on one connection. A fifth of the
-/// connections is left to reads, so calls that change something wait for each other and not reads
-/// for them. While commits wait for a synchronous standby that is away, one at a time is tried. Calls
-/// that find no place within the `acquire_timeout` are refused as
-/// [`Overloaded`](rsvp_core::Error::Overloaded).
+/// Counts are exact. The statement of a write changes rows and counts together.
 ///
 /// Clones are cheap and share the connections.
 ///
+/// # Batches
+///
+/// The RSVPs of a batch take one statement and one round trip. So do its cancels.
+/// Two cases need one more round trip:
+///
+/// - With read replicas, the store reads the LSN of the write.
+/// - After cancels of the last RSVPs of an event, the store drops the event's count.
+///
+/// The server runs a statement on one core, so a large batch is several statements.
+/// Each of them uses its own connection and succeeds or fails on its own.
+///
+/// - A batch of 1,024 pairs or more takes two to four statements at once, as far as the pool has
+///   connections.
+/// - A statement has at most 4,096 pairs. A larger batch takes more statements, up to four at once.
+/// - If the server refuses a statement for its content, the store divides it until it finds
+///   the culprit. An example is a character outside the database's encoding.
+///
+/// # Locks
+///
+/// A write waits for locks of other sessions for at most the
+/// [`lock_timeout`](PostgresConfig::with_lock_timeout).
+/// Then it fails as [`TimedOut`](rsvp_core::Error::TimedOut) without any effect.
+/// Only writes of the locked event fail.
+/// They are tried one at a time on one connection, until one of them succeeds.
+///
+/// A fifth of the connections is left to reads, so reads do not wait for writes.
+/// If a synchronous standby is away, one write at a time is tried.
+/// A write without a place within the `acquire_timeout` is refused as
+/// [`Overloaded`](rsvp_core::Error::Overloaded).
+///
 /// # Time
 ///
-/// Every call is bounded by the timeouts of its [`PostgresConfig`], and by its deadline. It runs on a
-/// task of its own, so a write whose caller goes away is still finished. The last third of a
-/// call's time, and at most a second, is kept for stopping it:
+/// The timeouts of the [`PostgresConfig`] and the deadline of the call bound every call.
+/// A call runs on its own task, so a write is finished even after its caller goes away.
+/// The store keeps the last third of a call's time, and at most a second, for stopping the call:
 ///
-/// 1. The server is asked to cancel the statement, on a connection beside the pool. Its answer is
-///    final.
-/// 2. If the server does not answer, the connection is closed and the server's process is told to
-///    end. When it is gone, or can change nothing any more, the effect of a write is
+/// 1. It asks the server to cancel the statement, on a connection beside the pool.
+///    The answer of the server is final.
+/// 2. Without an answer, the store closes the connection and tells the server's process to end.
+///    Once the process is gone, or can change nothing any more, the effect of the write is
 ///    [`Unknown`](rsvp_core::Effect::Unknown).
-/// 3. If that cannot be seen either, the effect is [`Pending`](rsvp_core::Effect::Pending). Later
-///    writes of the same events fail as [`Unavailable`](rsvp_core::Error::Unavailable), without any
-///    effect, until the write is settled. Other events and reads go on.
+/// 3. If the store cannot observe the end of the process, the effect is
+///    [`Pending`](rsvp_core::Effect::Pending). Later writes of the same events fail as
+///    [`Unavailable`](rsvp_core::Error::Unavailable), without any effect, until the write is
+///    settled. Reads and writes of other events go on.
 ///
-/// A write carries the time of the server until which it may begin, so that a process which was
-/// stopped does nothing when it reads the write late. A connection reads the server's clock when it
-/// is opened, and once a minute. A clock that somebody sets back afterwards lets a late write begin
-/// later by so much, until it is read again. A clock that is set forward is read again when it
-/// refuses a write that is in time.
+/// A write carries the latest server time at which it may begin.
+/// If a suspended server process reads the write later, it does nothing.
+/// A connection reads the server's clock when it is opened and once a minute.
+/// If the clock is set back, a late write may begin later by the same time, until the next reading.
+/// If the clock is set forward, the server may refuse a write too early.
+/// Then the store reads the clock again and repeats the write.
 ///
 /// # Replicas
 ///
-/// [`Strong`](rsvp_core::Consistency::Strong) reads stay on the primary. A
-/// [`Session`](rsvp_core::Consistency::Session) read goes to a replica that has replayed the log up
-/// to the token's LSN, a [`Bounded`](rsvp_core::Consistency::Bounded) read to one that is known to be
-/// within the bound, an [`Eventual`](rsvp_core::Consistency::Eventual) read to any. All go to the
-/// primary if no replica will do. If replicas are too busy, a fifth of the `pool_size` of such reads
-/// goes to the primary at once, and the others fail as [`Overloaded`](rsvp_core::Error::Overloaded).
-/// To know the lag of the replicas, the store asks the primary for its LSN, a few times a second at
-/// most and only while there are bounded reads.
+/// | consistency | server |
+/// |---|---|
+/// | [`Strong`](rsvp_core::Consistency::Strong) | the primary |
+/// | [`Session`](rsvp_core::Consistency::Session) | a replica at or past the token's LSN |
+/// | [`Bounded`](rsvp_core::Consistency::Bounded) | a replica known to be within the bound |
+/// | [`Eventual`](rsvp_core::Consistency::Eventual) | any replica |
+///
+/// Without such a replica, the primary answers.
+/// If the replicas are too busy, the primary serves a few of their reads at once.
+/// Their number is a fifth of the `pool_size`.
+/// The other reads fail as [`Overloaded`](rsvp_core::Error::Overloaded).
+/// During bounded reads the store asks the primary for its LSN a few times a second,
+/// to know the lag of the replicas.
 #[derive(Clone)]
 pub struct PostgresStore {
     inner: Arc<Inner>,
@@ -94,7 +127,7 @@ struct Inner {
     replicas: Replicas,
     auditor: Auditor,
     locked: LockedEvents,
-    /// Held by reads that ask the primary because replicas are busy.
+    /// A permit for each read that goes to the primary because replicas are busy.
     overflow: Semaphore,
     removal_keys: RemovalKeys,
 }
@@ -102,15 +135,27 @@ struct Inner {
 impl PostgresStore {
     /// Connects to the primary and checks its tables.
     ///
+    /// ```no_run
+    /// use rsvp_postgres::{PostgresConfig, PostgresStore};
+    ///
+    /// # async fn example() -> rsvp_core::Result<()> {
+    /// let config = PostgresConfig::from_url("postgres://app:secret@db/tickets")?;
+    /// let store = PostgresStore::open(config).await?;
+    /// println!("an acknowledged write survives: {:?}", store.durability());
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
     /// # Errors
     ///
-    /// [`Error::InvalidInput`](rsvp_core::Error::InvalidInput) with the field of the setting that
-    /// is wrong, with the field `schema` if the tables are missing or of another version, or with the
-    /// field `database` if its encoding is not UTF-8;
-    /// [`Error::Unavailable`](rsvp_core::Error::Unavailable) if no host accepts writes; otherwise
-    /// the error that the server reports.
+    /// - [`Error::InvalidInput`](rsvp_core::Error::InvalidInput) with the field of a wrong setting,
+    ///   with the field `schema` if the tables are missing or of another version,
+    ///   or with the field `database` if its encoding is not UTF-8
+    /// - [`Error::Unavailable`](rsvp_core::Error::Unavailable) if no host accepts writes
+    /// - any other error of the server
     pub async fn open(config: PostgresConfig) -> Result<Self> {
         config.check()?;
+        // The tables come first, because opening checks their version.
         if config.migrate {
             migrate(&config).await?;
         }
@@ -136,17 +181,37 @@ impl PostgresStore {
         Ok(Self { inner: Arc::new(inner) })
     }
 
-    /// The configuration that the store was opened with.
+    /// Returns the configuration of the store.
     pub fn config(&self) -> &PostgresConfig {
         &self.inner.config
     }
 
-    /// What an acknowledged write survives, by the primary's settings when the store was opened.
+    /// Returns the durability of acknowledged writes.
+    /// It follows from the primary's settings when the store was opened.
+    ///
+    /// ```
+    /// use rsvp_postgres::{Durability, PostgresStore};
+    ///
+    /// /// Accepts a server only if it keeps acknowledged writes after a loss of power.
+    /// fn is_safe(store: &PostgresStore) -> bool {
+    ///     store.durability() >= Durability::Disk
+    /// }
+    /// ```
     pub fn durability(&self) -> Durability {
         self.inner.durability
     }
 
-    /// The number of open connections to the primary, and the number of idle ones among them.
+    /// Returns the number of open connections to the primary, and how many of them are idle.
+    ///
+    /// ```
+    /// use rsvp_postgres::PostgresStore;
+    ///
+    /// /// Returns the number of connections in use, for a gauge.
+    /// fn in_use(store: &PostgresStore) -> usize {
+    ///     let (open, idle) = store.connections();
+    ///     open - idle
+    /// }
+    /// ```
     pub fn connections(&self) -> (usize, usize) {
         self.inner.primary.connections()
     }

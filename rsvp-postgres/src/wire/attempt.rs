@@ -9,22 +9,22 @@ use rsvp_core::{Effect, Error};
 use sqlx::Connection as _;
 use tokio::time::{Instant, timeout_at};
 
-use super::backend::Backend;
-use super::caller::Caller;
+use super::backend_process::Backend;
+use super::bulkheads::Place;
+use super::call_schedule::Schedule;
+use super::caller_presence::Caller;
 use super::connection::Connection;
 use super::connector::Connector;
 use super::failure::{Failure, WorkError, commits, failure, is_outdated};
-use super::places::Place;
 use super::pool::Pool;
-use super::schedule::Schedule;
-use super::unsettled::Attempt;
+use super::unsettled_attempts::Attempt;
 use super::work::Work;
 use crate::sql::Statements;
 
-/// The server's clock is read again after so long, before a change, because clocks drift.
+/// Before a change, an older reading of the server's clock is renewed, because clocks drift.
 const TRUSTED_CLOCK: Duration = Duration::from_secs(60);
 
-/// An attempt of a call that has failed.
+/// A failed attempt of a call.
 pub(super) struct Failed {
     pub(super) error: Error,
     /// Another connection may serve the call at once.
@@ -32,7 +32,8 @@ pub(super) struct Failed {
 }
 
 impl Pool {
-    /// The one place that sees the time limit, the connection and the outcome of a work.
+    /// Runs a work on a connection within its schedule, and decides its outcome.
+    /// No other function sees all three.
     pub(super) async fn attempt<W: Work>(
         &self,
         mut connection: Object<Connector>,
@@ -44,19 +45,19 @@ impl Pool {
         let operation = work.operation();
         connection.begin(schedule.cancel_at, self.limits.lock_timeout);
 
-        // 1. The answer of the server is final. A failure of the connection concerns all to the same
-        //    server. If there is no answer, only this one is closed, and the others are tested
-        //    before they are used.
+        // 1. The answer of the server is final. A failure of the connection concerns all
+        //    connections to the same server. Without an answer, only this connection is closed,
+        //    and the others are tested before their next use.
         let (answer, canceled) = self.answer(&mut connection, caller, work, schedule).await;
         let Failure { error, evicts: closes, elsewhere, read_only } = match answer {
-            // A commit that waits for a synchronous standby and is canceled succeeds, with a warning
-            // that the driver does not pass on: the standby may lack the change.
+            // A commit canceled during its wait for a synchronous standby succeeds. The standby may
+            // lack the change, but the driver does not pass on the server's warning.
             Some(Ok(_)) if canceled && commits(operation) => {
-                self.places.committed(false);
+                self.bulkheads.committed(false);
                 let error = Error::timed_out(operation, schedule.elapsed(), Effect::Unknown);
                 Failure::of_call(error)
             }
-            // A server that takes no writes may have been replaced.
+            // A read-only server may have been replaced.
             Some(Ok(_))
                 if connection.read_only
                     && self.is_replaced(connection.generation, schedule.end()).await =>
@@ -66,7 +67,7 @@ impl Pool {
             }
             Some(Ok(answer)) => {
                 if commits(operation) {
-                    self.places.committed(true);
+                    self.bulkheads.committed(true);
                 }
                 connection.in_use = false;
                 return Ok(answer);
@@ -89,8 +90,7 @@ impl Pool {
             }
         };
 
-        // 2. A statement that changes something and has no answer is stopped before the caller
-        //    hears of it.
+        // 2. The effect. A change without an answer is stopped before the caller gets the error.
         let Connection { applied, changed, unanswered, timeline, generation, .. } = *connection;
         let begun_by = connection.clock().at(Instant::now());
         let backend = connection.running_on.get();
@@ -104,27 +104,27 @@ impl Pool {
             && unanswered
             && let Some(backend) = backend
         {
-            let (footprint, place) = (work.footprint(), place.cloned());
-            let attempt = Attempt::new(backend, timeline, footprint, place, schedule.over());
+            let (write_set, place) = (work.write_set(), place.cloned());
+            let attempt = Attempt::new(backend, timeline, write_set, place, schedule.over());
             self.control.settle(attempt, schedule.fence_until()).await
         } else if applied {
-            // Rolling back the last statement leaves the ones before it.
+            // The rollback of the last statement does not undo the ones before it.
             Effect::Unknown
         } else if changed {
             error.effect()
         } else {
-            // Nothing was sent that changes anything.
+            // No change was sent.
             Effect::NotApplied
         };
-        // 3. Another connection may do better, if nothing has happened on this one.
+        // 3. Another connection may serve the call, if nothing has happened on this one.
         let replaced = read_only && self.is_replaced(generation, schedule.end()).await;
         let lost_early = closes && !changed;
         let elsewhere = (elsewhere || lost_early || replaced) && effect == Effect::NotApplied;
         Err(Failed { error: error.with_effect(effect), elsewhere })
     }
 
-    /// The answer of the server; nothing if it gives none in time. Tells as well whether the server
-    /// was asked to cancel.
+    /// Returns the answer of the server, if it gives one in time.
+    /// Tells whether the server was asked to cancel, too.
     async fn answer<W: Work>(
         &self,
         connection: &mut Connection,
@@ -136,7 +136,7 @@ impl Pool {
         let begun_by = connection.clock().at(schedule.give_up_at);
         let (answer, asked) = {
             let mut running = pin!(run_in_time(work, connection, &self.sql));
-            // 1. Most calls are answered soon.
+            // 1. Most calls are answered soon. A slow one has the control connection opened early.
             for (until, is_slow) in [(schedule.slow_at, true), (schedule.cancel_at, false)] {
                 let patience = pin!(caller.patience(until));
                 if let Either::Left((answer, _)) = select(&mut running, patience).await {
@@ -146,7 +146,7 @@ impl Pool {
                     self.control.prepare();
                 }
             }
-            // 2. The server is asked to cancel. Then it answers that it did, or that it was done.
+            // 2. The server is asked to cancel. It answers that it did, or that the work was done.
             let canceling = async {
                 match running_on.get() {
                     Some(backend) => {
@@ -159,15 +159,17 @@ impl Pool {
             let answer = timeout_at(schedule.give_up_at, running);
             join(answer, canceling).await
         };
-        // 3. A request that may still arrive would cancel the statement of another call.
+        // 3. A request still on its way would cancel the statement of another call.
         connection.stale |= !asked;
         (answer.ok(), true)
     }
 }
 
-/// Runs a work, which the server may refuse once before it does anything. If it finds the work too
-/// late although it is in time here, its clock was set since it was read: it is read again. If it no
-/// longer has a statement as it was prepared, all are prepared again.
+/// Runs a work, and once more if the server refuses it before any effect.
+///
+/// - If the work is in time here but too late on the server, the server's clock was set.
+///   It is read again.
+/// - If a prepared statement is out of date, all statements are prepared again.
 async fn run_in_time<W: Work>(
     work: &W,
     connection: &mut Connection,

@@ -1,4 +1,4 @@
-//! Work that changes something, answered with the session token of the change.
+//! A change with its session token.
 
 use std::time::Duration;
 
@@ -8,21 +8,20 @@ use tokio::time::Instant;
 
 use super::connection::Connection;
 use super::failure::WorkError;
-use super::footprint::Footprint;
 use super::work::Work;
+use super::write_set::WriteSet;
 use crate::sql::Statements;
 
-/// A change whose commit has waited for a synchronous standby for longer than this is confirmed by
-/// another commit. Somebody may have cancelled the wait: then the server answers with success and a
-/// warning that the driver does not pass on.
+/// If a commit waits longer than this for a synchronous standby, another commit confirms it.
+/// Somebody may have cancelled the wait. The server then answers with success and a warning,
+/// but the driver does not pass on the warning.
 const UNSUSPICIOUS: Duration = Duration::from_millis(200);
 
-/// Runs `work`, and then learns where in the log its changes are.
+/// Runs `work`, and then reads the position of its changes in the log.
 #[derive(Clone, Debug)]
 pub(crate) struct Commit<W> {
     pub(crate) work: W,
-    /// Whether to ask for the LSN, which costs a round trip and is useful only to readers of
-    /// replicas.
+    /// Whether to ask for the LSN. It costs a round trip, and only readers of replicas need it.
     pub(crate) asks_lsn: bool,
 }
 
@@ -33,8 +32,8 @@ impl<W: Work> Work for Commit<W> {
         self.work.operation()
     }
 
-    fn footprint(&self) -> Footprint {
-        self.work.footprint()
+    fn write_set(&self) -> WriteSet {
+        self.work.write_set()
     }
 
     async fn run(
@@ -46,7 +45,8 @@ impl<W: Work> Work for Commit<W> {
         let mut began = Instant::now();
         let answer = self.work.perform(connection, sql).await?;
         connection.applied = true;
-        // 2. The synchronous standby has the change if a later commit has not waited long for it.
+        // 2. The confirmation. The synchronous standby has the change if a later commit did not
+        //    wait long.
         while connection.synchronous && began.elapsed() > UNSUSPICIOUS {
             if !connection.may_begin() {
                 return Err(WorkError::TooLate);
@@ -56,8 +56,8 @@ impl<W: Work> Work for Commit<W> {
             let confirmed = raw_sql(&sql.confirm).execute(&mut connection.pg).await;
             connection.end_transaction(confirmed)?;
         }
-        // 3. An LSN is behind the commit only if it is asked for after the commit. A change whose
-        //    LSN could not be had is acknowledged all the same, and seen on the primary.
+        // 3. The LSN, asked for after the commit, so that it is behind it. Without an LSN the
+        //    change is acknowledged all the same, and readers with its token ask the primary.
         let primary_only = connection.timeline.primary_only();
         if !self.asks_lsn {
             return Ok((answer, primary_only.token()));
@@ -67,7 +67,7 @@ impl<W: Work> Work for Commit<W> {
         Ok((answer, watermark.unwrap_or(primary_only).token()))
     }
 
-    /// The change has a session of its own: the LSN is asked for after its commit.
+    /// The change has its own session, because the LSN is asked for after its commit.
     async fn perform(
         &self,
         connection: &mut Connection,

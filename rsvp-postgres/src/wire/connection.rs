@@ -1,4 +1,4 @@
-//! An open connection, with all that is known of its server and of the call that uses it.
+//! An open connection, with the state of its server and of its present call.
 
 use std::time::Duration;
 
@@ -7,11 +7,11 @@ use sqlx::postgres::{PgArguments, PgConnection, PgRow, Postgres};
 use sqlx::query::QueryAs;
 use tokio::time::Instant;
 
-use super::backend::{Backend, RunningOn};
-use super::clock::ServerClock;
+use super::backend_process::{Backend, RunningOn};
 use super::failure::{WorkError, is_answer};
 use super::lsn::{Position, Timeline, Watermark};
-use super::session::{Session, ask};
+use super::server_clock::ServerClock;
+use super::server_session::{Session, ask};
 
 /// The server's clock, in microseconds since 1970.
 const CLOCK: &str = include_str!("../sql/clock.sql");
@@ -19,11 +19,11 @@ const CLOCK: &str = include_str!("../sql/clock.sql");
 /// An open connection, used by one call at a time.
 #[derive(Debug)]
 pub(crate) struct Connection {
-    /// The driver's connection, on which statements run.
+    /// The driver's connection for statements.
     pub(crate) pg: PgConnection,
-    /// The timeline of the log that this server writes or replays.
+    /// The timeline of the server's log.
     pub(crate) timeline: Timeline,
-    /// The server takes no writes, as far as it has told.
+    /// The server is read-only, by its last answer.
     pub(crate) read_only: bool,
     /// The server's process.
     pub(crate) running_on: RunningOn,
@@ -31,32 +31,32 @@ pub(crate) struct Connection {
     pub(crate) session: Session,
     /// The server's clock.
     clock: ServerClock,
-    /// The position up to which the server is known to have replayed its log.
+    /// The position that the server is known to have replayed.
     pub(crate) replayed: Option<Position>,
-    /// The connector's generation that it belongs to.
+    /// The connector's generation when it was opened.
     pub(crate) generation: u64,
-    /// The connector's suspicions until it last answered.
+    /// The connector's suspicions when it last answered.
     pub(crate) suspicions: u64,
     /// A call is using it, or left it in an unknown state.
     pub(crate) in_use: bool,
-    /// It must not be used again: its server may follow another log by now.
+    /// It must not be used again, because its state or its server's log is in doubt.
     pub(crate) stale: bool,
     /// A statement of the present call has taken effect.
     pub(crate) applied: bool,
-    /// A statement of the present call that changes something was sent, and has no answer yet.
+    /// A change of the present call was sent, and has no answer yet.
     pub(crate) unanswered: bool,
-    /// A statement of the present call that changes something was sent.
+    /// A change of the present call was sent.
     pub(crate) changed: bool,
     /// The last change of the present call waited for a synchronous standby.
     pub(crate) synchronous: bool,
-    /// The statements of the present call that change something must begin by this moment.
+    /// The latest moment at which a change of the present call may begin.
     begin_by: Instant,
-    /// The longest time that a statement of the present call waits for a lock.
+    /// The longest wait for a lock of a statement of the present call.
     lock_timeout: Duration,
 }
 
 impl Connection {
-    /// A connection that has not been used yet, of a server on `timeline`.
+    /// Makes an unused connection to a server on `timeline`.
     pub(crate) fn new(
         pg: PgConnection,
         timeline: Timeline,
@@ -68,7 +68,7 @@ impl Connection {
             pg,
             timeline,
             read_only: false,
-            // The one that a pooler has lent is given back by now.
+            // A process lent by a pooler is given back by now.
             running_on: RunningOn::new(Some(backend).filter(|_| !session.is_lent())),
             session,
             clock,
@@ -86,8 +86,8 @@ impl Connection {
         }
     }
 
-    /// Begins a call, whose statements must begin by `begin_by` and wait for a lock for at most
-    /// `lock_timeout`. Until it has ended well, the connection is not to be used again.
+    /// Begins a call. Its changes must begin by `begin_by`, and wait for a lock for at most
+    /// `lock_timeout`. The connection is not used again unless the call ends well.
     pub(crate) fn begin(&mut self, begin_by: Instant, lock_timeout: Duration) {
         self.in_use = true;
         self.applied = false;
@@ -98,24 +98,23 @@ impl Connection {
         self.lock_timeout = lock_timeout;
     }
 
-    /// The latest time of the server at which a statement of the present call may begin, in
-    /// microseconds since 1970. It is an argument of every statement that changes what the store
-    /// holds.
+    /// Returns the latest server time at which a change of the present call may begin, in
+    /// microseconds since 1970. It is an argument of every statement that changes something.
     pub(crate) fn latest_begin(&self) -> i64 {
         self.clock.at(self.begin_by)
     }
 
-    /// The longest time that the next statement waits for a lock, and at most `most`, as a setting
-    /// of the server. It leaves a part of the call's time, so that the server's answer is in time.
+    /// Returns the longest wait for a lock of the next statement, at most `most`, as a setting of
+    /// the server. It leaves a part of the call's time, so that the server's answer is in time.
     pub(crate) fn lock_timeout(&self, most: Duration) -> String {
         let left = self.begin_by.saturating_duration_since(Instant::now());
         let longest = self.lock_timeout.min(most).min(left * 3 / 4);
-        // Nothing is no limit.
+        // Zero would mean no limit.
         longest.as_millis().max(1).to_string()
     }
 
-    /// Takes what a statement that changes something says of its turn: whether it began in time, and
-    /// whether its commit waited for a synchronous standby.
+    /// Takes the first columns of a change's answer. They tell whether it began in time,
+    /// and whether its commit waited for a synchronous standby.
     ///
     /// # Errors
     ///
@@ -125,12 +124,12 @@ impl Connection {
         if in_time { Ok(()) } else { Err(WorkError::TooLate) }
     }
 
-    /// Whether statements of the present call may still begin.
+    /// Whether changes of the present call may still begin.
     pub(crate) fn may_begin(&self) -> bool {
         Instant::now() < self.begin_by
     }
 
-    /// Runs a statement that changes something, and answers with one row.
+    /// Runs a statement that changes something, and returns its one row.
     pub(crate) async fn change<'q, R>(
         &mut self,
         query: QueryAs<'q, Postgres, R, PgArguments>,
@@ -138,6 +137,7 @@ impl Connection {
     where
         R: for<'r> FromRow<'r, PgRow> + Send + Unpin,
     {
+        // Set before it is sent, because the caller may give up at any moment of the wait.
         self.unanswered = true;
         self.changed = true;
         let answer = query.persistent(self.keeps_statements()).fetch_one(&mut self.pg).await;
@@ -145,32 +145,32 @@ impl Connection {
         answer
     }
 
-    /// Notes that the statements of a transaction change something. Its effect is open until
+    /// Records a change in a transaction. Its effect is open until
     /// [`end_transaction`](Self::end_transaction).
     pub(crate) fn changes(&mut self) {
         self.unanswered = true;
         self.changed = true;
     }
 
-    /// Takes the answer to the commit of a transaction.
+    /// Records the answer to the commit of a transaction.
     pub(crate) fn end_transaction<T>(&mut self, answer: sqlx::Result<T>) -> sqlx::Result<T> {
         self.unanswered = !is_answer(&answer);
         answer
     }
 
-    /// Whether a prepared statement can be used again. A session that is lent may be another one
-    /// for the next transaction, where it is not known.
+    /// Whether a prepared statement can be used again. A lent session may be another one for the
+    /// next transaction, without the statement.
     pub(crate) fn keeps_statements(&self) -> bool {
         !self.session.is_lent()
     }
 
-    /// Notes the process that runs the present transaction, and its clock.
+    /// Records the process of the present transaction, and its clock.
     pub(crate) fn begin_on(&mut self, backend: Backend, clock: ServerClock) {
         self.running_on.set(Some(backend));
         self.clock = clock;
     }
 
-    /// Asks how far the server has written or replayed its log.
+    /// Asks for the server's position in its log, written or replayed.
     pub(crate) async fn watermark(&mut self) -> sqlx::Result<Watermark> {
         let position = Position::current(&mut self.pg, self.timeline).await?;
         Ok(Watermark { log: self.timeline.log(), position })
@@ -183,7 +183,7 @@ impl Connection {
         Ok(())
     }
 
-    /// The server's clock, as it was read last.
+    /// Returns the last reading of the server's clock.
     pub(crate) fn clock(&self) -> ServerClock {
         self.clock
     }

@@ -1,4 +1,4 @@
-//! Opening connections: to the host that accepts writes, or to one replica.
+//! The opening of connections to the primary, or to one replica.
 
 use std::fmt;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -12,41 +12,41 @@ use sqlx::{ConnectOptions, Connection as _};
 use tokio::sync::Mutex as AsyncMutex;
 use tokio::time::{Instant, timeout};
 
-use super::backend::Backend;
-use super::clock::ServerClock;
+use super::backend_process::Backend;
+use super::connect_options::options;
 use super::connection::Connection;
 use super::election::{Latest, elect};
 use super::failure::ConnectError;
 use super::lsn::Timeline;
-use super::options::options;
-use super::session::Session;
+use super::server_clock::ServerClock;
+use super::server_session::Session;
 use crate::config::{Login, PostgresConfig, Provider};
 
-/// Whether a host accepts writes, the connection's process, the clock, the session's statement
-/// timeout, settings that the client made when it connected, and the log if that is asked for.
+/// The role of a host, the connection's process, the clock, the session's statement timeout,
+/// settings of the client's environment, and the log if needed.
 const HOST: &str = include_str!("../sql/host.sql");
 
-/// The log that a host writes or replays, as columns of [`HOST`].
+/// The log of a host, as columns of [`HOST`].
 const LOG: &str = include_str!("../sql/log.sql");
 
-/// A connection that was idle for longer is tested before it is used. Servers, poolers and firewalls
-/// end sessions that are idle.
+/// A connection that was idle for longer is tested before its next use.
+/// Servers, poolers and firewalls end idle sessions.
 const TRUSTED_IDLE: Duration = Duration::from_secs(5);
 
-/// The choice among several hosts is trusted for so long, by connections that are made and by reads
-/// that find their server read-only.
+/// The choice among several hosts is trusted for this time, by new connections and by reads on a
+/// read-only server.
 const TRUSTED_CHOICE: Duration = Duration::from_secs(1);
 
 /// The role that a server must have.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Role {
-    /// Writes and strong reads: the host must be a primary.
+    /// The host must be a primary, for writes and strong reads.
     Primary,
-    /// Reads: any host.
+    /// Any host will do, for other reads.
     Replica,
 }
 
-/// The host that was chosen among several.
+/// The choice among several hosts.
 #[derive(Clone, Copy, Debug)]
 struct Chosen {
     place: usize,
@@ -64,17 +64,17 @@ impl Chosen {
 /// Opens connections to the primary among its hosts, or to a replica.
 pub(crate) struct Connector {
     hosts: Vec<PgConnectOptions>,
-    /// The last host that a connection was made to.
+    /// The host of the last connection.
     chosen: Mutex<Option<Chosen>>,
     /// Held while all hosts are asked.
     choosing: AsyncMutex<()>,
     latest: Latest,
-    /// Whether to ask for the log, which takes functions that some servers refuse.
+    /// Whether to ask for the log. Some servers refuse the functions for it.
     asks_log: bool,
     /// Grows whenever all connections so far are given up. Connections of an earlier generation
     /// are not used again.
     generation: AtomicU64,
-    /// Grows whenever a connection has fallen silent. The others are tested before they are used.
+    /// Grows whenever a connection has fallen silent. The others are tested before their next use.
     suspicions: AtomicU64,
     role: Role,
     /// The statement timeout that each session must have.
@@ -86,19 +86,19 @@ pub(crate) struct Connector {
 }
 
 impl Connector {
-    /// For writes and strong reads.
+    /// Makes a connector for writes and strong reads.
     pub(crate) fn primary(config: &PostgresConfig, latest: &Latest) -> Self {
         let timeout = Some(config.statement_timeout);
         Self::new(config, &config.hosts, Role::Primary, timeout, latest)
     }
 
-    /// For reads from the replica at `host`.
+    /// Makes a connector for reads from the replica at `host`.
     pub(crate) fn replica(config: &PostgresConfig, host: &Host) -> Self {
         let (hosts, timeout) = (std::slice::from_ref(host), Some(config.statement_timeout));
         Self::new(config, hosts, Role::Replica, timeout, &Latest::default())
     }
 
-    /// For statements on the primary that may take as long as they need.
+    /// Makes a connector for maintenance of the primary, with statements of any duration.
     pub(crate) fn maintenance(config: &PostgresConfig, latest: &Latest) -> Self {
         Self::new(config, &config.hosts, Role::Primary, None, latest)
     }
@@ -115,7 +115,7 @@ impl Connector {
             chosen: Mutex::default(),
             choosing: AsyncMutex::default(),
             latest: latest.clone(),
-            // A single server without replicas is compared with no other.
+            // A single server without replicas needs no comparison.
             asks_log: config.hosts.len() > 1 || config.replica_hosts().next().is_some(),
             generation: AtomicU64::default(),
             suspicions: AtomicU64::default(),
@@ -127,7 +127,8 @@ impl Connector {
         }
     }
 
-    /// For stopping what runs on the connections of this one. Their name ends with `control`.
+    /// Makes a connector for control connections. They stop calls on the connections of this one,
+    /// and their name ends with `control`.
     pub(crate) fn for_control(&self) -> Self {
         let named = |host: &PgConnectOptions| {
             let name = host.get_application_name().unwrap_or_default();
@@ -149,12 +150,12 @@ impl Connector {
         }
     }
 
-    /// The timeline of the server of the last connection.
+    /// Returns the timeline of the server of the last connection.
     pub(crate) fn timeline(&self) -> Timeline {
         self.chosen().map(|chosen| chosen.timeline).unwrap_or_default()
     }
 
-    /// The generation of the connections that are used.
+    /// Returns the generation of the usable connections.
     pub(crate) fn generation(&self) -> u64 {
         self.generation.load(Ordering::Acquire)
     }
@@ -164,29 +165,29 @@ impl Connector {
         self.generation.fetch_add(1, Ordering::AcqRel);
     }
 
-    /// Has all connections so far tested before they are used again.
+    /// Has all connections so far tested before their next use.
     pub(crate) fn suspect(&self) {
         self.suspicions.fetch_add(1, Ordering::AcqRel);
     }
 
-    /// The longest time that [`connect`](Self::connect) takes, with every host silent.
+    /// Returns the longest time of [`connect`](Self::connect), with every host silent.
     pub(crate) fn longest_connect(&self) -> Duration {
-        // Waiting for others who ask all hosts, asking the chosen one, and asking all.
+        // The wait for another task's round, the chosen host, and a round of all hosts.
         let rounds = if self.seeks() { 3 } else { 1 };
         self.connect_timeout * rounds
     }
 
-    /// Whether there are several hosts, among which the primary is sought.
+    /// Whether the primary must be found among several hosts.
     fn seeks(&self) -> bool {
         self.role == Role::Primary && self.hosts.len() > 1
     }
 
     /// Opens a connection to the primary, or to the replica.
     pub(crate) async fn connect(&self) -> Result<Connection, ConnectError> {
-        // 1. Read before connecting, so that a connection which was under way is given up as well.
+        // 1. The generation before the connection, so that a connection under way is given up, too.
         let generation = self.generation();
         let suspicions = self.suspicions.load(Ordering::Acquire);
-        // 2. A host that was chosen a moment ago is chosen still. One task at a time asks them all.
+        // 2. The connection. Among several hosts, one task at a time asks them all.
         let mut connection = if self.seeks() {
             self.seek().await?
         } else {
@@ -202,7 +203,7 @@ impl Connector {
     /// Connects to the primary among several hosts.
     async fn seek(&self) -> Result<Connection, ConnectError> {
         let trusted = |since: Instant| self.chosen().filter(|chosen| chosen.at >= since);
-        // 1. The host that was chosen a moment ago, or is being chosen now.
+        // 1. The host of a choice made a moment ago, or under way now.
         drop(self.choosing.lock().await);
         let began = Instant::now();
         if let Some(Chosen { place, .. }) = trusted(began - TRUSTED_CHOICE)
@@ -210,7 +211,7 @@ impl Connector {
         {
             return Ok(connection);
         }
-        // 2. The best of all, which somebody else may have chosen since.
+        // 2. The best of all hosts. Another task may have chosen it since.
         let _choosing = self.choosing.lock().await;
         match trusted(began) {
             Some(Chosen { place, .. }) => self.connect_in_time(place).await,
@@ -218,8 +219,8 @@ impl Connector {
         }
     }
 
-    /// Asks all hosts again, unless somebody did a moment ago, whether there is a better one than
-    /// that of the last connection. If there is, all connections so far are given up.
+    /// Looks for a better host than that of the last connection, unless a task did so a moment ago.
+    /// If there is one, all connections so far are given up.
     pub(crate) async fn verify(&self) {
         if self.seeks() {
             let _choosing = self.choosing.lock().await;
@@ -229,9 +230,9 @@ impl Connector {
         }
     }
 
-    /// Asks all hosts again, as [`verify`](Self::verify), because a connection of this generation has
-    /// found its server read-only. Nobody is trusted to be a primary that takes writes then. Tells
-    /// whether the connection is of use all the same.
+    /// Looks for a better host, as [`verify`](Self::verify), after a connection of this generation
+    /// found its server read-only. An earlier choice of a writable primary is not trusted then.
+    /// Tells whether the connection is still usable.
     pub(crate) async fn verify_read_only(&self, generation: u64) -> bool {
         if self.seeks() {
             let _choosing = self.choosing.lock().await;
@@ -255,7 +256,7 @@ impl Connector {
                     self.next_generation();
                 }
             }
-            // Nobody is asked again at once.
+            // The next round waits, because the hosts have just failed to answer.
             Err(_) => self.set_chosen(Chosen { at: Instant::now(), read_only: true, ..before }),
         }
     }
@@ -279,8 +280,8 @@ impl Connector {
         Ok(connection)
     }
 
-    /// Opens a connection to the host at a place, makes the settings, and asks the host for its role,
-    /// its log and its clock.
+    /// Opens a connection to the host at a place and makes the settings.
+    /// Asks the host for its role, its log and its clock.
     async fn connect_to(&self, place: usize) -> Result<Connection, ConnectError> {
         // 1. One round trip after the login.
         let host = self.hosts.get(place).ok_or(ConnectError::ReadOnly)?;
@@ -293,12 +294,12 @@ impl Connector {
             self.session.begin(&mut pg, &HOST.replace("{log}", log)).await?;
         let (standby, read_only, pid, started, clock, timeout, foreign, system, number) = row;
         let clock = ServerClock::just_read(clock);
-        // 2. What would break a promise.
+        // 2. A session that would break a promise of the store is refused.
         if let Some(settings) = foreign {
             return Err(ConnectError::ForeignSettings(settings));
         }
         if standby && self.role == Role::Primary {
-            // In order, so that the server's log has no word of it.
+            // Closed in order, so that the server logs no lost connection.
             pg.close().await?;
             return Err(ConnectError::ReadOnly);
         }
@@ -335,7 +336,7 @@ impl Connector {
     }
 }
 
-/// The options with the password of the provider.
+/// Returns the options with the password of the provider.
 async fn with_password(
     host: &PgConnectOptions,
     passwords: &Provider,
@@ -351,7 +352,7 @@ async fn with_password(
 }
 
 impl fmt::Debug for Connector {
-    /// Without the options, which hold the password.
+    /// Omits the options, because they hold the password.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let hosts = self.hosts.len();
         f.debug_struct("Connector").field("role", &self.role).field("hosts", &hosts).finish()
@@ -366,13 +367,13 @@ impl Manager for Connector {
         self.connect().await
     }
 
-    /// Decides whether a connection that comes back from a call is used again.
+    /// Decides whether a connection is used again after a call.
     async fn recycle(
         &self,
         connection: &mut Connection,
         metrics: &Metrics,
     ) -> RecycleResult<ConnectError> {
-        // 1. The call that used it has ended it well.
+        // 1. The last call on it has ended well.
         if connection.in_use || connection.stale {
             return Err(RecycleError::message("a call left it in an unknown state"));
         }
@@ -386,7 +387,7 @@ impl Manager for Connector {
         if !trusted {
             let alive = timeout(self.connect_timeout, connection.read_clock()).await;
             if !matches!(alive, Ok(Ok(()))) {
-                // The others are as doubtful; asking each would take as long again.
+                // The others are as doubtful, and testing each would take as long again.
                 self.next_generation();
                 return Err(RecycleError::message("it did not answer when it was tested"));
             }

@@ -1,4 +1,4 @@
-//! Choosing the primary among several hosts.
+//! The choice of the primary among several hosts.
 
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -13,18 +13,18 @@ use super::connection::Connection;
 use super::failure::ConnectError;
 use super::lsn::Timeline;
 
-/// Once a host takes writes, the others have so much more time to tell that they are later ones.
+/// Once a writable host has answered, the other hosts have this time to show a later timeline.
 const GRACE: Duration = Duration::from_millis(250);
 
-/// The latest timelines of the clusters that a store has met. Clones share them.
+/// The latest known timelines of the clusters of a store. Clones share them.
 ///
-/// A primary of an earlier timeline was replaced. It may go on, if nobody has stopped it: its reads
-/// are stale, and its writes will be lost.
+/// A primary of an earlier timeline was replaced. It may still run if nobody has stopped it.
+/// Its reads are stale, and its writes will be lost.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Latest(Arc<Mutex<Vec<Timeline>>>);
 
 impl Latest {
-    /// Notes that there is a primary of this timeline.
+    /// Records a primary of this timeline.
     pub(super) fn note(&self, timeline: Timeline) {
         let mut latest = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         match latest.iter_mut().find(|known| known.system == timeline.system) {
@@ -40,11 +40,11 @@ impl Latest {
     }
 }
 
-/// Asks all hosts at once, each for at most `limit`, and returns the one to use and its place: that of
-/// the latest timeline, and one that takes writes before one that is read-only.
+/// Asks all hosts at once, each for at most `limit`, and returns the best one and its place.
 ///
-/// A host that does not answer in time cannot be told from one that is down. If it is the new
-/// primary, and this process has never met it, the old one is used.
+/// Only hosts of the latest timeline count. A writable host is better than a read-only one.
+/// A host that is too slow cannot be told from a host that is down.
+/// If it is the new primary, and this process has never reached it, the old primary is used.
 ///
 /// # Errors
 ///
@@ -58,7 +58,7 @@ pub(super) async fn elect<H, F>(
 where
     F: Future<Output = Result<Connection, ConnectError>>,
 {
-    // 1. All are asked. When one takes writes, the others get the grace.
+    // 1. All are asked. After a writable one, the others get the grace.
     let ask = |place| {
         let connecting = timeout(limit, connect(place));
         async move { (place, connecting.await) }
@@ -79,7 +79,7 @@ where
             Err(_) => failures.push(HostFailure::TimedOut(limit)),
         }
     }
-    // 2. The best of those that have not been replaced.
+    // 2. The best host. A replaced primary is out of the question.
     let (mut fit, replaced): (Vec<_>, Vec<_>) =
         found.into_iter().partition(|(_, connection)| !latest.has_replaced(connection.timeline));
     let nobody = match replaced.is_empty() {
@@ -89,7 +89,7 @@ where
     fit.sort_by_key(|(place, connection)| (connection.read_only, *place));
     let mut fit = fit.into_iter();
     let best = fit.next();
-    // 3. The others are closed in order, so that the servers' logs have no word of it.
+    // 3. The others are closed in order, so that the servers log no lost connection.
     for (_, connection) in fit.chain(replaced) {
         tokio::spawn(timeout(limit, connection.pg.close()));
     }

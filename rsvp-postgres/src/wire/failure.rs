@@ -1,4 +1,4 @@
-//! The errors of Postgres and of the driver, mapped to those of the library by code.
+//! The errors of Postgres and of the driver, mapped by code to errors of the library.
 
 use std::time::Duration;
 
@@ -10,7 +10,7 @@ use sqlx::postgres::{PgDatabaseError, PgSeverity};
 
 use crate::config::PasswordError;
 
-/// Why a work gave no answer.
+/// The reason why a work has no answer.
 #[derive(Debug)]
 pub(crate) enum WorkError {
     /// The driver or the server reports an error.
@@ -28,18 +28,17 @@ impl From<sqlx::Error> for WorkError {
 /// The meaning of a statement's failure for the connection and the call.
 pub(crate) struct Failure {
     pub(crate) error: Error,
-    /// The server, or this connection to it, no longer serves its purpose: neither this
-    /// connection nor the idle ones to the same server should be used again.
+    /// Neither this connection nor the idle ones to the same server should be used again.
     pub(crate) evicts: bool,
-    /// Another connection may serve the call at once: this one is of no use any more, and the
-    /// statement was certainly not executed, or only reads.
+    /// Another connection may serve the call at once. The statement was certainly not executed,
+    /// or only reads.
     pub(crate) elsewhere: bool,
-    /// The server takes no writes: another host may be the primary.
+    /// The server is read-only. Another host may be the primary.
     pub(crate) read_only: bool,
 }
 
 impl Failure {
-    /// One that says nothing about the server.
+    /// Makes a failure of the call alone. It says nothing about the server.
     pub(crate) fn of_call(error: Error) -> Self {
         Self { error, evicts: false, elsewhere: false, read_only: false }
     }
@@ -50,7 +49,7 @@ enum Kind {
     Transient,
     /// Certainly rolled back, and will fail again.
     Permanent,
-    /// Refused for what is in it, certainly rolled back. Without the culprit it can succeed.
+    /// Refused for its content, certainly rolled back. Without the culprit it can succeed.
     Content,
     /// The server gave up after its statement timeout or was asked to, and rolled back.
     TimedOut,
@@ -64,13 +63,13 @@ enum Kind {
     Corrupt,
 }
 
-/// The meaning of a SQLSTATE (Postgres manual, appendix A).
+/// Returns the meaning of a SQLSTATE (Postgres manual, appendix A).
 fn kind_of(code: &str) -> Kind {
     match code {
         "55P03" => Kind::Locked,
         "57014" => Kind::TimedOut,
-        // An object that is in use, as by a change of the tables. A prepared statement that the
-        // session lacks, or has already. A transaction that had failed before.
+        // An object in use, as by a change of the tables. A prepared statement missing in the
+        // session, or there already. A transaction in the failed state.
         "55006" | "26000" | "42P05" | "25P02" => Kind::Transient,
         // Read-only: a demoted primary. Starting up or shutting down. Too many connections.
         "25006" | "57P03" | "53300" => Kind::Refused,
@@ -80,8 +79,8 @@ fn kind_of(code: &str) -> Kind {
         "XX001" | "XX002" => Kind::Corrupt,
         code => match code.get(..2) {
             Some("08") => Kind::Lost,
-            // Serialization failure, deadlock, and what else rolls a transaction back. Out of disk,
-            // memory or another resource. An error of the operating system. A snapshot too old.
+            // Serialization failure, deadlock, and other causes of a rollback. Out of disk, memory
+            // or another resource. An error of the operating system. A snapshot too old.
             Some("40" | "53" | "58" | "72") => Kind::Transient,
             // Data, such as a character that the database's encoding lacks; a constraint; a view's
             // check; a limit, such as the size of an index entry; an exception of a trigger.
@@ -92,8 +91,8 @@ fn kind_of(code: &str) -> Kind {
     }
 }
 
-/// The SQLSTATE with which the server has refused a statement for what is in it, so that a part of
-/// it may succeed.
+/// Returns the SQLSTATE if the server refused a statement for its content.
+/// A part of the statement may succeed.
 pub(crate) fn content_code(error: &Error) -> Option<String> {
     let Error::Backend { source, .. } = error else { return None };
     let code = match source.downcast_ref::<sqlx::Error>() {
@@ -103,29 +102,30 @@ pub(crate) fn content_code(error: &Error) -> Option<String> {
     code.filter(|code| matches!(kind_of(code), Kind::Content)).map(|code| code.into_owned())
 }
 
-/// A server that panics or ends the connection may do so while it commits, whatever the code is.
+/// Whether the server panics or ends the connection.
+/// It may do so during a commit, with any code.
 fn ends_the_connection(error: &dyn DatabaseError) -> bool {
     let severity = error.try_downcast_ref::<PgDatabaseError>().map(PgDatabaseError::severity);
     matches!(severity, Some(PgSeverity::Fatal | PgSeverity::Panic))
 }
 
-/// Whether the server itself has ended the session at a moment when it was not committing: the first
-/// thing that a statement hears of it then is this error. A pooler that makes up such an error does
-/// not name the routine of the server's source that does so.
+/// Whether the server itself ended the session outside of a commit.
+/// Then the statement has no effect.
+/// The error of a pooler does not name this routine of the server's source.
 fn ended_the_session(error: &dyn DatabaseError) -> bool {
     let routine = error.try_downcast_ref::<PgDatabaseError>().and_then(PgDatabaseError::routine);
     ends_the_connection(error) && routine == Some("ProcessInterrupts")
 }
 
-/// Whether the server no longer has a statement as it was prepared: it does not exist in this session,
-/// or its tables have changed since. It was not executed.
+/// Whether a prepared statement is out of date. It does not exist in this session, or its tables
+/// have changed since. It was not executed.
 pub(crate) fn is_outdated(error: &WorkError) -> bool {
     let WorkError::Driver(sqlx::Error::Database(error)) = error else { return false };
     matches!(error.code().as_deref(), Some("0A000" | "26000" | "42P05"))
         && !ends_the_connection(&**error)
 }
 
-/// Whether a call has failed because it waited for a lock that another session holds.
+/// Whether a call failed after a wait for a lock of another session.
 pub(crate) fn waited_for_lock(error: &Error) -> bool {
     let Error::TimedOut { source: Some(source), .. } = error else { return false };
     let code = match source.downcast_ref::<sqlx::Error>() {
@@ -140,21 +140,23 @@ pub(crate) fn waited_for_lock(error: &Error) -> bool {
 #[error("another session of the server holds a lock on the event")]
 struct Locked;
 
-/// The failure of a call that was not sent, because the event is locked and the turn of another
-/// call.
+/// Makes the failure of a call that was not sent, because its event is locked and another call
+/// has its turn.
 pub(crate) fn locked(operation: Operation, waited: Duration) -> Error {
     Error::gave_up(operation, waited, Effect::NotApplied, Locked)
 }
 
-/// Whether the server refuses a statement for good, as one that this role may not run.
+/// Whether the server refuses a statement for good, as for a missing right of the role.
 pub(crate) fn is_refusal(error: &sqlx::Error) -> bool {
     let sqlx::Error::Database(error) = error else { return false };
     let permanent = error.code().is_some_and(|code| matches!(kind_of(&code), Kind::Permanent));
     permanent && !ends_the_connection(&**error)
 }
 
-/// Whether the server's answer to a statement is final. An error with which a connection ends is
-/// not: a pooler makes one up when it has lost the server, which may go on with the statement.
+/// Whether the server's answer to a statement is final.
+///
+/// An error at the end of a connection is not final.
+/// A pooler may have made it after it lost the server, and the server may go on with the statement.
 pub(crate) fn is_answer<T>(answer: &sqlx::Result<T>) -> bool {
     match answer {
         Ok(_) => true,
@@ -166,9 +168,11 @@ pub(crate) fn is_answer<T>(answer: &sqlx::Result<T>) -> bool {
     }
 }
 
-/// The failure of a statement that was, or may have been, sent. `longest` is the time that it had.
+/// Makes the failure of a statement that was sent, or may have been. `longest` is the time spent
+/// on it.
 pub(crate) fn failure(operation: Operation, error: WorkError, longest: Duration) -> Failure {
     use sqlx::Error as E;
+    // 1. The kind of the error.
     let error = match error {
         WorkError::Driver(error) => error,
         WorkError::TooLate => {
@@ -185,7 +189,7 @@ pub(crate) fn failure(operation: Operation, error: WorkError, longest: Duration)
         | E::WorkerCrashed
         | E::PoolClosed
         | E::PoolTimedOut => Kind::Lost,
-        // The answer could not be read: the statement itself went through.
+        // The statement went through, but its answer could not be read.
         E::RowNotFound
         | E::TypeNotFound { .. }
         | E::ColumnIndexOutOfBounds { .. }
@@ -201,11 +205,13 @@ pub(crate) fn failure(operation: Operation, error: WorkError, longest: Duration)
         // Errors of later releases of the driver.
         _ => Kind::Lost,
     };
+    // 2. Its meaning for the connection. A read-only server still answers reads.
     let read_only =
         matches!(&error, E::Database(database) if database.code().as_deref() == Some("25006"));
     let evicts = matches!(kind, Kind::Refused | Kind::Lost) && !read_only;
     let ended = matches!(&error, E::Database(database) if ended_the_session(&**database));
     let elsewhere = ended || (matches!(kind, Kind::Lost) && !commits(operation));
+    // 3. Its meaning for the caller.
     let error = match kind {
         Kind::Transient => Error::backend(operation, Effect::NotApplied, true, error),
         Kind::Permanent | Kind::Content => {
@@ -220,32 +226,32 @@ pub(crate) fn failure(operation: Operation, error: WorkError, longest: Duration)
     Failure { error, evicts, elsewhere, read_only }
 }
 
-/// Whether the success of a call means that the server has committed something.
+/// Whether a successful call has committed something.
 pub(crate) fn commits(operation: Operation) -> bool {
     operation.is_write() || operation == Operation::Ready
 }
 
-/// The token of a session is of a timeline that no host has reached.
+/// The token of a session is of a later timeline than every host's.
 #[derive(Debug, thiserror::Error)]
 #[error("the session has seen a primary that was promoted later than that of these hosts")]
 struct OutdatedHosts;
 
-/// The failure of a read that must see a write of a later timeline.
+/// Makes the failure of a read that must see a write of a later timeline.
 pub(crate) fn outdated_hosts(operation: Operation) -> Error {
     Error::unavailable(operation, Effect::NotApplied, Some(OutdatedHosts.into()))
 }
 
-/// An earlier change of the same is not settled.
+/// An earlier change of the same data is not settled.
 #[derive(Debug, thiserror::Error)]
 #[error("an earlier attempt to change the same is pending")]
 struct Unsettled;
 
-/// The failure of a call that was not sent, because it meets an earlier change that is not settled.
+/// Makes the failure of a call that was not sent, because it meets an unsettled change.
 pub(crate) fn unsettled(operation: Operation) -> Error {
     Error::unavailable(operation, Effect::NotApplied, Some(Unsettled.into()))
 }
 
-/// No host took the connection: nothing of the call was sent.
+/// No host took the connection, so nothing of the call was sent.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum ConnectError {
     #[error("no host answered within {0:?}")]
@@ -266,7 +272,7 @@ pub(crate) enum ConnectError {
     Failed(#[from] sqlx::Error),
 }
 
-/// The failure of a call that got no connection.
+/// Makes the failure of a call without a connection.
 pub(crate) fn no_connection(operation: Operation, error: PoolError<ConnectError>) -> Error {
     let unavailable = |error| Error::unavailable(operation, Effect::NotApplied, Some(error));
     match error {
@@ -278,8 +284,8 @@ pub(crate) fn no_connection(operation: Operation, error: PoolError<ConnectError>
 }
 
 impl ConnectError {
-    /// The one error for the failures of all hosts. A host that may come back keeps the errors of
-    /// the others from being final.
+    /// Makes one error from the failures of all hosts.
+    /// It is permanent only if no host may come back.
     pub(crate) fn of_all(failures: Vec<HostFailure<Self>>) -> Self {
         let failures = failures.into_iter().map(|failure| match failure {
             HostFailure::TimedOut(after) => Self::TimedOut(after),
@@ -288,11 +294,12 @@ impl ConnectError {
         failures.min_by_key(Self::is_permanent).unwrap_or(Self::ReadOnly)
     }
 
-    /// Wrong credentials stay wrong, a silent host may come back.
+    /// Whether another try is in vain.
+    /// Wrong credentials stay wrong, but a silent host may come back.
     pub(crate) fn is_permanent(&self) -> bool {
         match self {
             Self::Failed(sqlx::Error::Database(database)) => {
-                // Invalid authorization, no such database, no right to a function or no such function.
+                // Invalid authorization, no such database, no such function or no right to it.
                 let classes = ["28", "3D", "42", "0A"];
                 database.code().is_some_and(|code| classes.iter().any(|own| code.starts_with(own)))
             }
@@ -304,7 +311,7 @@ impl ConnectError {
     }
 }
 
-/// The failure to connect.
+/// Makes the failure of a call from the failure to connect.
 pub(crate) fn connect_error(operation: Operation, error: ConnectError) -> Error {
     if error.is_permanent() {
         Error::backend(operation, Effect::NotApplied, false, error)

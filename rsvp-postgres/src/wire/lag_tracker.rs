@@ -1,4 +1,4 @@
-//! How far replicas lag behind the primary, in time.
+//! The lag of replicas behind the primary, in time.
 
 use std::collections::VecDeque;
 use std::ops::RangeInclusive;
@@ -9,23 +9,25 @@ use tokio::time::Instant;
 
 use super::lsn::{Position, Timeline, Watermark};
 
-/// Samples are taken at a quarter of the bound that they are for, and within these limits: enough
-/// of them for the default bound, and no storm of questions to the primary.
+/// The time between samples is a quarter of the bound of the read, and within these limits.
+/// They give the default bound enough samples, and spare the primary a storm of requests.
 const SPACING: RangeInclusive<Duration> = Duration::from_millis(50)..=Duration::from_millis(250);
 const SAMPLES: usize = 128;
 
 /// Turns positions in the log into ages.
 ///
-/// Now and then the primary is asked for its LSN, which makes a sample: a moment, and the LSN
-/// then. A replica that has replayed the LSN of a sample has all that was written before its
-/// moment, so it is at most as old as the sample. The moment is taken before the primary is asked,
-/// on this machine's clock alone, so clocks of different machines are never compared.
+/// Now and then the store asks the primary for its LSN.
+/// The moment of the request and the LSN in the answer are a sample.
+/// A replica past the LSN has every write before the moment, so it is at most as old as the sample.
+///
+/// The moment is from this machine's clock, before the request.
+/// Clocks of different machines are never compared.
 #[derive(Debug, Default)]
 pub(crate) struct LagTracker(Mutex<State>);
 
 #[derive(Debug, Default)]
 struct State {
-    /// The timeline of the samples. After a failover those of the old primary say nothing.
+    /// The timeline of the samples. After a failover, samples of the old primary say nothing.
     timeline: Timeline,
     /// The oldest first.
     samples: VecDeque<(Instant, Position)>,
@@ -33,8 +35,8 @@ struct State {
 }
 
 impl LagTracker {
-    /// The moment of the next sample, if it is time to take one so that reads within `bound` can
-    /// soon be served. The caller that gets the moment, and no other, is to ask the primary.
+    /// Returns the moment of the next sample, if reads within `bound` need one now.
+    /// Only the caller with the moment asks the primary.
     pub(crate) fn claim_sample(&self, bound: Duration) -> Option<Instant> {
         let spacing = (bound / 4).clamp(*SPACING.start(), *SPACING.end());
         let mut state = self.locked();
@@ -46,7 +48,7 @@ impl LagTracker {
         Some(now)
     }
 
-    /// Adds a sample: the primary of a timeline was at `position` at the moment `at`, or later.
+    /// Adds a sample. The primary of a timeline was at `position` at the moment `at`, or later.
     pub(crate) fn record(&self, at: Instant, timeline: Timeline, position: Position) {
         let mut state = self.locked();
         if state.timeline != timeline {
@@ -54,7 +56,7 @@ impl LagTracker {
             state.samples.clear();
         }
         let samples = &mut state.samples;
-        // Answers of the primary may overtake each other.
+        // Answers of the primary may overtake each other. An older one is of no use.
         if samples.back().is_none_or(|(newest, _)| *newest < at) {
             if samples.len() == SAMPLES {
                 samples.pop_front();
@@ -63,16 +65,16 @@ impl LagTracker {
         }
     }
 
-    /// The watermark that a replica of a primary on `timeline` must have replayed to be at most
-    /// `bound` old, if there is a sample within the bound. The oldest such sample is the easiest to
-    /// reach.
+    /// Returns the watermark that makes a replica of a primary on `timeline` at most `bound` old.
+    /// It is from the oldest sample within the bound, which is the easiest to reach.
+    /// `None` if there is no such sample.
     pub(crate) fn watermark(&self, timeline: Timeline, bound: Duration) -> Option<Watermark> {
         let state = Some(self.locked()).filter(|state| state.timeline == timeline)?;
         let within = state.samples.iter().find(|(at, _)| at.elapsed() <= bound);
         within.map(|(_, position)| Watermark { log: timeline.log(), position: *position })
     }
 
-    /// The greatest possible age of a replica that has replayed its log up to `watermark`.
+    /// Returns the greatest possible age of a replica that has replayed `watermark`.
     pub(crate) fn age(&self, watermark: Watermark) -> Option<Duration> {
         let state = self.locked();
         if state.timeline.log() != watermark.log {

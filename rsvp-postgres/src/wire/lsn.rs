@@ -3,18 +3,18 @@
 use rsvp_core::SessionToken;
 use sqlx::postgres::PgConnection;
 
-use super::session::ask;
+use super::server_session::ask;
 
-/// The LSN up to which a primary has written its log, or a standby has replayed it.
+/// The LSN of a server, written by a primary or replayed by a standby.
 const CURRENT: &str = include_str!("../sql/lsn.sql");
 
-/// The name of the write-ahead logs whose positions can be compared: those of one database cluster,
-/// before and after its promotions.
+/// The id of the write-ahead logs of one database cluster, before and after its promotions.
+/// Only positions with the same id can be compared.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct LogId(u64);
 
 impl LogId {
-    /// The id for a session token.
+    /// Returns the id for a session token.
     pub(crate) fn to_token(self) -> u64 {
         self.0
     }
@@ -23,40 +23,45 @@ impl LogId {
 /// The time of a database cluster between two promotions.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Timeline {
-    /// The cluster's system identifier, which standbys share with their primary.
+    /// The cluster's system identifier. Standbys share it with their primary.
     pub(crate) system: u64,
     /// Grows with each promotion.
     pub(crate) number: u64,
 }
 
 impl Timeline {
-    /// Its log.
+    /// Returns the id of its log.
     pub(crate) fn log(self) -> LogId {
         LogId(self.system)
     }
 
-    /// Whether its primary was promoted after that of `other`, and has what was confirmed there.
+    /// Whether its primary was promoted after the primary of `other`, and has its confirmed writes.
     pub(crate) fn succeeds(self, other: Self) -> bool {
         self.system == other.system && self.number > other.number
     }
 
-    /// Its beginning, which every server that follows it has replayed.
+    /// Returns its beginning. Every server on this timeline has replayed it.
     pub(crate) fn start(self) -> Watermark {
         Watermark { log: self.log(), position: Position::new(self, 0) }
     }
 
-    /// The position in the tokens of a writer without replicas. Such a writer does not pay a round
-    /// trip to learn the LSN of its write, so readers with replicas must ask the primary.
+    /// Returns the position for the tokens of a writer without replicas.
+    ///
+    /// Such a writer saves the round trip for the LSN of its write.
+    /// So readers with replicas must ask the primary.
     pub(crate) fn primary_only(self) -> Watermark {
         Watermark { log: self.log(), position: Position::new(self, u64::MAX) }
     }
 }
 
-/// A place in a log: the number of the timeline, then the LSN. After a promotion LSNs are used again
-/// for other writes, so a later timeline is behind every LSN of an earlier one.
+/// A position in a log, by the number of the timeline and then by the LSN.
 ///
-/// It is one number, for session tokens: 12 bits of timeline, and 52 of LSN in steps of 8 bytes,
-/// which every record of the log begins at. That is enough for 36 PB of log and 4,095 promotions.
+/// After a promotion, LSNs are used again for other writes.
+/// So a later timeline is behind every LSN of an earlier one.
+///
+/// The position is one number, for session tokens. It has 12 bits of timeline and 52 bits of LSN.
+/// The LSN is in steps of 8 bytes, because every record of the log begins at such a step.
+/// The bits suffice for 36 PB of log and 4,095 promotions.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct Position(pub(crate) u64);
 
@@ -66,28 +71,29 @@ impl Position {
     const LAST_TIMELINE: u64 = u64::MAX >> Self::LSN_BITS;
 
     fn new(timeline: Timeline, lsn: u64) -> Self {
+        // Rounded up, so that a server at the position has every write before the LSN.
         let lsn = lsn.div_ceil(8).min(Self::LAST_LSN);
         Self((timeline.number.min(Self::LAST_TIMELINE) << Self::LSN_BITS) | lsn)
     }
 
-    /// The number of its timeline.
+    /// Returns the number of its timeline.
     pub(crate) fn timeline(self) -> u64 {
         self.0 >> Self::LSN_BITS
     }
 
-    /// Whether no replica can be known to have reached it.
+    /// Whether the primary alone can serve its readers.
     fn is_primary_only(self) -> bool {
         self.0 & Self::LAST_LSN == Self::LAST_LSN
     }
 
-    /// Asks a server of a timeline how far it has written or replayed its log.
+    /// Asks a server of a timeline for its position, written or replayed.
     pub(crate) async fn current(pg: &mut PgConnection, timeline: Timeline) -> sqlx::Result<Self> {
         let (lsn,): (i64,) = ask(pg, CURRENT.to_owned()).await?;
         Ok(Self::new(timeline, lsn.cast_unsigned()))
     }
 }
 
-/// A position in one log: a server that has replayed this log up to there has every write before it.
+/// A position in one log. A server at this position has replayed every write before it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Watermark {
     pub(crate) log: LogId,
@@ -95,13 +101,13 @@ pub(crate) struct Watermark {
 }
 
 impl Watermark {
-    /// The watermark that `token` holds for `log`, if it holds one that a replica can reach.
+    /// Returns the watermark of `token` for `log`, if it has one, and a replica can reach it.
     pub(crate) fn in_token(token: &SessionToken, log: LogId) -> Option<Self> {
         let position = token.position(log.to_token()).map(Position)?;
         (!position.is_primary_only()).then_some(Self { log, position })
     }
 
-    /// The token of the writes before this watermark.
+    /// Returns the token of the writes before this watermark.
     pub(crate) fn token(self) -> SessionToken {
         SessionToken::at(self.log.to_token(), self.position.0)
     }

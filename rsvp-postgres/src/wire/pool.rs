@@ -1,4 +1,6 @@
-//! Running one call's work on a connection, whatever becomes of the caller or the server.
+//! A pool of connections, and the run of a call's work on one of them.
+//!
+//! A work is run to its end even if the caller goes away or the server falls silent.
 
 use std::fmt;
 use std::sync::Arc;
@@ -12,20 +14,20 @@ use rsvp_core::{Deadline, Effect, Error, Operation, Result, SessionToken};
 use sqlx::Connection as _;
 use tokio::time::{Instant, timeout, timeout_at};
 
-use super::caller::Caller;
+use super::bulkheads::{Bulkheads, Place};
+use super::call_schedule::{GRACE, Schedule};
+use super::caller_presence::Caller;
 use super::connector::Connector;
-use super::control::Control;
+use super::control_connection::ControlConnection;
 use super::failure::{commits, no_connection, outdated_hosts};
-use super::footprint::Footprint;
-use super::gate::{Entered, Gate};
 use super::lsn::{Position, Timeline};
-use super::places::{Place, Places};
-use super::schedule::{GRACE, Schedule};
+use super::shutdown_gate::{Entered, Gate};
 use super::work::Work;
+use super::write_set::WriteSet;
 use crate::config::PostgresConfig;
 use crate::sql::Statements;
 
-/// Reads that may wait for a connection at once; one more is refused at once.
+/// The most reads that may wait for a connection. One more is refused at once.
 const MAX_WAITING: usize = 16_384;
 
 /// The limits of a pool.
@@ -33,13 +35,13 @@ const MAX_WAITING: usize = 16_384;
 pub(crate) struct Limits {
     /// The most connections.
     pub(crate) size: usize,
-    /// The longest time that a call waits for a connection to become free.
+    /// The longest wait of a call for a free connection.
     pub(crate) acquire_timeout: Duration,
     /// The longest time of a statement.
     pub(crate) statement_timeout: Duration,
-    /// The longest time that a statement waits for a lock.
+    /// The longest wait of a statement for a lock.
     pub(crate) lock_timeout: Duration,
-    /// Whether a call whose caller goes away is cancelled on the server, because it may take long.
+    /// Whether the server cancels a call when its caller goes away, because it may take long.
     pub(crate) cancels_dropped: bool,
 }
 
@@ -59,9 +61,9 @@ impl From<&PostgresConfig> for Limits {
 #[derive(Clone)]
 pub(crate) struct Pool {
     pub(super) pool: ManagedPool<Connector>,
-    pub(super) control: Arc<Control>,
+    pub(super) control: Arc<ControlConnection>,
     gate: Gate,
-    pub(super) places: Places,
+    pub(super) bulkheads: Bulkheads,
     pub(super) sql: Arc<Statements>,
     pub(super) limits: Limits,
 }
@@ -70,24 +72,24 @@ impl Pool {
     pub(crate) fn new(connector: Connector, limits: Limits, sql: &Arc<Statements>) -> Result<Self> {
         let timeouts = Timeouts {
             wait: Some(limits.acquire_timeout),
-            // Each attempt at a host is bounded by the connector itself, as is the ping.
+            // The connector itself bounds each attempt at a host, and each test of a connection.
             create: None,
             recycle: None,
         };
         let gate = Gate::default();
-        let control = Control::new(connector.for_control(), gate.clone());
+        let control = ControlConnection::new(connector.for_control(), gate.clone());
         let pool = ManagedPool::builder(connector)
             .max_size(limits.size)
             .timeouts(timeouts)
             .runtime(Runtime::Tokio1)
             .build()
             .map_err(|error| Error::backend(Operation::Open, Effect::NotApplied, false, error))?;
-        let places = Places::new(limits.size);
-        Ok(Self { pool, control, gate, places, sql: sql.clone(), limits })
+        let bulkheads = Bulkheads::new(limits.size);
+        Ok(Self { pool, control, gate, bulkheads, sql: sql.clone(), limits })
     }
 
-    /// Lets a call in that runs several works by [`run_within`](Self::run_within). Refuses one whose
-    /// deadline has passed, and every call once the pool is closed.
+    /// Lets a call of several works in, for [`run_within`](Self::run_within).
+    /// Refuses a call after its deadline, and every call once the pool is closed.
     ///
     /// # Errors
     ///
@@ -113,13 +115,13 @@ impl Pool {
         self.run_within(&self.gate.enter(work.operation())?, work, deadline).await
     }
 
-    /// Runs `work` of a call that was let in on a connection, until its deadline and for at most the
+    /// Runs `work` of an entered call on a connection, until its deadline and for at most the
     /// statement timeout and a second.
     ///
-    /// It runs on a task of its own: a caller that goes away leaves it to finish, so no
-    /// connection is ever returned in the middle of an answer. A connection that fails or falls
-    /// silent is closed and its place becomes free when the work is settled. When it returns, the
-    /// work is settled, or its error says that it is pending.
+    /// The work runs on its own task, and goes on after its caller has gone away.
+    /// So no connection ever returns to the pool in the middle of an answer.
+    /// A failed or silent connection is closed. Its place is free again once the work is settled.
+    /// On return, the work is settled, or its error has the effect `Pending`.
     pub(crate) async fn run_within<W: Work>(
         &self,
         call: &Entered,
@@ -148,18 +150,18 @@ impl Pool {
         run_to_end(operation, running).await
     }
 
-    /// A place for a call that changes something, within the acquire timeout and before the
-    /// deadline.
+    /// Waits for a place for a change, within the acquire timeout and before the deadline.
     async fn place(&self, operation: Operation, deadline: Option<Deadline>) -> Result<Place> {
-        // Attempts that have places are settled even if the runtime of the last call has gone.
+        // This starts the background task again if its runtime has gone, because unsettled attempts
+        // hold places.
         self.control.unsettled();
         let longest = Instant::now() + self.limits.acquire_timeout;
         let by = deadline.map_or(longest, |deadline| longest.min(deadline.instant()));
-        self.places.enter(operation, by).await
+        self.bulkheads.enter(operation, by).await
     }
 
-    /// A connection for a call that `began` then: within the acquire timeout, and the time that it
-    /// takes to test one and to try each host, and before the deadline.
+    /// Gets a connection for a call begun at `began`, before the deadline.
+    /// It takes at most the acquire timeout, plus the time to test a connection and try the hosts.
     async fn acquire(
         &self,
         operation: Operation,
@@ -179,8 +181,7 @@ impl Pool {
         }
     }
 
-    /// Runs a work on a connection. If its session has ended before the work was executed, the work
-    /// is run once more, on another connection.
+    /// Runs a work on a connection, and once more on another one if the session had ended before.
     async fn run_on<W: Work>(
         self,
         caller: Caller,
@@ -189,14 +190,14 @@ impl Pool {
         work: W,
         deadline: Option<Deadline>,
     ) -> Result<W::Answer> {
-        // 1. A call whose deadline has passed meanwhile is not sent.
+        // 1. The deadline may have passed during the wait for a connection. Then nothing is sent.
         let operation = work.operation();
         if deadline.is_some_and(Deadline::has_passed) {
             return Err(Error::too_late(operation));
         }
         let schedule = Schedule::new(deadline, self.limits.statement_timeout);
 
-        // 2. On this connection, and on another one if that is certain to do no harm.
+        // 2. On this connection, and on another one if the first attempt certainly had no effect.
         let (caller, place) = (&caller, place.as_ref());
         let failed = match self.attempt(connection, caller, place, &work, &schedule).await {
             Ok(answer) => return Ok(answer),
@@ -213,70 +214,70 @@ impl Pool {
         second.map_err(|failed| failed.error)
     }
 
-    /// Whether there is a better primary than the read-only one that connections of this generation
-    /// lead to, as far as that can be found out by `end`.
+    /// Whether there is a better primary than the read-only server of this generation.
+    /// Without an answer by `end`, there is none.
     pub(super) async fn is_replaced(&self, generation: u64, end: Instant) -> bool {
         let verifying = self.pool.manager().verify_read_only(generation);
         timeout_at(end, verifying).await.is_ok_and(|is_of_use| !is_of_use)
     }
 
-    /// Gives up all connections, which are as dead as one that has failed, or as read-only: the idle
-    /// ones now, the others when their calls are done.
+    /// Gives up all connections, because they lead to the server of the failed one.
+    /// It closes the idle ones now, and the others after their calls.
     pub(super) fn give_up_all(&self) {
         self.pool.manager().next_generation();
         self.control.give_up();
         self.pool.retain(|_, _| false);
     }
 
-    /// The footprints of attempts to change something that are not settled.
-    pub(crate) fn unsettled(&self) -> Vec<Arc<Footprint>> {
+    /// Returns the write sets of the unsettled attempts.
+    pub(crate) fn unsettled(&self) -> Vec<Arc<WriteSet>> {
         self.control.unsettled()
     }
 
-    /// Waits until no attempt that `meets` is unsettled, for a short time and until the deadline.
+    /// Waits while an attempt that `meets` is unsettled, for a short time and before the deadline.
     pub(crate) async fn settling(
         &self,
-        meets: impl Fn(&Footprint) -> bool,
+        meets: impl Fn(&WriteSet) -> bool,
         deadline: Option<Deadline>,
     ) {
         self.control.settling(meets, deadline).await;
     }
 
-    /// Refuses further calls, waits for those under way, and closes the connections.
+    /// Refuses further calls, waits for the calls under way, and closes the connections.
     pub(crate) async fn close(&self) {
         self.gate.close().await;
         self.close_idle().await;
         self.pool.close();
     }
 
-    /// Closes the connections that no call uses.
+    /// Closes the idle connections.
     pub(crate) async fn close_idle(&self) {
         let idle = self.pool.retain(|_, _| false).removed;
         let closing = idle.into_iter().chain(self.control.release().await).map(|connection| {
-            // A server that does not listen loses the connection all the same.
+            // A silent server loses the connection all the same.
             timeout(GRACE, connection.pg.close())
         });
         join_all(closing).await;
     }
 
-    /// The timeline of the server of the last connection.
+    /// Returns the timeline of the server of the last connection.
     pub(crate) fn timeline(&self) -> Timeline {
         self.pool.manager().timeline()
     }
 
-    /// Asks all hosts for a primary of a later timeline than the last connection's, if the session of
-    /// `token` has seen one, until the deadline.
+    /// Looks for the primary of the token's timeline, if it is later than the last connection's.
+    /// It asks all hosts until the deadline.
     ///
     /// # Errors
     ///
-    /// [`Error::Unavailable`] if there is none. Tokens are not authenticated, so the timeline of one is
-    /// not remembered.
+    /// [`Error::Unavailable`] if there is no such primary.
     pub(crate) async fn reach(
         &self,
         operation: Operation,
         token: &SessionToken,
         deadline: Option<Deadline>,
     ) -> Result<()> {
+        // Tokens are not authenticated, so the timeline of a token is never remembered.
         let is_reached = || {
             let here = self.timeline();
             let seen = token.position(here.log().to_token()).map(Position);
@@ -285,13 +286,13 @@ impl Pool {
         if !is_reached() {
             let longest = self.pool.manager().longest_connect();
             let end = deadline.map_or(longest, |deadline| longest.min(deadline.remaining()));
-            // What it finds out shows in the timeline.
+            // The result shows in the timeline.
             let _ = timeout(end, self.pool.manager().verify()).await;
         }
         if is_reached() { Ok(()) } else { Err(outdated_hosts(operation)) }
     }
 
-    /// The number of open connections, and the number of idle ones among them.
+    /// Returns the number of open connections, and how many of them are idle.
     pub(crate) fn connections(&self) -> (usize, usize) {
         let status = self.pool.status();
         (status.size, status.available)

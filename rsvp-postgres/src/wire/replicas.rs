@@ -1,18 +1,19 @@
-//! Reading from replicas that are fresh enough.
+//! Reads from replicas that are fresh enough.
 //!
-//! A read may go to a replica if the replica has replayed the primary's log up to a watermark,
-//! which follows from the [`Consistency`] of the read:
+//! A read may go to a replica once the replica has replayed the primary's log up to a watermark.
+//! The watermark follows from the [`Consistency`] of the read:
 //!
 //! | level | watermark |
 //! |---|---|
-//! | `Strong` | none: only the primary may answer |
-//! | `Session` | the LSN that the token holds for the log of the primary |
-//! | `Bounded` | the LSN that the primary had passed within the bound, from the lag tracker |
-//! | `Eventual` | the beginning of the log, which every replica has replayed |
+//! | `Strong` | none, because only the primary may answer |
+//! | `Session` | the token's LSN for the log of the primary |
+//! | `Bounded` | an LSN of the primary from within the bound, by the lag tracker |
+//! | `Eventual` | the beginning of the timeline, in the log of every replica |
 //!
-//! Replicas are asked in turn, and one that fails is passed over for a while. If no replica
-//! answers, the caller asks the primary. But if one would have answered and was too busy, only few
-//! callers may ask the primary: the load that replicas were made for would take it down too.
+//! Replicas are asked in turn, and a failed one is passed over for a while.
+//! If no replica answers, the caller asks the primary.
+//! If a replica was only too busy, few callers may ask the primary.
+//! The load of the replicas would take the primary down, too.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -23,11 +24,11 @@ use rsvp_core::{Consistency, Deadline, Error, Operation, ReadOptions};
 use tokio::time::{Instant, timeout_at};
 
 use super::connector::Connector;
-use super::health::{Health, Use};
 use super::lag_tracker::LagTracker;
 use super::lsn::Watermark;
 use super::pool::Pool;
-use super::replayed::{self, CurrentWatermark, IfReplayed, RecordTimeline, Replayed};
+use super::replica_health::{Health, Use};
+use super::replica_read::{self, CurrentWatermark, IfReplayed, RecordTimeline, Replayed};
 use super::work::Work;
 use crate::config::PostgresConfig;
 use crate::sql::Statements;
@@ -36,17 +37,17 @@ use crate::sql::Statements;
 #[derive(Debug)]
 pub(crate) struct Replicas {
     replicas: Vec<Arc<Replica>>,
-    /// The replica that is asked next, modulo their number.
+    /// The next replica in turn, modulo their number.
     next: AtomicUsize,
     lag: Arc<LagTracker>,
 }
 
-/// Why no replica has answered.
+/// The reason why no replica has answered.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Absent {
-    /// None is as fresh as asked, or none is there.
+    /// No replica is as fresh as asked, or none is there.
     NotFresh,
-    /// One that may be is too busy.
+    /// A replica was too busy. It may be as fresh as asked.
     Busy,
 }
 
@@ -75,12 +76,11 @@ impl Replicas {
         join_all(self.replicas.iter().map(|replica| replica.pool.close())).await;
     }
 
-    /// The answer of a replica that is as fresh as `options` ask, and the answer's greatest
-    /// possible age.
+    /// Returns the answer of a replica as fresh as `options` ask, and its greatest possible age.
     ///
     /// # Errors
     ///
-    /// Why there is none.
+    /// The reason why there is none.
     pub(crate) async fn read<W: Work>(
         &self,
         primary: &Pool,
@@ -93,10 +93,10 @@ impl Replicas {
         // 1. Half of the time, so that the primary can be asked afterwards.
         let consistency = &options.consistency;
         let deadline = options.deadline.map(|deadline| Deadline::after(deadline.remaining() / 2));
-        // 2. What a replica must have replayed.
+        // 2. The watermark for the replica.
         let finding = self.watermark(primary, work.operation(), consistency);
         let watermark = within(deadline, finding).await.flatten().ok_or(Absent::NotFresh)?;
-        // 3. The answer of one that has.
+        // 3. The answer of a replica past the watermark.
         let found = self.first_answer(primary, work, watermark, deadline).await;
         let Replayed { answer, watermark } = found?;
         // 4. Its age now. Time has passed since the watermark was chosen, perhaps too much.
@@ -110,7 +110,7 @@ impl Replicas {
         Ok((answer, age))
     }
 
-    /// The watermark that a replica must have replayed to answer a read of `consistency`.
+    /// Returns the watermark for a read of `consistency`. `None` sends it to the primary.
     async fn watermark(
         &self,
         primary: &Pool,
@@ -120,7 +120,7 @@ impl Replicas {
         match consistency {
             Consistency::Strong => None,
             Consistency::Session(token) if !token.is_empty() => {
-                // A token of other logs may be of this one's past, before a failover.
+                // A token of another log has no position in this one.
                 Watermark::in_token(token, primary.timeline().log())
             }
             Consistency::Session(_) | Consistency::Eventual => Some(primary.timeline().start()),
@@ -130,8 +130,8 @@ impl Replicas {
         }
     }
 
-    /// The watermark of a read within `bound`. The primary is asked for a sample where it is time,
-    /// and awaited only if the read has no other sample.
+    /// Returns the watermark of a read within `bound`.
+    /// It asks the primary for a sample if one is due, and waits only without an earlier sample.
     async fn bounded(
         &self,
         primary: &Pool,
@@ -150,7 +150,7 @@ impl Replicas {
         self.lag.watermark(primary.timeline(), bound)
     }
 
-    /// The answer of the first replica, in turn, that has replayed the log up to `watermark`.
+    /// Returns the answer of the first replica, in turn, that has replayed `watermark`.
     /// Replicas that are down, lag behind or follow another primary are passed over.
     async fn first_answer<W: Work>(
         &self,
@@ -170,11 +170,11 @@ impl Replicas {
             let operation = work.operation();
             let work = IfReplayed { work: work.clone(), watermark };
             match replica.pool.run(work, deadline).await {
-                Ok(replayed::Replica::Answered(replayed)) => return Ok(replayed),
-                Ok(replayed::Replica::Behind) => {}
-                Ok(replayed::Replica::OfAnotherLog) => replica.health.failed(),
-                Ok(replayed::Replica::OnEarlierTimeline) => {
-                    // It is passed over for a while. Then it may have replayed the record.
+                Ok(replica_read::Replica::Answered(replayed)) => return Ok(replayed),
+                Ok(replica_read::Replica::Behind) => {}
+                Ok(replica_read::Replica::OfAnotherLog) => replica.health.failed(),
+                Ok(replica_read::Replica::OnEarlierTimeline) => {
+                    // It is passed over for a while. By then it may have replayed the record.
                     replica.health.failed();
                     tokio::spawn(record_timeline(primary.clone(), operation));
                 }
@@ -188,7 +188,7 @@ impl Replicas {
     }
 }
 
-/// The output of `future`, if it has one before the deadline.
+/// Returns the output of `future`, if it has one before the deadline.
 async fn within<F: Future>(deadline: Option<Deadline>, future: F) -> Option<F::Output> {
     match deadline {
         Some(deadline) => timeout_at(deadline.instant(), future).await.ok(),
@@ -196,7 +196,7 @@ async fn within<F: Future>(deadline: Option<Deadline>, future: F) -> Option<F::O
     }
 }
 
-/// Asks the primary how far it has written its log; `now` is before that.
+/// Asks the primary for its position in the log. `now` is the moment before the request.
 async fn sample(lag: Arc<LagTracker>, primary: Pool, operation: Operation, now: Instant) {
     let answer = primary.run(CurrentWatermark { operation }, None).await;
     if let Ok((timeline, position)) = answer {
@@ -204,14 +204,14 @@ async fn sample(lag: Arc<LagTracker>, primary: Pool, operation: Operation, now: 
     }
 }
 
-/// Has the primary record its timeline. A failure shows as replicas that are passed over.
+/// Has the primary record its timeline. After a failure, replicas stay passed over.
 async fn record_timeline(primary: Pool, operation: Operation) {
     let _ = primary.run(RecordTimeline { operation }, None).await;
 }
 
 impl Replica {
-    /// Whether a call may ask it. A replica that is down is tried from time to time beside the
-    /// calls, because it may take as long as the timeouts to learn that it is silent.
+    /// Whether a call may ask it. After a failure it is tried from time to time beside the calls,
+    /// because a trial of a silent replica takes as long as the timeouts.
     fn may_be_asked(self: &Arc<Self>, operation: Operation) -> bool {
         let allowed = self.health.allowed();
         if allowed == Use::Try {

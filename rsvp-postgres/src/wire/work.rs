@@ -1,30 +1,32 @@
-//! The one way of a call: a kind of work, run on a connection.
+//! The trait of all calls, each a kind of work on a connection.
 
 use rsvp_core::Operation;
 
 use super::connection::Connection;
 use super::failure::WorkError;
-use super::footprint::Footprint;
-use super::session::in_session;
+use super::server_session::in_session;
+use super::write_set::WriteSet;
 use crate::sql::Statements;
 
-/// The statements that one kind of call runs on a connection, with their arguments.
+/// The statements of one kind of call, with their arguments.
 ///
-/// The pool runs a work on a task of its own. A work is cloned to be tried on a replica first, so
-/// clones are cheap. Statements that change something run by [`Connection::change`], so that the
-/// pool knows whether one is without an answer. A work of several of them sets
-/// [`Connection::applied`] after each, because the failure of a later one does not undo the earlier
-/// ones.
+/// The pool runs a work on its own task.
+/// Clones are cheap, because a work is cloned to be tried on a replica.
+///
+/// A statement that changes something runs by [`Connection::change`],
+/// so that the pool knows of a missing answer.
+/// A work of several changes sets [`Connection::applied`] after each of them.
+/// The failure of a later change does not undo the earlier ones.
 pub(crate) trait Work: Clone + Send + Sync + 'static {
-    /// The answer that the statements give.
+    /// The answer of the statements.
     type Answer: Send + 'static;
 
-    /// The operation that errors name.
+    /// Returns the operation, as errors name it.
     fn operation(&self) -> Operation;
 
-    /// The part of the store that the work may change. Defaults to nothing.
-    fn footprint(&self) -> Footprint {
-        Footprint::default()
+    /// Returns the data that the work changes. Defaults to nothing.
+    fn write_set(&self) -> WriteSet {
+        WriteSet::default()
     }
 
     /// Runs the statements, in a session with the settings of the store.
@@ -34,8 +36,9 @@ pub(crate) trait Work: Clone + Send + Sync + 'static {
         sql: &Statements,
     ) -> impl Future<Output = Result<Self::Answer, WorkError>> + Send;
 
-    /// Gets a session and runs the statements there. Defaults to one session for all of them, which
-    /// is one transaction if a pooler lends it.
+    /// Gets a session and runs the statements there.
+    /// Defaults to one session for all of them. In a session lent by a pooler, they are one
+    /// transaction.
     fn perform(
         &self,
         connection: &mut Connection,

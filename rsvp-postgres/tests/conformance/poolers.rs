@@ -1,4 +1,4 @@
-//! Through PgBouncer the store keeps the contract, whatever a session is lent for.
+//! Through PgBouncer the store keeps the contract, in session mode and in transaction mode.
 
 use std::time::Duration;
 
@@ -24,8 +24,8 @@ async fn shared(lending: Lending) -> &'static PgBouncer {
     cell.get_or_init(|| PgBouncer::start(server, lending, SESSIONS)).await
 }
 
-/// The settings of a store on a fresh database, reached through a pooler on this port, and the
-/// database's own URL.
+/// The settings of a store on a fresh database through a pooler on this port, and the database's
+/// own URL.
 async fn through(port: u16, lending: Lending) -> (PostgresConfig, String) {
     let server = PostgresServer::shared().await;
     let url = server.create_database().await;
@@ -58,7 +58,7 @@ mod transaction {
     rsvp_testkit::conformance!(fresh(Lending::Transaction).await);
 }
 
-/// What the sessions of a database last set, as the statement of a call sees it.
+/// The settings in a session of a database, as the statement of a call sees them.
 const SETTINGS: &str = "
     CREATE TABLE seen (name text PRIMARY KEY, setting text);
     CREATE FUNCTION see() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN

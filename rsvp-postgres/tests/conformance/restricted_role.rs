@@ -8,7 +8,7 @@ use tokio::sync::OnceCell;
 
 use crate::support::subject;
 
-/// A role is the whole server's, so it is made once.
+/// A role belongs to the whole server, so it is made once.
 async fn role(server: &PostgresServer) {
     static MADE: OnceCell<()> = OnceCell::const_new();
     MADE.get_or_init(async || {
@@ -17,7 +17,7 @@ async fn role(server: &PostgresServer) {
     .await;
 }
 
-/// A fresh database with the tables, and the configuration of a role that owns nothing of it.
+/// A fresh database with the tables, and the configuration of a role that owns none of them.
 async fn granted() -> (PostgresConfig, String) {
     let server = PostgresServer::shared().await;
     role(server).await;
@@ -73,7 +73,7 @@ async fn the_role_may_use_tables_that_came_later() {
     assert_eq!(read, Some(label));
 }
 
-/// The session's role is another one, from which the server hides its own process.
+/// The session has another role, and the server hides the session's own process from it.
 #[tokio::test]
 async fn a_role_that_stands_for_another_may_use_the_store() {
     let (_, url) = granted().await;
@@ -101,7 +101,7 @@ async fn a_role_that_owns_only_its_schema_can_migrate_into_it() {
     store.rsvp(&1.into(), &2.into()).await.unwrap();
 }
 
-/// As managed servers and forks have it.
+/// The rights as on managed servers and forks.
 #[tokio::test]
 async fn without_replicas_nothing_asks_for_positions_or_control_functions() {
     let (config, url) = granted().await;
@@ -114,7 +114,7 @@ async fn without_replicas_nothing_asks_for_positions_or_control_functions() {
     let session = ReadOptions::session(token);
     assert!(store.has_rsvped_with(&1.into(), &2.into(), session).await.unwrap());
     store.remove_user(&1.into()).await.unwrap();
-    // What needs them names them.
+    // A feature that needs the functions names them in its error.
     let error = PostgresStore::open(config.with_replica("127.0.0.1:1")).await.unwrap_err();
     let source = std::error::Error::source(&error).unwrap();
     let shown = format!("{error} {source:?}");

@@ -1,4 +1,4 @@
-//! What the suite asks of a database beside the store.
+//! The changes that the suite makes to a database beside the store.
 
 use rsvp_core::{EventId, RsvpStore};
 use rsvp_postgres::PostgresStore;

@@ -1,4 +1,4 @@
-//! Every call returns by its deadline, whatever the server does or does not.
+//! Every call returns by its deadline, even if the server never answers.
 
 use std::time::Duration;
 
@@ -17,12 +17,12 @@ const STATEMENT: Duration = Duration::from_millis(1_500);
 const BOUNDS: Bounds = Bounds {
     // Less than a statement takes without a deadline.
     deadline: Duration::from_millis(300),
-    // A second more, for the server to say that the time is up.
+    // A second more, for the server to report the end of the time.
     without_deadline: CONNECTION.saturating_add(STATEMENT).saturating_add(Duration::from_secs(1)),
     grace: Duration::from_millis(700),
 };
 
-/// The calls that are late on a silent server, of stores that `around` makes of Postgres stores.
+/// Returns the calls that are late on a silent server, on Postgres stores wrapped by `around`.
 async fn late<S: RsvpStore>(around: impl Fn(PostgresStore) -> S) -> Vec<Unbounded> {
     let server = PostgresServer::start().await;
     let proxy = Proxy::start(server.port()).await;

@@ -15,14 +15,14 @@ use crate::support::{
     waits_for_lock,
 };
 
-/// What another session may lock of an event.
+/// The part of an event that another session locks.
 const LOCKS: [&str; 3] = [
     "UPDATE rsvp.counts SET count = count WHERE event_id = 'locked'",
     "SELECT FROM rsvp.counts WHERE event_id = 'locked' FOR UPDATE",
     "INSERT INTO rsvp.rsvps SELECT 'locked', n::text FROM generate_series(1, 100) n",
 ];
 
-/// A store of which each connection has counted the event, and the lock on it.
+/// A store whose connections have all counted the event, and the lock on the event.
 async fn locked(
     server: &PostgresServer,
     pool_size: usize,

@@ -1,4 +1,4 @@
-//! Dropping a call at any moment leaks nothing and confuses nobody.
+//! A call that is dropped at any moment leaks nothing and disturbs no other call.
 
 use std::time::Duration;
 
@@ -20,12 +20,12 @@ const POOL: usize = 4;
 const CALLERS: u64 = 50;
 const DROPPED: u64 = 10_000;
 
-/// Any call of the trait, on pairs that nobody relies on.
+/// Any call of the trait, on pairs that no check looks at.
 async fn any_call(store: &PostgresStore, rng: &mut StdRng) {
     let user = UserId::from(rng.random_range(1000..1050));
     let event = EventId::from(rng.random_range(0..5));
     let (read, write) = (ReadOptions::strong(), WriteOptions::default());
-    // Whatever it answers, if it gets to answer.
+    // Any answer will do, because the call may be dropped before it.
     match rng.random_range(0..9) {
         0 => drop(store.rsvp(&user, &event).await),
         1 => drop(store.cancel(&user, &event).await),
@@ -47,7 +47,7 @@ async fn any_call(store: &PostgresStore, rng: &mut StdRng) {
     }
 }
 
-/// Even users are coming to the quiet event, and nobody changes that.
+/// Users with an even id come to the quiet event, and no call changes it.
 async fn assert_own_answer(store: &PostgresStore, rng: &mut StdRng) {
     let users: Vec<_> = (0..8).map(|_| rng.random_range(0..100_u32)).collect();
     let quiet = EventId::new("quiet").unwrap();
@@ -94,7 +94,7 @@ async fn ten_thousand_calls_dropped_at_random_leak_nothing() {
     }
     callers.join_all().await;
 
-    // Calls that lost their callers finish; then every connection is idle, and none is lost.
+    // Calls that lost their callers finish. Then every connection is idle, and none is lost.
     proxy.set_delay(Duration::ZERO);
     let deadline = Instant::now() + Duration::from_secs(20);
     let (open, idle) = loop {

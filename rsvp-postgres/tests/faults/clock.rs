@@ -7,7 +7,7 @@ use crate::support::{assert_full_capacity, config, event, open, user};
 
 const POOL: usize = 3;
 
-/// The name of the clock's function means another function here, which adds a number of hours.
+/// Shadows the function of the server's clock with one that adds a number of hours.
 const SETTABLE_CLOCK: &str = "CREATE SCHEMA fake;
     CREATE TABLE fake.hours AS SELECT 0 AS ahead;
     CREATE FUNCTION fake.clock_timestamp() RETURNS timestamptz LANGUAGE sql VOLATILE AS

@@ -1,4 +1,4 @@
-//! A server that is killed and comes back has kept what it acknowledged.
+//! A server that is killed and comes back has kept every acknowledged write.
 
 use std::sync::Arc;
 

@@ -1,4 +1,4 @@
-//! Deadlines are kept, and what was not done by then is never done.
+//! Deadlines are kept, and a write that was not done by its deadline is never done.
 
 use std::time::Duration;
 
@@ -16,7 +16,7 @@ use crate::support::{
 };
 
 const TIME: Duration = Duration::from_millis(900);
-/// What a busy machine may add.
+/// The time that a busy machine may add.
 const SLACK: Duration = Duration::from_millis(700);
 
 fn soon() -> WriteOptions {
@@ -102,7 +102,7 @@ async fn a_call_that_cannot_connect_is_refused_by_its_deadline() {
     assert_full_capacity(&store, 1).await;
 }
 
-/// Nothing may reach the server: every call would be answered at once.
+/// Nothing may reach the server, because it would answer every call at once.
 #[tokio::test]
 async fn a_call_whose_deadline_has_passed_is_not_sent() {
     let server = PostgresServer::start().await;

@@ -93,7 +93,7 @@ async fn a_demoted_primary_evicts_its_connections() {
     .await;
     assert!(alone.rsvp(&user(2), &event(1)).await.is_err());
 
-    // Each connection that was open may be refused once; none is used again.
+    // Each open connection may fail one call. None is used again.
     let mut refused = 0;
     while let Err(error) = store.rsvp(&user(3), &event(1)).await {
         assert_eq!(error.effect(), Effect::NotApplied, "{error:?}");

@@ -1,4 +1,4 @@
-//! No write lands after a later one was acknowledged, whatever stood still meanwhile.
+//! No write takes effect after a later one was acknowledged, even if it was held back meanwhile.
 
 use std::time::Duration;
 
@@ -24,7 +24,7 @@ async fn assert_absent(store: &dyn RsvpStore, user: &UserId, event: &EventId, co
     assert_eq!(store.rsvp_count_with(event, ReadOptions::strong()).await.unwrap().value, count);
 }
 
-/// Cancels until that is acknowledged.
+/// Repeats a cancel until it is acknowledged.
 async fn cancel(store: &PostgresStore, user: &UserId, event: &EventId) {
     loop {
         let options = WriteOptions::default().with_timeout(TIME);
@@ -66,7 +66,7 @@ async fn no_write_lands_after_a_later_one_was_acknowledged() {
             },
         };
         effects[effect] += 1;
-        // 2. A cancel, if it can be had while the fault lasts, or else when it is over.
+        // 2. A cancel, acknowledged during the fault or after it.
         let while_it_lasts = Duration::from_millis(random.random_range(0..500));
         let canceled = timeout(while_it_lasts, cancel(&store, &ann, &fair)).await.is_ok();
         before_the_end += u32::from(canceled);
@@ -76,7 +76,7 @@ async fn no_write_lands_after_a_later_one_was_acknowledged() {
             lock.release().await;
         }
         cancel(&store, &ann, &fair).await;
-        // 3. Whatever was held back has had time to come.
+        // 3. The RSVP that was held back has had time to arrive.
         sleep(Duration::from_millis(200)).await;
         assert_absent(&store, &ann, &fair, 1).await;
     }
@@ -151,7 +151,7 @@ async fn only_the_connection_that_is_silent_is_closed() {
         .await;
 }
 
-/// A process that stands still in the middle of a change can be neither seen to end nor trusted.
+/// A process suspended in the middle of a change cannot be seen to end, and cannot be trusted.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_pending_write_blocks_its_event_alone_until_it_is_settled() {
     let server = PostgresServer::start().await;

@@ -1,4 +1,4 @@
-//! A server that falls silent is waited for no longer than configured, and capacity comes back.
+//! A call waits for a silent server no longer than configured, and capacity comes back.
 
 use std::time::Duration;
 
@@ -14,9 +14,9 @@ use crate::support::{
 };
 
 const POOL: usize = 3;
-/// Wait for a connection, the statement's own timeout, and a second for the server to say so.
+/// The wait for a connection, the statement's timeout, and a second for the server to report it.
 const BOUND: Duration = Duration::from_millis(500 + 500 + 1000);
-/// What a busy machine may add.
+/// The time that a busy machine may add.
 const SLACK: Duration = Duration::from_secs(2);
 
 fn impatient(url: &str) -> PostgresConfig {
@@ -28,7 +28,7 @@ fn impatient(url: &str) -> PostgresConfig {
         .with_statement_timeout(half_a_second)
 }
 
-/// Every call of the trait, except that which closes the store.
+/// Every call of the trait except `close`.
 fn calls(store: &PostgresStore) -> Vec<PendingCall<'_>> {
     let mut calls = every_call(store, None);
     calls.retain(|(operation, _)| *operation != Operation::Close);
@@ -79,7 +79,7 @@ async fn a_paused_server_is_given_up_and_found_again() {
     let waiting = calls(&store).into_iter().map(|(_, call)| call);
     let answers = join_all(waiting).await;
     assert!(answers.iter().all(Result::is_err), "{answers:?}");
-    // Those that waited for a connection may have tried to open one in their turn.
+    // Calls that waited for a connection may have tried to open one in their turn.
     assert!(begin.elapsed() < BOUND + 2 * SLACK, "{:?}", begin.elapsed());
     server.resume().await;
     eventually("the server to answer", async || store.ready().await.is_ok()).await;
@@ -94,7 +94,7 @@ async fn a_cut_connection_is_replaced() {
     for _ in 0..10 {
         assert_full_capacity(&store, POOL).await;
         proxy.cut().await;
-        // The first to notice takes the idle ones with it, and is run again on a new one.
+        // The first failure closes the idle connections, too, and its call runs again on a new one.
         store.ready().await.unwrap();
     }
     proxy.refuse().await;

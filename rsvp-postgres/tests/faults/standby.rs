@@ -1,5 +1,5 @@
-//! With a synchronous standby, nothing is acknowledged that only the primary has, and a standby that
-//! is away stops writes and nothing else.
+//! With a synchronous standby, an acknowledged write is on both servers.
+//! While the standby is away, writes stop and everything else goes on.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
@@ -49,7 +49,7 @@ async fn a_commit_that_the_standby_does_not_confirm_is_not_acknowledged() {
     assert_counts_are_exact(&store).await;
 }
 
-/// Fails while the standby is away, whatever is repeated.
+/// A repeated call fails, too, while the standby is away.
 async fn assert_unconfirmed<T: std::fmt::Debug>(answer: rsvp_core::Result<T>) {
     let error = answer.unwrap_err();
     assert_eq!(error.effect(), Effect::Unknown, "{error:?}");
@@ -178,10 +178,10 @@ async fn a_standby_that_is_away_stops_writes_and_nothing_else() {
     println!(
         "{away:?}: slowest reads {slowest:?}, at most {most_sessions} sessions, {shed} refused, {unknown} unknown"
     );
-    // Ten of the store, two of its control, those of the other process and of this test.
+    // Ten of the store, two control connections, and those of the other process and of this test.
     assert!(most_sessions <= 10 + 2 + 3, "{most_sessions}");
     assert!(slowest < Duration::from_secs(1), "{slowest:?}");
-    // Those under way when it left, and one at a time afterwards. The others are refused.
+    // The writes under way when it left, and one at a time afterwards. The others are refused.
     assert!(unknown as u64 <= 20 + 2 * away.as_secs(), "{shed} refused, {unknown} unknown");
     assert!(shed > 0);
 

@@ -14,7 +14,7 @@ use sqlx::postgres::PgConnection;
 use sqlx::{AssertSqlSafe, Connection as _};
 use tokio::time::{Instant, sleep, timeout};
 
-/// More than anything here takes on a machine that is busy with other tests.
+/// More time than any wait needs, even on a machine that is busy with other tests.
 pub(crate) const LIMIT: Duration = Duration::from_secs(60);
 
 /// A random generator whose seed is printed, so that a failure can be repeated.
@@ -42,12 +42,12 @@ pub(crate) fn event(name: impl std::fmt::Display) -> EventId {
     EventId::new(name.to_string()).unwrap()
 }
 
-/// The URL of `server`'s database `postgres` as it is reached through another port.
+/// The URL of `server`'s database `postgres` through another port.
 pub(crate) fn through(port: u16) -> String {
     format!("postgres://postgres@127.0.0.1:{port}/postgres")
 }
 
-/// Asks again and again until `probe` answers yes.
+/// Repeats `probe` until it succeeds.
 pub(crate) async fn eventually(state: &str, mut probe: impl AsyncFnMut() -> bool) {
     let asking = async {
         while !probe().await {
@@ -57,10 +57,12 @@ pub(crate) async fn eventually(state: &str, mut probe: impl AsyncFnMut() -> bool
     assert!(timeout(LIMIT, asking).await.is_ok(), "waited {LIMIT:?} for {state}");
 }
 
-/// Runs as many reads at once as the pool has connections, and as many calls that may change
-/// something, until it has that many and all of them are idle. Every call must succeed promptly. A round may leave fewer connections than
-/// calls, as one that is done before the next begins leaves it its own; a place that was lost
-/// leaves fewer after every round.
+/// Checks that the pool has all its connections and places.
+///
+/// It runs as many reads at once as the pool has connections, and as many changes, until that many
+/// connections are open and idle. Every call must succeed promptly.
+/// A round may leave fewer connections than calls, because a call can take over the connection of
+/// another. A lost place leaves fewer connections after every round.
 pub(crate) async fn assert_full_capacity(store: &PostgresStore, size: usize) {
     eventually("all connections to be open and idle", async || {
         let began = Instant::now();
@@ -94,13 +96,13 @@ pub(crate) async fn assert_counts_are_exact(store: &PostgresStore) {
     assert_eq!(audit.findings, []);
 }
 
-/// What the ledger says holds, and the store's own audit finds nothing either.
+/// Checks the store against the ledger, and by its own audit.
 pub(crate) async fn check(store: &PostgresStore, ledger: &Ledger) {
     ledger::check(store, ledger).await;
     assert_counts_are_exact(store).await;
 }
 
-/// Processes of a server that stand still until this is dropped.
+/// Processes of a server that are suspended until this is dropped.
 pub(crate) struct Stopped(Vec<i32>);
 
 impl Stopped {
@@ -145,7 +147,7 @@ pub(crate) async fn waits_for_lock(server: &PostgresServer) -> bool {
     server.execute(waiting).await.trim() != "0"
 }
 
-/// A session that has done something and holds its locks.
+/// A session with an open transaction and its locks.
 pub(crate) struct HeldLock(PgConnection);
 
 impl HeldLock {

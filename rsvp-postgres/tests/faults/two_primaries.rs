@@ -1,4 +1,4 @@
-//! Two primaries: the old one was not stopped, or takes no writes any more.
+//! Two primaries at once, because the old one was not stopped or is read-only.
 
 use std::time::Duration;
 
@@ -9,8 +9,9 @@ use tokio::time::{Instant, sleep};
 
 use crate::support::{config, event, eventually, open, user};
 
-/// A pair of which the standby was promoted while the primary goes on, with user 1 on both, and user
-/// 2 on the promoted one. Then the port of the old one, and the token of user 2.
+/// A pair whose standby was promoted while the primary goes on.
+/// User 1 is on both, and user 2 on the promoted one.
+/// Returns the port of the old primary and the token of user 2, too.
 async fn split() -> (ReplicatedPostgres, u16, rsvp_core::SessionToken) {
     let pair = ReplicatedPostgres::start().await;
     let store = open(config(&pair.url("postgres"))).await;
@@ -19,7 +20,7 @@ async fn split() -> (ReplicatedPostgres, u16, rsvp_core::SessionToken) {
     let old = pair.primary().port();
     pair.promote().await;
     let other = format!("127.0.0.1:{}", pair.standby().port());
-    // One with a replica, whose writes have positions.
+    // A store with a replica, so that its writes have positions.
     let promoted = config(&pair.primary().url("postgres")).with_replica(&other);
     let promoted = PostgresStore::open(promoted).await.unwrap();
     let token = promoted.rsvp(&user(2), &event(1)).await.unwrap().token;
@@ -73,7 +74,7 @@ async fn an_old_primary_is_refused_by_those_who_have_met_the_new_one() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_session_is_not_answered_by_a_server_of_an_earlier_timeline() {
     let (_pair, old, token) = split().await;
-    // The promoted server is out of reach of this process, which has never met it.
+    // This process cannot reach the promoted server, and never did.
     let unreachable = config(&hosts(old, 1)).with_connect_timeout(Duration::from_millis(500));
     let store = PostgresStore::open(unreachable).await.unwrap();
     for _ in 0..3 {
@@ -105,7 +106,7 @@ async fn a_process_that_only_reads_notices_that_its_primary_takes_no_writes_any_
         assert!(store.has_rsvped(&user(2), &event(1)).await.unwrap(), "it costs no error either");
     }
     assert_eq!(store.rsvp_count_with(&event(1), Consistency::Strong).await.unwrap().value, 2);
-    // Alone, the old one answers reads, and refuses writes without an effect.
+    // Alone, the old primary answers reads, and refuses writes without an effect.
     let alone = PostgresStore::open(old).await.unwrap();
     for _ in 0..20 {
         assert!(alone.has_rsvped(&user(1), &event(1)).await.unwrap());

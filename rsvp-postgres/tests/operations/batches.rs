@@ -1,4 +1,4 @@
-//! Batches of any length, of which each entry has its own answer.
+//! Batches of any length, with an answer for each entry.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -86,13 +86,13 @@ async fn entries_that_the_server_refuses_fail_alone() {
     assert_eq!(store.maintenance().unwrap().audit().await.unwrap().findings, []);
 }
 
-/// A database whose encoding lacks most characters, and one user in a hundred who needs them.
+/// A database whose encoding lacks most characters, and one user in a hundred with such characters.
 #[tokio::test(flavor = "multi_thread")]
 async fn users_that_the_encoding_lacks_fail_alone() {
     let server = PostgresServer::start().await;
     server.execute("CREATE DATABASE latin").await;
     let backend = open(&server.url("latin")).await;
-    // Such a database is refused when a store opens, so it becomes one afterwards.
+    // A store refuses such a database when it is opened, so the encoding changes afterwards.
     let latin = "UPDATE pg_database SET encoding = pg_char_to_encoding('LATIN1')
                  WHERE datname = 'latin';
                  SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = 'latin'";

@@ -1,4 +1,5 @@
-//! Counts are exact under concurrent writers, and repaired after other programs changed the tables.
+//! Counts are exact under concurrent writers, and can be repaired after another program changed the
+//! tables.
 
 use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
@@ -26,8 +27,8 @@ async fn repair(store: &PostgresStore) -> Audit {
     store.maintenance().unwrap().repair().await.unwrap()
 }
 
-/// Many writers at once, with mixed batches over few pairs: their outcomes add up to the counts
-/// and to the rows, and the server has seen no deadlock.
+/// Many writers at once send mixed batches over few pairs.
+/// Their outcomes add up to the counts and to the rows, and the server has seen no deadlock.
 async fn assert_exact(events: u32, users: u32, writes_of_each: usize) {
     let (store, url) = fresh("pool_size=32&statement_timeout=60s&acquire_timeout=60s").await;
     let seed = rsvp_testkit::seed();

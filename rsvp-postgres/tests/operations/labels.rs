@@ -1,4 +1,4 @@
-//! Labels are set by comparing, whoever else sets them at the same time.
+//! Labels are set by comparison, even if many writers set them at the same time.
 
 use std::sync::Arc;
 
@@ -21,7 +21,7 @@ fn label(value: String) -> Label {
     Label::new(value).unwrap()
 }
 
-/// Each writer replaces `expected` by a label of its own, all at once. Returns those that did.
+/// All writers at once replace `expected` by a label of their own. Returns those that succeeded.
 async fn race(store: &PostgresStore, name: &LabelName, expected: Option<&Label>) -> Vec<Label> {
     let begin = Arc::new(Barrier::new(WRITERS));
     let mut writers = JoinSet::new();

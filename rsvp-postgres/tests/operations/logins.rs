@@ -1,4 +1,4 @@
-//! Passwords that come from elsewhere than the URL.
+//! Passwords from a provider or a file instead of the URL.
 
 use std::sync::{Arc, Mutex};
 
@@ -42,7 +42,7 @@ async fn each_new_connection_has_the_password_of_its_time() {
     *token.0.lock().unwrap() = Ok("second");
     store.rsvp(&UserId::from(3), &EventId::from(1)).await.unwrap();
 
-    // The provider is away for a while: the call may be repeated.
+    // The provider is away for a while, so the call may be repeated.
     server.execute(end).await;
     *token.0.lock().unwrap() = Err("the metadata service does not answer");
     let error = store.ready().await.unwrap_err();

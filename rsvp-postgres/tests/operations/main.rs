@@ -1,4 +1,4 @@
-//! Operating a store: its tables are created and upgraded, its counts audited and repaired.
+//! The operation of a store, with migrations, audits, repairs and removals.
 
 #![allow(clippy::unwrap_used, reason = "a panic is how a test fails")]
 #![allow(clippy::print_stdout, reason = "a seed is printed to be used again")]

@@ -56,7 +56,7 @@ async fn tables_of_another_version_are_refused() {
     );
 }
 
-/// A deploy in the middle: other hosts have a later release, which has migrated.
+/// In the middle of a deploy, other hosts have a later release, which has migrated.
 #[tokio::test]
 async fn tables_of_a_later_version_are_used_if_it_says_that_this_release_may() {
     let url = server().await.create_database().await;
@@ -88,7 +88,7 @@ async fn a_ledger_of_the_first_versions_is_read_and_completed() {
     works(&PostgresStore::open(config(&url)).await.unwrap()).await;
 }
 
-/// A long transaction has the migration wait, and everybody else behind it.
+/// A long transaction makes the migration wait, and every other call behind it.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_migration_waits_for_a_lock_in_bounded_turns() {
     let url = server().await.create_database().await;
@@ -118,7 +118,7 @@ async fn long_url(session: &mut PgConnection) -> String {
     server().await.url(&database.0)
 }
 
-/// Until no session of the store is in the middle of a transaction.
+/// Waits until no session of the store is in the middle of a transaction.
 async fn nothing_is_left(url: &str) {
     let database = url.rsplit('/').next().unwrap();
     let left = format!(
@@ -143,7 +143,7 @@ async fn a_migration_or_an_audit_that_is_dropped_leaves_nothing_on_the_server() 
     let short = Duration::from_millis(500);
     assert!(timeout(short, migrate(&config(&url))).await.is_err(), "it waits");
     assert!(timeout(short, store.maintenance().unwrap().audit()).await.is_err(), "it waits");
-    // The one that holds the locks is not of the store.
+    // The session that holds the locks is not of the store.
     nothing_is_left(&url).await;
     raw_sql("ROLLBACK").execute(&mut other).await.unwrap();
     assert_eq!(store.maintenance().unwrap().audit().await.unwrap().findings, []);

@@ -1,4 +1,4 @@
-//! What removals and cancels cost, and what they leave.
+//! The costs and the remains of removals and cancels.
 
 use rsvp_core::{EventId, PageLimit, RsvpStore, RsvpStoreExt, UserId, WriteOptions};
 use rsvp_postgres::{PostgresConfig, PostgresStore};
@@ -17,8 +17,8 @@ async fn number(url: &str, sql: &str) -> u64 {
     answer.trim().parse().unwrap()
 }
 
-/// An old snapshot keeps the index entries of removed rows, so that a step which began at the first
-/// user would read all those of the steps before it.
+/// An old snapshot keeps the index entries of removed rows. A step from the first user on would
+/// read all entries of the steps before it.
 #[tokio::test(flavor = "multi_thread")]
 async fn the_cost_of_a_removal_does_not_grow_with_the_steps_before_it() {
     const USERS: u64 = 30_000;

@@ -29,7 +29,7 @@ async fn a_batch_costs_the_round_trips_of_one_entry_and_a_page_those_of_one() {
     }
 }
 
-/// A store that forgets what a batch is for.
+/// A store that makes a call for each entry of a batch.
 #[derive(Debug)]
 struct OneByOne(PostgresStore);
 

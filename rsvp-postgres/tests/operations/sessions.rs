@@ -1,4 +1,4 @@
-//! Sessions that the server ends, and statements that it forgets, cost no caller an error.
+//! Sessions ended by the server and statements forgotten by it cause no error.
 
 use std::env;
 use std::process::Command;
@@ -28,7 +28,8 @@ async fn open_all(store: &PostgresStore) {
     }
 }
 
-/// As many calls as there are connections, half of which write. Tells how often each was applied.
+/// Makes as many calls as there are connections. Half of them write. Returns how often each was
+/// applied.
 async fn assert_no_error(store: &PostgresStore, round: u64) {
     let fair = EventId::from(round);
     let users: Vec<_> = (0..POOL).map(UserId::from).collect();
@@ -95,10 +96,10 @@ async fn statements_are_prepared_again_when_their_tables_have_changed() {
     }
 }
 
-/// Where the test in the other process finds the database.
+/// The variable with the database for the test in the other process.
 const URL: &str = "RSVP_TEST_DATABASE";
 
-/// An environment can turn off what an acknowledgement promises.
+/// An environment can turn off the promise of an acknowledgement.
 #[tokio::test(flavor = "multi_thread")]
 async fn settings_of_the_environment_are_refused_by_their_name() {
     let (_store, url) = fresh(PostgresServer::shared().await).await;

@@ -18,7 +18,7 @@ async fn store(pair: &ReplicatedPostgres) -> PostgresStore {
     open(pair, primary_only(pair, 2)).await
 }
 
-/// How many index entries the standby has looked up in the tables, as far as it has told.
+/// The number of index entries that the standby has looked up in the tables, by its statistics.
 async fn lookups(pair: &ReplicatedPostgres) -> u64 {
     let lookups =
         "SELECT coalesce(sum(idx_scan), 0) FROM pg_stat_user_tables WHERE schemaname = 'rsvp'";
@@ -29,7 +29,7 @@ async fn count(store: &PostgresStore, event: &EventId, consistency: &Consistency
     store.rsvp_count_with(event, consistency.clone()).await.unwrap().value
 }
 
-/// A store over a pair that nobody else uses, in a schema that nobody else uses.
+/// A store on a pair of servers and a schema of its own.
 async fn fresh() -> Subject {
     let pair = ReplicatedPostgres::start().await;
     let (store, peer) = (store(&pair).await, store(&pair).await);
@@ -87,7 +87,7 @@ async fn a_session_reads_its_own_writes_through_a_paused_replica() {
     let misses: u32 = sessions.join_all().await.into_iter().sum();
     assert_eq!(misses, 0, "of 10,000 writes");
 
-    // The replica does answer what it has replayed, and what nobody needs to be fresh.
+    // The replica does answer reads that it has replayed enough for, and eventual reads.
     let looked_up = lookups(&pair).await;
     let at = Consistency::Session(before.token);
     assert!(
@@ -98,7 +98,7 @@ async fn a_session_reads_its_own_writes_through_a_paused_replica() {
     pair.resume_replay().await;
 }
 
-/// The standby tells its statistics at the end of a session's second.
+/// The standby reports its statistics once a second for each session.
 async fn wait_for_lookups(pair: &ReplicatedPostgres, before: u64) {
     let deadline = Instant::now() + Duration::from_secs(20);
     while lookups(pair).await <= before {
@@ -125,11 +125,11 @@ async fn a_bounded_read_leaves_a_replica_that_lags_too_far() {
     let pair = ReplicatedPostgres::start().await;
     let store = store(&pair).await;
     let event = EventId::from(1);
-    // Longer than it takes to stop the replica on a busy disk: it is to be fresh enough then.
+    // Longer than the stop of the replica takes on a busy disk, so that it is fresh enough then.
     let bound = Duration::from_secs(4);
     let bounded = Consistency::Bounded(bound);
     let mut acknowledged = vec![Instant::now()];
-    // Where the primary was at the last such read, the replica will be when it stops.
+    // The replica will have replayed the primary's position at the last such read when it stops.
     let deadline = Instant::now() + Duration::from_secs(60);
     while store.rsvp_count_with(&event, bounded.clone()).await.unwrap().age.is_zero() {
         assert!(Instant::now() < deadline, "the replica answers while it follows");

@@ -17,7 +17,7 @@ async fn store(pair: &ReplicatedPostgres) -> PostgresStore {
     open(pair, primary_only(pair, 1).with_connect_timeout(Duration::from_secs(2))).await
 }
 
-/// Whether the replica answers: only then may a count have an age.
+/// Whether the replica answers. Only then may a count have an age.
 async fn is_served_by_the_replica(store: &PostgresStore) -> bool {
     !store.rsvp_count_with(&event(1), BOUNDED).await.unwrap().age.is_zero()
 }
@@ -104,8 +104,8 @@ async fn a_session_is_served_by_a_replica_that_has_its_writes_and_by_no_other() 
     }
 }
 
-/// A standby does not tell a promotion that it follows for minutes. It shows that it has replayed
-/// something of the new primary.
+/// A standby does not report a promotion of its primary for minutes. But it replays a record of the
+/// new primary.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_replica_that_follows_a_promotion_in_place_serves_again() {
     let group = ReplicatedPostgres::builder().standbys(2).setting("log_connections", "on");
@@ -143,7 +143,7 @@ async fn a_replica_that_follows_a_promotion_in_place_serves_again() {
     assert!(store.has_rsvped(&user(2), &event(1)).await.unwrap());
 }
 
-/// The load that replicas are there for would take the primary down as well.
+/// The load of the replicas would take the primary down, too.
 #[tokio::test(flavor = "multi_thread")]
 async fn the_load_of_a_busy_replica_does_not_fall_on_the_primary() {
     let pair = ReplicatedPostgres::start().await;

@@ -7,7 +7,7 @@ use rsvp_postgres::{PostgresConfig, PostgresStore};
 use rsvp_testkit::servers::ReplicatedPostgres;
 use tokio::time::{sleep, timeout};
 
-/// More than anything here takes on a machine that is busy with other tests.
+/// More time than any wait needs, even on a machine that is busy with other tests.
 const LIMIT: Duration = Duration::from_secs(60);
 
 /// The settings of a store that uses the primary alone, with this statement timeout in seconds.
@@ -33,7 +33,7 @@ pub(crate) fn event(name: impl std::fmt::Display) -> EventId {
     EventId::new(name.to_string()).unwrap()
 }
 
-/// Asks again and again until `probe` answers yes.
+/// Repeats `probe` until it succeeds.
 pub(crate) async fn eventually(state: &str, mut probe: impl AsyncFnMut() -> bool) {
     let asking = async {
         while !probe().await {

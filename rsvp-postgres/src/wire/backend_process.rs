@@ -1,4 +1,4 @@
-//! The server's process behind a connection, and stopping it from another connection.
+//! The server's process behind a connection, and the ways to stop it from another connection.
 
 use std::collections::hash_map::RandomState;
 use std::hash::BuildHasher;
@@ -11,43 +11,44 @@ use sqlx::{AssertSqlSafe, FromRow, raw_sql};
 /// Asks a process to cancel its statement.
 const CANCEL: &str = include_str!("../sql/cancel_backend.sql");
 
-/// Ends processes, and tells which of them are still there.
+/// Ends processes, and lists those that were still alive.
 const END: &str = include_str!("../sql/end_backends.sql");
 
-/// A server's process. It is named by its start too, because process ids are used again.
+/// A server's process. It is identified by its start, too, because process ids are used again.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) struct Backend {
     pub(crate) pid: i32,
-    /// The start of the process, in microseconds since 1970, unless it is hidden from the role.
+    /// The start of the process, in microseconds since 1970. `None` if it is hidden from the role.
     pub(crate) started: Option<i64>,
-    /// The transaction, if the process belongs to a pooler: the next one may be another client's.
+    /// The transaction, if the process belongs to a pooler. The next transaction may be of another
+    /// client.
     pub(crate) transaction: Option<Tag>,
-    /// The latest time of the server at which a statement that is to be stopped can have begun, in
-    /// microseconds since 1970. A later one may be another client's: a pooler lends the process to
-    /// somebody else once the connection is closed.
+    /// The latest server time at which the statement can have begun, in microseconds since 1970.
+    /// A later statement may be of another client, because a pooler lends the process again once
+    /// the connection is closed.
     pub(crate) begun_by: i64,
 }
 
-/// The mark of one transaction, which the process shows at the end of its `application_name`.
+/// The mark of one transaction. The process shows it at the end of its `application_name`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) struct Tag(u64);
 
 impl Tag {
-    /// A mark that no other transaction has.
+    /// Makes a unique mark.
     pub(crate) fn new() -> Self {
-        // Random, so that processes do not share theirs.
+        // The first one is random, so that processes do not share marks.
         static FIRST: LazyLock<u64> = LazyLock::new(|| RandomState::new().hash_one(()));
         static NEXT: AtomicU64 = AtomicU64::new(0);
         Self(FIRST.wrapping_add(NEXT.fetch_add(1, Ordering::Relaxed)))
     }
 
-    /// The end of the name of the process.
+    /// Returns the end of the name of the process.
     pub(crate) fn suffix(self) -> String {
         format!(" #{:016x}", self.0)
     }
 }
 
-/// The process that runs a connection's statements now, as another task sees it.
+/// The process that runs a connection's statements at present, shared with other tasks.
 #[derive(Clone, Debug)]
 pub(crate) struct RunningOn(Arc<Mutex<Option<Backend>>>);
 
@@ -56,7 +57,7 @@ impl RunningOn {
         Self(Arc::new(Mutex::new(backend)))
     }
 
-    /// The process; nothing if a pooler has lent none.
+    /// Returns the process. `None` if a pooler has lent none.
     pub(crate) fn get(&self) -> Option<Backend> {
         *self.locked()
     }
@@ -70,27 +71,27 @@ impl RunningOn {
     }
 }
 
-/// A process that was still there when it was to be told to end.
+/// A process that was still alive when it was to be ended.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Alive {
     pub(crate) backend: Backend,
     /// It is in the middle of a transaction that has changed something.
     pub(crate) changing: bool,
-    /// It was told to end. One whose start is hidden is not.
+    /// It was told to end. A process with a hidden start is not.
     pub(crate) told: bool,
 }
 
-/// The answer of a server that was asked to stop something.
+/// The answer of a server to a request to stop something.
 #[derive(Debug)]
 pub(super) enum Reply {
-    /// It did, and these processes were still there before that.
+    /// It did so. These processes were alive before.
     Alive(Vec<Alive>),
-    /// It does not let this role do so.
+    /// This role has no right to do so.
     Refused,
 }
 
 impl Backend {
-    /// Asks the process to cancel the statement that it runs. One that runs none ignores it.
+    /// Asks the process to cancel its statement. An idle process ignores it.
     pub(super) async fn cancel(self, pg: &mut PgConnection) -> sqlx::Result<()> {
         let statement = CANCEL
             .replace("{pid}", &self.pid.to_string())
@@ -100,12 +101,12 @@ impl Backend {
         raw_sql(AssertSqlSafe(statement)).execute(pg).await.map(drop)
     }
 
-    /// Tells processes to end, and returns those that were still there before that.
+    /// Tells processes to end, and returns those that were still alive.
     pub(super) async fn end_all(
         backends: &[Self],
         pg: &mut PgConnection,
     ) -> sqlx::Result<Vec<Alive>> {
-        // 1. Numbers and marks need no escaping.
+        // 1. The request. Numbers and marks need no escaping.
         let of =
             |value: fn(&Self) -> String| backends.iter().map(value).collect::<Vec<_>>().join(", ");
         let statement = END
@@ -114,7 +115,7 @@ impl Backend {
             .replace("{suffixes}", &of(Self::suffix_sql))
             .replace("{begun_by}", &of(|backend| backend.begun_by.to_string()));
         let rows = raw_sql(AssertSqlSafe(statement)).fetch_all(pg).await?;
-        // 2. The number of each in the question, from 1.
+        // 2. The answer. It names each process by its place in the request, from 1.
         let mut all = Vec::with_capacity(rows.len());
         for row in &rows {
             let (number, changing, told): (i64, bool, bool) = FromRow::from_row(row)?;
@@ -129,7 +130,7 @@ impl Backend {
         self.started.map_or_else(|| "NULL".to_owned(), |started| started.to_string())
     }
 
-    /// The end of its name, empty for any name.
+    /// Returns the end of its name in SQL, empty for any name.
     fn suffix_sql(&self) -> String {
         format!("'{}'", self.transaction.map(Tag::suffix).unwrap_or_default())
     }

@@ -1,14 +1,14 @@
-//! Whether a replica may be asked, and when one that failed is tried again.
+//! The health of a replica, and the time of its next trial after a failure.
 
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use tokio::time::Instant;
 
-/// A replica that failed is not tried again for so long.
+/// The time between a failure of a replica and the next trial.
 const SKIPPED: Duration = Duration::from_secs(1);
 
-/// A trial without a result for so long, because its runtime is gone, gives way to another.
+/// The longest trial. Then another one begins, because the runtime of the first may be gone.
 const TRIAL: Duration = Duration::from_secs(60);
 
 /// The health of one replica. A replica is healthy until it fails, and again after a trial.
@@ -24,15 +24,16 @@ pub(super) enum Use {
     Ask,
     /// Pass it over.
     Skip,
-    /// Pass it over, and try on a task whether it is back. One caller at a time is told so.
+    /// Pass it over, and try on a task whether it is back. Only one caller at a time gets this.
     Try,
 }
 
 impl Health {
-    /// The use that a call may make of the replica now.
+    /// Returns the use that a call may make of the replica now.
     pub(super) fn allowed(&self) -> Use {
         let mut down_until = self.down_until.lock().unwrap_or_else(PoisonError::into_inner);
         let Some(until) = *down_until else { return Use::Ask };
+        // The first caller after the pause tries it. The others skip it until the trial ends.
         let now = Instant::now();
         if now < until {
             return Use::Skip;
@@ -41,12 +42,12 @@ impl Health {
         Use::Try
     }
 
-    /// The replica has answered.
+    /// Records an answer of the replica.
     pub(super) fn recovered(&self) {
         self.set_down_until(None);
     }
 
-    /// The replica has failed.
+    /// Records a failure of the replica.
     pub(super) fn failed(&self) {
         self.set_down_until(Some(Instant::now() + SKIPPED));
     }

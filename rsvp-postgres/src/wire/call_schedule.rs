@@ -5,13 +5,14 @@ use std::time::Duration;
 use rsvp_core::Deadline;
 use tokio::time::Instant;
 
-/// The server reports its statement timeout within this time, or has fallen silent. It is also the
-/// most time that stopping a call may take.
+/// The server reports its statement timeout within this time, or has fallen silent.
+/// The stopping of a call takes at most this time, too.
 pub(super) const GRACE: Duration = Duration::from_secs(1);
 
-/// When to give up on a call, step by step. A call has the statement timeout and the grace, or
-/// until its deadline if that is earlier. The last third of its time, and at most the grace, is kept
-/// for stopping it.
+/// The steps of a call from its beginning to its end.
+///
+/// A call has the statement timeout plus the grace, and ends at its deadline if that is earlier.
+/// The last third of its time, and at most the grace, is for stopping it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Schedule {
     began: Instant,
@@ -21,14 +22,15 @@ pub(super) struct Schedule {
     pub(super) cancel_at: Instant,
     /// The server has not answered, and the connection is closed.
     pub(super) give_up_at: Instant,
-    /// The caller gets an answer, however uncertain it is.
+    /// The caller gets an answer, even an uncertain one.
     end: Instant,
     statement_timeout: Duration,
 }
 
 impl Schedule {
-    /// The schedule of a call that begins now.
+    /// Makes the schedule of a new call.
     pub(super) fn new(deadline: Option<Deadline>, statement_timeout: Duration) -> Self {
+        // From the end backwards, because the deadline decides how much time there is.
         let began = Instant::now();
         let longest = began + statement_timeout + GRACE;
         let end = deadline.map_or(longest, |deadline| longest.min(deadline.instant()));
@@ -44,23 +46,23 @@ impl Schedule {
         }
     }
 
-    /// The time since the call began, in whole milliseconds.
+    /// Returns the time since the beginning, in whole milliseconds.
     pub(super) fn elapsed(&self) -> Duration {
         Duration::from_millis(u64::try_from(self.began.elapsed().as_millis()).unwrap_or(u64::MAX))
     }
 
-    /// The moment until which a call that has failed now may be fenced.
+    /// Returns the moment until which a call that fails now may be fenced.
     pub(super) fn fence_until(&self) -> Instant {
         self.end.min(Instant::now() + GRACE)
     }
 
-    /// The moment at which the caller gets an answer, however uncertain it is.
+    /// Returns the moment at which the caller gets an answer, even an uncertain one.
     pub(super) fn end(&self) -> Instant {
         self.end
     }
 
-    /// The moment at which a statement of the call is over, without having been stopped: it began
-    /// in time or not at all, and the server's timeout has ended it.
+    /// Returns the moment at which every statement of the call is over, even if nothing stops it.
+    /// A statement begins in time or not at all, and the server's timeout has ended it by then.
     pub(super) fn over(&self) -> Deadline {
         Deadline::at(self.cancel_at.max(Instant::now()) + self.statement_timeout + GRACE)
     }

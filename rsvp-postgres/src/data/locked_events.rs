@@ -1,4 +1,4 @@
-//! Events that another session of the server has locked.
+//! The events locked by other sessions of the server.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -10,29 +10,30 @@ use tokio::time::{Instant, timeout};
 
 use crate::wire::failure::{locked, waited_for_lock};
 
-/// An event is taken as locked for so long after a write of it has waited in vain.
+/// An event counts as locked for this time after a write of it has waited in vain.
 const TRUSTED: Duration = Duration::from_secs(10);
 
 /// The most events that are remembered.
 const MOST: usize = 1024;
 
-/// The events whose writes have waited for a lock in vain, until one of them succeeds.
+/// The events locked by other sessions.
 ///
-/// Writes of such an event are statements of their own, one at a time, so that they hold back no
-/// other event and use one connection.
+/// An event counts as locked when a write has waited for it in vain, until another one succeeds.
+/// Meanwhile its writes run one at a time, each in its own statement.
+/// They hold back no other event, and use one connection.
 #[derive(Debug, Default)]
 pub(crate) struct LockedEvents(Mutex<HashMap<EventId, Locked>>);
 
 #[derive(Debug)]
 struct Locked {
     since: Instant,
-    /// Held by the write whose turn it is.
+    /// Has one permit, for the write whose turn it is.
     turn: Arc<Semaphore>,
 }
 
 impl LockedEvents {
-    /// The turn of a write of `event`, which lasts until it is dropped; nothing if the event is not
-    /// locked.
+    /// Waits for the turn of a write of `event`. `None` if the event is not locked.
+    /// The turn lasts until it is dropped.
     ///
     /// # Errors
     ///
@@ -47,7 +48,7 @@ impl LockedEvents {
         turn.map(Result::ok).map_err(|_| locked(Operation::Write, longest))
     }
 
-    /// Takes the answer to a write of `event` that had this turn.
+    /// Records the answer to a write of `event` that had this turn.
     pub(crate) fn hear<A>(
         &self,
         event: &EventId,
@@ -67,7 +68,7 @@ impl LockedEvents {
         Some(locked.turn.clone())
     }
 
-    /// Those of some events, in their order, that are locked.
+    /// Returns those of some events that are locked, in their order.
     pub(crate) fn among<'a>(&self, events: impl Iterator<Item = &'a EventId>) -> Vec<EventId> {
         let locked = self.events();
         if locked.is_empty() {
@@ -81,10 +82,12 @@ impl LockedEvents {
         among
     }
 
-    /// A write of `event` has waited in vain.
+    /// Records that a write of `event` has waited in vain.
     pub(crate) fn add(&self, event: &EventId) {
         let mut events = self.events();
         let now = Instant::now();
+        // A full table forgets old entries. If none is old, the event is not remembered, and its
+        // writes wait for the lock as any others.
         if events.len() >= MOST {
             events.retain(|_, locked| locked.since.elapsed() < TRUSTED);
         }

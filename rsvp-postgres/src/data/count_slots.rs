@@ -1,4 +1,4 @@
-//! Dropping the slots of events that have no RSVPs any more.
+//! The removal of the count slots of events without RSVPs.
 
 use std::time::Duration;
 
@@ -8,16 +8,16 @@ use crate::sql::Statements;
 use crate::wire::connection::Connection;
 use crate::wire::failure::is_answer;
 
-/// The longest wait for a lock. Slots that somebody is changing are not empty for long.
+/// The longest wait for a lock. The holder of a lock is likely to fill the slots again.
 const PATIENCE: Duration = Duration::from_millis(50);
 
-/// Drops the slots of those events whose slots add up to nothing. Whenever it runs, it changes no
-/// count. If the server refuses it, the slots stay where they are.
+/// Drops the slots of some events if they add up to zero. It never changes a count.
+/// If the server refuses it, the slots stay.
 ///
 /// # Errors
 ///
-/// If the present transaction, which a pooler has lent, cannot go on. Without one, a lost connection
-/// does not concern the call.
+/// An error if the transaction of a session lent by a pooler cannot go on.
+/// In the connection's own session the write is committed already, so a failure is no error.
 pub(crate) async fn drop_empty(
     connection: &mut Connection,
     sql: &Statements,
@@ -26,6 +26,7 @@ pub(crate) async fn drop_empty(
     if events.is_empty() {
         return Ok(());
     }
+    // A refused statement ends its transaction, so a lent session needs a savepoint.
     let lent = connection.session.is_lent();
     if lent {
         raw_sql("SAVEPOINT slots").execute(&mut connection.pg).await?;

@@ -1,37 +1,40 @@
-//! Attempts whose effect is not decided yet.
+//! The attempts whose effect is not decided yet.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use rsvp_core::Deadline;
 use tokio::task::JoinHandle;
 
-use super::backend::{Backend, Reply};
-use super::footprint::Footprint;
+use super::backend_process::{Backend, Reply};
+use super::bulkheads::Place;
 use super::lsn::Timeline;
-use super::places::Place;
+use super::write_set::WriteSet;
 
-/// An attempt to change something that got no answer.
+/// An attempt to change something that has no answer.
 ///
-/// It is settled when its process is gone. It is settled as well when the process was told to end
-/// and then is not in the middle of a change: a process that has been told, or goes on after it was
-/// stopped, ends before it can change anything. It is settled, too, when a server that was promoted
-/// later has become the primary, which cannot receive the change any more.
+/// It is settled in one of three ways:
+///
+/// - Its process is gone.
+/// - Its process was told to end, and afterwards is not in the middle of a change.
+///   Such a process ends before any further change, even if it was suspended.
+/// - A later promotion has made another server the primary.
+///   The new primary cannot receive the change any more.
 #[derive(Clone, Debug)]
 pub(super) struct Attempt {
     pub(super) backend: Backend,
     /// The timeline of the server.
     pub(super) timeline: Timeline,
-    pub(super) footprint: Arc<Footprint>,
+    pub(super) write_set: Arc<WriteSet>,
     /// Held until it is settled, because the server's process may go on.
     _place: Option<Place>,
-    /// The moment at which it is over even if nobody stops it, if it is not in the middle of a
+    /// The moment at which it is over even if nobody stops it, unless it is in the middle of a
     /// change.
     pub(super) over: Deadline,
     /// The process was told to end.
     told: bool,
-    /// A server has refused to tell it, or has another system, where it is not known.
+    /// A server refused to end it, or is of another cluster and does not know it.
     refused: bool,
-    /// The process was in the middle of a change when it was last looked at.
+    /// The process was in the middle of a change at the last look.
     changing: bool,
 }
 
@@ -39,14 +42,14 @@ impl Attempt {
     pub(super) fn new(
         backend: Backend,
         timeline: Timeline,
-        footprint: Footprint,
+        write_set: WriteSet,
         place: Option<Place>,
         over: Deadline,
     ) -> Self {
         Self {
             backend,
             timeline,
-            footprint: Arc::new(footprint),
+            write_set: Arc::new(write_set),
             _place: place,
             over,
             told: false,
@@ -55,21 +58,24 @@ impl Attempt {
         }
     }
 
-    /// Takes the answer of the server on `timeline` after it was asked to end the process.
+    /// Records the answer of the server on `timeline` to the request to end the process.
     /// Tells whether the attempt is settled.
     pub(super) fn hear(&mut self, timeline: Timeline, reply: &Reply) -> bool {
+        // 1. Another server. Only a later primary settles the attempt, because an older one knows
+        //    nothing of it.
         if timeline != self.timeline {
-            // An older primary knows nothing of it, and may be one that was given up.
             self.refused |= timeline.system != self.timeline.system;
             return timeline.succeeds(self.timeline);
         }
+        // 2. The same server without the right to answer.
         let Reply::Alive(alive) = reply else {
             self.refused = true;
             return false;
         };
         let alive = alive.iter().find(|alive| alive.backend == self.backend);
         let Some(alive) = alive else { return true };
-        // It was looked at before it was told in the same query, so only an earlier query counts.
+        // 3. A live process. The query looks at it before it tells it to end, so only an earlier
+        //    request counts.
         let settled = self.told && !alive.changing;
         self.told |= alive.told;
         self.refused |= !alive.told;
@@ -77,14 +83,15 @@ impl Attempt {
         settled
     }
 
-    /// Whether it has been over for so long that nothing can come of it. Time alone does not tell:
-    /// a process of a server that nobody has reached since may be in the middle of its commit.
+    /// Whether it is over and can have no further effect.
+    /// Time alone is no proof. If nobody has reached its server since, the process may be in the
+    /// middle of its commit.
     fn is_over(&self) -> bool {
         self.over.has_passed() && (self.told || self.refused) && !self.changing
     }
 }
 
-/// The attempts that are not settled, and the task that tries to settle them.
+/// The unsettled attempts, and the task for settling them.
 #[derive(Debug, Default)]
 pub(super) struct Unsettled(Mutex<State>);
 
@@ -102,22 +109,22 @@ impl Unsettled {
         state.ensure_fencer(start_fencer);
     }
 
-    /// The footprints of all attempts. Starts a fencer if there are any and none is at work, as when
-    /// the runtime of the last one has gone.
-    pub(super) fn footprints(
+    /// Returns the write sets of all attempts.
+    /// Starts a fencer if there are any and none is at work, as after the end of its runtime.
+    pub(super) fn write_sets(
         &self,
         start_fencer: impl FnOnce() -> JoinHandle<()>,
-    ) -> Vec<Arc<Footprint>> {
+    ) -> Vec<Arc<WriteSet>> {
         let mut state = self.locked();
         state.attempts.retain(|attempt| !attempt.is_over());
         if !state.attempts.is_empty() {
             state.ensure_fencer(start_fencer);
         }
-        state.attempts.iter().map(|attempt| attempt.footprint.clone()).collect()
+        state.attempts.iter().map(|attempt| attempt.write_set.clone()).collect()
     }
 
-    /// The processes of all attempts, for the fencer. Nothing if there are none left: then the
-    /// fencer ends, and the next attempt starts another one.
+    /// Returns the processes of all attempts, for the fencer.
+    /// `None` if none is left. Then the fencer ends, and the next attempt starts another one.
     pub(super) fn backends(&self) -> Option<Vec<Backend>> {
         let mut state = self.locked();
         state.attempts.retain(|attempt| !attempt.is_over());
@@ -128,9 +135,8 @@ impl Unsettled {
         Some(state.attempts.iter().map(|attempt| attempt.backend).collect())
     }
 
-    /// Takes the answer of a server that was asked to end the processes `asked`, and forgets the
-    /// attempts that are settled. Tells whether the server was the right one to ask about all of
-    /// them.
+    /// Records the answer of a server to the request to end the processes `asked`, and forgets the
+    /// settled attempts. Tells whether the server was the right one to ask about all of them.
     pub(super) fn hear(&self, timeline: Timeline, asked: &[Backend], reply: &Reply) -> bool {
         let mut right = true;
         let mut settled = |attempt: &mut Attempt| {
@@ -159,7 +165,7 @@ mod tests {
     use std::time::Duration;
 
     use super::*;
-    use crate::wire::backend::Alive;
+    use crate::wire::backend_process::Alive;
 
     const BACKEND: Backend =
         Backend { pid: 7, started: Some(1), transaction: None, begun_by: i64::MAX };
@@ -168,7 +174,7 @@ mod tests {
 
     fn attempt() -> Attempt {
         let over = Deadline::after(Duration::from_secs(6));
-        Attempt::new(BACKEND, HERE, Footprint::default(), None, over)
+        Attempt::new(BACKEND, HERE, WriteSet::default(), None, over)
     }
 
     fn alive(changing: bool) -> Reply {
@@ -212,7 +218,7 @@ mod tests {
         let unsettled = Unsettled::default();
         let fencer = || tokio::spawn(std::future::pending());
         unsettled.add(attempt(), fencer);
-        assert_eq!(unsettled.footprints(fencer).len(), 1);
+        assert_eq!(unsettled.write_sets(fencer).len(), 1);
         unsettled.hear(HERE, &[BACKEND], &alive(true));
         tokio::time::advance(Duration::from_secs(7)).await;
         assert_eq!(unsettled.backends(), Some(vec![BACKEND]), "it may be in its commit");

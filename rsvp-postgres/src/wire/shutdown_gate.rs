@@ -1,4 +1,4 @@
-//! The gate that calls go through, which can be closed.
+//! The gate of all calls. It refuses new calls and waits for the others when the store is closed.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -10,7 +10,7 @@ use tokio::sync::{OwnedRwLockReadGuard, RwLock};
 #[derive(Clone, Debug, Default)]
 pub(super) struct Gate {
     closed: Arc<AtomicBool>,
-    /// Every call under way reads it.
+    /// Every call under way holds a read lock. Closing waits for the write lock.
     calls: Arc<RwLock<()>>,
 }
 
@@ -30,7 +30,7 @@ impl Gate {
         if self.is_closed() {
             return Err(Error::closed(operation));
         }
-        // Another lock is held only by `close`.
+        // Only `close` takes the write lock, so a failure means a closed gate.
         let entered = self.calls.clone().try_read_owned();
         entered.map(|call| Entered { _call: Arc::new(call) }).map_err(|_| Error::closed(operation))
     }
@@ -39,7 +39,7 @@ impl Gate {
         self.closed.load(Ordering::Acquire)
     }
 
-    /// Lets no further call in, and waits for those under way.
+    /// Lets no further call in, and waits for the calls under way.
     pub(super) async fn close(&self) {
         self.closed.store(true, Ordering::Release);
         drop(self.calls.write().await);

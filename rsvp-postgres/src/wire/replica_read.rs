@@ -1,4 +1,4 @@
-//! Work that depends on how far a server has replayed its log.
+//! A read on a replica, run only if the replica has replayed enough of the log.
 
 use rsvp_core::Operation;
 
@@ -8,10 +8,10 @@ use super::lsn::{Position, Timeline, Watermark};
 use super::work::Work;
 use crate::sql::Statements;
 
-/// Asks a server how far it has written or replayed its log.
+/// Asks a server for its position in its log, written or replayed.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct CurrentWatermark {
-    /// The operation of the call on whose behalf it asks.
+    /// The operation of the call behind it.
     pub(crate) operation: Operation,
 }
 
@@ -38,10 +38,10 @@ pub(crate) struct IfReplayed<W> {
     pub(crate) watermark: Watermark,
 }
 
-/// Records the timeline of a primary, so that replicas show that they have reached it.
+/// Records the timeline of a primary in its tables. A replica with the record has reached it.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct RecordTimeline {
-    /// The operation of the call on whose behalf it is recorded.
+    /// The operation of the call behind it.
     pub(crate) operation: Operation,
 }
 
@@ -61,20 +61,20 @@ impl Work for RecordTimeline {
     }
 }
 
-/// What a replica says to a work that asks for a watermark.
+/// The answer of a replica to a read with a watermark.
 #[derive(Debug)]
 pub(crate) enum Replica<T> {
     Answered(Replayed<T>),
     /// It has not replayed enough.
     Behind,
-    /// It follows a primary of an earlier timeline, or has not shown yet that it has reached the
-    /// later one.
+    /// It follows a primary of an earlier timeline, or has not replayed the record of the later
+    /// timeline.
     OnEarlierTimeline,
     /// It is of another cluster.
     OfAnotherLog,
 }
 
-/// An answer of a replica, and how far the replica had replayed the log when it gave the answer.
+/// An answer of a replica, and the replayed watermark behind it.
 #[derive(Debug)]
 pub(crate) struct Replayed<T> {
     pub(crate) answer: T,
@@ -99,8 +99,8 @@ impl<W: Work> Work for IfReplayed<W> {
             connection.stale = true;
             return Ok(Replica::OfAnotherLog);
         }
-        // 2. A standby that follows a promotion without a restart does not tell its timeline for
-        //    minutes. But it replays the row in which the new primary records its own.
+        // 2. After a promotion, a standby without a restart shows its old timeline for minutes. But
+        //    it replays the new primary's record of the new timeline.
         if connection.timeline.number < needed.timeline() {
             let recorded = sqlx::query_scalar(&sql.recorded_timeline);
             let recorded = recorded.persistent(connection.keeps_statements());
@@ -111,8 +111,8 @@ impl<W: Work> Work for IfReplayed<W> {
         if connection.timeline.number < needed.timeline() {
             return Ok(Replica::OnEarlierTimeline);
         }
-        // 3. The LSN is asked for only if the known one is not enough, and before the read: a
-        //    statement sees at least all that was replayed when it began.
+        // 3. The LSN is asked for only if the known one is not enough. It comes before the read,
+        //    because a statement sees everything replayed before its beginning.
         let replayed = match connection.replayed {
             Some(replayed) if replayed >= needed => replayed,
             _ => connection.watermark().await?.position,

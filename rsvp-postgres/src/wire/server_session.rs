@@ -1,5 +1,6 @@
-//! The settings of a server's session, which is a connection's own or lent by a pooler for one
-//! transaction.
+//! The session of a connection on the server, with its settings and transactions.
+//!
+//! A session is the connection's own, or lent by a pooler for one transaction.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -7,17 +8,17 @@ use std::time::Duration;
 use sqlx::postgres::{PgConnection, PgRow};
 use sqlx::{AssertSqlSafe, FromRow, raw_sql};
 
-use super::backend::{Backend, Tag};
-use super::clock::ServerClock;
+use super::backend_process::{Backend, Tag};
 use super::connection::Connection;
 use super::failure::WorkError;
+use super::server_clock::ServerClock;
 use super::work::Work;
 use crate::config::{Keepalives, PostgresConfig};
 use crate::sql::Statements;
 
-/// Settings that give each statement of a call one good plan, prepared once: nested loops over
-/// index look-ups. Without them, the plan made while the tables were empty would scan them, and
-/// would be kept until the tables are next analyzed. To compile a plan takes longer than to run it.
+/// Settings for one good plan of each statement, prepared once, with nested loops over index
+/// look-ups. Without them, a plan from the time of empty tables would scan the tables until they
+/// are next analyzed. `jit` is off, because compiling a plan takes longer than running it.
 const ONE_PLAN: [(&str, &str); 6] = [
     ("plan_cache_mode", "force_generic_plan"),
     ("enable_seqscan", "off"),
@@ -32,7 +33,7 @@ const SELF: &str = include_str!("../sql/session.sql");
 
 /// How a connection's statements get a session with the settings of the store.
 ///
-/// Settings are never made by options of the start-up packet, which poolers refuse.
+/// The settings are made by statements, because poolers refuse them in the start-up packet.
 #[derive(Clone, Debug)]
 pub(crate) struct Session {
     /// Makes the settings, for the session or for the transaction.
@@ -43,18 +44,18 @@ pub(crate) struct Session {
     name: Arc<str>,
 }
 
-/// The longest name of a connection of which the end is not cut off, beside the mark.
+/// The longest name of a connection. After a longer one, the server would cut off the mark.
 const NAME: usize = 40;
 
 impl Session {
-    /// Without a `statement_timeout` it is for maintenance: statements may run for any time, and the
-    /// planner is free.
+    /// Makes a session. Without a `statement_timeout` it is for maintenance.
+    /// Then statements may run for any time, and the planner is free.
     pub(crate) fn new(config: &PostgresConfig, statement_timeout: Option<Duration>) -> Self {
         let (name, lent) = (&config.application_name, config.transaction_pooler);
         let timeout = statement_timeout.map_or(0, |timeout| timeout.as_millis()).to_string();
         let mut settings = vec![
             ("statement_timeout", timeout.as_str()),
-            // The statements are written for this level, whatever the database's default is.
+            // The statements need this level, and a database may have another default.
             ("default_transaction_isolation", "read committed"),
         ];
         if statement_timeout.is_some() {
@@ -72,7 +73,7 @@ impl Session {
             settings.push((name, value));
         }
         if lent {
-            // A client that is gone holds no locks, even if its pooler does not notice.
+            // A vanished client holds no locks, even if its pooler does not notice.
             settings.push(("idle_in_transaction_session_timeout", "10s"));
         }
         let settings = settings.iter();
@@ -88,8 +89,8 @@ impl Session {
         self.lent
     }
 
-    /// The beginning of a transaction with the settings of the store, which shows a mark if the
-    /// session is lent.
+    /// Returns the SQL to begin a transaction with the settings of the store.
+    /// In a lent session, it shows a mark.
     fn begin_transaction(&self, tag: Option<Tag>) -> String {
         let settings = &self.settings;
         let name = tag.map(|tag| {
@@ -114,7 +115,7 @@ impl Session {
     }
 }
 
-/// Sends statements without arguments, in one message, and returns the last row of their answers.
+/// Sends statements without arguments in one message. Returns the last row of their answers.
 pub(crate) async fn ask<R>(pg: &mut PgConnection, statements: String) -> sqlx::Result<R>
 where
     R: for<'r> FromRow<'r, PgRow>,
@@ -135,14 +136,14 @@ pub(crate) async fn in_session<W: Work>(
     }
 }
 
-/// Runs a work in a transaction of its own, which has the settings of the store.
+/// Runs a work in its own transaction with the settings of the store.
 pub(crate) async fn in_transaction<W: Work>(
     work: &W,
     connection: &mut Connection,
     sql: &Statements,
 ) -> Result<W::Answer, WorkError> {
-    // 1. The transaction, its settings, and the process that runs it: with a pooler it may be another
-    //    each time, and a call that is to be stopped is stopped there.
+    // 1. The transaction, its settings, and its process. Behind a pooler the process may be another
+    //    one each time, and the control connection needs it to stop the call.
     let lent = connection.session.is_lent();
     let transaction = lent.then(Tag::new);
     let begin = connection.session.begin_transaction(transaction);
@@ -160,7 +161,7 @@ pub(crate) async fn in_transaction<W: Work>(
     if lent && ended.is_ok() {
         connection.running_on.set(None);
     }
-    // 3. The first failure counts. A connection that cannot end its transaction is of no more use.
+    // 3. The first failure counts. A connection that cannot end its transaction is useless.
     match answer {
         Ok(answer) => {
             connection.end_transaction(ended)?;

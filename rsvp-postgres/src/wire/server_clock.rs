@@ -1,4 +1,4 @@
-//! The server's clock, as far as this process knows it.
+//! A reading of the server's clock.
 
 use std::time::Duration;
 
@@ -6,32 +6,35 @@ use tokio::time::Instant;
 
 /// A reading of a server's clock.
 ///
-/// It turns moments of this process into times of the server, so that a statement can carry the
-/// time until which it may begin. A reading travels to this process for a while, and the time that
-/// it took is not known. Times of the server are therefore taken as too early by up to that time,
-/// and never as too late, unless somebody sets the server's clock back after the reading.
+/// It turns moments of this process into times of the server,
+/// so that a statement can carry the latest time at which it may begin.
+///
+/// The travel time of a reading to this process is unknown.
+/// Computed times are therefore early by at most the travel time, and never late.
+/// They are late only if somebody sets the server's clock back after the reading.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct ServerClock {
     /// The reading, in microseconds since 1970.
     micros: i64,
-    /// The moment at which the reading was here.
+    /// The arrival of the reading.
     here: Instant,
 }
 
 impl ServerClock {
-    /// A reading, in microseconds since 1970, that has just arrived.
+    /// Makes a reading from its number of microseconds since 1970. It has just arrived.
     pub(crate) fn just_read(micros: i64) -> Self {
         Self { micros, here: Instant::now() }
     }
 
-    /// The server's time at `moment`, in microseconds since 1970.
+    /// Returns the server's time at `moment`, in microseconds since 1970.
     pub(crate) fn at(self, moment: Instant) -> i64 {
+        // One of the two is zero, because the moment is before or after the reading.
         let ahead = micros(moment.saturating_duration_since(self.here));
         let behind = micros(self.here.saturating_duration_since(moment));
         self.micros.saturating_add(ahead).saturating_sub(behind)
     }
 
-    /// The time since the reading.
+    /// Returns the time since the reading.
     pub(crate) fn age(self) -> Duration {
         self.here.elapsed()
     }

@@ -1,4 +1,4 @@
-//! The driver's options for a host, made from the configuration.
+//! The driver's options for a connection to a host, from the configuration.
 
 use rsvp_core::url::{Host, Secret};
 use sqlx::ConnectOptions;
@@ -6,20 +6,20 @@ use sqlx::postgres::{PgConnectOptions, PgSslMode};
 
 use crate::config::{DEFAULT_PORT, PostgresConfig, SslMode};
 
-/// Options for connections to `host`. They have no settings of the session: see
-/// [`Session`](super::session::Session).
+/// Makes the options for connections to `host`.
+/// They have no settings of the session. [`Session`](super::server_session::Session) makes these.
 pub(super) fn options(config: &PostgresConfig, host: &Host) -> PgConnectOptions {
-    // 1. The address and the login. These override libpq's environment variables, of which PGOPTIONS
-    //    is left, whose settings are refused when the connection is open. ~/.pgpass is not read.
+    // 1. The address and the login. They override the environment variables of libpq, except
+    //    PGOPTIONS. Its settings are refused once the connection is open. ~/.pgpass is not read.
     let mut options = PgConnectOptions::new_without_pgpass()
         .host(&host.name)
         .port(host.port.unwrap_or(DEFAULT_PORT))
         .username(&config.user)
-        // Also if there is none: PGPASSWORD may be meant for another server.
+        // Set even if there is none, because PGPASSWORD may be for another server.
         .password(config.password.as_ref().map_or("", Secret::expose))
         .database(&config.database)
         .application_name(&config.application_name)
-        // Poolers refuse it, and no number with a fraction is read.
+        // Poolers refuse the setting, and no number with a fraction is read.
         .extra_float_digits(None);
     // A path is the folder of a Unix socket.
     if host.name.starts_with('/') {
@@ -35,7 +35,7 @@ pub(super) fn options(config: &PostgresConfig, host: &Host) -> PgConnectOptions 
         options = options.ssl_client_cert(cert).ssl_client_key(key);
     }
 
-    // 3. What a proxy is to know. Even no options would be sent as options, which poolers refuse.
+    // 3. The endpoint behind a proxy. An empty list would be sent, too, and poolers refuse it.
     if !config.startup_options.is_empty() {
         options = options.options(config.startup_options.iter().map(|(name, value)| (name, value)));
     }

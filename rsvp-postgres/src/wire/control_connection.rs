@@ -1,4 +1,4 @@
-//! Stopping calls from a connection beside the pool, which never waits for the pool.
+//! The control connection. It stops calls of the pool, and never waits for the pool.
 
 use std::sync::{Arc, Weak};
 use std::time::Duration;
@@ -8,34 +8,34 @@ use tokio::sync::Mutex;
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, sleep, timeout, timeout_at};
 
-use super::backend::{Backend, Reply};
+use super::backend_process::{Backend, Reply};
 use super::connection::Connection;
 use super::connector::Connector;
 use super::failure::is_refusal;
-use super::footprint::Footprint;
-use super::gate::Gate;
 use super::lsn::Timeline;
-use super::unsettled::{Attempt, Unsettled};
+use super::shutdown_gate::Gate;
+use super::unsettled_attempts::{Attempt, Unsettled};
+use super::write_set::WriteSet;
 
-/// The pause after which a process that was told to end is looked at again; in the background it
-/// grows to the second one.
+/// The pause before the store looks again at a process that it told to end.
+/// In the background it grows to the second one.
 const FIRST_PAUSE: Duration = Duration::from_millis(5);
 const LONGEST_PAUSE: Duration = Duration::from_millis(200);
 
-/// The most time that a call waits for an earlier attempt to be settled, before it is refused. Most
-/// are settled within a few round trips.
+/// The longest wait of a call for an earlier attempt. Then the call is refused.
+/// Most attempts are settled within a few round trips.
 const SETTLING: Duration = Duration::from_millis(500);
 
-/// The time that the background task waits for an answer, beside that for a connection.
+/// The longest wait of the background task for an answer, after its wait for a connection.
 const ANSWER: Duration = Duration::from_secs(1);
 
-/// Cancels statements, and fences attempts that got no answer.
+/// Cancels statements, and fences attempts without an answer.
 #[derive(Debug)]
-pub(super) struct Control {
+pub(super) struct ControlConnection {
     connector: Connector,
-    /// The connection, once one was needed.
+    /// The connection, after its first use.
     kept: Mutex<Option<Connection>>,
-    /// Held by the task that opens the connection ahead of its need.
+    /// Held while the connection is opened ahead of its need.
     preparing: Arc<Mutex<()>>,
     unsettled: Unsettled,
     gate: Gate,
@@ -54,18 +54,18 @@ struct Answer {
     /// The timeline of the server.
     timeline: Timeline,
     reply: Reply,
-    /// No other request was made that has no answer, and may still arrive.
+    /// No other request is still on its way.
     only_request: bool,
 }
 
-impl Control {
+impl ControlConnection {
     pub(super) fn new(connector: Connector, gate: Gate) -> Arc<Self> {
         let (kept, preparing, unsettled) = Default::default();
         Arc::new(Self { connector, kept, preparing, unsettled, gate })
     }
 
-    /// Opens the connection beside the calls, if there is none, because one of them takes long and
-    /// opening it later would take a part of the time for stopping the call.
+    /// Opens the connection in the background, if there is none, for a call that takes long.
+    /// A later opening would take a part of the time for stopping the call.
     pub(super) fn prepare(self: &Arc<Self>) {
         let missing = self.kept.try_lock().is_ok_and(|kept| kept.is_none());
         let Ok(preparing) = self.preparing.clone().try_lock_owned() else { return };
@@ -82,8 +82,8 @@ impl Control {
         }
     }
 
-    /// Asks a process to cancel its statement. Tells whether it was certainly asked, so that it
-    /// will not be asked later, when it runs the statement of another call.
+    /// Asks a process to cancel its statement. Tells whether the request has certainly arrived.
+    /// A later arrival would cancel the statement of another call.
     pub(super) async fn cancel(&self, backend: Backend, timeline: Timeline, by: Instant) -> bool {
         match self.ask(Request::Cancel(backend), timeline, by).await {
             Some(answer) => answer.timeline == timeline && answer.only_request,
@@ -91,9 +91,10 @@ impl Control {
         }
     }
 
-    /// Settles an attempt, if that can be done until `by`. Otherwise it is remembered, and settled
-    /// in the background. Tells the effect of the attempt.
+    /// Settles an attempt until `by`, or else in the background.
+    /// Returns the effect of the attempt.
     pub(super) async fn settle(self: &Arc<Self>, mut attempt: Attempt, by: Instant) -> Effect {
+        // 1. Here, with short pauses, as long as the caller has time.
         let backends = [attempt.backend];
         let asked = attempt.timeline;
         while let Some(Answer { timeline, reply, .. }) =
@@ -107,30 +108,32 @@ impl Control {
             }
             sleep(FIRST_PAUSE).await;
         }
+        // 2. In the background. The caller gets the moment of its end.
         let over = attempt.over;
         self.unsettled.add(attempt, || self.start_fencer());
         Effect::Pending(over)
     }
 
-    /// Waits until no attempt that `meets` is unsettled, for a short time and until the deadline.
+    /// Waits while an attempt that `meets` is unsettled.
+    /// It waits for a short time, and for at most half of the time until the deadline.
     pub(super) async fn settling(
         self: &Arc<Self>,
-        meets: impl Fn(&Footprint) -> bool,
+        meets: impl Fn(&WriteSet) -> bool,
         deadline: Option<Deadline>,
     ) {
         let longest = deadline.map_or(SETTLING, |deadline| SETTLING.min(deadline.remaining() / 2));
         let by = Instant::now() + longest;
-        while self.unsettled().iter().any(|footprint| meets(footprint)) && Instant::now() < by {
+        while self.unsettled().iter().any(|write_set| meets(write_set)) && Instant::now() < by {
             sleep(FIRST_PAUSE).await;
         }
     }
 
-    /// The footprints of the attempts that are not settled.
-    pub(super) fn unsettled(self: &Arc<Self>) -> Vec<Arc<Footprint>> {
-        self.unsettled.footprints(|| self.start_fencer())
+    /// Returns the write sets of the unsettled attempts.
+    pub(super) fn unsettled(self: &Arc<Self>) -> Vec<Arc<WriteSet>> {
+        self.unsettled.write_sets(|| self.start_fencer())
     }
 
-    /// Closes the connection, unless a request that will learn its state is using it.
+    /// Closes the connection, unless a request is using it. That request will learn its state.
     pub(super) fn give_up(&self) {
         if let Ok(mut kept) = self.kept.try_lock() {
             *kept = None;
@@ -142,12 +145,12 @@ impl Control {
         self.kept.lock().await.take()
     }
 
-    /// Makes a request about a process on a server of the timeline `of`, and returns the answer, if
-    /// there is one until `by`.
+    /// Makes a request about a process on a server of the timeline `of`.
+    /// Returns the answer, if there is one until `by`.
     async fn ask(&self, request: Request<'_>, of: Timeline, by: Instant) -> Option<Answer> {
         let mut kept = timeout_at(by, self.kept.lock()).await.ok()?;
-        // 1. On the connection that was kept, which may be as silent as the one that it is to stop:
-        //    it gets half of the time. A connection whose answer is missing is closed.
+        // 1. On the kept connection. It gets half of the time, because it may be as silent as the
+        //    one to stop. Without an answer, it is closed.
         let only_request = kept.is_none();
         if let Some(mut connection) = kept.take() {
             let now = Instant::now();
@@ -175,10 +178,10 @@ impl Control {
         tokio::spawn(fence(Arc::downgrade(self)))
     }
 
-    /// One round of the background task, on a connection of its own, so that it delays no call that
-    /// is to be stopped. Tells whether the server has answered; nothing if there is no more to do.
+    /// Runs one round of the background task, on its own connection, so that it delays no other
+    /// request. Tells whether the server has answered. `None` if there is no more to do.
     async fn fence_round(&self, own: &mut Option<Connection>) -> Option<bool> {
-        // 1. The attempts that are left.
+        // 1. The remaining attempts.
         if self.gate.is_closed() {
             return None;
         }
@@ -196,20 +199,20 @@ impl Control {
         let Ok(Some((connection, reply))) = timeout(longest, answered).await else {
             return Some(false);
         };
-        // 3. Those that are settled are forgotten.
+        // 3. The settled attempts are forgotten.
         let right = self.unsettled.hear(connection.timeline, &backends, &reply);
         *own = Some(connection).filter(|_| right);
         Some(true)
     }
 }
 
-/// Whether a server on `timeline` is still the one to ask about a process of the timeline `of`. One
-/// that is not may have been given up as the primary, and the next request goes to a new connection.
+/// Whether a server on `timeline` is still the one to ask about a process of the timeline `of`.
+/// Otherwise it may be a former primary, and the next request needs a new connection.
 fn is_current(timeline: Timeline, of: Timeline) -> bool {
     timeline == of || timeline.succeeds(of)
 }
 
-/// Makes a request on a connection. Nothing if it has no reply that counts.
+/// Makes a request on a connection. `None` without a final reply.
 async fn put(request: Request<'_>, connection: &mut Connection) -> Option<Reply> {
     let alive = match request {
         Request::Cancel(backend) => backend.cancel(&mut connection.pg).await.map(|()| Vec::new()),
@@ -222,8 +225,8 @@ async fn put(request: Request<'_>, connection: &mut Connection) -> Option<Reply>
     }
 }
 
-/// Settles attempts until there are none left, or the store is gone.
-async fn fence(control: Weak<Control>) {
+/// Settles attempts until none is left, or the store is gone.
+async fn fence(control: Weak<ControlConnection>) {
     let (mut own, mut pause) = (None, FIRST_PAUSE);
     loop {
         let round = match control.upgrade() {

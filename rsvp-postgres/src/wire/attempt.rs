@@ -21,8 +21,8 @@ use super::unsettled_attempts::Attempt;
 use super::work::Work;
 use crate::sql::Statements;
 
-/// Before a change, an older reading of the server's clock is renewed, because clocks drift.
-const TRUSTED_CLOCK: Duration = Duration::from_secs(60);
+/// The longest time between two renewals of the clock and the plans of a connection that writes.
+const RENEWAL: Duration = Duration::from_secs(60);
 
 /// A failed attempt of a call.
 pub(super) struct Failed {
@@ -175,12 +175,12 @@ async fn run_in_time<W: Work>(
     connection: &mut Connection,
     sql: &Statements,
 ) -> Result<W::Answer, WorkError> {
-    if commits(work.operation()) && connection.clock().age() > TRUSTED_CLOCK {
-        connection.read_clock().await?;
+    if commits(work.operation()) && connection.clock().age() > RENEWAL {
+        connection.renew().await?;
     }
     match work.perform(connection, sql).await {
         Err(WorkError::TooLate) if !connection.applied && connection.may_begin() => {
-            connection.read_clock().await?;
+            connection.renew().await?;
         }
         Err(error) if !connection.applied && is_outdated(&error) => {
             connection.pg.clear_cached_statements().await?;

@@ -13,8 +13,8 @@ use super::lsn::{Position, Timeline, Watermark};
 use super::server_clock::ServerClock;
 use super::server_session::{Session, ask};
 
-/// The server's clock, in microseconds since 1970.
-const CLOCK: &str = include_str!("../sql/clock.sql");
+/// Discards the plans, and returns the server's clock in microseconds since 1970.
+const RENEW: &str = include_str!("../sql/renew.sql");
 
 /// An open connection, used by one call at a time.
 #[derive(Debug)]
@@ -176,9 +176,13 @@ impl Connection {
         Ok(Watermark { log: self.timeline.log(), position })
     }
 
-    /// Reads the server's clock again, because clocks drift.
-    pub(crate) async fn read_clock(&mut self) -> sqlx::Result<()> {
-        let (micros,) = ask(&mut self.pg, CLOCK.to_owned()).await?;
+    /// Reads the server's clock again, because clocks drift. In the same round trip it lets the server
+    /// make the plans of the prepared statements again, because tables grow.
+    ///
+    /// A plan stays until the next analysis of its tables. One that was made for empty tables may
+    /// read whole tables.
+    pub(crate) async fn renew(&mut self) -> sqlx::Result<()> {
+        let (micros,) = ask(&mut self.pg, RENEW.to_owned()).await?;
         self.clock = ServerClock::just_read(micros);
         Ok(())
     }

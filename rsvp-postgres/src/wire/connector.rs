@@ -385,7 +385,7 @@ impl Manager for Connector {
         let suspicions = self.suspicions.load(Ordering::Acquire);
         let trusted = metrics.last_used() <= TRUSTED_IDLE && connection.suspicions == suspicions;
         if !trusted {
-            let alive = timeout(self.connect_timeout, connection.read_clock()).await;
+            let alive = timeout(self.connect_timeout, connection.renew()).await;
             if !matches!(alive, Ok(Ok(()))) {
                 // The others are as doubtful, and testing each would take as long again.
                 self.next_generation();

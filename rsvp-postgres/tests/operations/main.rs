@@ -9,6 +9,7 @@ mod counts;
 mod labels;
 mod logins;
 mod migrations;
+mod plans;
 mod removals;
 mod round_trips;
 mod sessions;

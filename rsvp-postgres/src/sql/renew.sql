@@ -1,1 +1,2 @@
+DISCARD PLANS;
 SELECT (extract(epoch FROM clock_timestamp()) * 1000000)::bigint

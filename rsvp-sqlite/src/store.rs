@@ -25,7 +25,7 @@ use crate::data::write::Writes;
 use crate::engine::{BackupJob, Threads};
 use crate::wire::call::{SETTLING, Waiting, call};
 
-/// The maximum of entries in one read. It keeps the transactions of readers short.
+/// The maximum number of entries in one read. It keeps the transactions of readers short.
 const PIECE: usize = 4096;
 
 /// The longest duration of a backup.
@@ -46,7 +46,7 @@ pub(crate) const BACKUP_TIMEOUT: Duration = Duration::from_secs(24 * 3600);
 ///   [`Error::Overloaded`](rsvp_core::Error::Overloaded).
 /// - A failure of the disk is [`Error::Unavailable`](rsvp_core::Error::Unavailable). Calls succeed
 ///   again when its cause is gone.
-/// - A damaged page is [`Error::Corrupt`](rsvp_core::Error::Corrupt) for the calls in need of it.
+/// - A damaged page is [`Error::Corrupt`](rsvp_core::Error::Corrupt) for the calls that need it.
 ///
 /// Clones share everything. After the last clone is dropped,
 /// the threads finish the waiting calls and end. [`close`](RsvpStore::close) waits for their end.
@@ -156,7 +156,7 @@ impl SqliteStore {
 
     /// Returns the answers of the writer to a part of a batch.
     ///
-    /// If a page is damaged, the part is divided until the writes in need of it are alone.
+    /// If a page is damaged, the part is divided until the writes that need it are alone.
     async fn written(
         &self,
         part: Writes,

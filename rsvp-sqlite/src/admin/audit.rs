@@ -15,7 +15,7 @@ use crate::data::read::Read;
 use crate::engine::Threads;
 use crate::wire::failure::Failure;
 
-/// The maximum of events in one step.
+/// The maximum number of events in one step.
 const EVENTS: i64 = 1000;
 
 /// A step ends after this number of RSVPs.

@@ -8,7 +8,7 @@ use std::time::Duration;
 use rsvp_core::backend::{check_range, check_timeout};
 use rsvp_core::{Error, Result};
 
-/// The failures survived by an acknowledged write.
+/// The failures that an acknowledged write survives.
 ///
 /// ```
 /// use rsvp_sqlite::{Durability, SqliteConfig};

@@ -112,8 +112,8 @@ fn prepare(
     drop(connection);
     schema::migrate(&writer)?;
     // 3. An earlier process may have failed to sync the log.
-    //    The system may then show pages of the log
-    //    that are not on the disk, and later commits must not build on them.
+    //    The system may then show pages of the log that are not on the disk.
+    //    Later commits must not build on them.
     //    So move the whole log into the file, sync the file, and begin the log again.
     if config.checkpoint && !Checkpoints::new(true).cut_off(&writer)? {
         tracing::warn!("another program reads from the SQLite file, so its log stays as it is");

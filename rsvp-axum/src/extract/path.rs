@@ -34,7 +34,7 @@ pub(crate) struct UserPath {
 pub(crate) struct Caller {
     /// The user, authenticated by the gateway. The id is 1 to 255 bytes of UTF-8 without control
     /// characters. HTTP strips spaces around the value of a header,
-    /// so it must not begin or end with one.
+    /// so it must not begin or end with a space.
     #[param(rename = "X-User-Id", value_type = String, min_length = 1, max_length = 255, pattern = "^[!-~]([ -~]*[!-~])?$")]
     pub(crate) user_id: UserId,
 }

@@ -39,9 +39,8 @@
 //! # Serving them
 //!
 //! The feature `serve` is on by default. Its `Server` protects the routes against hostile clients,
-//! and deploys without failed requests. `axum::serve` alone has no cap on connections.
-//! It has no time-out for the head of a request,
-//! and none for a client that does not read its answer.
+//! and a deploy of it fails no requests. `axum::serve` has no cap on connections,
+//! no time-out for the head of a request, and none for a client that does not read its answer.
 //!
 //! # Read access
 //!
@@ -52,8 +51,8 @@
 //!
 //! # Cargo features
 //!
-//! - `serve` (default) has `Server`.
-//! - `prometheus` has `prometheus::install`. This recorder uses the buckets of the dashboard and of
+//! - `serve` (default) adds `Server`.
+//! - `prometheus` adds `prometheus::install`. This recorder uses the buckets of the dashboard and of
 //!   the alerts in the repository. It needs Rust 1.90.
 
 mod api;

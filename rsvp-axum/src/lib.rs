@@ -52,8 +52,9 @@
 //! # Cargo features
 //!
 //! - `serve` (default) adds `Server`.
-//! - `prometheus` adds `prometheus::install`. This recorder uses the buckets of the dashboard and of
-//!   the alerts in the repository. It needs Rust 1.90.
+//! - `prometheus` adds `prometheus::install`.
+//!   This recorder uses the buckets of the dashboard and of the alerts in the repository.
+//!   It needs Rust 1.90.
 
 mod api;
 mod body;

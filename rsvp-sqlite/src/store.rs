@@ -42,11 +42,9 @@ pub(crate) const BACKUP_TIMEOUT: Duration = Duration::from_secs(24 * 3600);
 /// - Reads have connections of their own and never wait for the writer.
 /// - No call blocks the async threads.
 ///   One thread writes, and [`SqliteConfig::with_readers`] threads read.
-/// - The queues are bounded. If a queue is full, a call fails with
-///   [`Error::Overloaded`](rsvp_core::Error::Overloaded).
-/// - A failure of the disk is [`Error::Unavailable`](rsvp_core::Error::Unavailable). Calls succeed
-///   again when its cause is gone.
-/// - A damaged page is [`Error::Corrupt`](rsvp_core::Error::Corrupt) for the calls that need it.
+/// - The queues are bounded. If a queue is full, a call fails with [`Error::Overloaded`].
+/// - A failure of the disk is [`Error::Unavailable`]. Calls succeed again when its cause is gone.
+/// - A damaged page is [`Error::Corrupt`] for the calls that need it.
 ///
 /// Clones share everything. After the last clone is dropped,
 /// the threads finish the waiting calls and end. [`close`](RsvpStore::close) waits for their end.

@@ -20,7 +20,7 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use clap::{Parser, Subcommand};
-use rsvp::{Error, EventId, UserId};
+use rsvp::{Error, EventId, RsvpStore, UserId};
 
 use crate::commands::Failure;
 use crate::output::Output;
@@ -106,29 +106,48 @@ async fn run(arguments: Arguments, output: &Output) -> Result<bool, Failure> {
             return Err(Error::invalid_input("store", reason).into());
         }
     };
-    // These commands open no store. A service may have it open, and a SQLite file has one owner.
-    match &command {
-        Command::Schema => return commands::schema(&url, output),
-        Command::Backup { to } => return commands::backup(&url, to, output).await,
-        _ => {}
-    }
-    let (store, timeout) = (rsvp::open(&url).await?, Duration::from_secs(timeout));
-    let done = match command {
-        Command::Ping => commands::ping(&*store, output).await,
-        Command::Audit => commands::audit(&*store, false, output).await,
-        Command::Repair => commands::audit(&*store, true, output).await,
+    let timeout = Duration::from_secs(timeout);
+    match command {
+        // These commands open no store. A service may have it open, and a SQLite file has one owner.
+        Command::Schema => commands::schema(&url, output),
+        Command::Backup { to } => commands::backup(&url, &to, output).await,
+        Command::Ping => {
+            with_store(&url, output, async |store| commands::ping(store, output).await).await
+        }
+        Command::Audit => {
+            with_store(&url, output, async |store| commands::audit(store, false, output).await)
+                .await
+        }
+        Command::Repair => {
+            with_store(&url, output, async |store| commands::audit(store, true, output).await).await
+        }
         Command::EraseUser { user } => {
-            let step = async |limit, options| store.remove_user_step(&user, limit, &options).await;
-            commands::erase(step, timeout, output).await
+            let erase = async |store: &dyn RsvpStore| {
+                let step =
+                    async |limit, options| store.remove_user_step(&user, limit, &options).await;
+                commands::erase(step, timeout, output).await
+            };
+            with_store(&url, output, erase).await
         }
         Command::EraseEvent { event } => {
-            let step =
-                async |limit, options| store.remove_event_step(&event, limit, &options).await;
-            commands::erase(step, timeout, output).await
+            let erase = async |store: &dyn RsvpStore| {
+                let step =
+                    async |limit, options| store.remove_event_step(&event, limit, &options).await;
+                commands::erase(step, timeout, output).await
+            };
+            with_store(&url, output, erase).await
         }
-        // The commands above have returned already.
-        Command::Schema | Command::Backup { .. } => Ok(true),
-    };
+    }
+}
+
+/// Opens the store, runs a command on it, and closes it.
+async fn with_store(
+    url: &str,
+    output: &Output,
+    command: impl AsyncFnOnce(&dyn RsvpStore) -> Result<bool, Failure>,
+) -> Result<bool, Failure> {
+    let store = rsvp::open(url).await?;
+    let done = command(&*store).await;
     let closed = store.close().await;
     // The result of the command comes first. A failed close changes nothing in its effect.
     let done = done?;

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use rsvp_core::async_trait;
 use rsvp_core::url::{Host, Secret};
 
-/// The reason for a missing login.
+/// The error of a [`CredentialProvider`].
 pub type CredentialError = Box<dyn StdError + Send + Sync>;
 
 /// A user of Redis' access control lists, and the password.

@@ -189,7 +189,7 @@ impl RedisConfig {
     ///
     /// The parts fall on the nodes as keys do, by hash. A few parts per primary spread an event
     /// over most of them. A count, a list and a removal ask every part. The number cannot change
-    /// while there are RSVPs. To open a store with another number fails.
+    /// while there are RSVPs. Opening a store with another number fails.
     ///
     /// ```
     /// use rsvp_redis::RedisConfig;

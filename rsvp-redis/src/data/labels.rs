@@ -1,4 +1,4 @@
-//! Labels: facts that a store keeps about itself, one key for each.
+//! Labels, the facts of a store about itself, with one key for each.
 
 use redis::{Value, cmd};
 use rsvp_core::{Error, Label, LabelName, Operation, Result};

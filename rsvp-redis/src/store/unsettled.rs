@@ -1,5 +1,5 @@
-//! Pairs whose writes failed in a cluster: their lists are made to agree with the truth once more, when
-//! nothing of the writes can come any more.
+//! Later syncs after failed writes in a cluster. When a failed write can no longer take effect, the
+//! store syncs the list of its user with the truth once more.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -14,24 +14,24 @@ use crate::data::user_index;
 use crate::wire::call::Call;
 use crate::wire::request::Dispatch;
 
-/// The most pairs that are remembered. More are left to a repair.
+/// The most remembered pairs. More are left to a repair.
 const MOST: usize = 100_000;
-/// The most pairs that are synced at once.
+/// The most pairs of one sync.
 const AT_ONCE: usize = 1_000;
-/// How often a pair is tried whose servers cannot be reached. The pauses double, up to a minute.
+/// The attempts for a pair while its servers cannot be reached. The pauses double, up to a minute.
 const MOST_TRIES: u32 = 10;
 const LONGEST_PAUSE: Duration = Duration::from_secs(60);
 
 /// A pair to sync.
 #[derive(Clone, Debug)]
 struct Unsynced {
-    /// The moment from which on nothing of its write can come.
+    /// From this moment on its write can no longer take effect.
     due: Instant,
     pair: Rsvp,
     tries: u32,
 }
 
-/// The pairs that are to be synced.
+/// The pairs to sync.
 #[derive(Debug, Default)]
 pub(super) struct Unsettled(Mutex<Waiting>);
 
@@ -48,7 +48,7 @@ impl Unsettled {
         self.lock().pairs.clear();
     }
 
-    /// The pairs that are due, and otherwise when the next ones are. `None` ends the task.
+    /// The due pairs, or else the time of the next ones. `None` ends the task.
     fn take_due(&self) -> Option<Result<Vec<Unsynced>, Instant>> {
         let mut waiting = self.lock();
         let now = Instant::now();
@@ -76,8 +76,8 @@ impl Unsettled {
 }
 
 impl RedisStore {
-    /// Remembers those writes that failed and may have changed one side only. On one server both sides
-    /// change at once.
+    /// Remembers failed writes with an unknown or pending effect. They may have changed one side only.
+    /// On one server both sides change at once.
     pub(super) fn sync_later(&self, writes: &[Write], results: &[Result<bool>]) {
         if !self.client().is_cluster() || results.iter().all(Result::is_ok) {
             return;
@@ -104,7 +104,7 @@ impl RedisStore {
         }
     }
 
-    /// Makes the lists agree with the truth. What cannot be reached is tried again, and in the end left
+    /// Syncs the lists with the truth. Pairs of unreachable servers are tried again, and in the end left
     /// to a repair.
     async fn sync_from_truth(&self, due: Vec<Unsynced>) {
         let deadline = Deadline::after(Duration::from_secs(30));

@@ -1,4 +1,4 @@
-//! A call of the store, as far as the wire must know it: its operation and its deadline.
+//! A call of the store with its operation and its deadline, and the waits bounded by the deadline.
 
 use std::time::Duration;
 
@@ -8,10 +8,10 @@ use tokio::time::{Instant, timeout_at};
 use crate::wire::failure::Failure;
 use crate::wire::patience::Patience;
 
-/// The longest time that a write keeps back for the fence of a connection that it gives up.
+/// The longest time reserved by a write for the fence of its connection.
 const FENCE_TIME: Duration = Duration::from_millis(100);
 
-/// The operation of a call, for its errors, and the moment after which its answer is of no use.
+/// The operation of a call, for its errors, and its deadline.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Call {
     pub(crate) operation: Operation,
@@ -23,7 +23,7 @@ impl Call {
         Self { operation, deadline }
     }
 
-    /// A call without a deadline, which the timeouts of the configuration bound.
+    /// A call without a deadline. The timeouts of the configuration bound it.
     pub(crate) const fn unbounded(operation: Operation) -> Self {
         Self::new(operation, None)
     }
@@ -33,12 +33,12 @@ impl Call {
         self.deadline.is_some_and(Deadline::has_passed)
     }
 
-    /// Refuses a call whose deadline has passed.
+    /// Refuses a call after its deadline.
     pub(crate) fn check(&self) -> Result<()> {
         if self.is_late() { Err(Error::too_late(self.operation)) } else { Ok(()) }
     }
 
-    /// Waits for something that has an end of its own, but not past the deadline.
+    /// Waits for an operation with a time limit of its own, but not past the deadline.
     pub(crate) async fn within<T>(&self, wait: impl Future<Output = T>) -> Result<T, Failure> {
         let Some(deadline) = self.deadline else { return Ok(wait.await) };
         let began = Instant::now();
@@ -49,15 +49,15 @@ impl Call {
         waited.map_err(|_| Failure::TooLate(began.elapsed()))
     }
 
-    /// The end of a wait that takes at most `time`, and no longer than the deadline.
+    /// The end of a wait of at most `time`, and no longer than the deadline.
     pub(crate) fn end_of(&self, time: Duration) -> Instant {
         let end = Deadline::after(time);
         Deadline::earliest(self.deadline, Some(end)).unwrap_or(end).instant()
     }
 
-    /// The wait for a reply: `time` at most, and no longer than the deadline.
+    /// The wait for a reply, at most `time`, and no longer than the deadline.
     ///
-    /// A write gives up a little before the deadline, so that there is time to settle its effect.
+    /// A write gives up a little before the deadline, to have time to settle its effect.
     pub(crate) fn patience(&self, time: Duration, writes: bool) -> Result<Patience, Failure> {
         let Some(deadline) = self.deadline else { return Ok(Patience { time, of_call: false }) };
         let remaining = deadline.remaining();

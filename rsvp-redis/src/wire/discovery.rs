@@ -1,4 +1,5 @@
-//! Discovery of the cluster: its nodes, and refreshing the topology.
+//! The refresh of the topology. The file holds the known nodes, and asks several of them for the owners
+//! of the slots.
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -21,7 +22,7 @@ use crate::wire::handshake::text;
 use crate::wire::node::Node;
 use crate::wire::topology::{Claim, Topology, newest, parse_epochs, parse_slots};
 
-/// The most nodes that are asked at once for the topology.
+/// The most nodes to ask at once for the topology.
 const ASKED: usize = 6;
 
 /// Once a node has replied, the others have so much more time.
@@ -35,7 +36,7 @@ pub(crate) struct Discovery {
     known: Mutex<Known>,
     /// The moment of the last refresh. The lock is held during a refresh (single flight).
     refreshed: AsyncMutex<Option<Instant>>,
-    /// The number of refreshes, by which the nodes to ask rotate.
+    /// The number of refreshes. The nodes to ask rotate by it.
     turn: AtomicUsize,
 }
 
@@ -43,8 +44,8 @@ pub(crate) struct Discovery {
 struct Known {
     /// Every known node with its connections, by address.
     nodes: HashMap<String, Arc<Node>>,
-    /// The fences of every address. A node that leaves and comes back may still have commands to
-    /// execute that it was sent before.
+    /// The fences of every address. A node may leave and come back with earlier commands still to
+    /// execute.
     fences: HashMap<String, Arc<Fences>>,
 }
 
@@ -67,8 +68,8 @@ impl Discovery {
     /// Asks several nodes for the owners of the slots, and believes the claims of the highest config
     /// epoch. `excluded` nodes are asked only if there are no others.
     ///
-    /// A caller who arrives during a refresh, or accepts a topology of `max_age`, shares the result
-    /// of the last refresh.
+    /// During a refresh, or with a topology younger than `max_age`, a caller shares the result of the
+    /// last refresh.
     pub(crate) async fn refresh_topology(
         &self,
         call: Call,
@@ -95,26 +96,30 @@ impl Discovery {
         max_age: Duration,
         excluded: &[Arc<Node>],
     ) -> Result<(), Failure> {
-        // One refresh at a time; those that waited for it share its result.
+        // Step 1: wait for the lock. Only one refresh runs at a time, and callers who waited for it
+        // share its result.
         let wanted = Instant::now();
         let mut refreshed = self.refreshed.lock().await;
         if refreshed.is_some_and(|at| at >= wanted || at.elapsed() < max_age) {
             return Ok(());
         }
+        // Step 2: ask several nodes.
         let began = Instant::now();
         let claims = self.claims(call, excluded).await;
-        // Also if no node replied: those that wait would only find out the same, one by one.
+        // Step 3: note the refresh, even if no node replied. The waiting callers would only find out
+        // the same, one by one.
         *refreshed = Some(began);
         let ranges = newest(&claims?);
-        // Known nodes keep their connections, and those that left are dropped.
+        // Step 4: replace the topology. Known nodes keep their connections, and those that left are
+        // dropped.
         let topology = Topology::of(&ranges, |host| self.node_at(host));
         self.forget_all_but(&topology);
         *self.topology.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(topology);
         Ok(())
     }
 
-    /// What several nodes say. The first reply may be that of a node that was cut off, so the others have
-    /// a moment to disagree.
+    /// The claims of several nodes. The first reply may come from an isolated node, so the others have a
+    /// moment to disagree.
     async fn claims(&self, call: Call, excluded: &[Arc<Node>]) -> Result<Vec<Claim>, Failure> {
         let mut asking: FuturesUnordered<_> =
             self.candidates(excluded).into_iter().map(|node| ask(call, node)).collect();
@@ -138,8 +143,8 @@ impl Discovery {
         }
     }
 
-    /// The nodes to ask: some known and some configured ones, others each time, so that a refresh
-    /// does not depend on a few.
+    /// The nodes to ask, some known and some configured ones. They rotate, so a refresh does not depend
+    /// on a few.
     fn candidates(&self, excluded: &[Arc<Node>]) -> Vec<Arc<Node>> {
         let topology = self.topology();
         let turn = self.turn.fetch_add(1, Ordering::Relaxed);
@@ -179,8 +184,8 @@ impl Discovery {
         self.known().nodes.clear();
     }
 
-    /// Forgets nodes that are neither in the topology nor configured. Configured ones are asked
-    /// again, and those with connections to fence may come back.
+    /// Forgets nodes outside of the topology and the configuration. Configured ones are asked again, and
+    /// those with connections to fence may come back.
     fn forget_all_but(&self, topology: &Topology<Node>) {
         let hosts = self.config.hosts.iter().cloned();
         let configured: Vec<_> =

@@ -1,9 +1,9 @@
-//! Fences: connections that were given up while writes on them had no reply.
+//! Fences for abandoned connections, closed while writes on them had no reply.
 //!
 //! The server may still hold commands of such a connection and execute them at any moment. `CLIENT
-//! KILL` on another connection to the same process discards them: once it has replied, each has been
-//! executed or never will be. A connection to another process needs no fence, since a process that
-//! was restarted has lost its clients, and a primary that was replaced loses what it executes now.
+//! KILL` on another connection to the same process discards them. After its reply, each command has
+//! been executed or never will be. A connection to another process needs no fence. A restarted process
+//! has lost its clients, and a replaced primary loses the effects of later commands.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -15,22 +15,22 @@ use tokio::time::Instant;
 
 use crate::wire::peer::Peer;
 
-/// The connections to one node that were given up and are not fenced yet.
+/// The abandoned connections to one node without a fence yet.
 #[derive(Debug, Default)]
 pub(crate) struct Fences {
     given_up: Mutex<Vec<GivenUp>>,
-    /// Whether there are any, which most writes find out without the lock.
+    /// Whether there are any. Most writes read only this, without the lock.
     any: AtomicBool,
-    /// Held by the caller that fences (single flight).
+    /// Held during a fence (single flight).
     turn: AsyncMutex<()>,
 }
 
 #[derive(Debug)]
 struct GivenUp {
     peer: Peer,
-    /// Whether the user may not kill it: then only time settles its writes.
+    /// Whether the user may not kill it. Then only time settles its writes.
     refused: bool,
-    /// The moment at which it was given up.
+    /// The moment of its end.
     at: Instant,
     until: Deadline,
     fenced: Arc<AtomicBool>,
@@ -41,8 +41,8 @@ struct GivenUp {
 pub(crate) struct Kills(Vec<u64>);
 
 impl Fences {
-    /// Remembers a connection that was given up at a moment. Its writes are settled at `until` at
-    /// the latest, unless the server stands still for longer.
+    /// Remembers a connection, abandoned at a moment. Its writes are settled at `until` at the latest,
+    /// unless the server stands still for longer.
     pub(crate) fn add(&self, peer: Peer, fenced: &Arc<AtomicBool>, at: Instant, until: Deadline) {
         let mut given_up = self.lock();
         if is_set(fenced) {
@@ -61,8 +61,8 @@ impl Fences {
         self.any.store(true, Ordering::Release);
     }
 
-    /// The clients that must be killed before another write on a connection to `peer`. Not the
-    /// connection itself, which executes in order whatever it has been sent.
+    /// The clients to kill before another write on a connection to `peer`. The connection itself is
+    /// not among them, since it executes its commands in order.
     pub(crate) fn due(&self, peer: Peer) -> Kills {
         if !self.any.load(Ordering::Acquire) {
             return Kills::default();
@@ -73,22 +73,22 @@ impl Fences {
         Kills(given_up.iter().filter(is_due).filter_map(|one| one.peer.id).collect())
     }
 
-    /// Settles the connections to other processes, when `server` has been found to be the primary
-    /// on a connection that was `born` after they were given up. An older connection tells nothing:
-    /// its server may have been demoted since, and theirs promoted.
+    /// Settles the abandoned connections to other processes, after `server` turned out to be the
+    /// primary on a connection `born` after their end. An older connection tells nothing. Its server may
+    /// have been demoted since, and theirs promoted.
     pub(crate) fn replaced_by(&self, server: u64, born: Instant) {
         if self.any.load(Ordering::Acquire) {
             self.settle(&mut self.lock(), |one| one.peer.server != server && one.at < born);
         }
     }
 
-    /// Takes the replies to `kills`, which a server has sent.
+    /// Takes the replies of a server to `kills`.
     pub(crate) fn replied(&self, server: u64, kills: &Kills, replies: &[Value]) {
         let mut given_up = self.lock();
         for (id, reply) in kills.0.iter().zip(replies) {
             let killed = Peer { server, id: Some(*id) };
             match reply {
-                // Also if there was no such client any more.
+                // Also with 0 killed clients, since the client was gone already.
                 Value::Int(_) => self.settle(&mut given_up, |one| one.peer == killed),
                 _ => given_up.iter_mut().filter(|one| one.peer == killed).for_each(|one| {
                     one.refused = true;
@@ -97,7 +97,7 @@ impl Fences {
         }
     }
 
-    /// Until when a write must wait for others that nobody can stop.
+    /// The end of the wait of a write for unstoppable ones.
     pub(crate) fn held_until(&self, server: u64) -> Option<Deadline> {
         if !self.any.load(Ordering::Acquire) {
             return None;
@@ -114,7 +114,7 @@ impl Fences {
         given_up.iter().any(|one| one.refused && Arc::ptr_eq(&one.fenced, fenced))
     }
 
-    /// Whether everything that was given up has been settled.
+    /// Whether all abandoned connections are settled.
     pub(crate) fn are_settled(&self) -> bool {
         !self.any.load(Ordering::Acquire)
     }
@@ -141,7 +141,7 @@ impl Fences {
 }
 
 impl Kills {
-    /// The number of replies that the commands cause.
+    /// The number of replies to the commands.
     pub(crate) fn len(&self) -> usize {
         self.0.len()
     }

@@ -1,4 +1,4 @@
-//! The handshake of a connection: the server's mode and role, and who the two ends are.
+//! The handshake of a connection, with the server's mode and role, and the identity of both ends.
 
 use std::hash::{DefaultHasher, Hash, Hasher};
 
@@ -18,17 +18,16 @@ const SENTINEL: &str = "the server is a sentinel, whose URL begins with redis+se
 /// The id of no connection. To kill it shows whether the user may.
 const NOBODY: i64 = i64::MAX;
 
-/// Checks the server's mode and role, and learns who the two ends are, and what a primary says of its
-/// place among others. Fences connections that were given up, also on a server that is no primary
-/// any more.
+/// Checks the server's mode and role. Learns the identity of both ends, and the claim of a primary
+/// among others. Fences abandoned connections, also on a demoted primary.
 pub(crate) async fn introduce(
     driver: &mut MultiplexedConnection,
     config: &RedisConfig,
     fences: &Fences,
     address: &str,
 ) -> Result<(Peer, Claim), ConnectError> {
-    // Step 1: everything is asked for in one round trip. What a user or a managed server may refuse is
-    // done without: all but `HELLO`, which a login needs.
+    // Step 1: ask for everything in one round trip. A user or a managed server may refuse all but
+    // `HELLO`, which a login needs. The store does without the rest.
     let mut pipeline = Pipeline::new();
     pipeline.cmd("HELLO");
     pipeline.cmd("INFO").arg("server").cmd("INFO").arg("replication");
@@ -64,7 +63,8 @@ pub(crate) async fn introduce(
     let run_id = field(&server, "run_id").or(field(&replication, "master_replid"));
     let identity = run_id.and_then(|id| u64::from_str_radix(id.get(..16)?, 16).ok());
     let peer = Peer { server: identity.unwrap_or_else(|| digest_of(address)), id };
-    // Step 4: before anything else, what was given up is fenced.
+    // Step 4: fence abandoned connections, before the role is checked, because a demoted primary
+    // may hold their commands too.
     let kills = fences.due(peer);
     if kills.len() > 0 {
         let killed = driver.send_packed_commands(&kills.pipeline(), 0, kills.len()).await;
@@ -131,8 +131,8 @@ fn digest_of(address: &str) -> u64 {
     hasher.finish()
 }
 
-/// Maps an error of the handshake. A server may repeat the command that it was sent, including the
-/// password, so only the code of its message is kept.
+/// Maps an error of the handshake. A server may repeat the whole command, including the password, so
+/// only the code of its message is kept.
 pub(crate) fn error(error: RedisError) -> ConnectError {
     let permanent = match error.kind() {
         ErrorKind::Io | ErrorKind::InvalidClientConfig | ErrorKind::Client => {

@@ -1,4 +1,4 @@
-//! The servers: connections, the owners of the slots, and how a request reaches its owner.
+//! The servers, their connections, the owners of the slots, and the path of a request to its owner.
 
 pub(crate) mod call;
 pub(crate) mod client;

@@ -1,8 +1,8 @@
-//! The wait for a reply.
+//! The time limit of the wait for a reply, and its reason.
 
 use std::time::Duration;
 
-/// How long a reply is waited for.
+/// The time limit of the wait for a reply.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Patience {
     pub(crate) time: Duration,

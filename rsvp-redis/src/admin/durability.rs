@@ -28,8 +28,8 @@ pub enum Durability {
     Unknown,
     /// Snapshots. A restart loses every write since the last one.
     Snapshots,
-    /// An append-only file, synced about every second. With `appendfsync no` the system decides when,
-    /// up to half a minute later.
+    /// An append-only file, synced about every second. With `appendfsync no` the system decides
+    /// when, up to half a minute later.
     EverySecond,
     /// An append-only file, synced before a write is acknowledged.
     Always,

@@ -39,8 +39,8 @@ impl Credentials {
 /// lifetime of minutes.
 ///
 /// The store asks for every connection, within the `connect_timeout`, so a provider should cache
-/// valid credentials. Open connections stay open when a token expires, for as long as the server lets
-/// them. If the server closes a connection, the store makes it again with new credentials.
+/// valid credentials. Open connections stay open when a token expires, for as long as the server
+/// lets them. If the server closes a connection, the store makes it again with new credentials.
 ///
 /// ```
 /// use rsvp_core::async_trait;
@@ -65,8 +65,8 @@ pub trait CredentialProvider: Send + Sync + 'static {
     ///
     /// # Errors
     ///
-    /// Any error of the provider. The connection fails, and may be tried again. The text of the error
-    /// must have no secret in it.
+    /// Any error of the provider. The connection fails, and may be tried again. The text of the
+    /// error must have no secret in it.
     async fn credentials(&self, host: &Host) -> Result<Credentials, CredentialError>;
 }
 

@@ -118,7 +118,8 @@ impl RedisConfig {
     /// ```
     /// use rsvp_redis::RedisConfig;
     ///
-    /// let config = RedisConfig::from_url("redis://redis.example")?.with_credentials(Some("app"), "secret");
+    /// let config = RedisConfig::from_url("redis://redis.example")?
+    ///     .with_credentials(Some("app"), "secret");
     /// assert!(!format!("{config:?}").contains("secret"));
     /// # Ok::<(), rsvp_core::Error>(())
     /// ```
@@ -136,8 +137,8 @@ impl RedisConfig {
         Self { provider: Some(Provider(Arc::new(provider))), ..self }
     }
 
-    /// Sets the user and the password of the sentinels. They are separate from those of the servers.
-    /// Defaults to none.
+    /// Sets the user and the password of the sentinels. They are separate from those of the
+    /// servers. Defaults to none.
     ///
     /// Without effect unless the URL begins with `redis+sentinel://` or `rediss+sentinel://`.
     ///
@@ -184,8 +185,8 @@ impl RedisConfig {
         Self { prefix: prefix.into(), ..self }
     }
 
-    /// Sets the number of parts of each event, within 1 to 64. The parts are in different slots, and
-    /// several nodes of a cluster share a hot event. Defaults to 1.
+    /// Sets the number of parts of each event, within 1 to 64. The parts are in different slots,
+    /// and several nodes of a cluster share a hot event. Defaults to 1.
     ///
     /// The parts fall on the nodes as keys do, by hash. A few parts per primary spread an event
     /// over most of them. A count, a list and a removal ask every part. The number cannot change
@@ -229,9 +230,10 @@ impl RedisConfig {
 
     /// Sets the time limit of one reply, within 1 ms to 1 h. Defaults to 2 s.
     ///
-    /// A connection without a reply in time is closed, and its writes are settled. To settle them takes
-    /// up to the connect timeout more, and at most 1 s. The [crate's documentation](crate#failed-writes)
-    /// has the details. A call may take a few round trips. The deadline of a call shortens the wait.
+    /// A connection without a reply in time is closed, and its writes are settled. To settle them
+    /// takes up to the connect timeout more, and at most 1 s. The [crate's
+    /// documentation](crate#failed-writes) has the details. A call may take a few round trips. The
+    /// deadline of a call shortens the wait.
     ///
     /// ```
     /// use std::time::Duration;
@@ -285,7 +287,8 @@ impl RedisConfig {
     /// use rsvp_core::PageLimit;
     /// use rsvp_redis::RedisConfig;
     ///
-    /// let config = RedisConfig::from_url("redis://redis.example")?.with_audit_step(PageLimit::new(200)?);
+    /// let config = RedisConfig::from_url("redis://redis.example")?
+    ///     .with_audit_step(PageLimit::new(200)?);
     /// # Ok::<(), rsvp_core::Error>(())
     /// ```
     #[must_use]
@@ -310,12 +313,13 @@ impl RedisConfig {
         Self { ready_policy: policy, ..self }
     }
 
-    /// Sets whether the removal of a user ends with a sweep, a look at every event of a cluster. The
-    /// sweep also finds RSVPs missing from the user's list. Defaults to `true`.
+    /// Sets whether the removal of a user ends with a sweep, a look at every event of a cluster.
+    /// The sweep also finds RSVPs missing from the user's list. Defaults to `true`.
     ///
     /// The sweep reads the names of all keys of the cluster and sends a `SISMEMBER` for each event.
     /// Without it a removal costs as much as the user's list is long, and is complete after a
-    /// [repair](rsvp_core::Maintenance). Leave it out to remove many users a day and repair each night.
+    /// [repair](rsvp_core::Maintenance). Leave it out to remove many users a day and repair each
+    /// night.
     ///
     /// ```
     /// use rsvp_redis::RedisConfig;
@@ -340,8 +344,8 @@ impl RedisConfig {
     /// Sets the PEM files of the client's certificate, with its chain, and of its private key.
     /// Defaults to none.
     ///
-    /// A Redis server with TLS asks for one unless it says `tls-auth-clients no`. Every new connection
-    /// reads the files again. You can replace them without a restart.
+    /// A Redis server with TLS asks for one unless it says `tls-auth-clients no`. Every new
+    /// connection reads the files again. You can replace them without a restart.
     ///
     /// ```
     /// use rsvp_redis::RedisConfig;

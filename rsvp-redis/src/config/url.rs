@@ -50,8 +50,8 @@ impl RedisConfig {
     ///
     /// # Errors
     ///
-    /// [`Error::InvalidInput`] with the field `url`, or with the name of a malformed or out-of-range
-    /// parameter. The URL is never repeated.
+    /// [`Error::InvalidInput`] with the field `url`, or with the name of a malformed or
+    /// out-of-range parameter. The URL is never repeated.
     ///
     /// # Examples
     ///

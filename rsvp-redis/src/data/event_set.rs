@@ -65,8 +65,8 @@ impl<'a> Group<'a> {
         [("SADD", &self.rsvps), ("SREM", &self.cancels)]
     }
 
-    /// Appends the commands. For a single user, the number returned by `SADD` and `SREM` suffices. For
-    /// several users, an `SMISMEMBER` before it asks for the members among them.
+    /// Appends the commands. For a single user, the number returned by `SADD` and `SREM` suffices.
+    /// For several users, an `SMISMEMBER` before it asks for the members among them.
     pub(crate) fn append_to(&self, commands: &mut Vec<Cmd>) {
         for (name, users) in self.actions() {
             let about = |name: &str| {
@@ -84,15 +84,15 @@ impl<'a> Group<'a> {
         }
     }
 
-    /// Reads the replies to the commands of [`append_to`](Self::append_to). Each number gets the result
-    /// of its write, a change, no change or a failure.
+    /// Reads the replies to the commands of [`append_to`](Self::append_to). Each number gets the
+    /// result of its write, a change, no change or a failure.
     pub(crate) fn read(
         &self,
         values: &mut impl Iterator<Item = Value>,
     ) -> Vec<(usize, Result<bool, Failure>)> {
         let mut read = Vec::with_capacity(self.rsvps.len() + self.cancels.len());
-        // The replies come in the order of `append_to`. The flags of `SMISMEMBER` come first, and the
-        // number of changes after them.
+        // The replies come in the order of `append_to`. The flags of `SMISMEMBER` come first, and
+        // the number of changes after them.
         for (name, users) in self.actions() {
             let before = if users.len() > 1 { values.next() } else { None };
             let changed = match (users.len(), before) {

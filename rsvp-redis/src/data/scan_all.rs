@@ -1,8 +1,8 @@
 //! Scanning the keyspace, all keys of a kind and the members of each key.
 //!
-//! The scan has three parts. `scan_slots` finds the keys of a cluster slot by slot, `scan_server` finds
-//! the keys of a single server by its `SCAN`, and `scan_key` reads the members of one key. This file
-//! chooses among them, and fills a page with the members of the keys found.
+//! The scan has three parts. `scan_slots` finds the keys of a cluster slot by slot, `scan_server`
+//! finds the keys of a single server by its `SCAN`, and `scan_key` reads the members of one key.
+//! This file chooses among them, and fills a page with the members of the keys found.
 
 use redis::cmd;
 use rsvp_core::backend::stored_id;
@@ -118,8 +118,8 @@ impl KeyspaceScan<'_> {
         answers.into_iter().map(size).collect()
     }
 
-    /// Lists small keys completely, all at once. If a key has grown meanwhile, the next call goes on
-    /// with it and with the keys after it.
+    /// Lists small keys completely, all at once. If a key has grown meanwhile, the next call goes
+    /// on with it and with the keys after it.
     async fn read_small(
         &self,
         small: impl Iterator<Item = (&OwnedKey, usize)>,
@@ -128,8 +128,8 @@ impl KeyspaceScan<'_> {
     ) -> Result<Read> {
         let small: Vec<_> = small.collect();
         let request = |((_, key), size): &(&OwnedKey, usize)| {
-            // `COUNT` is a number of buckets, and a table may be half empty after removals. Twice the
-            // size and a little more scans such a table to its end.
+            // `COUNT` is a number of buckets, and a table may be half empty after removals. Twice
+            // the size and a little more scans such a table to its end.
             scan_request(key, self.kind, 0, 2 * size + 16)
         };
         let requests = small.iter().map(request).collect();

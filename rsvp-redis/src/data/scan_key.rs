@@ -1,8 +1,9 @@
 //! Pages of one set or hash, by `SSCAN` and `HSCAN`.
 //!
-//! A reply may be longer than a page. The next page then asks for the same reply again and skips the
-//! members already listed. The state of the scan holds the last listed member, and a digest of the
-//! members up to it. If a later reply begins with other members, it is listed from its beginning.
+//! A reply may be longer than a page. The next page then asks for the same reply again and skips
+//! the members already listed. The state of the scan holds the last listed member, and a digest of
+//! the members up to it. If a later reply begins with other members, it is listed from its
+//! beginning.
 
 use std::hash::{DefaultHasher, Hash, Hasher};
 
@@ -39,8 +40,8 @@ pub(crate) async fn scan_key(
         let count = if limit < 2 * SURPLUS { limit } else { limit - SURPLUS };
         let request = scan_request(key, kind, state.cursor, count);
         let answer = servers.run_one(call, request).await?;
-        // Step 2: begin again if the server was restarted or replaced. The cursor of one server means
-        // nothing to another. A listing may so repeat members, but it misses none.
+        // Step 2: begin again if the server was restarted or replaced. The cursor of one server
+        // means nothing to another. A listing may so repeat members, but it misses none.
         if state.cursor != 0 && state.server != answer.server {
             state = ScanState::default();
             continue;
@@ -64,12 +65,12 @@ pub(crate) fn scan_request(key: &Key, kind: Kind, cursor: u64, count: usize) -> 
 
 /// Cuts a page out of a reply. `next` is the cursor in the reply.
 pub(crate) fn take(state: ScanState, next: u64, mut members: Vec<String>, limit: usize) -> KeyPage {
-    // Step 1: sort the members, so that a position among them has a meaning in a later reply. A reply
-    // has no order, and may repeat members.
+    // Step 1: sort the members, so that a position among them has a meaning in a later reply. A
+    // reply has no order, and may repeat members.
     members.sort_unstable();
     members.dedup();
-    // Step 2: skip the members that earlier pages of the same reply have listed. A reply with the whole
-    // set needs no digest, since every member after the last one is new.
+    // Step 2: skip the members that earlier pages of the same reply have listed. A reply with the
+    // whole set needs no digest, since every member after the last one is new.
     let whole = state.cursor == 0 && next == 0;
     let skipped = match &state.listed {
         None => 0,

@@ -1,8 +1,8 @@
 //! Scanning the keyspace of one server by its `SCAN`.
 //!
-//! `SCAN` returns keys in steps. A page may end within a step, and the next call asks for the same step
-//! again. The cursor of the page therefore holds the `SCAN` cursor of the step and digests of the step's
-//! finished keys.
+//! `SCAN` returns keys in steps. A page may end within a step, and the next call asks for the same
+//! step again. The cursor of the page therefore holds the `SCAN` cursor of the step and digests of
+//! the step's finished keys.
 
 use std::hash::{DefaultHasher, Hash, Hasher};
 
@@ -18,7 +18,8 @@ use crate::wire::request::{Dispatch, Request};
 /// The keys of one step. Few enough for the digests of finished keys to fit into a cursor.
 const KEYS: usize = 100;
 /// The most digests of finished keys in a cursor. A step has about as many keys as it asks for. To
-/// have this many, the server's table would need very long chains, and then the rest is listed again.
+/// have this many, the server's table would need very long chains, and then the rest is listed
+/// again.
 const MAX_DONE: usize = 340;
 
 /// The progress of a scan, the fields of its cursor.
@@ -45,8 +46,8 @@ impl KeyspaceScan<'_> {
         let mut progress = Progress::read(self.tag, cursor)?;
         let mut pairs = Vec::new();
         for _ in 0..MAX_STEPS {
-            // Step 1: ask for the keys of the step. The half-listed one comes first, because the state
-            // in the cursor belongs to it. Finished keys are left out.
+            // Step 1: ask for the keys of the step. The half-listed one comes first, because the
+            // state in the cursor belongs to it. Finished keys are left out.
             let (next, keys) = self.step(&mut progress).await?;
             let (keys, state) = progress.unfinished(keys);
             // Step 2: list as many of their members as fit.
@@ -58,7 +59,8 @@ impl KeyspaceScan<'_> {
             if finished < keys.len() {
                 break;
             }
-            // Step 4: go on with the next step of the server. Its cursor is 0 at the end of the scan.
+            // Step 4: go on with the next step of the server. Its cursor is 0 at the end of the
+            // scan.
             progress.done.clear();
             progress.cursor = next;
             if next == 0 {
@@ -79,8 +81,8 @@ impl KeyspaceScan<'_> {
             scan.arg("COUNT").arg(KEYS);
             let answer = self.servers.run_one(self.call, Request::read(0, scan)).await?;
             if progress.server != answer.server {
-                // The server was restarted or replaced, so its cursors mean nothing any more. A scan
-                // within its first step has used none yet and may keep the reply.
+                // The server was restarted or replaced, so its cursors mean nothing any more. A
+                // scan within its first step has used none yet and may keep the reply.
                 let began = progress.cursor != 0 || !progress.done.is_empty();
                 *progress = Progress { server: answer.server, ..Progress::default() };
                 if began {

@@ -1,7 +1,7 @@
 //! Scanning the keyspace of a cluster, slot by slot.
 //!
-//! A key stays in its slot, whichever node serves the slot. So a scan by slots goes on when slots move,
-//! and only asks for its current slot again.
+//! A key stays in its slot, whichever node serves the slot. So a scan by slots goes on when slots
+//! move, and only asks for its current slot again.
 
 use rsvp_core::backend::{CursorReader, CursorWriter};
 use rsvp_core::{Cursor, Result, Rsvp};
@@ -21,8 +21,8 @@ const MAX_NAME: usize = 1_024;
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 struct Position {
     slot: u16,
-    /// The last listed key of the slot, in the order of names, and the state of its scan unless it is
-    /// finished.
+    /// The last listed key of the slot, in the order of names, and the state of its scan unless it
+    /// is finished.
     last: Option<(String, Option<ScanState>)>,
 }
 
@@ -40,8 +40,8 @@ impl KeyspaceScan<'_> {
             if position.slot >= SLOTS {
                 return Ok((pairs, None));
             }
-            // Step 1: ask for the keys of the next slots, in the order of slots and names. Keys up to
-            // the position were listed by earlier pages and are skipped.
+            // Step 1: ask for the keys of the next slots, in the order of slots and names. Keys up
+            // to the position were listed by earlier pages and are skipped.
             let found = self.servers.keys_from(self.call, position.slot, KEYS).await;
             let found = found.map_err(|failure| failure.into_error(self.call.operation))?;
             let end = found.slots.end;
@@ -50,8 +50,8 @@ impl KeyspaceScan<'_> {
             // Step 2: list as many of their members as fit.
             let Read { finished, begun } = self.read_keys(&keys, state, limit, &mut pairs).await?;
             // Step 3: move the position behind the listed members. With all keys finished it is the
-            // next slot. Otherwise it is the half-listed key, or else the last finished one. If no key
-            // was listed at all, the position stays.
+            // next slot. Otherwise it is the half-listed key, or else the last finished one. If no
+            // key was listed at all, the position stays.
             if finished == keys.len() && begun.is_none() {
                 position = Position { slot: end, last: None };
             } else {

@@ -1,8 +1,8 @@
 //! The sweep looks for RSVPs missing from the list of their user.
 //!
-//! In a cluster the list of a user may have lost an entry. Then only the keys of all events lead to the
-//! RSVP. A removal of a user ends with a look at each of them, with one `SISMEMBER` for each event,
-//! some thousands in a step.
+//! In a cluster the list of a user may have lost an entry. Then only the keys of all events lead to
+//! the RSVP. A removal of a user ends with a look at each of them, with one `SISMEMBER` for each
+//! event, some thousands in a step.
 
 use std::time::Duration;
 
@@ -46,8 +46,8 @@ pub(crate) async fn sweep(
         let found = found.map_err(|failure| failure.into_error(call.operation))?;
         let (end, looked_at) = (found.slots.end, found.names.len() as u64);
         let pairs = pairs(keys, user, owned_keys(keys, Kind::Event, found));
-        // Step 2: cancel the RSVPs among them. If there are more than the limit, the same slots come
-        // again in the next step.
+        // Step 2: cancel the RSVPs among them. If there are more than the limit, the same slots
+        // come again in the next step.
         let held = combine(membership::read(servers, keys, call, &pairs).await)?;
         let held = pairs.into_iter().zip(held).filter(|(_, held)| *held).map(|(pair, _)| pair);
         let mut cancels: Vec<Write> =

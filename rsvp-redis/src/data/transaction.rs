@@ -28,8 +28,8 @@ pub(crate) struct Changed {
 ///
 /// An entry refused by the server fails alone. Within a transaction its command fails and the
 /// others take effect. If its content makes the server refuse the whole transaction, every entry of
-/// the transaction is sent once more, alone and without a transaction. For example, a server without
-/// free memory takes no transaction, but it takes a cancel.
+/// the transaction is sent once more, alone and without a transaction. For example, a server
+/// without free memory takes no transaction, but it takes a cancel.
 pub(crate) async fn change(
     servers: &impl Dispatch,
     keys: &Keys,
@@ -46,8 +46,8 @@ pub(crate) async fn change(
         chunks.map(|chunk| Transaction::with_index(keys, chunk)).collect()
     };
     let refused = run(servers, call, transactions, &mut results).await;
-    // Step 2: repeat the entries of refused transactions one by one, since the content of one of them
-    // may have been the reason. Only that one fails again.
+    // Step 2: repeat the entries of refused transactions one by one, since the content of one of
+    // them may have been the reason. Only that one fails again.
     let together = numbered.iter().filter(|(number, _)| refused.together.contains(number));
     let alone: Vec<_> =
         together.flat_map(|one| Transaction::of_events(keys, [*one].into_iter())).collect();

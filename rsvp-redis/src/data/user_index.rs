@@ -90,10 +90,11 @@ pub(crate) async fn are_indexed(
 /// Makes the user index follow `writes`, then the truth, until both agree. Returns the failure of
 /// each write, if it has one.
 ///
-/// Every writer syncs the index after it has changed the truth. Consider the last writer to the index
-/// entry of a pair. Its truth either is final, or another writer has changed it and will sync it.
-/// When all writers are done, index and truth agree. No writer waits for another, and no clock or
-/// version is involved. A write with an unknown effect on the truth is synced like an applied one.
+/// Every writer syncs the index after it has changed the truth. Consider the last writer to the
+/// index entry of a pair. Its truth either is final, or another writer has changed it and will sync
+/// it. When all writers are done, index and truth agree. No writer waits for another, and no clock
+/// or version is involved. A write with an unknown effect on the truth is synced like an applied
+/// one.
 pub(crate) async fn sync(
     servers: &impl Dispatch,
     keys: &Keys,

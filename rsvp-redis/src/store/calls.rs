@@ -157,8 +157,8 @@ impl RsvpStore for RedisStore {
         .await
     }
 
-    /// Succeeds if as many primaries accept a write as the policy of the configuration asks for. In a
-    /// cluster each has half a second. So a silent primary does not hold up a probe for long.
+    /// Succeeds if as many primaries accept a write as the policy of the configuration asks for. In
+    /// a cluster each has half a second. So a silent primary does not hold up a probe for long.
     async fn ready(&self) -> Result<()> {
         let permit = self.admit(Call::unbounded(Operation::Ready))?;
         let limit = self.client().is_cluster().then_some(READY_WAIT);

@@ -31,10 +31,10 @@ use crate::wire::client::ClusterClient;
 /// entries follow in pieces of 10,000, one after another. All calls share a few connections.
 /// Dropping a call leaves a write to finish, within its deadline.
 ///
-/// Every wait is bounded by the deadline of the call and by the timeouts of its [`RedisConfig`]. The
-/// store settles a failed write, or its error says until when it is pending. The [crate's
-/// documentation](crate#failed-writes) has the details. Cloning is cheap and shares the connections.
-/// Closing a store closes its clones.
+/// Every wait is bounded by the deadline of the call and by the timeouts of its [`RedisConfig`].
+/// The store settles a failed write, or its error says until when it is pending. The [crate's
+/// documentation](crate#failed-writes) has the details. Cloning is cheap and shares the
+/// connections. Closing a store closes its clones.
 ///
 /// ```no_run
 /// use rsvp_core::{EventId, RsvpStore, RsvpStoreExt, UserId};
@@ -69,7 +69,8 @@ impl RedisStore {
     ///
     /// - [`Error::InvalidInput`] with the name of an out-of-range setting, with the field
     ///   `event_spread` if the data was written with another number, or with the field `tls_ca`,
-    ///   `tls_cert` or `tls_key` if the file cannot be read or if one of a certificate and its key is missing.
+    ///   `tls_cert` or `tls_key` if the file cannot be read or if one of a certificate and its key
+    ///   is missing.
     /// - [`Error::Unavailable`] if no primary can be reached.
     /// - [`Error::Backend`] if the credentials are wrong, if the URL is for the other kind of
     ///   server, or if the server refuses a command.
@@ -115,8 +116,8 @@ impl RedisStore {
         self.client().config()
     }
 
-    /// The share of acknowledged writes on the disks of the servers, by their configuration when the
-    /// store was opened.
+    /// The share of acknowledged writes on the disks of the servers, by their configuration when
+    /// the store was opened.
     ///
     /// ```no_run
     /// use rsvp_redis::{Durability, RedisStore};

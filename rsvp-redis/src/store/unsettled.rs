@@ -76,8 +76,8 @@ impl Unsettled {
 }
 
 impl RedisStore {
-    /// Remembers failed writes with an unknown or pending effect. They may have changed one side only.
-    /// On one server both sides change at once.
+    /// Remembers failed writes with an unknown or pending effect. They may have changed one side
+    /// only. On one server both sides change at once.
     pub(super) fn sync_later(&self, writes: &[Write], results: &[Result<bool>]) {
         if !self.client().is_cluster() || results.iter().all(Result::is_ok) {
             return;
@@ -104,8 +104,8 @@ impl RedisStore {
         }
     }
 
-    /// Syncs the lists with the truth. Pairs of unreachable servers are tried again, and in the end left
-    /// to a repair.
+    /// Syncs the lists with the truth. Pairs of unreachable servers are tried again, and in the end
+    /// left to a repair.
     async fn sync_from_truth(&self, due: Vec<Unsynced>) {
         let deadline = Deadline::after(Duration::from_secs(30));
         let call = Call::new(Operation::Repair, Some(deadline));

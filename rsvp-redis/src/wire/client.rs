@@ -184,16 +184,16 @@ impl Dispatch for ClusterClient {
         let mut redirects = Redirects::new();
         let began = Instant::now();
         for attempt in 0..=MAX_REDIRECTIONS {
-            // Step 1: send each pending request once, by the topology and the redirects of this moment.
-            // The attempt is the last one after MAX_REDIRECTIONS repetitions, after the response
-            // timeout, or at the deadline. Its refusals are final.
+            // Step 1: send each pending request once, by the topology and the redirects of this
+            // moment. The attempt is the last one after MAX_REDIRECTIONS repetitions, after the
+            // response timeout, or at the deadline. Its refusals are final.
             let timeout = self.shared.config.response_timeout;
             let last = attempt == MAX_REDIRECTIONS || began.elapsed() > timeout || call.is_late();
             let topology = self.topology();
             let answered = self.attempt(call, pending, &topology, &redirects).await;
-            // Step 2: keep final answers, and set aside refused requests that another node may accept.
-            // A failure with a possible effect is final, since a repetition could apply the request
-            // twice.
+            // Step 2: keep final answers, and set aside refused requests that another node may
+            // accept. A failure with a possible effect is final, since a repetition could apply the
+            // request twice.
             let mut refused = Vec::new();
             for Answered { index, request, answer } in answered {
                 match answer {
@@ -206,11 +206,12 @@ impl Dispatch for ClusterClient {
             if refused.is_empty() {
                 break;
             }
-            // Step 3: prepare the next attempt. MOVED and ASK name the node to send to. After MOVED, or
-            // if a node failed, refresh the topology. While keys migrate, pause.
+            // Step 3: prepare the next attempt. MOVED and ASK name the node to send to. After
+            // MOVED, or if a node failed, refresh the topology. While keys migrate, pause.
             redirects = self.prepare_next_attempt(call, &refused, &topology, attempt).await;
-            // Step 4: repeat only requests with another node to go to, or with a node that may accept
-            // them by now. The others would meet the same failure, so they keep it as their answer.
+            // Step 4: repeat only requests with another node to go to, or with a node that may
+            // accept them by now. The others would meet the same failure, so they keep it as their
+            // answer.
             let now = self.topology();
             let (again, failed): (Vec<_>, Vec<_>) = refused.into_iter().partition(|refused| {
                 is_worth_repeating(refused, &topology, &now, self.is_cluster())
@@ -249,8 +250,9 @@ fn set<T>(answers: &mut [Option<T>], index: usize, answer: T) {
     }
 }
 
-/// Probes the nodes if a call is dropped before it is over, or ends at its deadline. A host may give
-/// calls up earlier than the store's timeouts. Without the probe it would never find a silent server.
+/// Probes the nodes if a call is dropped before it is over, or ends at its deadline. A host may
+/// give calls up earlier than the store's timeouts. Without the probe it would never find a silent
+/// server.
 struct ProbeIfGivenUp<'a> {
     client: &'a ClusterClient,
     over: bool,

@@ -1,7 +1,7 @@
 //! Compare and set, replacing the value of a key if it is the expected one.
 //!
-//! `WATCH` belongs to a connection, so the read and the transaction go on a connection without other
-//! calls. Scripts would need more rights than the rest of the store.
+//! `WATCH` belongs to a connection, so the read and the transaction go on a connection without
+//! other calls. Scripts would need more rights than the rest of the store.
 
 use redis::{Pipeline, Value, cmd};
 use rsvp_core::{Effect, Result};

@@ -44,8 +44,8 @@ pub(crate) struct Connection {
     given_up: Arc<AtomicBool>,
     /// Whether the server has been seen to do nothing more for it.
     fenced: Arc<AtomicBool>,
-    /// The moment of the server's last confirmation of its role as the primary. `None` in a cluster,
-    /// since replicas redirect reads there.
+    /// The moment of the server's last confirmation of its role as the primary. `None` in a
+    /// cluster, since replicas redirect reads there.
     primary_at: Option<Arc<Mutex<Instant>>>,
 }
 
@@ -56,8 +56,8 @@ impl Connection {
         mut pipeline: Pipeline,
         patience: Patience,
     ) -> Result<Replies, Failure> {
-        // The question for the role goes behind the commands. A demotion before or between them shows
-        // in its reply, and the replies of the commands then count as stale.
+        // The question for the role goes behind the commands. A demotion before or between them
+        // shows in its reply, and the replies of the commands then count as stale.
         let (asked, asks_role) = (Instant::now(), self.asks_role());
         if asks_role {
             pipeline.cmd("HELLO");

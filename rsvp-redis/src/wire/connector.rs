@@ -85,8 +85,8 @@ impl Connector {
         reached.unwrap_or(Err(ConnectError::TimedOut(limit)))
     }
 
-    /// The servers to choose from, the hosts or the servers known to sentinels. If a sentinel names a
-    /// server the primary, it has the number of its failover.
+    /// The servers to choose from, the hosts or the servers known to sentinels. If a sentinel names
+    /// a server the primary, it has the number of its failover.
     async fn candidates(&self) -> Result<Vec<(Host, Option<u64>)>, ConnectError> {
         let hosts = self.hosts.iter().map(|host| host.clone().with_default_port(DEFAULT_PORT));
         match &self.config.sentinel {
@@ -95,11 +95,11 @@ impl Connector {
         }
     }
 
-    /// Asks all servers at once and chooses the latest primary. If a primary `is_known`, it is taken at
-    /// once. After the first primary, the others have the grace.
+    /// Asks all servers at once and chooses the latest primary. If a primary `is_known`, it is
+    /// taken at once. After the first primary, the others have the grace.
     ///
-    /// A slow server cannot be told from a stopped one. If it is the latest primary, and this process
-    /// has never met it, an earlier one is used.
+    /// A slow server cannot be told from a stopped one. If it is the latest primary, and this
+    /// process has never met it, an earlier one is used.
     async fn elect(
         &self,
         grace: Duration,
@@ -134,8 +134,8 @@ impl Connector {
                 }
             }
         }
-        // Step 2: raise the epochs in the claims. This store may know of more promotions than the data,
-        // since a failover can have lost their records.
+        // Step 2: raise the epochs in the claims. This store may know of more promotions than the
+        // data, since a failover can have lost their records.
         let is_only = found.len() == 1;
         if let Some(known) = &known {
             // At its own address it is no earlier one, though a restart may have lost its data.

@@ -1,5 +1,5 @@
-//! The refresh of the topology. The file holds the known nodes, and asks several of them for the owners
-//! of the slots.
+//! The refresh of the topology. The file holds the known nodes, and asks several of them for the
+//! owners of the slots.
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -65,11 +65,11 @@ impl Discovery {
         Arc::clone(&self.topology.read().unwrap_or_else(PoisonError::into_inner))
     }
 
-    /// Asks several nodes for the owners of the slots, and believes the claims of the highest config
-    /// epoch. `excluded` nodes are asked only if there are no others.
+    /// Asks several nodes for the owners of the slots, and believes the claims of the highest
+    /// config epoch. `excluded` nodes are asked only if there are no others.
     ///
-    /// During a refresh, or with a topology younger than `max_age`, a caller shares the result of the
-    /// last refresh.
+    /// During a refresh, or with a topology younger than `max_age`, a caller shares the result of
+    /// the last refresh.
     pub(crate) async fn refresh_topology(
         &self,
         call: Call,
@@ -106,8 +106,8 @@ impl Discovery {
         // Step 2: ask several nodes.
         let began = Instant::now();
         let claims = self.claims(call, excluded).await;
-        // Step 3: note the refresh, even if no node replied. The waiting callers would only find out
-        // the same, one by one.
+        // Step 3: note the refresh, even if no node replied. The waiting callers would only find
+        // out the same, one by one.
         *refreshed = Some(began);
         let ranges = newest(&claims?);
         // Step 4: replace the topology. Known nodes keep their connections, and those that left are
@@ -118,8 +118,8 @@ impl Discovery {
         Ok(())
     }
 
-    /// The claims of several nodes. The first reply may come from an isolated node, so the others have a
-    /// moment to disagree.
+    /// The claims of several nodes. The first reply may come from an isolated node, so the others
+    /// have a moment to disagree.
     async fn claims(&self, call: Call, excluded: &[Arc<Node>]) -> Result<Vec<Claim>, Failure> {
         let mut asking: FuturesUnordered<_> =
             self.candidates(excluded).into_iter().map(|node| ask(call, node)).collect();
@@ -143,8 +143,8 @@ impl Discovery {
         }
     }
 
-    /// The nodes to ask, some known and some configured ones. They rotate, so a refresh does not depend
-    /// on a few.
+    /// The nodes to ask, some known and some configured ones. They rotate, so a refresh does not
+    /// depend on a few.
     fn candidates(&self, excluded: &[Arc<Node>]) -> Vec<Arc<Node>> {
         let topology = self.topology();
         let turn = self.turn.fetch_add(1, Ordering::Relaxed);
@@ -184,8 +184,8 @@ impl Discovery {
         self.known().nodes.clear();
     }
 
-    /// Forgets nodes outside of the topology and the configuration. Configured ones are asked again, and
-    /// those with connections to fence may come back.
+    /// Forgets nodes outside of the topology and the configuration. Configured ones are asked
+    /// again, and those with connections to fence may come back.
     fn forget_all_but(&self, topology: &Topology<Node>) {
         let hosts = self.config.hosts.iter().cloned();
         let configured: Vec<_> =
@@ -210,7 +210,8 @@ fn rotated<T>(all: &[T], turn: usize) -> impl Iterator<Item = &T> {
     all.iter().cycle().skip(turn % all.len().max(1)).take(all.len())
 }
 
-/// Asks one node for the owners of the slots. Without the right to `CLUSTER NODES` all claims are equal.
+/// Asks one node for the owners of the slots. Without the right to `CLUSTER NODES` all claims are
+/// equal.
 async fn ask(call: Call, node: Arc<Node>) -> Result<Vec<Claim>, Failure> {
     let connection = node.connection(call).await?;
     let mut pipeline = Pipeline::new();

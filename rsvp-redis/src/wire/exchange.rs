@@ -1,4 +1,5 @@
-//! One pipeline on one connection. It consists of the due fences, the requests, and `WAIT` behind them.
+//! One pipeline on one connection. It consists of the due fences, the requests, and `WAIT` behind
+//! them.
 
 use std::time::Duration;
 
@@ -38,8 +39,8 @@ pub(crate) async fn exchange(
         hold(fences, connection, config, call).await?;
     }
     let kills = if writes { fences.due(connection.peer) } else { Kills::default() };
-    // Step 2: build one pipeline of the fences, all requests, a marker, and `WAIT`. The server executes
-    // them in this order.
+    // Step 2: build one pipeline of the fences, all requests, a marker, and `WAIT`. The server
+    // executes them in this order.
     let extra = if waits { config.wait_timeout } else { Duration::ZERO };
     let patience = call.patience(config.response_timeout + extra, writes)?;
     let count: usize = requests.iter().map(|request| request.replies(asking)).sum();
@@ -78,8 +79,8 @@ pub(crate) async fn exchange(
             if_primary(request, answer, demoted.as_ref())
         })
         .collect();
-    // Step 4: without enough replicas no request is acknowledged. The same holds if the marker could
-    // not be written, because `WAIT` then says nothing about these requests.
+    // Step 4: without enough replicas no request is acknowledged. The same holds if the marker
+    // could not be written, because `WAIT` then says nothing about these requests.
     let marked = marker.map(|marker| {
         let replies = rest.by_ref().take(marker.replies(asking)).collect();
         marker.answer(replies, connection.peer.server).map(drop)
@@ -93,8 +94,8 @@ pub(crate) async fn exchange(
     Ok(Exchanged { answers, demoted: demoted.as_ref().is_some_and(Failure::evicts) })
 }
 
-/// Waits until no unstoppable write can reach the server late. It fails at its own time limit, and so
-/// does not wait for one later write after another.
+/// Waits until no unstoppable write can reach the server late. It fails at its own time limit, and
+/// so does not wait for one later write after another.
 async fn hold(
     fences: &Fences,
     connection: &Connection,

@@ -133,8 +133,8 @@ impl Failure {
         }
     }
 
-    /// Whether the connection and those beside it must be replaced. They are dead, or lead to a demoted
-    /// primary.
+    /// Whether the connection and those beside it must be replaced. They are dead, or lead to a
+    /// demoted primary.
     pub(crate) fn evicts(&self) -> bool {
         matches!(
             self,
@@ -168,8 +168,8 @@ impl Failure {
         }
     }
 
-    /// Whether some keys of the request are migrating (`TRYAGAIN`). The same node will accept it in a
-    /// moment.
+    /// Whether some keys of the request are migrating (`TRYAGAIN`). The same node will accept it in
+    /// a moment.
     pub(crate) fn is_mid_migration(&self) -> bool {
         match self {
             Self::NotNow(error) => error.kind() == ServerErrorKind::TryAgain.into(),

@@ -2,8 +2,8 @@
 //!
 //! The server may still hold commands of such a connection and execute them at any moment. `CLIENT
 //! KILL` on another connection to the same process discards them. After its reply, each command has
-//! been executed or never will be. A connection to another process needs no fence. A restarted process
-//! has lost its clients, and a replaced primary loses the effects of later commands.
+//! been executed or never will be. A connection to another process needs no fence. A restarted
+//! process has lost its clients, and a replaced primary loses the effects of later commands.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -41,8 +41,8 @@ struct GivenUp {
 pub(crate) struct Kills(Vec<u64>);
 
 impl Fences {
-    /// Remembers a connection, abandoned at a moment. Its writes are settled at `until` at the latest,
-    /// unless the server stands still for longer.
+    /// Remembers a connection, abandoned at a moment. Its writes are settled at `until` at the
+    /// latest, unless the server stands still for longer.
     pub(crate) fn add(&self, peer: Peer, fenced: &Arc<AtomicBool>, at: Instant, until: Deadline) {
         let mut given_up = self.lock();
         if is_set(fenced) {
@@ -74,8 +74,8 @@ impl Fences {
     }
 
     /// Settles the abandoned connections to other processes, after `server` turned out to be the
-    /// primary on a connection `born` after their end. An older connection tells nothing. Its server may
-    /// have been demoted since, and theirs promoted.
+    /// primary on a connection `born` after their end. An older connection tells nothing. Its
+    /// server may have been demoted since, and theirs promoted.
     pub(crate) fn replaced_by(&self, server: u64, born: Instant) {
         if self.any.load(Ordering::Acquire) {
             self.settle(&mut self.lock(), |one| one.peer.server != server && one.at < born);

@@ -103,8 +103,8 @@ pub(crate) fn field<'a>(info: &'a str, name: &str) -> Option<&'a str> {
     fields.find(|(field, _)| *field == name).map(|(_, value)| value)
 }
 
-/// Whether a reply to `HELLO` is that of a primary. A server that hides its role refuses writes if it is
-/// none.
+/// Whether a reply to `HELLO` is that of a primary. A server that hides its role refuses writes if
+/// it is none.
 ///
 /// Not `ROLE` or `INFO`, which some users and managed servers are without.
 pub(crate) fn is_primary(hello: &Value) -> bool {
@@ -131,8 +131,8 @@ fn digest_of(address: &str) -> u64 {
     hasher.finish()
 }
 
-/// Maps an error of the handshake. A server may repeat the whole command, including the password, so
-/// only the code of its message is kept.
+/// Maps an error of the handshake. A server may repeat the whole command, including the password,
+/// so only the code of its message is kept.
 pub(crate) fn error(error: RedisError) -> ConnectError {
     let permanent = match error.kind() {
         ErrorKind::Io | ErrorKind::InvalidClientConfig | ErrorKind::Client => {

@@ -68,8 +68,8 @@ impl Node {
         Ok(Self { address, connector, shared, spare, next, exclusive, fences, config })
     }
 
-    /// One of the shared connections, in turn. It is made if there is none. Concurrent callers wait for
-    /// the same attempt, bounded by the connect timeout of each host.
+    /// One of the shared connections, in turn. It is made if there is none. Concurrent callers wait
+    /// for the same attempt, bounded by the connect timeout of each host.
     pub(crate) async fn connection(&self, call: Call) -> Result<Connection, Failure> {
         self.connector.look_around();
         let turn = self.next.fetch_add(1, Ordering::Relaxed);
@@ -97,9 +97,9 @@ impl Node {
         }
     }
 
-    /// The replacement of a closed connection, the new one at its place among the shared ones, or else
-    /// one of its own. Either is younger than the closed one. All old ones may share a broken path, or
-    /// lead to a demoted primary.
+    /// The replacement of a closed connection, the new one at its place among the shared ones, or
+    /// else one of its own. Either is younger than the closed one. All old ones may share a broken
+    /// path, or lead to a demoted primary.
     pub(super) async fn replacement(
         &self,
         closed: &Connection,
@@ -137,8 +137,8 @@ impl Node {
         attempt
     }
 
-    /// A connection for one call, to wait for replicas or to watch a key. Waits for one at most for the
-    /// response timeout.
+    /// A connection for one call, to wait for replicas or to watch a key. Waits for one at most for
+    /// the response timeout.
     pub(crate) async fn exclusive(
         &self,
         call: Call,
@@ -150,8 +150,8 @@ impl Node {
         })
     }
 
-    /// Closes the connections made before a failed request was `sent`. They lead to a dead server or a
-    /// demoted primary, unlike later ones.
+    /// Closes the connections made before a failed request was `sent`. They lead to a dead server
+    /// or a demoted primary, unlike later ones.
     fn evict(&self, sent: Instant) {
         for slot in &self.shared {
             let slot = slot.lock().unwrap_or_else(PoisonError::into_inner);
@@ -164,8 +164,8 @@ impl Node {
         self.exclusive.retain(|connection, _| connection.born > sent);
     }
 
-    /// Sends requests in one pipeline. To wait for replicas, writes go on a connection of their own,
-    /// since `WAIT` covers and blocks the whole connection.
+    /// Sends requests in one pipeline. To wait for replicas, writes go on a connection of their
+    /// own, since `WAIT` covers and blocks the whole connection.
     ///
     /// When a write fails, its effect is settled, or the failure says until when it is pending.
     pub(crate) async fn send(
@@ -201,8 +201,8 @@ impl Node {
         let began = Instant::now();
         let fences = &self.fences;
         let sent = exchange(connection, fences, &self.config, call, requests, asking).await;
-        // Step 2: replace the connections after a fault of the server or of the path. The store itself
-        // may have killed this connection by a fence, and that is no fault.
+        // Step 2: replace the connections after a fault of the server or of the path. The store
+        // itself may have killed this connection by a fence, and that is no fault.
         let evicts = match &sent {
             Ok(Exchanged { answers, demoted }) => {
                 *demoted || answers.iter().any(|answer| answer.as_ref().is_err_and(Failure::evicts))

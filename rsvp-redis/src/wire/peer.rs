@@ -5,7 +5,7 @@
 pub(crate) struct Peer {
     /// The process of the server.
     pub(crate) server: u64,
-    /// The id of the connection in the process (`CLIENT ID`). `None` if the user may not ask for it, or
-    /// may not kill it.
+    /// The id of the connection in the process (`CLIENT ID`). `None` if the user may not ask for
+    /// it, or may not kill it.
     pub(crate) id: Option<u64>,
 }

@@ -89,8 +89,8 @@ fn target(address: &str) -> Option<Host> {
     if address.starts_with([':', '?']) { None } else { address.parse().ok() }
 }
 
-/// Whether a refused request may be accepted now, by a redirect, by the same node, or by another owner
-/// than `before`.
+/// Whether a refused request may be accepted now, by a redirect, by the same node, or by another
+/// owner than `before`.
 pub(crate) fn is_worth_repeating<N>(
     Refused { request, failure, .. }: &Refused,
     before: &Topology<N>,

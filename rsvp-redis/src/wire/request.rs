@@ -39,8 +39,8 @@ impl Add for Size {
 /// The reply to a request.
 #[derive(Debug)]
 pub(crate) struct Answer {
-    /// One value for each command. In a transaction a command may fail while the others take effect.
-    /// Its value is then the error.
+    /// One value for each command. In a transaction a command may fail while the others take
+    /// effect. Its value is then the error.
     pub(crate) values: Vec<Value>,
     /// The process of the answering server.
     pub(crate) server: u64,

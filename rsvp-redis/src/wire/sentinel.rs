@@ -17,14 +17,14 @@ use crate::wire::handshake;
 /// The time after the first answer for other sentinels to tell of a later primary.
 const GRACE: Duration = Duration::from_millis(250);
 
-/// The servers known to sentinels. If a sentinel names a server the primary, it has the number of its
-/// failover.
+/// The servers known to sentinels. If a sentinel names a server the primary, it has the number of
+/// its failover.
 pub(crate) type Servers = Vec<(Host, Option<u64>)>;
 
 /// Asks all sentinels at once for the primary and its replicas.
 ///
-/// No sentinel is believed alone. An isolated one knows an earlier primary, and during a promotion only
-/// the leading sentinel knows of it. A promoted server says so itself.
+/// No sentinel is believed alone. An isolated one knows an earlier primary, and during a promotion
+/// only the leading sentinel knows of it. A promoted server says so itself.
 ///
 /// # Errors
 ///

@@ -1,5 +1,5 @@
-//! Settling writes without a reply. When the call returns the failure, they have taken effect or never
-//! will, or the failure says until when they are pending.
+//! Settling writes without a reply. When the call returns the failure, they have taken effect or
+//! never will, or the failure says until when they are pending.
 
 use std::time::Duration;
 
@@ -21,8 +21,8 @@ const PAUSE: Duration = Duration::from_millis(10);
 const LONGEST_PAUSE: Duration = Duration::from_millis(100);
 
 impl Node {
-    /// Settles failed writes on a connection, if they were sent and had no reply. Returns their failure,
-    /// as pending if they could not be settled in time.
+    /// Settles failed writes on a connection, if they were sent and had no reply. Returns their
+    /// failure, as pending if they could not be settled in time.
     pub(super) async fn settle(
         &self,
         connection: &Connection,
@@ -44,8 +44,8 @@ impl Node {
                 return failure;
             }
         }
-        // Step 2: close the connection to new calls and remember it. From here on the next write to the
-        // server fences it, even if this call is dropped.
+        // Step 2: close the connection to new calls and remember it. From here on the next write to
+        // the server fences it, even if this call is dropped.
         drop(given_up);
         // Step 3: fence it now, within the time left.
         let fenced = timeout_at(end, self.fence(connection)).await;
@@ -59,8 +59,8 @@ impl Node {
     /// The longest time for an abandoned command to arrive.
     ///
     /// After a close or a reset of a connection the kernel sends nothing more on it. The server has
-    /// received all it ever will, and executes it as soon as it runs. On a silent connection the kernel
-    /// goes on sending until the TCP user timeout.
+    /// received all it ever will, and executes it as soon as it runs. On a silent connection the
+    /// kernel goes on sending until the TCP user timeout.
     fn travel_time(&self, failure: &Failure) -> Duration {
         match failure {
             Failure::Lost(_) => self.config.response_timeout,
@@ -105,8 +105,9 @@ impl Node {
     }
 }
 
-/// Whether a connection replies to a `PING` in time. The server executes the commands of a connection
-/// in order, so it has executed all earlier ones. The driver never sends commands given up in its queue.
+/// Whether a connection replies to a `PING` in time. The server executes the commands of a
+/// connection in order, so it has executed all earlier ones. The driver never sends commands given
+/// up in its queue.
 async fn catches_up(connection: &Connection, time: Duration) -> bool {
     let mut ping = Pipeline::new();
     ping.cmd("PING");

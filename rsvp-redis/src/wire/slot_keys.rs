@@ -28,12 +28,12 @@ pub(crate) struct SlotKeys {
 }
 
 impl ClusterClient {
-    /// The names of all keys in the slots from `first` on, about `keys` of them. The slots belong to one
-    /// node, and there is at least one.
+    /// The names of all keys in the slots from `first` on, about `keys` of them. The slots belong
+    /// to one node, and there is at least one.
     ///
     /// If a key exists all the time, it is among them, also while its slot moves. After the owner,
-    /// every primary is asked for a moving or just moved slot. A key moves from the owner to another
-    /// node, so it is seen at one of the two.
+    /// every primary is asked for a moving or just moved slot. A key moves from the owner to
+    /// another node, so it is seen at one of the two.
     pub(crate) async fn keys_from(
         &self,
         call: Call,
@@ -57,8 +57,8 @@ impl ClusterClient {
         let number = fit.count().max(1);
         let asked = slots.iter().copied().zip(held).take(number);
         let mut names = names_in(owner, call, asked).await?;
-        // Step 3: only after that, ask which slots the owner has kept. A slot kept now was complete in
-        // step 2. The other way round it could have moved in between.
+        // Step 3: only after that, ask which slots the owner has kept. A slot kept now was complete
+        // in step 2. The other way round it could have moved in between.
         let request = cmd("CLUSTER").arg("NODES").to_owned();
         let view = values(owner, call, vec![request]).await?.into_iter().next();
         let settled = parse_settled(&view.map(text).unwrap_or_default());
@@ -110,8 +110,8 @@ async fn names_in(
             let Value::Array(keys) = reply else {
                 return Err(Failure::Malformed("unexpected reply to CLUSTER GETKEYSINSLOT"));
             };
-            // A reply with as many names as asked for may lack some. The slot is asked for again, with
-            // twice the number.
+            // A reply with as many names as asked for may lack some. The slot is asked for again,
+            // with twice the number.
             if keys.len() as u64 >= most {
                 grown.push((slot, 2 * most));
                 continue;

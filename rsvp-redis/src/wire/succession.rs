@@ -1,23 +1,23 @@
 //! The choice of the latest among several primaries.
 //!
-//! A replaced primary may go on, or come back, before it is told to follow its successor. Both servers
-//! then claim to be the primary. Four things tell them apart:
+//! A replaced primary may go on, or come back, before it is told to follow its successor. Both
+//! servers then claim to be the primary. Four things tell them apart:
 //!
 //! 1. **Replication ids.** A promoted replica keeps the id of its earlier history as its second id
 //!    (`master_replid2`). So it has replaced the server with this first id.
-//! 2. **The record.** A restart gives a server a new id. Therefore the store writes a record into the
-//!    data, with the process of the primary and the number of known promotions. Replicas have the
-//!    record too. After a promotion the new primary finds its own history in it and counts one more.
-//!    A restarted primary keeps the lower number for ever.
+//! 2. **The record.** A restart gives a server a new id. Therefore the store writes a record into
+//!    the data, with the process of the primary and the number of known promotions. Replicas have
+//!    the record too. After a promotion the new primary finds its own history in it and counts one
+//!    more. A restarted primary keeps the lower number for ever.
 //! 3. **Sentinels** number their failovers.
-//! 4. **Memory.** A store does not go back from a known primary to an earlier one, unless the known one
-//!    has become a replica.
+//! 4. **Memory.** A store does not go back from a known primary to an earlier one, unless the known
+//!    one has become a replica.
 //!
 //! A replica restarted without `replicaof` is a primary as well, and also has the id of its earlier
-//! history as its second id. It was not promoted, and its former primary keeps its place as long as it
-//! answers. The replication backlog tells the two cases apart. The backlog of a promoted replica begins
-//! before the promotion, and the backlog of a restarted one begins with the restart. Writes push the
-//! beginning out of the backlog later. By then the record is in the data.
+//! history as its second id. It was not promoted, and its former primary keeps its place as long as
+//! it answers. The replication backlog tells the two cases apart. The backlog of a promoted replica
+//! begins before the promotion, and the backlog of a restarted one begins with the restart. Writes
+//! push the beginning out of the backlog later. By then the record is in the data.
 //!
 //! The record is written like any other data, so a failover may lose it. Then the others tell
 //! enough, unless a server is restarted and a store is started in just that moment.
@@ -73,8 +73,8 @@ pub(crate) struct Claim {
     /// The history before its promotion.
     followed: String,
     pub(crate) address: String,
-    /// Set if the server may have been restarted rather than promoted. It is the address of the former
-    /// primary in its data.
+    /// Set if the server may have been restarted rather than promoted. It is the address of the
+    /// former primary in its data.
     unproven: Option<String>,
     /// The record to write into its data, if it has another one.
     pub(crate) due: Option<Record>,
@@ -93,8 +93,8 @@ impl Claim {
         let passed = |record: &Record| {
             if record.server == server {
                 // A process gets another history when it is replaced, and one more when it is
-                // promoted again.
-                // Without a replica for an hour it also gets another one, but has no second one then.
+                // promoted again. Without a replica for an hour it also gets another one, but has
+                // no second one then.
                 return if record.history == history || is_none(&followed) { 0 } else { 2 };
             }
             // A server that loads a snapshot after a restart also has its earlier id as the second
@@ -149,8 +149,8 @@ fn is_none(id: &str) -> bool {
     id.bytes().all(|digit| digit == b'0')
 }
 
-/// Whether the backlog has a part of the earlier history. Without the fields nothing speaks against a
-/// promotion.
+/// Whether the backlog has a part of the earlier history. Without the fields nothing speaks against
+/// a promotion.
 fn has_backlog_of_followed(replication: &str) -> bool {
     let number = |name| field(replication, name).and_then(|value| value.parse::<i64>().ok());
     match (number("repl_backlog_first_byte_offset"), number("second_repl_offset")) {

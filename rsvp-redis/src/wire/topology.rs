@@ -78,8 +78,8 @@ impl<N> Topology<N> {
 /// Consecutive slots of one owner, and the config epoch of the claim. The higher one is right.
 pub(crate) type Claim = (SlotRange<Host>, u64);
 
-/// The owner of each slot, by the claim of the highest config epoch among those of several nodes. An
-/// isolated node tells of an earlier owner. Of equal claims the first one counts.
+/// The owner of each slot, by the claim of the highest config epoch among those of several nodes.
+/// An isolated node tells of an earlier owner. Of equal claims the first one counts.
 pub(crate) fn newest(claims: &[Claim]) -> Vec<SlotRange<Host>> {
     // Step 1: find the best claim to each slot.
     let mut best: Vec<Option<(u64, &Host)>> = vec![None; usize::from(SLOTS)];
@@ -108,8 +108,8 @@ pub(crate) fn parse_epochs(nodes: &str) -> BTreeMap<&str, u64> {
     lines.filter_map(|line| Some((line.split(' ').next()?, epoch(line)?))).collect()
 }
 
-/// The slots owned by the asked node, except those it gives away, from its reply to `CLUSTER NODES`. The
-/// reply has words like `5461-10922`, `7`, and `[93->-ID]` for a migrating slot.
+/// The slots owned by the asked node, except those it gives away, from its reply to `CLUSTER
+/// NODES`. The reply has words like `5461-10922`, `7`, and `[93->-ID]` for a migrating slot.
 pub(crate) fn parse_settled(nodes: &str) -> BTreeSet<u16> {
     let mut lines = nodes.lines().map(|line| line.split(' ').collect::<Vec<_>>());
     let own = lines.find(|line| line.get(2).is_some_and(|flags| flags.contains("myself")));
@@ -130,10 +130,11 @@ pub(crate) fn parse_settled(nodes: &str) -> BTreeSet<u16> {
     settled
 }
 
-/// Reads the primary of each range from the reply to `CLUSTER SLOTS`, ordered by slot, with its epoch
-/// from `epochs`.
+/// Reads the primary of each range from the reply to `CLUSTER SLOTS`, ordered by slot, with its
+/// epoch from `epochs`.
 ///
-/// A node without knowledge of its own address leaves the host empty. Then the host is the `asked` one.
+/// A node without knowledge of its own address leaves the host empty. Then the host is the `asked`
+/// one.
 pub(crate) fn parse_slots(
     reply: &Value,
     asked: &str,
@@ -193,7 +194,8 @@ mod tests {
         let host = |name: &str| Host { name: name.to_owned(), port: Some(1) };
         let claim =
             |first, last, owner, epoch| (SlotRange { first, last, owner: host(owner) }, epoch);
-        // The first node to reply was cut off before `c` took the slots of `b`, and 100 of those of `a`.
+        // The first node to reply was cut off before `c` took the slots of `b`, and 100 of those of
+        // `a`.
         let stale = [claim(0, 8000, "a", 1), claim(8001, 16_383, "b", 2)];
         let fresh = [claim(0, 99, "c", 4), claim(100, 8000, "a", 1), claim(8001, 16_383, "c", 4)];
         let expected = "[(0, 99, c:1), (100, 8000, a:1), (8001, 16383, c:1)]";

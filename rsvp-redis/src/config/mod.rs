@@ -1,6 +1,8 @@
 //! The configuration of a store, with its servers, connections and timeouts.
 
 mod credentials;
+#[cfg(feature = "tls")]
+mod tls;
 mod url;
 
 use std::sync::Arc;
@@ -12,6 +14,8 @@ use rsvp_core::{PageLimit, ReadyPolicy, Result};
 
 pub(crate) use self::credentials::Provider;
 pub use self::credentials::{CredentialError, CredentialProvider, Credentials};
+#[cfg(feature = "tls")]
+pub(crate) use self::tls::TlsFiles;
 
 /// The port of a server without one.
 pub(crate) const DEFAULT_PORT: u16 = 6379;
@@ -70,17 +74,6 @@ pub(crate) struct Sentinel {
     pub(crate) primary: String,
     pub(crate) user: Option<String>,
     pub(crate) password: Option<Secret>,
-}
-
-/// The PEM files of TLS.
-#[cfg(feature = "tls")]
-#[derive(Clone, Debug, Default)]
-pub(crate) struct TlsFiles {
-    /// The root certificates to trust, in place of the platform's.
-    pub(crate) ca: Option<String>,
-    /// The certificate of the client, and its key.
-    pub(crate) cert: Option<String>,
-    pub(crate) key: Option<String>,
 }
 
 impl RedisConfig {
@@ -331,40 +324,6 @@ impl RedisConfig {
     #[must_use]
     pub fn with_sweep(self, sweep: bool) -> Self {
         Self { sweep, ..self }
-    }
-
-    /// Sets a PEM file of root certificates to trust. Defaults to the platform's.
-    #[cfg(feature = "tls")]
-    #[must_use]
-    pub fn with_tls_ca(mut self, file: impl Into<String>) -> Self {
-        self.tls_files.ca = Some(file.into());
-        self
-    }
-
-    /// Sets the PEM files of the client's certificate, with its chain, and of its private key.
-    /// Defaults to none.
-    ///
-    /// A Redis server with TLS asks for one unless it says `tls-auth-clients no`. Every new
-    /// connection reads the files again. You can replace them without a restart.
-    ///
-    /// ```
-    /// use rsvp_redis::RedisConfig;
-    ///
-    /// let config = RedisConfig::from_url("rediss://redis.example")?
-    ///     .with_tls_ca("/etc/rsvp/ca.pem")
-    ///     .with_tls_client("/etc/rsvp/client.pem", "/etc/rsvp/client.key");
-    /// # Ok::<(), rsvp_core::Error>(())
-    /// ```
-    #[cfg(feature = "tls")]
-    #[must_use]
-    pub fn with_tls_client(
-        mut self,
-        certificate: impl Into<String>,
-        key: impl Into<String>,
-    ) -> Self {
-        self.tls_files.cert = Some(certificate.into());
-        self.tls_files.key = Some(key.into());
-        self
     }
 
     /// How long data may stay without the acknowledgement of the server's kernel.

@@ -2,7 +2,7 @@
 
 pub(crate) mod counts;
 pub(crate) mod cursor;
-pub(crate) mod event_set;
+pub(crate) mod event_writes;
 pub(crate) mod keys;
 pub(crate) mod labels;
 pub(crate) mod listing;

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use redis::{Cmd, Value};
 use rsvp_core::{Action, Write};
 
-use crate::data::event_set::{Group, MAX_TRANSACTION};
+use crate::data::event_writes::{Group, MAX_TRANSACTION};
 use crate::data::keys::Keys;
 use crate::data::set;
 use crate::data::user_index::{IndexCommand, commands, sync};

@@ -175,8 +175,8 @@ impl RsvpStore for RedisStore {
 
     /// Waits for running calls, those without a caller included.
     async fn close(&self) -> Result<()> {
-        self.inner.gate.close().await;
-        self.inner.unsettled.clear();
+        self.inner.admission.close().await;
+        self.inner.later_sync.clear();
         self.client().close();
         Ok(())
     }

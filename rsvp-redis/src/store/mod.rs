@@ -1,18 +1,18 @@
 //! The store, how it is opened, and the state shared by its calls.
 
+mod admission;
 mod calls;
-mod gate;
+mod later_sync;
 mod maintenance;
 mod probe;
-mod unsettled;
 
 use std::fmt;
 use std::sync::Arc;
 
 use rsvp_core::{Effect, Error, Result};
 
-use self::gate::{Gate, Permit};
-use self::unsettled::Unsettled;
+use self::admission::{Admission, Permit};
+use self::later_sync::LaterSync;
 use crate::admin::durability::{self, Durability};
 use crate::admin::layout;
 use crate::config::RedisConfig;
@@ -57,9 +57,9 @@ pub struct RedisStore {
 struct Inner {
     client: ClusterClient,
     keys: Keys,
-    gate: Gate,
+    admission: Admission,
     durability: Durability,
-    unsettled: Unsettled,
+    later_sync: LaterSync,
 }
 
 impl RedisStore {
@@ -96,7 +96,7 @@ impl RedisStore {
         #[cfg(feature = "tls")]
         crate::wire::tls::check(&config.tls_files)?;
         let keys = Keys::new(&config.prefix, config.event_spread);
-        let gate = Gate::new(config.max_in_flight);
+        let admission = Admission::new(config.max_in_flight);
         let client = ClusterClient::open(Arc::new(config)).await?;
         layout::check(&client, &keys).await?;
         let durability = durability::check(&client.topology()).await;
@@ -104,9 +104,9 @@ impl RedisStore {
             inner: Arc::new(Inner {
                 client,
                 keys,
-                gate,
+                admission,
                 durability,
-                unsettled: Unsettled::default(),
+                later_sync: LaterSync::default(),
             }),
         })
     }
@@ -141,7 +141,7 @@ impl RedisStore {
     }
 
     fn admit(&self, call: Call) -> Result<Permit> {
-        self.inner.gate.admit(call)
+        self.inner.admission.admit(call)
     }
 }
 

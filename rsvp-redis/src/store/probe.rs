@@ -11,7 +11,7 @@ use tokio::time::error::Elapsed;
 use tokio::time::timeout;
 
 use super::RedisStore;
-use super::gate::Permit;
+use super::admission::Permit;
 use crate::data::ready;
 use crate::wire::call::Call;
 use crate::wire::failure::Failure;

@@ -6,7 +6,7 @@ use rsvp_core::{Deadline, Error, Operation, Result};
 use tokio::time::{Instant, timeout_at};
 
 use crate::wire::failure::Failure;
-use crate::wire::patience::Patience;
+use crate::wire::reply_timeout::ReplyTimeout;
 
 /// The longest time reserved by a write for the fence of its connection.
 const FENCE_TIME: Duration = Duration::from_millis(100);
@@ -58,8 +58,14 @@ impl Call {
     /// The wait for a reply, at most `time`, and no longer than the deadline.
     ///
     /// A write gives up a little before the deadline, to have time to settle its effect.
-    pub(crate) fn patience(&self, time: Duration, writes: bool) -> Result<Patience, Failure> {
-        let Some(deadline) = self.deadline else { return Ok(Patience { time, of_call: false }) };
+    pub(crate) fn reply_timeout(
+        &self,
+        time: Duration,
+        writes: bool,
+    ) -> Result<ReplyTimeout, Failure> {
+        let Some(deadline) = self.deadline else {
+            return Ok(ReplyTimeout { time, of_call: false });
+        };
         let remaining = deadline.remaining();
         if remaining.is_zero() {
             return Err(Failure::TooLate(Duration::ZERO));
@@ -67,9 +73,9 @@ impl Call {
         let kept = if writes { FENCE_TIME.min(remaining / 4) } else { Duration::ZERO };
         let own = remaining - kept;
         Ok(if own < time {
-            Patience { time: own, of_call: true }
+            ReplyTimeout { time: own, of_call: true }
         } else {
-            Patience { time, of_call: false }
+            ReplyTimeout { time, of_call: false }
         })
     }
 }
@@ -88,13 +94,13 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn a_deadline_shortens_a_wait_and_never_lengthens_it() {
-        let wait = |time, writes| due_in(time).patience(ms(500), writes).unwrap();
-        assert_eq!(wait(ms(300), false), Patience { time: ms(300), of_call: true });
-        assert_eq!(wait(ms(300), true), Patience { time: ms(225), of_call: true });
-        assert_eq!(wait(ms(550), true), Patience { time: ms(450), of_call: true });
-        assert_eq!(wait(ms(5000), true), Patience { time: ms(500), of_call: false });
-        let unbounded = Call::unbounded(Operation::Write).patience(ms(500), true).unwrap();
-        assert_eq!(unbounded, Patience { time: ms(500), of_call: false });
+        let wait = |time, writes| due_in(time).reply_timeout(ms(500), writes).unwrap();
+        assert_eq!(wait(ms(300), false), ReplyTimeout { time: ms(300), of_call: true });
+        assert_eq!(wait(ms(300), true), ReplyTimeout { time: ms(225), of_call: true });
+        assert_eq!(wait(ms(550), true), ReplyTimeout { time: ms(450), of_call: true });
+        assert_eq!(wait(ms(5000), true), ReplyTimeout { time: ms(500), of_call: false });
+        let unbounded = Call::unbounded(Operation::Write).reply_timeout(ms(500), true).unwrap();
+        assert_eq!(unbounded, ReplyTimeout { time: ms(500), of_call: false });
         assert_eq!(due_in(ms(300)).end_of(ms(500)), Instant::now() + ms(300));
         assert_eq!(due_in(ms(900)).end_of(ms(500)), Instant::now() + ms(500));
     }
@@ -103,6 +109,6 @@ mod tests {
     async fn a_call_past_its_deadline_waits_for_nothing() {
         let late = due_in(Duration::ZERO);
         assert!(late.is_late() && late.check().is_err());
-        assert!(matches!(late.patience(ms(500), true), Err(Failure::TooLate(_))));
+        assert!(matches!(late.reply_timeout(ms(500), true), Err(Failure::TooLate(_))));
     }
 }

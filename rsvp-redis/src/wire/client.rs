@@ -15,13 +15,13 @@ use tokio::time::{Instant, sleep_until};
 
 use crate::config::RedisConfig;
 use crate::wire::call::Call;
-use crate::wire::discovery::Discovery;
 use crate::wire::failure::Failure;
 use crate::wire::node::Node;
 use crate::wire::redirect::{NextAttempt, Redirects, Refused, is_worth_repeating};
 use crate::wire::request::{Answer, Dispatch, Request};
 use crate::wire::route::{Answered, NodeBatch, by_node, route};
 use crate::wire::topology::Topology;
+use crate::wire::topology_refresh::TopologyRefresh;
 
 /// The most repetitions of a request. Only a request refused before any effect is repeated.
 pub(super) const MAX_REDIRECTIONS: u32 = 5;
@@ -42,7 +42,7 @@ pub(crate) struct ClusterClient {
 
 struct Shared {
     config: Arc<RedisConfig>,
-    discovery: Discovery,
+    topology_refresh: TopologyRefresh,
     /// Whether the nodes are being probed on behalf of dropped calls.
     probing: AtomicBool,
 }
@@ -57,8 +57,8 @@ impl ClusterClient {
             let node = node.map_err(|error| Arc::new(error).into_error(Operation::Open))?;
             Topology::single(node.address.clone(), Arc::new(node))
         };
-        let discovery = Discovery::new(Arc::clone(&config), topology);
-        let shared = Shared { config, discovery, probing: AtomicBool::new(false) };
+        let topology_refresh = TopologyRefresh::new(Arc::clone(&config), topology);
+        let shared = Shared { config, topology_refresh, probing: AtomicBool::new(false) };
         let client = Self { shared: Arc::new(shared) };
         if client.is_cluster() {
             client.refresh_topology(Call::unbounded(Operation::Open)).await?;
@@ -75,22 +75,22 @@ impl ClusterClient {
 
     /// The owners of the slots, as far as they are known.
     pub(crate) fn topology(&self) -> Arc<Topology<Node>> {
-        self.shared.discovery.topology()
+        self.shared.topology_refresh.topology()
     }
 
     /// Asks the nodes for the owners of the slots.
     pub(crate) async fn refresh_topology(&self, call: Call) -> Result<()> {
-        self.shared.discovery.refresh_topology(call, Duration::ZERO, &[]).await
+        self.shared.topology_refresh.refresh_topology(call, Duration::ZERO, &[]).await
     }
 
     /// As [`refresh_topology`](Self::refresh_topology), with the failure as it is.
     pub(super) async fn refresh(&self, call: Call) -> Result<(), Failure> {
-        self.shared.discovery.refresh_within(call, Duration::ZERO, &[]).await
+        self.shared.topology_refresh.refresh_within(call, Duration::ZERO, &[]).await
     }
 
     /// Closes the connections. The client has no node to send to any more.
     pub(crate) fn close(&self) {
-        self.shared.discovery.clear();
+        self.shared.topology_refresh.clear();
     }
 
     /// The owners of all slots, refreshed in a cluster.
@@ -133,11 +133,12 @@ impl ClusterClient {
         topology: &Topology<Node>,
         attempt: u32,
     ) -> Redirects<Node> {
-        let discovery = &self.shared.discovery;
-        let next = NextAttempt::after(refused, topology, attempt, |host| discovery.node_at(host));
+        let topology_refresh = &self.shared.topology_refresh;
+        let next =
+            NextAttempt::after(refused, topology, attempt, |host| topology_refresh.node_at(host));
         if next.refresh && self.is_cluster() {
             // A failure shows when the requests are sent again.
-            let _ = discovery.refresh_topology(call, MAX_TOPOLOGY_AGE, &next.excluded).await;
+            let _ = topology_refresh.refresh_topology(call, MAX_TOPOLOGY_AGE, &next.excluded).await;
         }
         if let Some(pause) = next.pause {
             sleep_until(call.end_of(pause)).await;
@@ -159,9 +160,9 @@ impl ClusterClient {
         let silent = join_all(topology.nodes.iter().map(probe)).await;
         let silent: Vec<_> = silent.into_iter().flatten().collect();
         if self.is_cluster() && !silent.is_empty() {
-            let discovery = &self.shared.discovery;
+            let topology_refresh = &self.shared.topology_refresh;
             // A failure shows with the next call.
-            let _ = discovery.refresh_topology(PROBE, MAX_TOPOLOGY_AGE, &silent).await;
+            let _ = topology_refresh.refresh_topology(PROBE, MAX_TOPOLOGY_AGE, &silent).await;
         }
     }
 }

@@ -18,12 +18,12 @@ use rsvp_core::url::{Host, Secret};
 use tokio::time::Instant;
 
 use crate::config::{DEFAULT_PORT, RedisConfig};
+use crate::wire::connection_identity::ConnectionIdentity;
 use crate::wire::failure::{ConnectError, Failure, loss};
 use crate::wire::fence::Fences;
 use crate::wire::handshake::{self, is_primary};
-use crate::wire::patience::Patience;
-use crate::wire::peer::Peer;
-use crate::wire::succession::{Claim, Record};
+use crate::wire::latest_primary::{Claim, Record};
+use crate::wire::reply_timeout::ReplyTimeout;
 
 /// The time after which a server must confirm its role as the primary again.
 const TRUSTED_ROLE: Duration = Duration::from_millis(100);
@@ -36,7 +36,7 @@ const BUFFERED_REQUESTS: usize = 1024;
 pub(crate) struct Connection {
     driver: MultiplexedConnection,
     /// The process at the other end. Another process has other `SCAN` cursors and other clients.
-    pub(crate) peer: Peer,
+    pub(crate) identity: ConnectionIdentity,
     /// The moment of the connect.
     pub(crate) born: Instant,
     closed: Arc<AtomicBool>,
@@ -54,7 +54,7 @@ impl Connection {
     pub(crate) async fn send(
         &self,
         mut pipeline: Pipeline,
-        patience: Patience,
+        reply_timeout: ReplyTimeout,
     ) -> Result<Replies, Failure> {
         // The question for the role goes behind the commands. A demotion before or between them
         // shows in its reply, and the replies of the commands then count as stale.
@@ -63,9 +63,9 @@ impl Connection {
             pipeline.cmd("HELLO");
         }
         let (mut driver, count) = (self.driver.clone(), pipeline.len());
-        driver.set_response_timeout(patience.time);
+        driver.set_response_timeout(reply_timeout.time);
         let replies = driver.send_packed_commands(&pipeline, 0, count).await;
-        let replies = replies.map_err(|error| loss(error, patience)).map(|mut values| {
+        let replies = replies.map_err(|error| loss(error, reply_timeout)).map(|mut values| {
             let role = if asks_role { values.pop() } else { None };
             let demoted = asks_role.then(|| self.check_role(role, asked).err()).flatten();
             Replies { values, demoted }
@@ -189,10 +189,10 @@ pub(crate) async fn connect_to(
     // Step 3: the handshake.
     let born = Instant::now();
     let address = host.to_string();
-    let (peer, claim) = handshake::introduce(&mut driver, config, fences, &address).await?;
+    let (identity, claim) = handshake::introduce(&mut driver, config, fences, &address).await?;
     let primary_at = (!config.cluster).then(|| Arc::new(Mutex::new(born)));
     let (given_up, fenced) = Default::default();
-    Ok((Connection { driver, peer, born, closed, given_up, fenced, primary_at }, claim))
+    Ok((Connection { driver, identity, born, closed, given_up, fenced, primary_at }, claim))
 }
 
 /// A client of a server or a sentinel, by a user and a password if there are any.

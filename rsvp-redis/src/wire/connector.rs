@@ -13,8 +13,8 @@ use crate::config::{DEFAULT_PORT, RedisConfig};
 use crate::wire::connection::{Connection, connect_to};
 use crate::wire::failure::ConnectError;
 use crate::wire::fence::Fences;
+use crate::wire::latest_primary::{Claim, Known, Latest, latest};
 use crate::wire::sentinel;
-use crate::wire::succession::{Claim, Known, Latest, latest};
 
 /// The time after the first answer of a primary for other hosts to answer as a later one.
 const GRACE: Duration = Duration::from_millis(250);
@@ -51,7 +51,7 @@ impl Connector {
 
     /// Whether a connection leads to the latest known primary.
     pub(crate) fn is_current(&self, connection: &Connection) -> bool {
-        !self.has_choice() || self.latest.is_current(connection.peer.server)
+        !self.has_choice() || self.latest.is_current(connection.identity.server)
     }
 
     /// Looks for a later primary from time to time, in the background.

@@ -7,7 +7,7 @@ use redis::{ErrorKind, RedisError, ServerErrorKind};
 use rsvp_core::{Deadline, Effect, Error, Operation};
 
 use crate::config::CredentialError;
-use crate::wire::patience::Patience;
+use crate::wire::reply_timeout::ReplyTimeout;
 
 /// Why a request failed.
 #[derive(Clone, Debug)]
@@ -80,7 +80,7 @@ pub(crate) fn refusal(error: RedisError) -> Failure {
 }
 
 /// Maps an error of the driver from sending a request or awaiting its reply.
-pub(crate) fn loss(error: RedisError, waited: Patience) -> Failure {
+pub(crate) fn loss(error: RedisError, waited: ReplyTimeout) -> Failure {
     match error.kind() {
         ErrorKind::Io if error.is_timeout() && waited.of_call => Failure::Late(waited.time),
         ErrorKind::Io if error.is_timeout() => Failure::TimedOut(waited.time),
@@ -318,9 +318,9 @@ mod tests {
 
     #[test]
     fn the_effect_of_a_request_lost_with_its_connection_is_unknown() {
-        let patience = Patience { time: Duration::ZERO, of_call: false };
+        let reply_timeout = ReplyTimeout { time: Duration::ZERO, of_call: false };
         for kind in [std::io::ErrorKind::BrokenPipe, std::io::ErrorKind::TimedOut] {
-            let failure = loss(std::io::Error::from(kind).into(), patience);
+            let failure = loss(std::io::Error::from(kind).into(), reply_timeout);
             assert!(failure.evicts());
             let error = failure.into_error(Operation::Write);
             assert_eq!((error.effect(), error.is_retryable()), (Effect::Unknown, true));
@@ -329,8 +329,9 @@ mod tests {
 
     #[test]
     fn a_deadline_of_the_call_does_not_condemn_the_server() {
-        let patience = Patience { time: Duration::from_millis(9), of_call: true };
-        let failure = loss(std::io::Error::from(std::io::ErrorKind::TimedOut).into(), patience);
+        let reply_timeout = ReplyTimeout { time: Duration::from_millis(9), of_call: true };
+        let failure =
+            loss(std::io::Error::from(std::io::ErrorKind::TimedOut).into(), reply_timeout);
         assert!(failure.is_unanswered() && !failure.evicts());
         let until = Deadline::after(Duration::from_secs(1));
         let pending = Failure::Pending(Box::new(failure), until);

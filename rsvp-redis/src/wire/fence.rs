@@ -13,7 +13,7 @@ use rsvp_core::Deadline;
 use tokio::sync::{Mutex as AsyncMutex, MutexGuard as AsyncMutexGuard};
 use tokio::time::Instant;
 
-use crate::wire::peer::Peer;
+use crate::wire::connection_identity::ConnectionIdentity;
 
 /// The abandoned connections to one node without a fence yet.
 #[derive(Debug, Default)]
@@ -27,10 +27,10 @@ pub(crate) struct Fences {
 
 #[derive(Debug)]
 struct GivenUp {
-    peer: Peer,
+    identity: ConnectionIdentity,
     /// Whether the user may not kill it. Then only time settles its writes.
     refused: bool,
-    /// The moment of its end.
+    /// The moment when it was abandoned.
     at: Instant,
     until: Deadline,
     fenced: Arc<AtomicBool>,
@@ -43,7 +43,13 @@ pub(crate) struct Kills(Vec<u64>);
 impl Fences {
     /// Remembers a connection, abandoned at a moment. Its writes are settled at `until` at the
     /// latest, unless the server stands still for longer.
-    pub(crate) fn add(&self, peer: Peer, fenced: &Arc<AtomicBool>, at: Instant, until: Deadline) {
+    pub(crate) fn add(
+        &self,
+        identity: ConnectionIdentity,
+        fenced: &Arc<AtomicBool>,
+        at: Instant,
+        until: Deadline,
+    ) {
         let mut given_up = self.lock();
         if is_set(fenced) {
             return;
@@ -54,23 +60,24 @@ impl Fences {
                 known.until = known.until.max(until);
             }
             None => {
-                let (refused, fenced) = (peer.id.is_none(), Arc::clone(fenced));
-                given_up.push(GivenUp { peer, refused, at, until, fenced });
+                let (refused, fenced) = (identity.id.is_none(), Arc::clone(fenced));
+                given_up.push(GivenUp { identity, refused, at, until, fenced });
             }
         }
         self.any.store(true, Ordering::Release);
     }
 
-    /// The clients to kill before another write on a connection to `peer`. The connection itself is
-    /// not among them, since it executes its commands in order.
-    pub(crate) fn due(&self, peer: Peer) -> Kills {
+    /// The clients to kill before another write on a connection to `identity`. The connection
+    /// itself is not among them, since it executes its commands in order.
+    pub(crate) fn due(&self, identity: ConnectionIdentity) -> Kills {
         if !self.any.load(Ordering::Acquire) {
             return Kills::default();
         }
         let given_up = self.lock();
-        let is_due =
-            |one: &&GivenUp| !one.refused && one.peer.server == peer.server && one.peer != peer;
-        Kills(given_up.iter().filter(is_due).filter_map(|one| one.peer.id).collect())
+        let is_due = |one: &&GivenUp| {
+            !one.refused && one.identity.server == identity.server && one.identity != identity
+        };
+        Kills(given_up.iter().filter(is_due).filter_map(|one| one.identity.id).collect())
     }
 
     /// Settles the abandoned connections to other processes, after `server` turned out to be the
@@ -78,7 +85,7 @@ impl Fences {
     /// server may have been demoted since, and theirs promoted.
     pub(crate) fn replaced_by(&self, server: u64, born: Instant) {
         if self.any.load(Ordering::Acquire) {
-            self.settle(&mut self.lock(), |one| one.peer.server != server && one.at < born);
+            self.settle(&mut self.lock(), |one| one.identity.server != server && one.at < born);
         }
     }
 
@@ -86,11 +93,11 @@ impl Fences {
     pub(crate) fn replied(&self, server: u64, kills: &Kills, replies: &[Value]) {
         let mut given_up = self.lock();
         for (id, reply) in kills.0.iter().zip(replies) {
-            let killed = Peer { server, id: Some(*id) };
+            let killed = ConnectionIdentity { server, id: Some(*id) };
             match reply {
                 // Also with 0 killed clients, since the client was gone already.
-                Value::Int(_) => self.settle(&mut given_up, |one| one.peer == killed),
-                _ => given_up.iter_mut().filter(|one| one.peer == killed).for_each(|one| {
+                Value::Int(_) => self.settle(&mut given_up, |one| one.identity == killed),
+                _ => given_up.iter_mut().filter(|one| one.identity == killed).for_each(|one| {
                     one.refused = true;
                 }),
             }
@@ -104,7 +111,7 @@ impl Fences {
         }
         let mut given_up = self.lock();
         self.settle(&mut given_up, |one| one.refused && one.until.has_passed());
-        let held = given_up.iter().filter(|one| one.refused && one.peer.server == server);
+        let held = given_up.iter().filter(|one| one.refused && one.identity.server == server);
         held.map(|one| one.until).max()
     }
 
@@ -180,8 +187,8 @@ mod tests {
 
     /// A connection to `B` that was given up at a moment, and whether it is fenced.
     fn given_up(fences: &Fences, at: Instant) -> Arc<AtomicBool> {
-        let (peer, fenced) = (Peer { server: B, id: Some(7) }, Arc::default());
-        fences.add(peer, &fenced, at, Deadline::after(Duration::from_secs(1)));
+        let (identity, fenced) = (ConnectionIdentity { server: B, id: Some(7) }, Arc::default());
+        fences.add(identity, &fenced, at, Deadline::after(Duration::from_secs(1)));
         fenced
     }
 
@@ -192,21 +199,21 @@ mod tests {
         fences.replaced_by(A, base);
         fences.replaced_by(A, later(base, 10));
         assert!(!is_set(&fenced));
-        assert_eq!(fences.due(Peer { server: B, id: Some(8) }).len(), 1);
+        assert_eq!(fences.due(ConnectionIdentity { server: B, id: Some(8) }).len(), 1);
         // Nor does a younger one to the same server, which may be the primary still.
         fences.replaced_by(B, later(base, 20));
         assert!(!is_set(&fenced));
         fences.replaced_by(A, later(base, 20));
         assert!(is_set(&fenced));
-        assert_eq!(fences.due(Peer { server: B, id: Some(8) }).len(), 0);
+        assert_eq!(fences.due(ConnectionIdentity { server: B, id: Some(8) }).len(), 0);
     }
 
     #[test]
     fn a_connection_that_is_given_up_again_counts_from_then() {
         let (fences, base) = (Fences::default(), Instant::now());
         let fenced = given_up(&fences, base);
-        let peer = Peer { server: B, id: Some(7) };
-        fences.add(peer, &fenced, later(base, 10), Deadline::after(Duration::from_secs(1)));
+        let identity = ConnectionIdentity { server: B, id: Some(7) };
+        fences.add(identity, &fenced, later(base, 10), Deadline::after(Duration::from_secs(1)));
         fences.replaced_by(A, later(base, 5));
         assert!(!is_set(&fenced));
         fences.replaced_by(A, later(base, 11));

@@ -6,10 +6,10 @@ use redis::aio::MultiplexedConnection;
 use redis::{ErrorKind, Pipeline, RedisError, RedisResult, ServerErrorKind, Value};
 
 use crate::config::RedisConfig;
+use crate::wire::connection_identity::ConnectionIdentity;
 use crate::wire::failure::ConnectError;
 use crate::wire::fence::Fences;
-use crate::wire::peer::Peer;
-use crate::wire::succession::{Claim, Record};
+use crate::wire::latest_primary::{Claim, Record};
 
 const CLUSTER: &str = "the server is a node of a cluster, whose URL begins with redis+cluster://";
 const NO_CLUSTER: &str = "the server is not a node of a cluster; its URL begins with redis://";
@@ -25,7 +25,7 @@ pub(crate) async fn introduce(
     config: &RedisConfig,
     fences: &Fences,
     address: &str,
-) -> Result<(Peer, Claim), ConnectError> {
+) -> Result<(ConnectionIdentity, Claim), ConnectError> {
     // Step 1: ask for everything in one round trip. A user or a managed server may refuse all but
     // `HELLO`, which a login needs. The store does without the rest.
     let mut pipeline = Pipeline::new();
@@ -62,13 +62,14 @@ pub(crate) async fn introduce(
     // hides the process still has its history, and one that hides both has its address.
     let run_id = field(&server, "run_id").or(field(&replication, "master_replid"));
     let identity = run_id.and_then(|id| u64::from_str_radix(id.get(..16)?, 16).ok());
-    let peer = Peer { server: identity.unwrap_or_else(|| digest_of(address)), id };
+    let identity =
+        ConnectionIdentity { server: identity.unwrap_or_else(|| digest_of(address)), id };
     // Step 4: fence abandoned connections, before the role is checked, because a demoted primary
     // may hold their commands too.
-    let kills = fences.due(peer);
+    let kills = fences.due(identity);
     if kills.len() > 0 {
         let killed = driver.send_packed_commands(&kills.pipeline(), 0, kills.len()).await;
-        fences.replied(peer.server, &kills, &killed.map_err(error)?);
+        fences.replied(identity.server, &kills, &killed.map_err(error)?);
     }
     // Step 5: a single server must be a primary.
     let mut claim = Claim::default();
@@ -77,13 +78,13 @@ pub(crate) async fn introduce(
             return Err(ConnectError::ReadOnly);
         }
         let record = replies.next().map(text).and_then(|record| Record::parse(&record));
-        claim = Claim::new(&replication, peer.server, address, record);
+        claim = Claim::new(&replication, identity.server, address, record);
     }
     // Step 6: without the right to `WAIT` no write would be acknowledged.
     if let Some(Value::ServerError(_)) = replies.next() {
         return Err(ConnectError::NoWait);
     }
-    Ok((peer, claim))
+    Ok((identity, claim))
 }
 
 fn checked(reply: Option<Value>) -> Result<Value, ConnectError> {

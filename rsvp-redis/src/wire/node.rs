@@ -17,9 +17,9 @@ use crate::config::RedisConfig;
 use crate::wire::call::Call;
 use crate::wire::connection::Connection;
 use crate::wire::connector::Connector;
-use crate::wire::exchange::{Exchanged, exchange};
 use crate::wire::failure::{ConnectError, Failure};
 use crate::wire::fence::Fences;
+use crate::wire::pipeline::{Exchanged, exchange};
 use crate::wire::request::{Answer, Request};
 
 /// Connections to one node for single callers. More callers queue.

@@ -33,7 +33,7 @@ struct Unsynced {
 
 /// The pairs to sync.
 #[derive(Debug, Default)]
-pub(super) struct Unsettled(Mutex<Waiting>);
+pub(super) struct LaterSync(Mutex<Waiting>);
 
 #[derive(Debug, Default)]
 struct Waiting {
@@ -42,7 +42,7 @@ struct Waiting {
     has_task: bool,
 }
 
-impl Unsettled {
+impl LaterSync {
     /// Forgets all pairs.
     pub(super) fn clear(&self) {
         self.lock().pairs.clear();
@@ -83,7 +83,7 @@ impl RedisStore {
             return;
         }
         let later = Instant::now() + self.config().user_timeout();
-        let mut waiting = self.inner.unsettled.lock();
+        let mut waiting = self.inner.later_sync.lock();
         for (write, result) in writes.iter().zip(results) {
             let due = match result.as_ref().err().map(rsvp_core::Error::effect) {
                 None | Some(Effect::NotApplied) => continue,
@@ -147,7 +147,7 @@ impl RedisStore {
             let left = all - again.len();
             tracing::warn!(left, "lists of users may differ from the events: repair the store");
         }
-        self.inner.unsettled.lock().pairs.extend(again);
+        self.inner.later_sync.lock().pairs.extend(again);
     }
 }
 
@@ -155,7 +155,7 @@ impl RedisStore {
 async fn sync_when_due(store: std::sync::Weak<super::Inner>) {
     loop {
         let next = match store.upgrade() {
-            Some(inner) => inner.unsettled.take_due(),
+            Some(inner) => inner.later_sync.take_due(),
             None => return,
         };
         match next {

@@ -1,4 +1,4 @@
-//! Admission of calls. The gate bounds the number of concurrent calls, and waits for them on close.
+//! Admission of calls. It bounds the number of concurrent calls, and waits for them on close.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -13,13 +13,13 @@ pub(super) type Permit = OwnedSemaphorePermit;
 
 /// Bounds the number of concurrent calls, and refuses all once it is closed.
 #[derive(Debug)]
-pub(super) struct Gate {
+pub(super) struct Admission {
     in_flight: Arc<Semaphore>,
     places: u32,
     closed: AtomicBool,
 }
 
-impl Gate {
+impl Admission {
     pub(super) fn new(places: usize) -> Self {
         let places = u32::try_from(places).unwrap_or(u32::MAX);
         let in_flight = Arc::new(Semaphore::new(places as usize));

@@ -2,7 +2,7 @@
 
 /// The two ends of a connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Peer {
+pub(crate) struct ConnectionIdentity {
     /// The process of the server.
     pub(crate) server: u64,
     /// The id of the connection in the process (`CLIENT ID`). `None` if the user may not ask for

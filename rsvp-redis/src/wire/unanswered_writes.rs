@@ -12,7 +12,7 @@ use crate::wire::connection::Connection;
 use crate::wire::failure::Failure;
 use crate::wire::fence::is_set;
 use crate::wire::node::Node;
-use crate::wire::patience::Patience;
+use crate::wire::reply_timeout::ReplyTimeout;
 
 /// The longest wait for a fence of a call without a deadline.
 const FENCE_TIMEOUT: Duration = Duration::from_secs(1);
@@ -80,13 +80,14 @@ impl Node {
             }
             if let Ok(other) = self.replacement(connection).await {
                 // A new connection has fenced it already, and one to another process need not.
-                self.fences.replaced_by(other.peer.server, other.born);
-                let kills = self.fences.due(other.peer);
-                let patience = Patience { time: self.config.response_timeout, of_call: true };
+                self.fences.replaced_by(other.identity.server, other.born);
+                let kills = self.fences.due(other.identity);
+                let reply_timeout =
+                    ReplyTimeout { time: self.config.response_timeout, of_call: true };
                 if kills.len() > 0 {
-                    match other.send(kills.pipeline(), patience).await {
+                    match other.send(kills.pipeline(), reply_timeout).await {
                         Ok(replies) => {
-                            self.fences.replied(other.peer.server, &kills, &replies.values);
+                            self.fences.replied(other.identity.server, &kills, &replies.values);
                         }
                         // The next attempt takes a path of its own.
                         Err(_) => other.close(),
@@ -111,7 +112,7 @@ impl Node {
 async fn catches_up(connection: &Connection, time: Duration) -> bool {
     let mut ping = Pipeline::new();
     ping.cmd("PING");
-    connection.send(ping, Patience { time, of_call: true }).await.is_ok()
+    connection.send(ping, ReplyTimeout { time, of_call: true }).await.is_ok()
 }
 
 /// Gives a connection up on drop, also if the caller is dropped.
@@ -129,8 +130,8 @@ impl Drop for GiveUp<'_> {
     fn drop(&mut self) {
         if !self.averted {
             self.connection.give_up();
-            let (peer, fenced) = (self.connection.peer, self.connection.fenced());
-            self.node.fences.add(peer, fenced, self.at, self.until);
+            let (identity, fenced) = (self.connection.identity, self.connection.fenced());
+            self.node.fences.add(identity, fenced, self.at, self.until);
         }
     }
 }
@@ -159,8 +160,8 @@ mod tests {
     async fn late_write(connection: &Connection) -> Failure {
         let mut write = Pipeline::new();
         write.cmd("SET").arg("late").arg(1);
-        let patience = Patience { time: Duration::from_millis(100), of_call: true };
-        let failure = connection.send(write, patience).await.err();
+        let reply_timeout = ReplyTimeout { time: Duration::from_millis(100), of_call: true };
+        let failure = connection.send(write, reply_timeout).await.err();
         assert!(matches!(failure, Some(Failure::Late(_))), "{failure:?}");
         failure.unwrap()
     }
@@ -185,7 +186,7 @@ mod tests {
         let node = node(&server).await;
         let connection = node.connection(CALL).await.unwrap();
         let other = node.connection(CALL).await.unwrap();
-        assert_ne!(connection.peer, other.peer);
+        assert_ne!(connection.identity, other.identity);
         server.command(&["CLIENT", "PAUSE", "20000", "WRITE"]).await;
         let patient = [Request::write(0, vec![cmd("SET").arg("patient").arg(1).to_owned()])];
         let late = async {

@@ -30,7 +30,7 @@ const GRACE: Duration = Duration::from_millis(100);
 
 /// The known nodes, and the owners of the slots among them.
 #[derive(Debug)]
-pub(crate) struct Discovery {
+pub(crate) struct TopologyRefresh {
     config: Arc<RedisConfig>,
     topology: RwLock<Arc<Topology<Node>>>,
     known: Mutex<Known>,
@@ -49,7 +49,7 @@ struct Known {
     fences: HashMap<String, Arc<Fences>>,
 }
 
-impl Discovery {
+impl TopologyRefresh {
     pub(crate) fn new(config: Arc<RedisConfig>, topology: Topology<Node>) -> Self {
         Self {
             config,
@@ -216,8 +216,8 @@ async fn ask(call: Call, node: Arc<Node>) -> Result<Vec<Claim>, Failure> {
     let connection = node.connection(call).await?;
     let mut pipeline = Pipeline::new();
     pipeline.cmd("CLUSTER").arg("SLOTS").cmd("CLUSTER").arg("NODES");
-    let patience = call.patience(node.config.response_timeout, false)?;
-    let replies = connection.send(pipeline, patience).await?;
+    let reply_timeout = call.reply_timeout(node.config.response_timeout, false)?;
+    let replies = connection.send(pipeline, reply_timeout).await?;
     let nodes = replies.values.get(1).cloned().map(text).unwrap_or_default();
     let name = node.address.rsplit_once(':').map_or("", |(name, _)| name);
     let slots = replies.values.first();
@@ -239,10 +239,11 @@ mod tests {
         let host = |number| Host { name: format!("n{number}"), port: Some(DEFAULT_PORT) };
         let range = |slot| SlotRange { first: slot, last: slot, owner: host(slot) };
         let ranges: Vec<_> = (0..10).map(range).collect();
-        let discovery = Discovery::new(Arc::clone(&config), Topology::of(&ranges, node));
+        let topology_refresh =
+            TopologyRefresh::new(Arc::clone(&config), Topology::of(&ranges, node));
         let mut asked = std::collections::BTreeSet::new();
         for _ in 0..10 {
-            let candidates = discovery.candidates(&[]);
+            let candidates = topology_refresh.candidates(&[]);
             assert_eq!(candidates.len(), ASKED);
             asked.extend(candidates.iter().map(|node| node.address.clone()));
         }
@@ -252,15 +253,15 @@ mod tests {
     #[tokio::test]
     async fn a_node_that_comes_back_has_the_fences_that_it_had() {
         let config = Arc::new(RedisConfig::from_url("redis+cluster://c0").unwrap());
-        let discovery = Discovery::new(config, Topology::empty());
+        let topology_refresh = TopologyRefresh::new(config, Topology::empty());
         let host = Host { name: "n0".to_owned(), port: Some(DEFAULT_PORT) };
-        let node = discovery.node_at(&host).unwrap();
-        discovery.forget_all_but(&Topology::empty());
-        let again = discovery.node_at(&host).unwrap();
+        let node = topology_refresh.node_at(&host).unwrap();
+        topology_refresh.forget_all_but(&Topology::empty());
+        let again = topology_refresh.node_at(&host).unwrap();
         assert!(!Arc::ptr_eq(&node, &again) && Arc::ptr_eq(&node.fences, &again.fences));
         // Nothing is left of it once nothing of it is to be settled.
         drop((node, again));
-        discovery.forget_all_but(&Topology::empty());
-        assert_eq!(discovery.known().fences.len(), 0);
+        topology_refresh.forget_all_but(&Topology::empty());
+        assert_eq!(topology_refresh.known().fences.len(), 0);
     }
 }

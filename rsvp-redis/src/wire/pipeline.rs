@@ -35,14 +35,14 @@ pub(crate) async fn exchange(
     // this one. If it can be stopped, its fence goes into the pipeline. Otherwise this write waits
     // until it can no longer arrive.
     if writes {
-        fences.replaced_by(connection.peer.server, connection.born);
+        fences.replaced_by(connection.identity.server, connection.born);
         hold(fences, connection, config, call).await?;
     }
-    let kills = if writes { fences.due(connection.peer) } else { Kills::default() };
+    let kills = if writes { fences.due(connection.identity) } else { Kills::default() };
     // Step 2: build one pipeline of the fences, all requests, a marker, and `WAIT`. The server
     // executes them in this order.
     let extra = if waits { config.wait_timeout } else { Duration::ZERO };
-    let patience = call.patience(config.response_timeout + extra, writes)?;
+    let reply_timeout = call.reply_timeout(config.response_timeout + extra, writes)?;
     let count: usize = requests.iter().map(|request| request.replies(asking)).sum();
     let marker = requests.iter().rfind(|request| request.writes).filter(|_| waits);
     let marker = marker.map(|last| marker_beside(last, &config.prefix));
@@ -58,24 +58,24 @@ pub(crate) async fn exchange(
     }
     if waits {
         // The server gives up before the call does, so that its reply arrives in time.
-        let limit = match patience.of_call {
-            true => config.wait_timeout.min(patience.time * 3 / 4),
+        let limit = match reply_timeout.of_call {
+            true => config.wait_timeout.min(reply_timeout.time * 3 / 4),
             false => config.wait_timeout,
         };
         let limit = limit.as_millis().max(1) as u64;
         pipeline.add_command(cmd("WAIT").arg(config.wait_replicas).arg(limit).to_owned());
     }
-    let Replies { mut values, demoted } = connection.send(pipeline, patience).await?;
+    let Replies { mut values, demoted } = connection.send(pipeline, reply_timeout).await?;
     // Step 3: hand out the replies in the same order, to the fences, then to each request.
     let mut rest = values.split_off(kills.len().min(values.len())).into_iter();
     if kills.len() > 0 {
-        fences.replied(connection.peer.server, &kills, &values);
+        fences.replied(connection.identity.server, &kills, &values);
     }
     let mut answers: Vec<_> = requests
         .iter()
         .map(|request| {
             let replies = rest.by_ref().take(request.replies(asking)).collect();
-            let answer = request.answer(replies, connection.peer.server);
+            let answer = request.answer(replies, connection.identity.server);
             if_primary(request, answer, demoted.as_ref())
         })
         .collect();
@@ -83,7 +83,7 @@ pub(crate) async fn exchange(
     // could not be written, because `WAIT` then says nothing about these requests.
     let marked = marker.map(|marker| {
         let replies = rest.by_ref().take(marker.replies(asking)).collect();
-        marker.answer(replies, connection.peer.server).map(drop)
+        marker.answer(replies, connection.identity.server).map(drop)
     });
     let waited = waits.then(|| wait_failure(rest.next(), config.wait_replicas)).flatten();
     if let Some(failure) = marked.and_then(Result::err).map(unmarked).or(waited) {
@@ -103,7 +103,7 @@ async fn hold(
     call: Call,
 ) -> Result<(), Failure> {
     let end = call.end_of(config.user_timeout());
-    while let Some(until) = fences.held_until(connection.peer.server) {
+    while let Some(until) = fences.held_until(connection.identity.server) {
         if end < until.instant() {
             return Err(Failure::Unsettled);
         }

@@ -113,8 +113,8 @@ impl Node {
     async fn unwatch(&self, connection: &Connection, call: Call) {
         let mut unwatch = Pipeline::new();
         unwatch.cmd("UNWATCH");
-        let freed = match call.patience(self.config.response_timeout, false) {
-            Ok(patience) => connection.send(unwatch, patience).await.map(drop),
+        let freed = match call.reply_timeout(self.config.response_timeout, false) {
+            Ok(reply_timeout) => connection.send(unwatch, reply_timeout).await.map(drop),
             Err(late) => Err(late),
         };
         if freed.is_err() {

@@ -90,8 +90,8 @@
 //! At its deadline a write first sends `PING` on its own connection. A reply shows that the server
 //! has executed all earlier commands. Then no fence is needed and no other call is disturbed.
 //! Without a reply in a quarter of the time left, the store closes the connection, although other
-//! calls share it. Those without a reply fail with it and may be repeated. A read at its deadline
-//! disturbs no other call.
+//! calls share it. Other calls without a reply fail with the connection and may be repeated. A read
+//! at its deadline disturbs no other call.
 //!
 //! # Durability
 //!
@@ -156,16 +156,17 @@
 //! # The server
 //!
 //! Redis 6.2 or later, tested with 7.0, and Valkey 9.1. A user of an access control list needs
-//! `+@read +@write +@transaction +@connection -@dangerous +info +wait +client|id +client|kill`, in
-//! a cluster `+cluster|slots +cluster|nodes +cluster|countkeysinslot +cluster|getkeysinslot
-//! +asking`, and the keys `~rsvp:*`. With `+config|get`, `open` can read the server's durability
-//! settings. The order matters, because `-@dangerous` takes `FLUSHALL` and its like away.
+//! `+@read +@write +@transaction +@connection -@dangerous +info +wait +client|id +client|kill`
+//! and the keys `~rsvp:*`. In a cluster it also needs
+//! `+cluster|slots +cluster|nodes +cluster|countkeysinslot +cluster|getkeysinslot +asking`.
+//! With `+config|get`, `open` can read the server's durability settings. The order matters, because
+//! `-@dangerous` takes `FLUSHALL` and its like away.
 //!
 //! If a user or a managed server refuses a command, the store does without it where it can:
 //!
 //! | refused | consequence |
 //! |---|---|
-//! | `CONFIG` | the durability is [`Durability::Unknown`] |
+//! | `CONFIG` | the durability is [`Durability::Unknown`], unless `INFO` shows an append-only file |
 //! | `CLIENT ID`, `CLIENT KILL` | only time settles the effect of a write without a reply |
 //! | `INFO` | a listing may miss entries after a restart of the server, and two primaries may not be told apart |
 //! | `CLUSTER NODES` | two nodes with different claims to a slot are not told apart, and a scan asks every primary for every slot |

@@ -1,4 +1,4 @@
-//! Removal in steps, which first find RSVPs of an event or a user to cancel.
+//! Removal in steps. A step first finds RSVPs of an event or a user to cancel.
 
 use redis::{Value, cmd};
 use rsvp_core::backend::stored_id;

@@ -193,8 +193,8 @@ impl Dispatch for ClusterClient {
             let topology = self.topology();
             let answered = self.attempt(call, pending, &topology, &redirects).await;
             // Step 2: keep final answers, and set aside refused requests that another node may
-            // accept. A failure with a possible effect is final, since a repetition could apply the
-            // request twice.
+            // accept. A failure with a possible effect is final, since a repetition would find its
+            // own effect and report no change.
             let mut refused = Vec::new();
             for Answered { index, request, answer } in answered {
                 match answer {
@@ -208,7 +208,8 @@ impl Dispatch for ClusterClient {
                 break;
             }
             // Step 3: prepare the next attempt. MOVED and ASK name the node to send to. After
-            // MOVED, or if a node failed, refresh the topology. While keys migrate, pause.
+            // MOVED, or if a node failed, refresh the topology. While keys migrate, or while two
+            // nodes redirect to each other, pause.
             redirects = self.prepare_next_attempt(call, &refused, &topology, attempt).await;
             // Step 4: repeat only requests with another node to go to, or with a node that may
             // accept them by now. The others would meet the same failure, so they keep it as their

@@ -208,8 +208,8 @@ impl Dispatch for ClusterClient {
                 break;
             }
             // Step 3: prepare the next attempt. MOVED and ASK name the node to send to. After
-            // MOVED, or if a node failed, refresh the topology. While keys migrate, or while two nodes
-            // redirect to each other, pause.
+            // MOVED, or if a node failed, refresh the topology. While keys migrate, or while two
+            // nodes redirect to each other, pause.
             redirects = self.prepare_next_attempt(call, &refused, &topology, attempt).await;
             // Step 4: repeat only requests with another node to go to, or with a node that may
             // accept them by now. The others would meet the same failure, so they keep it as their

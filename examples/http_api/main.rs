@@ -34,11 +34,11 @@ struct Flags {
     /// Where to listen. Port 0 picks a free one.
     #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:8080")]
     listen: SocketAddr,
-    /// Which store to keep the RSVPs in: see `rsvp::open`. A password does not belong into a list of
-    /// processes: use the environment variable or `--store-file`.
+    /// The URL of the store, as for `rsvp::open`. A URL with a password belongs into the environment
+    /// variable or `--store-file`, because everybody can read the arguments of a process.
     #[arg(long, env = "RSVP_STORE", hide_env_values = true, default_value = "memory:")]
     store: String,
-    /// A file that holds what `--store` would say.
+    /// A file with the URL of the store.
     #[arg(long, value_name = "PATH")]
     store_file: Option<PathBuf>,
     /// How long to try to open the store, such as `60s`. Meanwhile `/healthz` is 200.

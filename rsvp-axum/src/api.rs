@@ -1,4 +1,4 @@
-//! The routes of a store, and what they share.
+//! The routes of a store, and their shared state.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -18,9 +18,9 @@ use crate::idempotency::{Answers, Key};
 use crate::problem::Problem;
 use crate::routes;
 
-/// The routes of a store, and the writes that they have begun.
+/// The routes of a store, and their writes in flight.
 ///
-/// A clone is another handle of the same.
+/// Clones share everything.
 ///
 /// ```
 /// use std::sync::Arc;
@@ -29,7 +29,7 @@ use crate::routes;
 ///
 /// let api = Api::new(Arc::new(MemoryStore::new()), Config::default());
 /// let app: axum::Router = axum::Router::new().nest("/rsvp", api.router());
-/// // On an address that only operators reach:
+/// // Serve these on an address for operators only:
 /// let admin: axum::Router = api.admin_router(Admin::new(AdminAccess::open()));
 /// ```
 #[derive(Clone, Debug)]
@@ -39,19 +39,19 @@ pub struct Api(Arc<Shared>);
 struct Shared {
     store: Arc<dyn RsvpStore>,
     config: Config,
-    /// The writes in flight, whether their clients still wait or not.
+    /// The writes in flight, also after a disconnect of their clients.
     writes: TaskTracker,
     answers: Arc<Answers>,
     batch_slots: Arc<Semaphore>,
-    /// For batches whose bodies are large and still arrive.
+    /// For batches with large bodies, while the bodies arrive.
     large_bodies: Semaphore,
     long_lists: Semaphore,
     is_draining: AtomicBool,
 }
 
-/// The routes of a store, to nest into a host's router.
+/// Creates the routes of a store, to nest into the router of a host.
 ///
-/// A host that ends in order uses [`Api`], which knows the writes in flight.
+/// For a graceful shutdown use [`Api`] instead, because it knows the writes in flight.
 ///
 /// ```
 /// use std::sync::Arc;
@@ -69,13 +69,15 @@ where
 }
 
 impl Api {
-    /// The routes of `store`.
+    /// Creates the routes of `store`.
     pub fn new(store: Arc<dyn RsvpStore>, config: Config) -> Self {
         Self(Arc::new(Shared {
             store,
             writes: TaskTracker::new(),
             answers: Arc::new(Answers::new(config.idempotency)),
             batch_slots: Arc::new(Semaphore::new(config.batches_at_once)),
+            // A large body has a permit of its own while it arrives, and a batch slot afterwards.
+            // So large bodies cannot take the slots of batches in progress.
             large_bodies: Semaphore::new(config.batches_at_once),
             long_lists: Semaphore::new(config.long_lists_at_once),
             is_draining: AtomicBool::new(false),
@@ -83,14 +85,17 @@ impl Api {
         }))
     }
 
-    /// The routes for everybody, to serve or to nest into a router with any state.
+    /// Returns the public routes, to serve or to nest into a router with any state.
     pub fn router<S: Clone + Send + Sync + 'static>(&self) -> Router<S> {
         routes::public(self)
     }
 
-    /// The routes for operators: removals, the health of each part of the store, and metrics if they
-    /// were asked for. Serve them on an address of their own, or nest them behind an
-    /// [`AdminAccess`](crate::AdminAccess) that knows its operators.
+    /// Returns the routes for operators.
+    ///
+    /// They remove events and users, and tell the health of each part of the store.
+    /// [`Admin::with_metrics`] adds the metrics.
+    /// Serve them on an address of their own,
+    /// or restrict them with [`AdminAccess`](crate::AdminAccess).
     pub fn admin_router<S>(&self, admin: Admin) -> Router<S>
     where
         S: Clone + Send + Sync + 'static,
@@ -98,7 +103,8 @@ impl Api {
         routes::admin(self, admin)
     }
 
-    /// The description of [`router`](Self::router), to merge into the host's document.
+    /// Returns the OpenAPI description of [`router`](Self::router),
+    /// to merge into the document of a host.
     ///
     /// ```
     /// use std::sync::Arc;
@@ -115,13 +121,14 @@ impl Api {
         routes::public_document(self)
     }
 
-    /// Makes `/readyz` answer 503 from now on, so that balancers send new requests elsewhere. All
-    /// requests are still served.
+    /// Makes `/readyz` answer 503 from now on, so that balancers send new requests elsewhere.
+    /// All requests are still served.
     pub fn drain(&self) {
         self.0.is_draining.store(true, Ordering::Relaxed);
     }
 
-    /// Waits for the writes in flight, those of clients that have hung up too, and closes the store.
+    /// Waits for all writes in flight, also after a disconnect of their clients,
+    /// and closes the store.
     ///
     /// # Errors
     ///
@@ -152,8 +159,9 @@ impl Api {
         &self.0.batch_slots
     }
 
-    /// Waits until a page may be made. A long one takes milliseconds of a processor, for which all others
-    /// would wait if there were many.
+    /// Waits for the right to create a long page.
+    ///
+    /// A long page takes milliseconds of a processor. Many at once would delay all other requests.
     pub(crate) async fn turn(
         &self,
         request: &PageRequest,
@@ -164,7 +172,7 @@ impl Api {
             return Ok(None);
         }
         let turn = timeout_at(limit.instant(), self.0.long_lists.acquire()).await;
-        // The semaphore is never closed.
+        // Nobody closes the semaphore, so `ok` drops no error.
         Ok(turn.map_err(|_| Error::overloaded(operation))?.ok())
     }
 
@@ -172,16 +180,17 @@ impl Api {
         self.0.is_draining.load(Ordering::Relaxed)
     }
 
-    /// Runs a write to its end: when the client hangs up, the caller of this is dropped, and the
-    /// write is not.
+    /// Runs a write to its end. A disconnect of the client drops the caller of this,
+    /// but not the write.
     pub(crate) async fn finish<T: Send + 'static>(
         &self,
         write: impl Future<Output = T> + Send + 'static,
     ) -> Result<T, Problem> {
+        // The task of the write owns it. Only the wait for it ends with the request.
         self.0.writes.spawn(write).await.map_err(|_| lost_answer())
     }
 
-    /// As [`finish`](Self::finish), and answers a repetition of the request as the request was.
+    /// As [`finish`](Self::finish), and gives a repetition of the request the same answer.
     pub(crate) async fn finish_once(
         &self,
         IdempotencyKey { key }: IdempotencyKey,
@@ -201,7 +210,7 @@ impl Api {
     }
 }
 
-/// The problem of a write whose task has ended without an answer.
+/// Returns the problem of a write task without an answer.
 pub(crate) fn lost_answer() -> Problem {
     Problem::new(StatusCode::INTERNAL_SERVER_ERROR, "the write may have taken effect")
 }

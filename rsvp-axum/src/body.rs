@@ -14,12 +14,12 @@ use crate::problem::Problem;
 
 /// The largest body of a request that needs none, in bytes.
 const MAX_UNUSED_BYTES: usize = 16 * 1024;
-/// How long a body may take to arrive.
+/// The longest time of a body to arrive.
 const DEADLINE: Duration = Duration::from_secs(10);
 
-/// Reads the body of a request that needs none, and drops it, before anything else is done.
+/// Reads and drops the body of a request that needs none, before anything else.
 ///
-/// Requests in flight thus wait for the store alone, never for their clients.
+/// Then requests in flight wait for the store alone, never for their clients.
 pub(crate) async fn drain(request: Request, next: Next) -> Result<Response, Problem> {
     let (parts, body) = request.into_parts();
     read(body, MAX_UNUSED_BYTES).await?;
@@ -35,7 +35,7 @@ pub(crate) async fn read(body: Body, max: usize) -> Result<Bytes, Problem> {
         let detail = format!("the body has more than {max} bytes");
         Problem::new(StatusCode::PAYLOAD_TOO_LARGE, detail)
     };
-    // Refused before the client is told to go on sending.
+    // This check is before the first read, because a read sends `100 Continue` to the client.
     if usize::try_from(body.size_hint().lower()).map_or(true, |bytes| bytes > max) {
         return Err(too_large());
     }

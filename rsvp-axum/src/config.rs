@@ -37,27 +37,44 @@ pub struct Config {
     pub(crate) metrics: Option<Render>,
 }
 
-/// Who may write for the user that a path or a batch names.
+/// Who may write for the user in a path or in a batch.
+///
+/// ```
+/// use rsvp_axum::{Config, PathUsers};
+///
+/// // The gateway checks the user in the path, so organizers can cancel for their guests.
+/// let config = Config::default().with_path_users(PathUsers::GatewayDecides);
+/// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum PathUsers {
-    /// The user of the request, as the [`Identity`] tells, and nobody else: others get 403.
+    /// Only this user, according to the [`Identity`]. Other users get 403.
     #[default]
     MustBeCaller,
-    /// Whoever reaches the routes: a gateway in front of them decides.
+    /// Every client of the routes. A gateway in front of them decides.
     GatewayDecides,
 }
 
-/// How answers to requests with an `Idempotency-Key` are kept: in this process, so a repetition that
-/// reaches another instance is done again, which every write of the store allows.
+/// How long the process keeps answers to requests with an `Idempotency-Key`, and how many.
+///
+/// Another instance does not have these answers and repeats the write. Every write allows this.
+///
+/// ```
+/// use std::time::Duration;
+/// use rsvp_axum::{Config, Idempotency};
+///
+/// let kept = Idempotency::default().with_time(Duration::from_secs(3600)).with_bytes(64 << 20);
+/// let config = Config::default().with_idempotency(kept);
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Idempotency {
-    /// How long an answer is kept. Defaults to 10 minutes.
+    /// The time to keep an answer. Defaults to 10 minutes.
     pub time: Duration,
-    /// The most answers that are kept. The oldest go first. Defaults to 10,000.
+    /// The maximum number of answers. The oldest are dropped first. Defaults to 10,000.
     pub answers: usize,
-    /// The most bytes of answers that are kept. The oldest go first. Defaults to 16 MiB.
+    /// The maximum number of bytes of all answers. The oldest are dropped first.
+    /// Defaults to 16 MiB.
     pub bytes: usize,
 }
 
@@ -68,19 +85,19 @@ impl Default for Idempotency {
 }
 
 impl Idempotency {
-    /// Sets how long an answer is kept.
+    /// Sets the time to keep an answer.
     #[must_use]
     pub fn with_time(self, time: Duration) -> Self {
         Self { time, ..self }
     }
 
-    /// Sets the most answers that are kept.
+    /// Sets the maximum number of answers.
     #[must_use]
     pub fn with_answers(self, answers: usize) -> Self {
         Self { answers, ..self }
     }
 
-    /// Sets the most bytes of answers that are kept.
+    /// Sets the maximum number of bytes of all answers.
     #[must_use]
     pub fn with_bytes(self, bytes: usize) -> Self {
         Self { bytes, ..self }
@@ -91,73 +108,80 @@ impl Config {
     /// The largest setting of [`with_max_batch`](Self::with_max_batch).
     pub const MAX_BATCH: usize = 10_000;
 
-    /// Sets who a request comes from. Defaults to [`Identity::header`].
+    /// Sets the source of the user of a request. Defaults to [`Identity::header`].
     #[must_use]
     pub fn with_identity(self, identity: Identity) -> Self {
         Self { identity, ..self }
     }
 
-    /// Sets who may write for the user that a path or a batch names. Defaults to
-    /// [`PathUsers::MustBeCaller`].
+    /// Sets who may write for the user in a path or in a batch.
+    /// Defaults to [`PathUsers::MustBeCaller`].
     #[must_use]
     pub fn with_path_users(self, path_users: PathUsers) -> Self {
         Self { path_users, ..self }
     }
 
-    /// Sets the header that tells how long a client waits for its answer. Defaults to
-    /// `Request-Timeout`.
+    /// Sets the header for the time-out of a client. Defaults to `Request-Timeout`.
     ///
-    /// Its value is a number of seconds, or has a unit as `250ms` and `2s`. If the name ends with
-    /// `-ms`, as Envoy's `x-envoy-expected-rq-timeout-ms`, the value is a number of milliseconds.
+    /// Its value is a number of seconds, or has a unit as in `250ms` and `2s`.
+    /// If the name ends with `-ms`, as in Envoy's `x-envoy-expected-rq-timeout-ms`,
+    /// the value is a number of milliseconds.
     #[must_use]
     pub fn with_timeout_header(self, timeout_header: HeaderName) -> Self {
         Self { timeout_header, ..self }
     }
 
-    /// Sets the deadline of calls whose client sets none, and the latest one of those that do.
-    /// Defaults to 30 s.
+    /// Sets the longest time of a call. Defaults to 30 s.
+    ///
+    /// It is the deadline of requests without a time-out, and a bound for the time-out of a client.
     #[must_use]
     pub fn with_longest_call(self, longest_call: Duration) -> Self {
         Self { longest_call, ..self }
     }
 
-    /// Sets the most entries of a batch, within 1 to [`MAX_BATCH`](Self::MAX_BATCH). Defaults to
-    /// 1,000.
+    /// Sets the maximum number of entries in a batch, within 1 to [`MAX_BATCH`](Self::MAX_BATCH).
+    /// Defaults to 1,000.
     #[must_use]
     pub fn with_max_batch(self, max_batch: usize) -> Self {
+        // An illegal number is clamped, because a builder method returns no error.
         Self { max_batch: max_batch.clamp(1, Self::MAX_BATCH), ..self }
     }
 
-    /// Sets how many batches may be in memory at once; more are refused with 503. Defaults to 64. A
-    /// batch of 1,000 entries takes at most 1.2 MB of JSON.
+    /// Sets the maximum number of batches in memory. Defaults to 64.
+    ///
+    /// Further batches get 503. A batch of 1,000 entries takes at most 1.2 MB of JSON.
     #[must_use]
     pub fn with_batches_at_once(self, batches_at_once: usize) -> Self {
         Self { batches_at_once: batches_at_once.max(1), ..self }
     }
 
-    /// Sets how many pages of more than 1,000 items are made at once; others wait for their turn until
-    /// their deadlines. Defaults to half of the processors, at least one, so that short requests do not
-    /// wait for long ones.
+    /// Sets the maximum number of long pages in progress.
+    /// Defaults to half of the processors, and at least to one,
+    /// so that short requests do not wait for long ones.
+    ///
+    /// A long page has more than 1,000 items. Further ones wait until their deadlines.
     #[must_use]
     pub fn with_long_lists_at_once(self, long_lists_at_once: usize) -> Self {
         Self { long_lists_at_once: long_lists_at_once.max(1), ..self }
     }
 
-    /// Lets the caches of clients keep a count as long as it is no older than this, and no older
-    /// than [`Consistency::DEFAULT_COUNT_BOUND`]. Defaults to not at all. The answer to a read with a
-    /// session is never kept.
+    /// Lets the caches of clients keep a count up to this age. Defaults to no caching.
+    ///
+    /// The age is at most [`Consistency::DEFAULT_COUNT_BOUND`].
+    /// The answer to a read with a session is never cached.
     #[must_use]
     pub fn with_count_max_age(self, age: Duration) -> Self {
+        // An older count would be beyond the staleness bound of the routes themselves.
         Self { count_max_age: Some(age.min(Consistency::DEFAULT_COUNT_BOUND)), ..self }
     }
 
-    /// Sets how answers to requests with an `Idempotency-Key` are kept.
+    /// Sets the bounds of kept answers to requests with an `Idempotency-Key`.
     #[must_use]
     pub fn with_idempotency(self, idempotency: Idempotency) -> Self {
         Self { idempotency, ..self }
     }
 
-    /// Adds `GET /metrics` with what `render` prints, for everybody who reaches the routes.
+    /// Adds `GET /metrics` with the text of `render` to the public routes.
     /// [`Admin::with_metrics`] adds it to the admin routes only.
     #[must_use]
     pub fn with_metrics(self, render: impl Fn() -> String + Send + Sync + 'static) -> Self {
@@ -203,8 +227,15 @@ impl fmt::Debug for Config {
     }
 }
 
-/// The settings of the admin routes, which are there only if the host asks for them: see
-/// [`Api::admin_router`](crate::Api::admin_router).
+/// The settings of the admin routes. [`Api::admin_router`](crate::Api::admin_router) creates them.
+///
+/// ```
+/// use std::time::Duration;
+/// use rsvp_axum::{Admin, AdminAccess};
+///
+/// let admin = Admin::new(AdminAccess::bearer("correct horse battery staple"))
+///     .with_step_time(Duration::from_secs(2));
+/// ```
 #[derive(Clone)]
 pub struct Admin {
     pub(crate) access: AdminAccess,
@@ -213,20 +244,21 @@ pub struct Admin {
 }
 
 impl Admin {
-    /// Admin routes for those whom `access` lets in.
+    /// Creates the settings of admin routes with this access.
     #[must_use]
     pub fn new(access: AdminAccess) -> Self {
         Self { access, step_time: Duration::from_secs(5), metrics: None }
     }
 
-    /// Sets for how long one request removes RSVPs before it answers how far it has got. Defaults to
-    /// 5 s. It always does one step.
+    /// Sets the longest time of a removal request before it answers. Defaults to 5 s.
+    ///
+    /// The answer tells the progress. A request always does at least one step.
     #[must_use]
     pub fn with_step_time(self, step_time: Duration) -> Self {
         Self { step_time, ..self }
     }
 
-    /// Adds `GET /metrics` with what `render` prints.
+    /// Adds `GET /metrics` with the text of `render`.
     #[must_use]
     pub fn with_metrics(self, render: impl Fn() -> String + Send + Sync + 'static) -> Self {
         Self { metrics: Some(Arc::new(render)), ..self }

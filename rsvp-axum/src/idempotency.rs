@@ -1,4 +1,4 @@
-//! Answers that are kept for repeated requests (`Idempotency-Key`).
+//! Keeps answers for repeated requests (`Idempotency-Key`).
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -15,21 +15,21 @@ use crate::config::Idempotency;
 use crate::extract::{SESSION_HEADER, Session};
 use crate::problem::Problem;
 
-/// Told by an answer that was kept.
+/// The header of a kept answer.
 const REPLAYED_HEADER: &str = "idempotency-replayed";
 
-/// Marks an answer of which a part has failed in the store.
+/// Marks an answer with a failed part.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct HasFailures;
 
-/// A key of a client, which means nothing to other users.
+/// The key of a request. Each user has keys of their own.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(crate) struct Key {
     pub(crate) user: Option<UserId>,
     pub(crate) text: String,
 }
 
-/// The answers that are kept.
+/// The kept answers.
 #[derive(Debug)]
 pub(crate) struct Answers {
     config: Idempotency,
@@ -39,7 +39,7 @@ pub(crate) struct Answers {
 #[derive(Debug, Default)]
 struct Kept {
     slots: HashMap<Key, Slot>,
-    /// The keys of the answers that are there, oldest first.
+    /// The keys of the kept answers, oldest first.
     order: VecDeque<(Instant, Key)>,
     bytes: usize,
 }
@@ -47,7 +47,7 @@ struct Kept {
 /// The state of the request of a key.
 #[derive(Debug)]
 struct Slot {
-    /// Tells the request from another one that has the same key by mistake.
+    /// Detects a different request with the same key by mistake.
     fingerprint: u64,
     /// `None` while the request runs.
     answer: Option<Answer>,
@@ -78,13 +78,12 @@ impl Answers {
             Err(answer) => return *answer,
         };
         let (parts, body) = request.await.into_parts();
-        // The bodies of the routes are in memory already.
+        // The bodies of the routes are in memory already, so this waits for nothing.
         let body = match body.collect().await {
             Ok(body) => body.to_bytes(),
             Err(_) => return crate::api::lost_answer().into_response(),
         };
-        // A failure of the store is not kept, nor that of an entry: the client repeats the request to have
-        // it done.
+        // A failed request or entry must run again when the client repeats the request.
         if !parts.status.is_server_error() && parts.extensions.get::<HasFailures>().is_none() {
             let headers = parts.headers.clone();
             running.keep(Answer { status: parts.status, headers, body: body.clone() });
@@ -92,13 +91,14 @@ impl Answers {
         Response::from_parts(parts, Body::from(body))
     }
 
-    /// Takes the key for a request that runs now, or returns the answer.
+    /// Takes the key for a new request, or returns the answer to a repetition.
     fn begin(
         self: &Arc<Self>,
         key: &Key,
         fingerprint: u64,
         session: &Session,
     ) -> Result<Running, Box<Response>> {
+        // Within one lock, so that only one of two equal requests can take the key.
         let mut kept = self.lock();
         kept.forget(&self.config, Instant::now());
         let Some(slot) = kept.slots.get(key) else {
@@ -128,8 +128,9 @@ impl Answers {
 }
 
 impl Kept {
-    /// Forgets what is too old, and the oldest answers beyond the bounds.
+    /// Drops expired answers, and the oldest ones above the bounds.
     fn forget(&mut self, config: &Idempotency, now: Instant) {
+        // Running requests are not in `order`, so they keep their keys.
         while let Some((at, key)) = self.order.front() {
             let old = now.saturating_duration_since(*at) >= config.time;
             if !old && self.order.len() <= config.answers && self.bytes <= config.bytes {
@@ -143,13 +144,14 @@ impl Kept {
 }
 
 impl Answer {
-    /// What it takes in memory, roughly, its key included.
+    /// Returns the approximate memory of the answer and its key.
     fn bytes(&self) -> usize {
         let headers = self.headers.values().map(HeaderValue::len).sum::<usize>();
+        // The constant stands for the key, the names of the headers and the maps.
         self.body.len() + headers + 2048
     }
 
-    /// The answer again. Its token includes that of the request, which may be later.
+    /// Returns the answer for a repetition. Its token includes the token of the repetition.
     fn replayed(mut self, session: &Session) -> Response {
         let kept = self.headers.get(SESSION_HEADER).and_then(|token| token.to_str().ok());
         let kept = kept.and_then(|token| token.parse().ok());
@@ -161,7 +163,7 @@ impl Answer {
     }
 }
 
-/// The right to answer for a key. Dropped without an answer, it gives the key back.
+/// The right to answer for a key. Without an answer, dropping it frees the key.
 #[derive(Debug)]
 struct Running {
     answers: Arc<Answers>,
@@ -183,6 +185,7 @@ impl Running {
 
 impl Drop for Running {
     fn drop(&mut self) {
+        // The request has failed or was dropped, so the next one with this key may run at once.
         let mut kept = self.answers.lock();
         if kept.slots.get(&self.key).is_some_and(|slot| slot.answer.is_none()) {
             kept.slots.remove(&self.key);

@@ -1,4 +1,4 @@
-//! Who a request comes from, and who may use the admin routes.
+//! The user of a request, and the access to the admin routes.
 
 use std::fmt;
 use std::sync::Arc;
@@ -17,50 +17,57 @@ use crate::problem::Problem;
 
 pub(crate) const USER_HEADER: &str = "x-user-id";
 
-/// Asks an extractor of the host.
+/// Calls an extractor of the host.
 type Hook<T> = dyn for<'a> Fn(&'a mut Parts) -> BoxFuture<'a, Result<T, Response>> + Send + Sync;
 
-/// Who a request comes from.
+/// The source of the user of a request.
 ///
-/// Defaults to the header `X-User-Id`, which a gateway that has authenticated the user must set. Do not
-/// expose a service with this identity without such a gateway.
+/// Defaults to the header `X-User-Id`. A gateway must authenticate the user and set this header.
+/// Do not expose a service with this identity without such a gateway.
+///
+/// ```
+/// use rsvp_axum::{Config, Identity};
+///
+/// // Behind a gateway that percent-encodes the id:
+/// let config = Config::default().with_identity(Identity::percent_encoded_header());
+/// ```
 #[derive(Clone)]
 pub struct Identity {
     hook: Arc<Hook<UserId>>,
-    /// Whether the header `X-User-Id` is read, and how.
+    /// The coding of the header `X-User-Id`, or `None` if it is not read.
     pub(crate) header: Option<HeaderCoding>,
 }
 
-/// How the header `X-User-Id` holds an id.
+/// The coding of an id in the header `X-User-Id`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum HeaderCoding {
     /// The bytes of the id.
     Bytes,
-    /// Percent-encoded, so that any client can send any id.
+    /// Percent-encoded. Any client can send any id this way.
     Percent,
 }
 
 impl Identity {
-    /// The bytes of the header `X-User-Id`.
+    /// Takes the bytes of the header `X-User-Id`.
     ///
-    /// Ordinary HTTP clients send header values as Latin-1, so they can send ids of ASCII characters
-    /// only. Spaces around the value are not part of it.
+    /// Ordinary HTTP clients send header values as Latin-1,
+    /// so they can send ids of ASCII characters only. Spaces around the value are not part of it.
     #[must_use]
     pub fn header() -> Self {
         Self::of_header(HeaderCoding::Bytes)
     }
 
-    /// The header `X-User-Id`, percent-encoded: any client can send any id.
+    /// Takes the percent-encoded header `X-User-Id`.
     ///
-    /// A `%` must be sent as `%25`.
+    /// Any client can send any id this way. A `%` must be sent as `%25`.
     #[must_use]
     pub fn percent_encoded_header() -> Self {
         Self::of_header(HeaderCoding::Percent)
     }
 
-    /// An extractor of the host, such as the claims of a JWT or a session, which gets `state`.
+    /// Takes the user from an extractor of the host, such as the claims of a JWT or a session.
     ///
-    /// Its rejection is the answer to a request that it does not accept.
+    /// The extractor gets `state`. If it rejects a request, its rejection is the answer.
     ///
     /// ```
     /// use axum::extract::FromRequestParts;
@@ -106,7 +113,7 @@ impl Identity {
         Self { hook, header: Some(coding) }
     }
 
-    /// The user of a request.
+    /// Returns the user of a request.
     pub(crate) async fn of(&self, parts: &mut Parts) -> Result<UserId, Response> {
         (self.hook)(parts).await
     }
@@ -134,7 +141,7 @@ fn from_header(parts: &Parts, coding: HeaderCoding) -> rsvp_core::Result<UserId>
     }
 }
 
-/// An extractor as a hook.
+/// Turns an extractor into a hook.
 fn extractor<T, S, U>(state: S, into: fn(T) -> U) -> Arc<Hook<U>>
 where
     T: FromRequestParts<S> + Send + 'static,
@@ -143,6 +150,7 @@ where
 {
     let state = Arc::new(state);
     Arc::new(move |parts: &mut Parts| {
+        // The state is shared by all requests, and each request has a future of its own.
         let state = Arc::clone(&state);
         async move {
             let extracted = T::from_request_parts(parts, &state).await;
@@ -152,7 +160,7 @@ where
     })
 }
 
-/// Who may use the admin routes.
+/// The access to the admin routes.
 ///
 /// ```
 /// use rsvp_axum::AdminAccess;
@@ -164,13 +172,13 @@ where
 pub struct AdminAccess(Arc<Hook<()>>);
 
 impl AdminAccess {
-    /// Everyone who reaches the routes: for an address that only operators reach.
+    /// Accepts every request. Use it on an address for operators only.
     #[must_use]
     pub fn open() -> Self {
         Self(Arc::new(|_: &mut Parts| std::future::ready(Ok(())).boxed()))
     }
 
-    /// Those who send `Authorization: Bearer` with this token. Others get 401.
+    /// Accepts requests with `Authorization: Bearer` and this token. Others get 401.
     #[must_use]
     pub fn bearer(token: impl Into<String>) -> Self {
         let expected: Arc<str> = format!("Bearer {}", token.into()).into();
@@ -179,6 +187,7 @@ impl AdminAccess {
             let known = given.is_some_and(|given| same(given, expected.as_bytes()));
             let refused = || {
                 let detail = "the header Authorization has no token of an administrator";
+                // RFC 9110 requires a challenge in every 401.
                 let challenge = [("www-authenticate", "Bearer")];
                 (challenge, Problem::new(StatusCode::UNAUTHORIZED, detail)).into_response()
             };
@@ -186,8 +195,9 @@ impl AdminAccess {
         }))
     }
 
-    /// Those whom an extractor of the host accepts, which gets `state`. Its rejection is the answer
-    /// to all others.
+    /// Accepts the requests of an extractor of the host.
+    ///
+    /// The extractor gets `state`. If it rejects a request, its rejection is the answer.
     #[must_use]
     pub fn extractor<T, S>(state: S) -> Self
     where
@@ -197,7 +207,7 @@ impl AdminAccess {
         Self(extractor::<T, S, ()>(state, drop))
     }
 
-    /// Refuses a request that may not use the admin routes.
+    /// Checks the access of a request.
     pub(crate) async fn check(&self, parts: &mut Parts) -> Result<(), Response> {
         (self.0)(parts).await
     }
@@ -209,7 +219,7 @@ impl fmt::Debug for AdminAccess {
     }
 }
 
-/// Compares every byte, so that the time tells nothing about how much of a guess is right.
+/// Compares every byte. Otherwise the time would tell how many bytes of a guess are right.
 fn same(one: &[u8], other: &[u8]) -> bool {
     let different = one.iter().zip(other).fold(0, |different, (a, b)| different | (a ^ b));
     one.len() == other.len() && different == 0

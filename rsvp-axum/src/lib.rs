@@ -1,8 +1,8 @@
 #![cfg_attr(docsrs, feature(doc_cfg))]
 #![doc = include_str!("../README.md")]
 //!
-//! [`router`] makes the routes of any [`RsvpStore`](rsvp_core::RsvpStore). A host nests them behind
-//! its own authentication:
+//! [`router`] creates the routes of any [`RsvpStore`](rsvp_core::RsvpStore).
+//! A host nests them behind its own authentication:
 //!
 //! ```
 //! use std::sync::Arc;
@@ -19,40 +19,42 @@
 //! | `POST`, `DELETE /events/{event_id}/rsvp` | the user of the request is coming, or not |
 //! | `PUT`, `DELETE /events/{event_id}/users/{user_id}` | the same with the user in the path |
 //! | `GET /events/{event_id}/users/{user_id}` | whether the user is coming |
-//! | `GET /events/{event_id}/rsvp_count` | how many are coming |
+//! | `GET /events/{event_id}/rsvp_count` | the number of attendees |
 //! | `GET /events/{event_id}/users`, `GET /users/{user_id}/events` | a page of a list |
 //! | `POST /writes`, `/memberships`, `/rsvp_counts` | a result for each entry of a batch |
 //! | `GET /healthz`, `/readyz`, `/openapi.json` | for balancers and clients |
-//! | admin: `DELETE /events/{event_id}`, `DELETE /users/{user_id}`, `GET /health`, `GET /metrics` | for operators: [`Api::admin_router`] |
+//! | `DELETE /events/{event_id}`, `DELETE /users/{user_id}` | removal, see [`Api::admin_router`] |
+//! | `GET /health`, `GET /metrics` | for operators, see [`Api::admin_router`] |
 //!
-//! # What the routes promise
+//! # Guarantees of the routes
 //!
-//! - **Failures** are `application/problem+json`. What is worth repeating is 503 with `Retry-After`,
-//!   or 504 if the time was up, each with `Retry-After`. No name of a shard and no text of a driver reaches a client.
-//! - **Deadlines**: the header `Request-Timeout` becomes the deadline of the call.
-//! - **A client that hangs up** cancels its read. Its write is done to its end.
-//! - **A repeated `POST`** with the same `Idempotency-Key` is answered as the first was, by the same
-//!   process and within some minutes.
-//! - **Nothing is cached** unless [`Config::with_count_max_age`] says so.
+//! - **Failures** are `application/problem+json`. A retryable failure is 503, or 504 after the
+//!   deadline, each with `Retry-After`. Names of shards and texts of drivers never reach a client.
+//! - **Deadlines** come from the header `Request-Timeout`.
+//! - **A disconnect of the client** cancels its read. Its write runs to the end.
+//! - **A repeated `POST`** with the same `Idempotency-Key` gets the first answer again,
+//!   from the same process and within some minutes.
+//! - **Caching** is off, unless [`Config::with_count_max_age`] allows it.
 //!
 //! # Serving them
 //!
-//! With the feature `serve`, which is on by default, `Server` serves the routes to clients that may be
-//! hostile, and through deploys. `axum::serve` has no time-out for the head of a request, no cap on
-//! connections, and none on the time that a client takes to read its answer.
+//! The feature `serve` is on by default. Its `Server` protects the routes against hostile clients,
+//! and a deploy of it fails no requests. `axum::serve` has no cap on connections,
+//! no time-out for the head of a request, and none for a client that does not read its answer.
 //!
-//! # Who may read
+//! # Read access
 //!
-//! [`Identity`] decides who writes. Reads and lists are open to everybody who reaches the routes, because
-//! attendance is public in many services. A host with private lists puts its own check in front, such as
-//! `api.router().route_layer(middleware::from_extractor_with_state::<Member, _>(sessions))`, or serves only
-//! the routes that it wants.
+//! [`Identity`] decides who writes. Reads and lists are open to all clients of the routes, because
+//! attendance is public in many services. For private lists a host adds its own check, such as
+//! `api.router().route_layer(middleware::from_extractor_with_state::<Member, _>(sessions))`.
+//! It can also forward only some of the routes.
 //!
 //! # Cargo features
 //!
-//! - `serve` (default): `Server`.
-//! - `prometheus`: `prometheus::install`, a recorder with the buckets that the dashboard and the alerts
-//!   of the repository need. Needs Rust 1.90.
+//! - `serve` (default) adds `Server`.
+//! - `prometheus` adds `prometheus::install`.
+//!   This recorder uses the buckets of the dashboard and of the alerts in the repository.
+//!   It needs Rust 1.90.
 
 mod api;
 mod body;

@@ -3,12 +3,12 @@
 use std::error::Error;
 use std::fmt::Write as _;
 
-/// Logs `error` and everything behind it.
+/// Logs `error` and all its causes.
 pub(crate) fn failure(what: &str, error: &dyn Error) {
     tracing::error!(target: "rsvp", "{}", line(what, error));
 }
 
-/// One line with an error and everything behind it, for a log.
+/// Returns one line with an error and all its causes, for a log.
 ///
 /// ```
 /// let error = rsvp_core::Error::invalid_input("url", "has no scheme");

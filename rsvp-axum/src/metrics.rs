@@ -11,11 +11,12 @@ use tokio::time::Instant;
 
 const DURATION: &str = "rsvp_http_request_duration_seconds";
 
-/// The upper ends of the buckets of histograms whose names end with `_seconds`, in seconds. The
-/// service levels are among them.
+/// The buckets of all histograms with the suffix `_seconds`.
 ///
-/// The dashboard and the alerts need a recorder with these buckets. Without buckets the exporter for
-/// Prometheus makes summaries, which cannot be added up over instances.
+/// The values are the upper ends of the buckets, in seconds. The service levels are among them.
+/// The dashboard and the alerts need a recorder with these buckets.
+/// Without buckets the exporter for Prometheus creates summaries,
+/// and summaries of several instances cannot be aggregated.
 pub const LATENCY_BUCKETS: [f64; 12] =
     [0.000_1, 0.000_5, 0.001, 0.005, 0.01, 0.025, 0.05, 0.1, 0.15, 0.5, 1.0, 5.0];
 
@@ -23,7 +24,7 @@ pub(crate) fn describe() {
     describe_histogram!(DURATION, Unit::Seconds, "Time to answer a request, by route and status");
 }
 
-/// Times a request by its route, which has no ids.
+/// Measures the time of a request by its route. The route has no ids.
 pub(crate) async fn observe(request: Request, next: Next) -> Response {
     let route = request.extensions().get::<MatchedPath>();
     let route = route.map_or("unknown", MatchedPath::as_str).to_owned();
@@ -34,7 +35,9 @@ pub(crate) async fn observe(request: Request, next: Next) -> Response {
     response
 }
 
-/// The name of a method. A client may send any word as one, and each would be a series of its own.
+/// Returns the name of a known method.
+///
+/// A client may send any word as a method, and each one would become a series of its own.
 fn known(method: &Method) -> &'static str {
     match *method {
         Method::GET => "GET",
@@ -48,7 +51,7 @@ fn known(method: &Method) -> &'static str {
     }
 }
 
-/// A request. It is recorded when it is dropped, however it ended.
+/// A measured request. It is recorded when it is dropped, also after a disconnect of the client.
 struct Observed {
     route: String,
     method: &'static str,

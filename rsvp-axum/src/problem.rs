@@ -14,9 +14,9 @@ use crate::log;
 
 pub(crate) const MEDIA_TYPE: &str = "application/problem+json";
 
-/// Why a request was not answered as asked.
+/// Why a request failed.
 ///
-/// It is the answer of every route that fails, and a hook of the host can answer with it too:
+/// Every failed route answers with it. A hook of the host can do so, too:
 ///
 /// ```
 /// use axum::http::StatusCode;
@@ -28,7 +28,7 @@ pub(crate) const MEDIA_TYPE: &str = "application/problem+json";
 /// ```
 #[derive(Clone, Debug, Serialize, ToSchema)]
 pub struct Problem {
-    /// Always `about:blank`: the status says which kind of problem it is.
+    /// Always `about:blank`. The status tells the kind of problem.
     #[serde(rename = "type")]
     kind: &'static str,
     /// The name of the status.
@@ -36,26 +36,25 @@ pub struct Problem {
     #[serde(serialize_with = "code")]
     #[schema(value_type = u16)]
     status: StatusCode,
-    /// The failure, and a remedy.
+    /// The failure and a remedy.
     detail: String,
     /// The name of the wrong input.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(value_type = String, required = false)]
     field: Option<&'static str>,
-    /// The effect of a failed write: `not_applied`, `unknown` (it took effect or it never will), or
-    /// `pending` (it may still take effect).
+    /// The effect of a failed write. It is `not_applied`,
+    /// `unknown` (it took effect or it never will) or `pending` (it may still take effect).
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(value_type = String, required = false)]
     effect: Option<&'static str>,
-    /// The number of seconds after which a write whose effect is pending is decided. Do not repeat
-    /// the request before.
+    /// The number of seconds until a pending write is decided. Do not repeat the request before.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(value_type = u64, required = false)]
     retry_after: Option<u64>,
 }
 
 impl Problem {
-    /// A problem with this status. `detail` is for the client: it says what failed and what to do.
+    /// Creates a problem with this status. `detail` tells the client the failure and a remedy.
     pub fn new(status: StatusCode, detail: impl Into<String>) -> Self {
         let title = status.canonical_reason().unwrap_or_default();
         let detail = detail.into();
@@ -63,19 +62,19 @@ impl Problem {
         Self { kind: "about:blank", title, status, detail, field, effect, retry_after }
     }
 
-    /// The status of the answer.
+    /// Returns the status of the answer.
     #[must_use]
     pub fn status(&self) -> StatusCode {
         self.status
     }
 
-    /// The same problem, of an input of this name.
+    /// Sets the name of the wrong input.
     #[must_use]
     pub(crate) fn of_field(self, field: &'static str) -> Self {
         Self { field: Some(field), ..self }
     }
 
-    /// The problem of an error, which is not logged.
+    /// Maps an error without logging it.
     pub(crate) fn of(error: &Error) -> Self {
         let (status, field) = match error {
             Error::InvalidInput { field, .. } => (StatusCode::BAD_REQUEST, Some(*field)),
@@ -83,9 +82,9 @@ impl Problem {
                 (StatusCode::SERVICE_UNAVAILABLE, None)
             }
             Error::TimedOut { .. } => (StatusCode::GATEWAY_TIMEOUT, None),
-            // Such as a deadlock that the engine has ended: the client repeats the request.
+            // For example a deadlock, ended by the database. The client repeats the request.
             error if error.is_retryable() => (StatusCode::SERVICE_UNAVAILABLE, None),
-            // Corrupt data, a backend's own errors, and kinds that are yet to come.
+            // Corrupt data, other errors of a backend, and future kinds of errors.
             _ => (StatusCode::INTERNAL_SERVER_ERROR, None),
         };
         let written = error.operation().is_some_and(Operation::is_write);
@@ -95,8 +94,9 @@ impl Problem {
     }
 }
 
-/// The text of an error without the parts that name a shard or show what the store holds. They are
-/// in the log.
+/// Returns the text of an error for a client.
+///
+/// The names of shards and the data of the store are left out. They are in the log.
 fn detail(error: &Error) -> String {
     match error {
         Error::InvalidInput { field: "cursor", .. } => Cursor::refused().to_string(),
@@ -110,7 +110,8 @@ fn detail(error: &Error) -> String {
 impl From<Error> for Problem {
     fn from(error: Error) -> Self {
         let problem = Self::of(&error);
-        // What is refused for overload comes in thousands, and there is a metric of it.
+        // Overload refuses thousands of requests, and a metric counts them.
+        // Log lines would add load.
         if problem.status.is_server_error() && !matches!(error, Error::Overloaded { .. }) {
             log::failure("request failed", &error);
         }
@@ -118,7 +119,7 @@ impl From<Error> for Problem {
     }
 }
 
-/// Rounded up, and at least one: no earlier than the moment.
+/// Rounds up to at least one second, so that a client never comes too early.
 fn whole_seconds(left: Duration) -> u64 {
     left.as_secs().saturating_add(u64::from(left.subsec_nanos() > 0)).max(1)
 }
@@ -130,6 +131,7 @@ impl IntoResponse for Problem {
         let headers = response.headers_mut();
         headers.insert(CONTENT_TYPE, HeaderValue::from_static(MEDIA_TYPE));
         if let Some(seconds) = retry_after {
+            // The header repeats `retry_after` for clients and proxies that do not read the body.
             headers.insert(RETRY_AFTER, HeaderValue::from(seconds));
         } else if matches!(status, StatusCode::SERVICE_UNAVAILABLE | StatusCode::GATEWAY_TIMEOUT) {
             headers.insert(RETRY_AFTER, HeaderValue::from_static("1"));

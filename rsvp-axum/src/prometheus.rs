@@ -1,4 +1,4 @@
-//! A recorder of metrics for Prometheus.
+//! A metrics recorder for Prometheus.
 
 use std::time::Duration;
 
@@ -7,16 +7,16 @@ use tokio::time::{MissedTickBehavior, interval};
 
 use crate::metrics::LATENCY_BUCKETS;
 
-/// How often recorded values are put into buckets.
+/// The time between two rounds of putting recorded values into buckets.
 const UPKEEP: Duration = Duration::from_secs(5);
 
-/// Sets [`LATENCY_BUCKETS`] for all histograms whose names end with `_seconds`.
+/// Sets [`LATENCY_BUCKETS`] for all histograms with the suffix `_seconds`.
 ///
-/// For a host that has a recorder already, or other settings of its own.
+/// Use it with a recorder of the host, or with other settings of its own.
 ///
 /// # Errors
 ///
-/// Those of the builder.
+/// The errors of the builder.
 ///
 /// ```
 /// use metrics_exporter_prometheus::PrometheusBuilder;
@@ -29,7 +29,8 @@ pub fn with_buckets(builder: PrometheusBuilder) -> Result<PrometheusBuilder, Bui
     builder.set_buckets_for_metric(durations, &LATENCY_BUCKETS)
 }
 
-/// Records the metrics of the whole process from now on, and keeps them up on the current runtime.
+/// Records the metrics of the whole process from now on,
+/// with regular upkeep on the current runtime.
 ///
 /// # Errors
 ///
@@ -46,6 +47,7 @@ pub fn with_buckets(builder: PrometheusBuilder) -> Result<PrometheusBuilder, Bui
 pub fn install() -> Result<PrometheusHandle, BuildError> {
     let handle = with_buckets(PrometheusBuilder::new())?.install_recorder()?;
     let kept_up = handle.clone();
+    // Without upkeep, values between two scrapes would stay in memory one by one.
     tokio::spawn(async move {
         let mut ticks = interval(UPKEEP);
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);

@@ -19,32 +19,37 @@
 //!
 //! # The file
 //!
-//! Names are kept once. Everywhere else a number stands for a name, so that a pair takes about half of
-//! the bytes. The tables can be read with the `sqlite3` shell while the store is open:
+//! The file stores each name once, and refers to it by a number.
+//! A pair takes about half of the bytes this way.
+//! The tables can be read with the `sqlite3` shell while the store is open:
 //!
 //! | table or view | columns |
 //! |---|---|
 //! | `events` | `id`, `name`, `count` |
 //! | `users` | `id`, `name` |
-//! | `rsvps`, with an index by user | `event`, `user`, which are ids |
+//! | `rsvps`, with an index by user | `event`, `user` (ids) |
 //! | `labels` | `name`, `value` |
-//! | `named_rsvps` | `event`, `user`, which are names |
+//! | `named_rsvps` | `event`, `user` (names) |
 //! | `named_counts` | `event`, `count` |
 //!
-//! The count of an event changes in the transaction that changes its RSVPs. A name goes in the
-//! transaction that takes its last RSVP, and its bytes are overwritten (`secure_delete`): within
-//! about a second in the log, too, while nobody reads from the file for long.
+//! - The count of an event changes in the same transaction as its RSVPs.
+//! - A name is deleted in the same transaction as its last RSVP.
+//! - The bytes of deleted rows are overwritten (`secure_delete`).
+//!   They leave the log within about a second, unless a reader holds the log for long.
 //!
-//! Beside `rsvp.db` there are `rsvp.db-wal` and `rsvp.db-shm`, the log of SQLite, while the store is
-//! open and after a crash. They belong to the file: never copy, move or remove one without the others.
+//! While the store is open, and after a crash, the log of SQLite lies beside the file,
+//! in `rsvp.db-wal` and `rsvp.db-shm`.
+//! Never copy, move or remove one of these files without the others.
 //! `rsvp.db-lock` has no content.
 //!
 //! # One owner
 //!
-//! One store owns the file, for which it has a lock of the system on `rsvp.db-lock`. The lock goes with
-//! the process, however that ends. Others may read the file, and a program that writes to it, such as
-//! `sqlite3`, makes calls wait for the [busy timeout](SqliteConfig::with_busy_timeout). The file must be
-//! on a local disk, because network file systems have no shared memory.
+//! One store owns the file. It holds a lock of the system on `rsvp.db-lock`.
+//! The system releases the lock when the process ends, even if it crashes.
+//!
+//! Other programs may read the file. If one writes to it, such as `sqlite3`, calls wait for it
+//! up to the [busy timeout](SqliteConfig::with_busy_timeout).
+//! The file must be on a local disk, because network file systems have no shared memory.
 
 mod admin;
 mod config;

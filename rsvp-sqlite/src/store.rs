@@ -1,4 +1,4 @@
-//! The store: one method for each call.
+//! The store, with one method for each call.
 
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Weak};
@@ -25,30 +25,29 @@ use crate::data::write::Writes;
 use crate::engine::{BackupJob, Threads};
 use crate::wire::call::{SETTLING, Waiting, call};
 
-/// The most entries of one read, so that the transaction of a reader stays short.
+/// The maximum number of entries in one read. It keeps the transactions of readers short.
 const PIECE: usize = 4096;
 
-/// How long a backup may take.
+/// The longest duration of a backup.
 pub(crate) const BACKUP_TIMEOUT: Duration = Duration::from_secs(24 * 3600);
 
 /// Keeps RSVPs in one SQLite file.
 ///
-/// An acknowledged write has been synced to the disk: it survives `kill -9` and the loss of power,
-/// unless the store was opened with [`Durability::Normal`](crate::Durability::Normal). It is visible to
-/// every reader at once. Every consistency level is answered strongly.
+/// An acknowledged write is synced to the disk. It survives `kill -9` and the loss of power,
+/// unless the store was opened with [`Durability::Normal`](crate::Durability::Normal).
+/// Every reader sees it at once. Every consistency level is answered strongly.
 ///
-/// - Everything that waits becomes one transaction with one sync. Calls that come meanwhile form the
-///   next one. An entry that fails, such as one that a trigger refuses, fails alone.
+/// - All waiting writes become one transaction with one sync. Writes during a transaction form the
+///   next one. A failing entry, for example one refused by a trigger, fails alone.
 /// - Reads have connections of their own and never wait for the writer.
-/// - No call blocks the async threads: a thread writes, and [`SqliteConfig::with_readers`] threads read.
-/// - The queues are bounded. A call that finds one full is refused as
-///   [`Error::Overloaded`](rsvp_core::Error::Overloaded).
-/// - A failure of the disk is [`Error::Unavailable`](rsvp_core::Error::Unavailable), and calls succeed
-///   again when its cause is gone. A damaged page is [`Error::Corrupt`](rsvp_core::Error::Corrupt) for
-///   the calls that need it.
+/// - No call blocks the async threads.
+///   One thread writes, and [`SqliteConfig::with_readers`] threads read.
+/// - The queues are bounded. If a queue is full, a call fails with [`Error::Overloaded`].
+/// - A failure of the disk is [`Error::Unavailable`]. Calls succeed again when its cause is gone.
+/// - A damaged page is [`Error::Corrupt`] for the calls that need it.
 ///
-/// Clones share everything. The threads end when the last clone is dropped, after the calls that
-/// wait; [`close`](RsvpStore::close) waits for that.
+/// Clones share everything. After the last clone is dropped,
+/// the threads finish the waiting calls and end. [`close`](RsvpStore::close) waits for their end.
 ///
 /// ```
 /// use rsvp_core::{EventId, RsvpStore, RsvpStoreExt, UserId};
@@ -77,14 +76,15 @@ pub struct SqliteStore {
 impl SqliteStore {
     /// Opens the file, creates it if it is missing, and brings its tables to the latest version.
     ///
-    /// One store owns a file. Another one that opens it waits for as long as the
-    /// [busy timeout](SqliteConfig::with_busy_timeout), as in a deploy, and is refused then.
+    /// One store owns a file. If another store owns it, opening waits for the
+    /// [busy timeout](SqliteConfig::with_busy_timeout), as in a deploy, and then fails.
     ///
     /// # Errors
     ///
-    /// - [`Error::InvalidInput`] with the field of a setting that is wrong, or with the field `path`
-    ///   for a file that is missing, read-only, of another application or of a later release.
-    /// - [`Error::Unavailable`] if another store has the file, and for failures of the disk.
+    /// - [`Error::InvalidInput`] with the field of a wrong setting.
+    /// - [`Error::InvalidInput`] with the field `path` if the file is missing, read-only,
+    ///   of another application or of a later release.
+    /// - [`Error::Unavailable`] if another store owns the file, and for failures of the disk.
     /// - [`Error::Corrupt`] if the file is damaged.
     ///
     /// # Panics
@@ -108,7 +108,7 @@ impl SqliteStore {
         Ok(Self { config, threads, auditor })
     }
 
-    /// The configuration that the store was opened with.
+    /// Returns the configuration of the store.
     #[must_use]
     pub fn config(&self) -> &SqliteConfig {
         &self.config
@@ -116,11 +116,13 @@ impl SqliteStore {
 
     /// Copies the store to a new file at `to` while it is in use, and returns the number of bytes.
     ///
-    /// The copy is the store at one moment, which is not before the call. It is synced to the disk
-    /// and opens as any other file of a store. Calls go on meanwhile: the copy is made in steps of 1 MiB
-    /// between transactions. It is called `to` with `-partial` behind it until it is whole. If the
-    /// future is dropped, the copy ends and is removed; what a crash leaves of one is replaced by the
-    /// next.
+    /// The copy shows the store at one moment after the beginning of the call.
+    /// It is synced to the disk, and opens as any other file of a store.
+    ///
+    /// Other calls continue, because the copy proceeds in steps of 1 MiB between transactions.
+    /// Until it is complete, the copy has the name `to` with the suffix `-partial`.
+    /// If the future is dropped, the copy ends and is removed.
+    /// After a crash, the next backup to the same path replaces the partial copy.
     ///
     /// ```
     /// # use rsvp_core::Result;
@@ -134,13 +136,14 @@ impl SqliteStore {
     ///
     /// # Errors
     ///
-    /// - [`Error::InvalidInput`] with the field `to` if there is a file already.
-    /// - [`Error::Overloaded`] while another backup is made.
+    /// - [`Error::InvalidInput`] with the field `to` if the file at `to` exists already.
+    /// - [`Error::Overloaded`] during another backup.
     /// - [`Error::Unavailable`] if the disk fails, or has no room.
     pub async fn backup(&self, to: impl Into<PathBuf>) -> Result<u64> {
         let operation = Operation::Backup;
         self.threads.check(operation, None)?;
         let to = to.into();
+        // A file created after this check is replaced by the complete copy.
         if exists(to.clone()).await {
             return Err(Error::invalid_input("to", "exists already"));
         }
@@ -149,7 +152,7 @@ impl SqliteStore {
         waiting.answer().await
     }
 
-    /// The answers of the writer to a part of a batch.
+    /// Returns the answers of the writer to a part of a batch.
     ///
     /// If a page is damaged, the part is divided until the writes that need it are alone.
     async fn written(
@@ -183,12 +186,12 @@ impl SqliteStore {
     }
 }
 
-/// The number of questions about single pairs that take as long as a page.
+/// Returns the weight of a page in the queue, as a number of lookups of single pairs.
 fn weight(request: &PageRequest) -> usize {
     request.limit.get().div_ceil(16)
 }
 
-/// Whether there is a file. Asking the disk may block.
+/// Returns whether the file exists. It runs on a blocking thread, because the disk may be slow.
 async fn exists(path: PathBuf) -> bool {
     let exists = move || Path::new(&path).symlink_metadata().is_ok();
     tokio::task::spawn_blocking(exists).await.unwrap_or(true)
@@ -205,12 +208,14 @@ impl std::fmt::Debug for SqliteStore {
 impl RsvpStore for SqliteStore {
     async fn write_batch(&self, writes: &[Write], options: &WriteOptions) -> Result<BatchReceipt> {
         self.threads.check(Operation::Write, options.deadline)?;
-        // 1. One write for each pair, in pieces that share no pair. All are taken, or none.
+        // 1. Fold the batch to one write for each pair,
+        //    and divide it into pieces without a common pair.
+        //    The queue takes all of them, or none.
         let batch = Arc::new(FoldedBatch::new(writes));
         let pieces = Writes::pieces(&batch);
         let jobs = pieces.iter().map(|piece| (piece.len(), piece.clone()));
         let waiting = self.threads.send_changes(Operation::Write, jobs, options.deadline)?;
-        // 2. Their answers, in the order of the writes.
+        // 2. Return the answers in the order of the writes.
         let parts = pieces.into_iter().zip(waiting);
         let answers = parts.map(|(part, waiting)| self.written(part, waiting, options.deadline));
         let mut answers = join_all(answers).await.into_iter().flatten();
@@ -312,7 +317,7 @@ impl RsvpStore for SqliteStore {
         Ok(())
     }
 
-    /// Longer only if the disk hangs.
+    /// A write may take effect later than this only if the disk hangs.
     fn settling_time(&self) -> Duration {
         SETTLING
     }

@@ -51,6 +51,7 @@ fn data_calls(store: &dyn RsvpStore, deadline: Option<Deadline>) -> Vec<PendingC
     let pair = Rsvp::new(user.clone(), event.clone());
     macro_rules! call {
         ($operation:ident, |$($used:ident),*| $answer:expr) => {{
+            // The future owns its inputs, so each call runs on its own and in any order.
             $(let $used = $used.clone();)*
             (Operation::$operation, async move { $answer.map(drop) }.boxed())
         }};

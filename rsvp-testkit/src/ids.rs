@@ -92,6 +92,7 @@ pub const HOSTILE_IDS: &[&str] = &[
 /// assert!(rsvp_testkit::hostile_ids().into_iter().all(|id| UserId::new(id).is_ok()));
 /// ```
 pub fn hostile_ids() -> Vec<String> {
+    // 255 bytes each. Only the first has 255 characters too.
     let longest = ["x".repeat(255), "é".repeat(127) + "x", "🎉".repeat(63) + "xyz"];
     HOSTILE_IDS.iter().map(ToString::to_string).chain(longest).collect()
 }

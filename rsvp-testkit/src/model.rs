@@ -117,6 +117,7 @@ impl Model {
     ///
     /// If the store holds anything else, or fails.
     pub async fn assert_held_by(&self, store: &dyn RsvpStore) {
+        // Only lists can show RSVPs of unknown users and events.
         let request = PageRequest::default();
         self.assert_held_in_pages(store, &request).await;
 

@@ -110,9 +110,11 @@ pub async fn measure(
                 if stop.load(Ordering::Relaxed) {
                     return;
                 }
+                // The user is new in each step, so every write raises the true count by one.
                 let user = UserId::new(format!("{name}/{n}")).expect("a legal id");
                 let rsvp = |event: &EventId| Write::rsvp(user.clone(), event.clone());
                 let writes: Vec<_> = events.iter().map(rsvp).collect();
+                // The write takes effect at some moment between `begin` and `acknowledge`.
                 history.begin();
                 outcomes_of(&*store, &writes).await;
                 history.acknowledge();
@@ -205,6 +207,7 @@ impl Reader {
         for (asked, count) in answers {
             let value = usize::try_from(count.value).expect("a count of what was written");
             assert!(value <= begun, "{count:?}, when only {begun} writes had begun");
+            // At this moment one write more than the count was acknowledged.
             let Some(superseded) = acknowledged.get(value) else { continue };
             let staleness = asked.saturating_duration_since(*superseded);
             assert!(

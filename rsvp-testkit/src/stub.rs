@@ -244,6 +244,7 @@ impl<T: Stub> RsvpStore for Stubbed<T> {
     }
 
     async fn health(&self) -> Health {
+        // A stub has no `health` of its own, so its `ready` decides.
         Health::of_whole(self.0.ready().await)
     }
 

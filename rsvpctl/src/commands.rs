@@ -1,4 +1,4 @@
-//! What the commands do.
+//! The commands.
 
 use std::path::Path;
 use std::time::Duration;
@@ -10,10 +10,10 @@ use crate::output::{Output, with_causes};
 
 pub(crate) type Failure = Box<dyn std::error::Error>;
 
-/// After how many steps of an erasure or an audit its progress is told.
+/// The number of steps of a removal or an audit between two reports of its progress.
 const STEPS_BETWEEN_REPORTS: u64 = 10;
 
-/// Tells for each part of the store whether it is ready.
+/// Prints for each part of the store whether it is ready. Returns whether all parts are.
 pub(crate) async fn ping(store: &dyn RsvpStore, output: &Output) -> Result<bool, Failure> {
     let health = store.health().await;
     for part in &health.parts {
@@ -32,8 +32,9 @@ pub(crate) async fn ping(store: &dyn RsvpStore, output: &Output) -> Result<bool,
     Ok(all)
 }
 
-/// Compares, or mends, step by step. Each difference is printed as it is found, so that memory stays
-/// small however many there are.
+/// Compares or repairs step by step.
+///
+/// It prints each difference when it finds it, so that many differences take no memory.
 pub(crate) async fn audit(
     store: &dyn RsvpStore,
     repairs: bool,
@@ -73,12 +74,13 @@ pub(crate) async fn audit(
     let verb = if repairs { "mended" } else { "found" };
     let text = format!("{checked} entries compared, {found} differences {verb}");
     output.result(&text, &json!({"checked": checked, "findings": found, "repaired": repairs}))?;
+    // After a repair nothing differs any more, so it succeeds with any number of differences.
     Ok(repairs || found == 0)
 }
 
 type Members = Vec<(String, serde_json::Value)>;
 
-/// The name, a sentence and the numbers of a kind of difference.
+/// Returns the name of a kind of difference, a sentence about it and its numbers.
 fn describe(kind: FindingKind) -> (&'static str, String, Members) {
     match kind {
         FindingKind::Count { held, counted } => {
@@ -93,11 +95,12 @@ fn describe(kind: FindingKind) -> (&'static str, String, Members) {
             let text = "the list of the user has an entry without an RSVP";
             ("left_over", text.to_owned(), Vec::new())
         }
+        // The kinds may grow in a later version of `rsvp`.
         kind => ("other", format!("{kind:?}"), Vec::new()),
     }
 }
 
-/// Removes step by step.
+/// Removes RSVPs step by step.
 pub(crate) async fn erase(
     mut step: impl AsyncFnMut(PageLimit, WriteOptions) -> rsvp::Result<RemovalStep>,
     timeout: Duration,
@@ -105,6 +108,7 @@ pub(crate) async fn erase(
 ) -> Result<bool, Failure> {
     let (mut removed, mut repeated) = (0_u64, false);
     for number in 1_u64.. {
+        // Each step has a deadline of its own, because a large event takes any number of steps.
         let options = WriteOptions::default().with_timeout(timeout);
         let done = step(PageLimit::default(), options).await.inspect_err(|_| {
             output.progress(&format!("{removed} RSVPs removed before the failure"));
@@ -123,7 +127,7 @@ pub(crate) async fn erase(
     Ok(true)
 }
 
-/// Prints the SQL of the tables.
+/// Prints the SQL of the tables of a Postgres store.
 #[cfg(feature = "postgres")]
 pub(crate) fn schema(url: &str, output: &Output) -> Result<bool, Failure> {
     use rsvp::layers::Layers;
@@ -134,14 +138,14 @@ pub(crate) fn schema(url: &str, output: &Output) -> Result<bool, Failure> {
     if !matches!(url.scheme(), "postgres" | "postgresql") {
         return Err(no_schema().into());
     }
-    // The tables are the same with any layers.
+    // Layers change nothing in the tables, so take their parameters out of the URL.
     Layers::take_from(url.parameters_mut())?;
     let sql = schema_sql(&PostgresConfig::from_store_url(url)?)?;
     output.result(sql.trim_end(), &json!({"sql": sql}))?;
     Ok(true)
 }
 
-/// Prints nothing, for the feature `postgres` is off.
+/// Refuses the command, because the feature `postgres` is off.
 #[cfg(not(feature = "postgres"))]
 pub(crate) fn schema(_url: &str, _output: &Output) -> Result<bool, Failure> {
     Err(no_schema().into())
@@ -153,7 +157,7 @@ fn no_schema() -> Error {
     Error::invalid_input("url", reason)
 }
 
-/// Copies a store in a file.
+/// Copies the file of a SQLite store.
 #[cfg(feature = "sqlite")]
 pub(crate) async fn backup(url: &str, to: &Path, output: &Output) -> Result<bool, Failure> {
     use rsvp::layers::Layers;
@@ -164,14 +168,14 @@ pub(crate) async fn backup(url: &str, to: &Path, output: &Output) -> Result<bool
     if url.scheme() != "sqlite" {
         return Err(no_file().into());
     }
-    // The file is the same with any layers.
+    // Layers change nothing in the file, so take their parameters out of the URL.
     Layers::take_from(url.parameters_mut())?;
     let bytes = rsvp::sqlite::backup(SqliteConfig::from_store_url(url)?, to).await?;
     output.result(&format!("{bytes} bytes copied"), &json!({"bytes": bytes}))?;
     Ok(true)
 }
 
-/// Copies nothing, for the feature `sqlite` is off.
+/// Refuses the command, because the feature `sqlite` is off.
 #[cfg(not(feature = "sqlite"))]
 pub(crate) async fn backup(_url: &str, _to: &Path, _output: &Output) -> Result<bool, Failure> {
     Err(no_file().into())

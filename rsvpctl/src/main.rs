@@ -7,10 +7,10 @@
 //!
 //! | exit code | meaning |
 //! |---|---|
-//! | 0 | done; an audit has found no difference, the store is ready |
-//! | 1 | an audit has found differences, or the store is not ready |
-//! | 2 | a wrong argument, or a command that this store does not have |
-//! | 3 | the store failed: stderr tells whether to repeat the command |
+//! | 0 | success, an audit without differences, or a ready store |
+//! | 1 | an audit with differences, or a store that is not ready |
+//! | 2 | a wrong argument, or a command without meaning for this store |
+//! | 3 | a failure of the store (stderr tells whether to repeat the command) |
 
 mod commands;
 mod output;
@@ -20,28 +20,29 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use clap::{Parser, Subcommand};
-use rsvp::{Error, EventId, UserId};
+use rsvp::{Error, EventId, RsvpStore, UserId};
 
 use crate::commands::Failure;
 use crate::output::Output;
 
 /// Operates an RSVP store.
 ///
-/// Exit codes: 0 done; 1 differences found, or not ready; 2 a wrong argument; 3 the store failed.
+/// The exit code is 0 for success, 1 for differences or a store that is not ready,
+/// 2 for a wrong argument, and 3 for a failure of the store.
 #[derive(Debug, Parser)]
 #[command(name = "rsvpctl")]
 struct Arguments {
-    /// The URL of the store: see `rsvp::open`. A password does not belong into a list of processes:
-    /// use the environment variable or `--store-file`.
+    /// The URL of the store, as for `rsvp::open`. Arguments are visible in the list of processes.
+    /// For a URL with a password, use the environment variable or `--store-file`.
     #[arg(long, global = true, env = "RSVP_STORE", hide_env_values = true)]
     store: Option<String>,
-    /// A file that holds what `--store` would say. It comes before the environment variable.
+    /// A file with the URL of the store. It takes precedence over `--store` and `RSVP_STORE`.
     #[arg(long, global = true, value_name = "PATH")]
     store_file: Option<PathBuf>,
     /// Print JSON, one object in each line.
     #[arg(long, global = true)]
     json: bool,
-    /// How many seconds a step of a removal may take.
+    /// The longest time of a step of a removal, in seconds.
     #[arg(long, global = true, value_name = "SECONDS", default_value_t = 30)]
     timeout: u64,
     #[command(subcommand)]
@@ -50,25 +51,26 @@ struct Arguments {
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    /// Tells whether each part of the store would take a write now.
+    /// Tells for each part of the store whether it would accept a write now.
     Ping,
-    /// Compares what the store derives, such as counts, with the RSVPs. Mends nothing.
+    /// Compares derived data, such as counts, with the RSVPs. Changes nothing.
     Audit,
-    /// Compares as `audit`, and mends every difference.
+    /// Compares as `audit` does, and repairs every difference.
     Repair,
-    /// Copies a store in a file to a new file. A service may have the store open meanwhile.
+    /// Copies the file of a SQLite store to a new file.
+    /// A service may have the store open meanwhile.
     Backup {
         /// The path of the new file.
         to: PathBuf,
     },
-    /// Prints the SQL that makes the tables of a Postgres store, for an administrator to run.
+    /// Prints the SQL for the tables of a Postgres store. An administrator can run it.
     Schema,
-    /// Removes every RSVP of a user. Repeat it after a failure.
+    /// Removes every RSVP of a user. Repeat the command after a failure.
     EraseUser {
         /// The id of the user.
         user: UserId,
     },
-    /// Removes every RSVP of an event. Repeat it after a failure.
+    /// Removes every RSVP of an event. Repeat the command after a failure.
     EraseEvent {
         /// The id of the event.
         event: EventId,
@@ -90,7 +92,7 @@ async fn main() -> ExitCode {
     }
 }
 
-/// Runs the command, and returns whether all is well.
+/// Runs the command. Returns false for differences, and for a store that is not ready.
 async fn run(arguments: Arguments, output: &Output) -> Result<bool, Failure> {
     let Arguments { store, store_file, timeout, command, .. } = arguments;
     let url = match (store, store_file) {
@@ -104,30 +106,50 @@ async fn run(arguments: Arguments, output: &Output) -> Result<bool, Failure> {
             return Err(Error::invalid_input("store", reason).into());
         }
     };
-    // These need no store, or one that another process may have open.
-    match &command {
-        Command::Schema => return commands::schema(&url, output),
-        Command::Backup { to } => return commands::backup(&url, to, output).await,
-        _ => {}
-    }
-    let (store, timeout) = (rsvp::open(&url).await?, Duration::from_secs(timeout));
-    let done = match command {
-        Command::Ping => commands::ping(&*store, output).await,
-        Command::Audit => commands::audit(&*store, false, output).await,
-        Command::Repair => commands::audit(&*store, true, output).await,
+    let timeout = Duration::from_secs(timeout);
+    match command {
+        // These commands open no store. A service may have it open, and a SQLite file has one owner.
+        Command::Schema => commands::schema(&url, output),
+        Command::Backup { to } => commands::backup(&url, &to, output).await,
+        Command::Ping => {
+            with_store(&url, output, async |store| commands::ping(store, output).await).await
+        }
+        Command::Audit => {
+            with_store(&url, output, async |store| commands::audit(store, false, output).await)
+                .await
+        }
+        Command::Repair => {
+            with_store(&url, output, async |store| commands::audit(store, true, output).await).await
+        }
         Command::EraseUser { user } => {
-            let step = async |limit, options| store.remove_user_step(&user, limit, &options).await;
-            commands::erase(step, timeout, output).await
+            let erase = async |store: &dyn RsvpStore| {
+                let step =
+                    async |limit, options| store.remove_user_step(&user, limit, &options).await;
+                commands::erase(step, timeout, output).await
+            };
+            with_store(&url, output, erase).await
         }
         Command::EraseEvent { event } => {
-            let step =
-                async |limit, options| store.remove_event_step(&event, limit, &options).await;
-            commands::erase(step, timeout, output).await
+            let erase = async |store: &dyn RsvpStore| {
+                let step =
+                    async |limit, options| store.remove_event_step(&event, limit, &options).await;
+                commands::erase(step, timeout, output).await
+            };
+            with_store(&url, output, erase).await
         }
-        Command::Schema | Command::Backup { .. } => Ok(true),
-    };
+    }
+}
+
+/// Opens the store, runs a command on it, and closes it.
+async fn with_store(
+    url: &str,
+    output: &Output,
+    command: impl AsyncFnOnce(&dyn RsvpStore) -> Result<bool, Failure>,
+) -> Result<bool, Failure> {
+    let store = rsvp::open(url).await?;
+    let done = command(&*store).await;
     let closed = store.close().await;
-    // The result of the command first: what it did is done, whatever becomes of the connections.
+    // The result of the command comes first. A failed close changes nothing in its effect.
     let done = done?;
     if let Err(error) = closed {
         output.progress(&format!("the store was not closed in order: {error}"));

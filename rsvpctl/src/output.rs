@@ -1,4 +1,4 @@
-//! Results on stdout, for people or for programs; progress and failures on stderr.
+//! Prints results to stdout, and progress and failures to stderr.
 
 use std::error::Error;
 use std::fmt::Write as _;
@@ -6,7 +6,7 @@ use std::io::{self, Write};
 
 use serde_json::{Value, json};
 
-/// Where results go, and how they look.
+/// The format of the output, for people or for programs.
 #[derive(Debug)]
 pub(crate) struct Output {
     json: bool,
@@ -17,7 +17,7 @@ impl Output {
         Self { json }
     }
 
-    /// Prints a result: the sentence, or the object in one line.
+    /// Prints a result, as the sentence or as the object in one line.
     pub(crate) fn result(&self, text: &str, object: &Value) -> io::Result<()> {
         match self.json {
             true => writeln!(io::stdout(), "{object}"),
@@ -25,13 +25,13 @@ impl Output {
         }
     }
 
-    /// Tells how far the command has got.
+    /// Prints the progress of the command.
     pub(crate) fn progress(&self, text: &str) {
-        // The command goes on if nobody listens.
+        // A closed stderr must not end the command.
         let _ = writeln!(io::stderr(), "{text}");
     }
 
-    /// Tells why the command has failed.
+    /// Prints the failure of the command.
     pub(crate) fn failure(&self, error: &(dyn Error + 'static)) {
         let text = with_causes(error);
         let line = match (self.json, error.downcast_ref::<rsvp::Error>()) {
@@ -44,12 +44,12 @@ impl Output {
             (true, None) => json!({"error": text}).to_string(),
             (false, _) => text,
         };
-        // Nothing is left to be done if nobody can be told.
+        // A failure to print has no place to be printed. The exit code tells it all the same.
         let _ = writeln!(io::stderr(), "{line}");
     }
 }
 
-/// An error and everything behind it, in one line.
+/// Returns one line with an error and all its causes.
 pub(crate) fn with_causes(error: &dyn Error) -> String {
     let mut line = error.to_string();
     let mut source = error.source();

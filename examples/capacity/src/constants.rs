@@ -48,24 +48,24 @@ measured! {
     "VmRSS of http_api --store memory: (release) in /proc/PID/status, before and after a million RSVPs", "docs/scaling.md; README.md says 140, without the reserve of the allocator": {
         MEMORY_PAIR = 153, "bytes an RSVP", "memory of a process with `rsvp-memory`, both directions";
     }
-    "cargo bench -p rsvp-benches --bench sizes -- redis", "benches/README.md, Backends": {
+    "cargo bench -p rsvp-benches --bench sizes -- redis", "benches/README.md, Sizes": {
         REDIS_PAIR = 100, "bytes an RSVP", "memory of Redis 7.0, both directions";
     }
-    "cargo bench -p rsvp-benches --bench sizes -- postgres", "benches/README.md, Measured": {
+    "cargo bench -p rsvp-benches --bench sizes -- postgres", "benches/README.md, Sizes": {
         POSTGRES_PAIR = 207, "bytes an RSVP", "disk of Postgres 15, both directions and the counts";
     }
-    "cargo bench -p rsvp-benches --bench sizes -- sqlite", "benches/README.md, A file, measured": {
+    "cargo bench -p rsvp-benches --bench sizes -- sqlite", "benches/README.md, SQLite": {
         SQLITE_PAIR = 36.4, "bytes an RSVP", "the file at 10,000,000 RSVPs";
         SQLITE_WRITES_10M = 7_100, "a second", "RSVPs of 1,000 callers at 10,000,000 RSVPs, on 10,000 events";
         SQLITE_READS_10M = 52_000, "a second", "`has_rsvped` of 1,000 callers at 10,000,000 RSVPs";
         SQLITE_OPEN_10M = 0.281, "seconds", "opening the file after a crash at 10,000,000 RSVPs";
     }
-    "cargo bench -p rsvp-benches --bench ratios -- sqlite", "benches/README.md, A file, measured": {
+    "cargo bench -p rsvp-benches --bench ratios -- sqlite", "benches/README.md, SQLite": {
         SQLITE_HOT_WRITES_1 = 2_920, "a second", "RSVPs of 1 caller on one event";
         SQLITE_HOT_WRITES_1000 = 22_100, "a second", "RSVPs of 1,000 callers on one event";
         SQLITE_READS_1 = 16_300, "a second", "`has_rsvped` of 1 caller";
     }
-    "cargo bench -p rsvp-benches --bench backends", "benches/README.md, Measured": {
+    "the benchmark of Postgres alone, before `--bench backends` replaced it", "benches/README.md, Earlier measurements": {
         POSTGRES_HOT_WRITES_16 = 27_000, "pairs a second", "written in batches of 16 to one event";
         POSTGRES_HOT_WRITES_256 = 58_000, "pairs a second", "written in batches of 256 to one event";
         POSTGRES_WRITES_16 = 18_000, "pairs a second", "written in batches of 16 to 10,000 events";
@@ -75,13 +75,13 @@ measured! {
         POSTGRES_COUNTS_1 = 8_200, "events a second", "`rsvp_count_batch`, one by one";
         POSTGRES_COUNTS_256 = 51_000, "events a second", "`rsvp_count_batch` in batches of 256";
     }
-    "cargo bench -p rsvp-benches --bench ratios -- coalesced", "benches/README.md, Layers, measured": {
+    "cargo bench -p rsvp-benches --bench ratios -- coalesced", "benches/README.md, Layers": {
         COALESCED_HOT_WRITES = 106_000, "a second", "RSVPs of 10,000 callers on one event through `CoalescedStore`";
         BY_HAND_HOT_WRITES = 2_600, "a second", "the same by hand through a pool of 32 connections";
         COALESCED_WRITES = 107_000, "a second", "RSVPs of 10,000 callers on 10,000 events through `CoalescedStore`";
         BY_HAND_WRITES = 11_300, "a second", "the same by hand";
     }
-    "cargo bench -p rsvp-benches --bench backends", "benches/README.md, Redis, measured": {
+    "the benchmark of Redis alone, before `--bench backends` replaced it", "benches/README.md, Earlier measurements": {
         REDIS_HOT_WRITES_1 = 162_000, "pairs a second", "written one by one to one event";
         REDIS_HOT_WRITES_256 = 408_000, "pairs a second", "written in batches of 256 to one event";
         REDIS_WRITES_1 = 139_000, "pairs a second", "written one by one to 10,000 events";
@@ -91,19 +91,19 @@ measured! {
         REDIS_COUNTS_1 = 349_000, "events a second", "`rsvp_count_batch`, one by one";
         REDIS_COUNTS_256 = 1_220_000, "events a second", "`rsvp_count_batch` in batches of 256";
     }
-    "cargo bench -p rsvp-benches --bench ratios -- overload", "benches/README.md, Layers, measured": {
+    "cargo bench -p rsvp-benches --bench ratios -- overload", "benches/README.md, Layers": {
         OVERLOAD_GOODPUT = 95, "%", "of the best rate, at five times the load, over Postgres through one lane of 64";
         OVERLOAD_MEMORY = 78, "MiB", "gained at most, with 65,536 calls waiting";
         REFUSAL_P99 = 0.4, "µs", "99 % of the refusals take at most this";
     }
-    "cargo bench -p rsvp-benches --bench layers", "benches/README.md, Layers, measured": {
+    "cargo bench -p rsvp-benches --bench layers", "benches/README.md, Layers": {
         STACK_WRITE = 1_840, "ns", "`rsvp` through cache, coalescing, retries and 4 shards";
         CACHED_COUNT = 291, "ns", "`rsvp_count` from `CountCache`";
     }
-    "cargo test -p rsvp-core --features layers --test layers placement -- --nocapture", "benches/README.md, Layers, measured": {
+    "cargo test -p rsvp-core --features layers --test layers placement -- --nocapture", "benches/README.md, Layers": {
         NINTH_SHARD_MOVES = 11.1, "%", "of all pairs move to a ninth shard";
     }
-    "cargo test -p rsvp-core --features layers --test layers staleness -- --nocapture", "benches/README.md, Layers, measured": {
+    "cargo test -p rsvp-core --features layers --test layers staleness -- --nocapture", "benches/README.md, Layers": {
         OLDEST_COUNT = 4_998.5, "ms", "the oldest cached count within a bound of 5,000 ms";
     }
     "RSVP_FAILOVERS=20 cargo test -p rsvp-postgres --test faults -- --nocapture failover::no_acknowledged_write_is_lost_over_failovers_with_two_standbys", "the record of the run on Postgres 18, two standbys of which one is synchronous": {
@@ -118,7 +118,7 @@ measured! {
         REDIS_GAP_MEDIAN = 1.97, "seconds", "without an acknowledged write, median";
         REDIS_GAP_LONGEST = 2.0, "seconds", "the longest of these";
     }
-    "cargo test -p rsvp-redis --test cluster -- --nocapture failover", "benches/README.md, Redis, measured": {
+    "cargo test -p rsvp-redis --test cluster -- --nocapture failover", "benches/README.md, Redis": {
         CLUSTER_GAP_SHORTEST = 3.0, "seconds", "until a cluster has promoted, shortest, with `cluster-node-timeout` at 2 s";
         CLUSTER_GAP_LONGEST = 4.3, "seconds", "the longest of these";
         CLUSTER_OTHER_SLOTS = 0.023, "seconds", "the slowest call to other slots meanwhile";

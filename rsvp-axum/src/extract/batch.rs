@@ -15,14 +15,15 @@ use crate::Api;
 use crate::body;
 use crate::problem::Problem;
 
-/// The most bytes of JSON that an entry may take, on average: two ids of 255 bytes, some of them
-/// escaped, and the names of the members.
+/// The maximum number of bytes of JSON for an entry, on average.
+///
+/// It is enough for two ids of 255 bytes with some escapes, and for the names of the members.
 const BYTES_PER_ENTRY: usize = 1200;
 
-/// The most bytes of a body that takes no place while it arrives.
+/// The maximum number of bytes of a small body. Only a larger one needs a permit while it arrives.
 const SMALL_BYTES: u64 = 64 * 1024;
 
-/// A JSON body that is a batch.
+/// A JSON body with a batch.
 pub(crate) trait Batch: DeserializeOwned {
     /// The name of the member with the entries.
     const FIELD: &'static str;
@@ -30,13 +31,13 @@ pub(crate) trait Batch: DeserializeOwned {
     fn len(&self) -> usize;
 }
 
-/// A batch of a request, and the right to keep it in memory.
+/// A batch of a request, with the permit to keep it in memory.
 #[derive(Debug)]
 pub(crate) struct Entries<B> {
     pub(crate) batch: B,
-    /// Tells this body from others.
+    /// The hash of the body.
     pub(crate) fingerprint: u64,
-    /// Held as long as the batch: the number of batches in memory is bounded.
+    /// Held as long as the batch, because the number of batches in memory is bounded.
     pub(crate) slot: OwnedSemaphorePermit,
 }
 
@@ -44,13 +45,13 @@ impl<B: Batch> FromRequest<Api> for Entries<B> {
     type Rejection = Problem;
 
     async fn from_request(request: Request, api: &Api) -> Result<Self, Problem> {
-        // 1. Refused by its head alone.
+        // 1. Check the head of the request, before its body arrives.
         if !is_json(&request) {
             let detail = "the body must be JSON (Content-Type: application/json)";
             return Err(Problem::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, detail));
         }
-        // 2. The body. A large one takes a place while it arrives. Clients that send none at all can thus
-        // hold up large batches only.
+        // 2. Read the body. A large one needs a permit while it arrives,
+        //    so that clients that never send their bodies can hold up large batches only.
         let (body, max) = (request.into_body(), api.config().max_batch);
         let is_large = body.size_hint().upper().is_none_or(|bytes| bytes > SMALL_BYTES);
         let arriving = match is_large {
@@ -65,7 +66,7 @@ impl<B: Batch> FromRequest<Api> for Entries<B> {
             Problem::new(StatusCode::BAD_REQUEST, detail).of_field(B::FIELD)
         })?;
 
-        // 3. Its entries.
+        // 3. Check the number of entries. Each entry is checked later, and fails alone.
         if !(1..=max).contains(&batch.len()) {
             let reason = format!("has {} entries; a batch has 1 to {max}", batch.len());
             return Err(Error::invalid_input(B::FIELD, reason).into());

@@ -19,8 +19,8 @@ const IDEMPOTENCY_HEADER: &str = "idempotency-key";
 #[derive(Clone, Debug, IntoParams)]
 #[into_params(parameter_in = Header)]
 pub(crate) struct Session {
-    /// The token that the last write of this session returned. The answer shows at least the
-    /// writes behind it. A write returns a token that includes it.
+    /// The token of the last write of this session. The answer shows at least the writes behind it.
+    /// The token of a write includes it.
     #[param(rename = "RSVP-Session", value_type = String, required = false, max_length = 8192, pattern = r"^r1(\.[0-9a-fA-F]{1,16}-[0-9a-fA-F]{1,16})*$")]
     pub(crate) token: Option<SessionToken>,
 }
@@ -30,8 +30,8 @@ impl Session {
         self.token.map_or(default, ReadOptions::session)
     }
 
-    /// The value of the header of an answer: the token of a write, and that of this session. The text of
-    /// a token is always a legal value.
+    /// Returns the header of an answer, with the token of a write and the token of this session.
+    /// The text of a token is always a legal value.
     pub(crate) fn header(&self, mut token: SessionToken) -> Option<HeaderValue> {
         if let Some(own) = &self.token {
             token.merge(own);
@@ -40,12 +40,12 @@ impl Session {
     }
 }
 
-/// Until when the client waits for the answer.
+/// The deadline of a request.
 #[derive(Clone, Copy, Debug, IntoParams)]
 #[into_params(parameter_in = Header)]
 pub(crate) struct TimeLimit {
-    /// How long the client waits for the answer: a number of seconds from 0.1 on, as `2` and `1.5s`,
-    /// or a whole number of milliseconds as `250ms`. What has not begun by then is not done.
+    /// The longest time to wait for the answer. It is a number of seconds from 0.1 on, as `2` and
+    /// `1.5s`, or a whole number of milliseconds as `250ms`. Work begins only within this time.
     #[param(rename = "Request-Timeout", value_type = String, required = false, pattern = r"^((0\.[1-9][0-9]{0,8}|[1-9][0-9]{0,8}(\.[0-9]{1,9})?)s?|[1-9][0-9]{0,8}ms)$")]
     deadline: Deadline,
 }
@@ -59,30 +59,31 @@ impl TimeLimit {
         WriteOptions::default().with_deadline(self.deadline)
     }
 
-    /// The moment itself.
+    /// Returns the moment of the deadline.
     #[must_use]
     pub(crate) fn instant(self) -> Instant {
         self.deadline.instant()
     }
 
-    /// Whether the client has given up.
+    /// Returns whether the client has given up.
     pub(crate) fn has_passed(self) -> bool {
         self.deadline.has_passed()
     }
 }
 
-/// The key under which the answer to a POST is kept.
+/// The key of a kept answer to a POST.
 #[derive(Debug, IntoParams)]
 #[into_params(parameter_in = Header)]
 pub(crate) struct IdempotencyKey {
-    /// A name that the client gives to this request and to its repetitions. Within some minutes a
-    /// repetition to the same instance is answered as the first request was.
+    /// A name for this request and its repetitions, chosen by the client. Within some minutes, a
+    /// repetition to the same instance gets the answer of the first request.
     #[param(rename = "Idempotency-Key", value_type = String, required = false, min_length = 1, max_length = 255, pattern = "^[!-~]+$")]
     pub(crate) key: Option<String>,
 }
 
-/// The only value of a header. Taking one of two could be taking the one that the gateway did
-/// not set.
+/// Returns the only value of a header.
+///
+/// Two values are an error, because a client may have added one beside the value of the gateway.
 pub(crate) fn only_header<'a>(
     headers: &'a HeaderMap,
     name: &str,
@@ -99,12 +100,12 @@ pub(crate) fn only_header<'a>(
 
 fn session(parts: &Parts) -> Result<Session> {
     let value = only_header(&parts.headers, SESSION_HEADER, "session_token")?;
-    // What is not UTF-8 becomes a character that no token has.
+    // Bytes other than UTF-8 become a character that no token has.
     let token = value.map(|value| String::from_utf8_lossy(value.as_bytes()).parse());
     Ok(Session { token: token.transpose()? })
 }
 
-/// The earlier of what the client asks for and what the host allows.
+/// Returns the time-out of the client, within the limit of the host.
 fn time_limit(parts: &Parts, header: &HeaderName, longest: Duration) -> Result<TimeLimit> {
     let value = only_header(&parts.headers, header.as_str(), "request_timeout")?;
     let asked = match value {
@@ -125,9 +126,12 @@ fn not_a_timeout() -> Error {
     Error::invalid_input("request_timeout", reason)
 }
 
-/// A number of seconds of at least 0.1, or a whole number of milliseconds: what `TimeLimit` documents.
-/// `f64::from_str` would also take `inf`, signs and exponents.
+/// Parses a number of seconds of at least 0.1, or a whole number of milliseconds.
+///
+/// It accepts the documented syntax of `TimeLimit` only.
+/// `f64::from_str` would also accept `inf`, signs and exponents.
 fn parse_timeout(text: &str, is_milliseconds: bool) -> Option<Duration> {
+    // Nine digits fit into every number type here, so a longer number is refused, not rounded.
     let digits = |part: &str| {
         (1..=9).contains(&part.len()) && part.bytes().all(|byte| byte.is_ascii_digit())
     };

@@ -14,7 +14,7 @@ pub(crate) use self::path::{
 
 use rsvp_core::{Error, Result};
 
-/// Axum's own extractors decode leniently: they leave `%zz` as it is.
+/// Decodes strictly. The extractors of axum would leave `%zz` as it is.
 pub(crate) fn percent_decoded(field: &'static str, text: &[u8]) -> Result<Vec<u8>> {
     let mut decoded = Vec::with_capacity(text.len());
     let mut bytes = text.iter().copied();

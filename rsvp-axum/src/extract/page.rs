@@ -1,4 +1,4 @@
-//! Which page of a list.
+//! The page parameters of a list.
 
 use axum::extract::FromRequestParts;
 use axum::http::request::Parts;
@@ -11,10 +11,10 @@ use crate::problem::Problem;
 #[derive(Debug, IntoParams)]
 #[into_params(parameter_in = Query)]
 pub(crate) struct PageQuery {
-    /// The most items of the page.
+    /// The maximum number of items in the page.
     #[param(value_type = u16, required = false, minimum = 1, maximum = 10000, default = 100)]
     limit: PageLimit,
-    /// The `next_cursor` of the page before. Without it, or with an empty one: the first page.
+    /// The `next_cursor` of the page before. The first page needs no cursor, or an empty one.
     #[param(value_type = String, required = false, max_length = 4096)]
     cursor: Option<Cursor>,
 }
@@ -33,6 +33,7 @@ impl PageQuery {
             let (field, slot) = match name {
                 "limit" => ("limit", &mut limit),
                 "cursor" => ("cursor", &mut cursor),
+                // Unknown parameters are ignored, as axum's `Query` does.
                 _ => continue,
             };
             let value = percent_decoded(field, value.as_bytes())?;
@@ -48,12 +49,12 @@ impl PageQuery {
     }
 }
 
-/// `usize::from_str` would also take a plus sign.
+/// Parses digits only. `usize::from_str` would also accept a plus sign.
 fn parse_limit(text: &str) -> Result<PageLimit> {
     let digits = text.bytes().all(|byte| byte.is_ascii_digit());
     match text.parse() {
         Ok(limit) if digits => PageLimit::new(limit),
-        // Too many digits for a `usize` are too many for a limit.
+        // Too many digits for a `usize` are too many for a limit, and the error must say so.
         _ if digits && !text.is_empty() => PageLimit::new(usize::MAX),
         _ => Err(Error::invalid_input("limit", "is not a number")),
     }

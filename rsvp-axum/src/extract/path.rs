@@ -15,7 +15,7 @@ use crate::problem::Problem;
 #[derive(Debug, IntoParams)]
 #[into_params(parameter_in = Path)]
 pub(crate) struct EventPath {
-    /// UTF-8, 1 to 255 bytes, no control characters; percent-encoded, `/` too.
+    /// 1 to 255 bytes of UTF-8 without control characters, percent-encoded, also `/`.
     #[param(value_type = String, min_length = 1, max_length = 255, pattern = r"^[^\u0000-\u001f\u007f-\u009f]+$")]
     pub(crate) event_id: EventId,
 }
@@ -23,17 +23,18 @@ pub(crate) struct EventPath {
 #[derive(Debug, IntoParams)]
 #[into_params(parameter_in = Path)]
 pub(crate) struct UserPath {
-    /// UTF-8, 1 to 255 bytes, no control characters; percent-encoded, `/` too.
+    /// 1 to 255 bytes of UTF-8 without control characters, percent-encoded, also `/`.
     #[param(value_type = String, min_length = 1, max_length = 255, pattern = r"^[^\u0000-\u001f\u007f-\u009f]+$")]
     pub(crate) user_id: UserId,
 }
 
-/// The user of the request, as the identity hook tells.
+/// The user of the request, from the identity hook.
 #[derive(Debug, IntoParams)]
 #[into_params(parameter_in = Header)]
 pub(crate) struct Caller {
-    /// The user, authenticated by the gateway: UTF-8, 1 to 255 bytes, no control characters. HTTP
-    /// strips spaces around a header's value, so ids must not begin or end with one here.
+    /// The user, authenticated by the gateway. The id is 1 to 255 bytes of UTF-8 without control
+    /// characters. HTTP strips spaces around the value of a header,
+    /// so it must not begin or end with a space.
     #[param(rename = "X-User-Id", value_type = String, min_length = 1, max_length = 255, pattern = "^[!-~]([ -~]*[!-~])?$")]
     pub(crate) user_id: UserId,
 }
@@ -45,19 +46,19 @@ pub(crate) struct PairPath {
     pub(crate) user_id: UserId,
 }
 
-/// An event and the user of the request, who is in the path too.
+/// An event and a user in the path. The user is the caller, if the host asks for this.
 #[derive(Debug)]
 pub(crate) struct OwnPath(pub(crate) PairPath);
 
-/// `name` of a route's segment `{name}`.
+/// Returns `name` of a segment `{name}` in a route.
 pub(crate) fn placeholder(segment: &str) -> Option<&str> {
     segment.strip_prefix('{')?.strip_suffix('}')
 }
 
-/// The bytes of the path where the route has `{name}`.
+/// Returns the bytes of the path at the position of `{name}` in the route.
 ///
-/// They are looked for from the end: a host that nests the routes takes its prefix off the path, and
-/// not off the route that was matched.
+/// The search begins at the end. When a host nests the routes, axum takes the prefix off the path,
+/// but not off the matched route.
 fn path_bytes(parts: &Parts, name: &'static str) -> Result<Vec<u8>> {
     let route = parts.extensions.get::<MatchedPath>().map_or("", MatchedPath::as_str);
     let mut segments = route.rsplit('/').zip(parts.uri.path().rsplit('/'));
@@ -127,7 +128,7 @@ impl FromRequestParts<Api> for OwnPath {
     }
 }
 
-/// The problem of a write for somebody else.
+/// Returns the problem of a write for another user.
 pub(crate) fn not_the_caller() -> Problem {
     let detail = "the user of the request may not write for this user";
     Problem::new(StatusCode::FORBIDDEN, detail).of_field("user_id")

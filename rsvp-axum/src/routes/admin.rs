@@ -1,4 +1,4 @@
-//! What operators ask, and who is one.
+//! The health and the metrics for operators, and their access check.
 
 use std::sync::Arc;
 
@@ -20,7 +20,7 @@ use crate::config::Admin;
 use crate::identity::AdminAccess;
 use crate::log::line;
 
-/// Lets operators in, and nobody else.
+/// Accepts the requests of operators only.
 pub(super) async fn check(
     State(access): State<AdminAccess>,
     request: Request,
@@ -41,9 +41,9 @@ pub(super) struct StoreHealth {
 struct Part {
     /// The name of the shard, the address of the node, or `store` for the whole.
     name: String,
-    /// Whether it would take a write now.
+    /// Whether it would accept a write now.
     ready: bool,
-    /// Why it would not.
+    /// The reason, if it is not ready.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(value_type = String, required = false)]
     error: Option<String>,
@@ -56,7 +56,7 @@ impl From<PartHealth> for Part {
     }
 }
 
-/// Which parts of the store would take a write now.
+/// The health of each part of the store. A ready part would accept a write now.
 #[utoipa::path(
     get, path = "/health",
     responses(
@@ -66,6 +66,7 @@ impl From<PartHealth> for Part {
     )
 )]
 pub(super) async fn health(State(api): State<Api>) -> (StatusCode, Json<StoreHealth>) {
+    // One silent part must not keep the answer from the operator for longer than any other call.
     let asked = tokio::time::timeout(api.config().longest_call, api.store().health()).await;
     let health = asked.unwrap_or_else(|_| health_unavailable());
     let is_ready = health.down().next().is_none();

@@ -18,7 +18,7 @@ use crate::idempotency::HasFailures;
 use crate::problem::Problem;
 use crate::{Api, log};
 
-// Ids are checked one by one, so that a wrong one fails its entry alone.
+// Ids are plain strings here, because a typed id would refuse the whole batch for one wrong entry.
 
 #[derive(Debug, Deserialize, ToSchema)]
 pub(super) struct CountBatch {
@@ -42,7 +42,7 @@ pub(super) struct Pair {
 
 #[derive(Debug, Deserialize, ToSchema)]
 pub(super) struct WriteBatch {
-    /// The writes, which are done as if one after another.
+    /// The writes. They take effect as if one after another.
     #[schema(min_items = 1, max_items = 1000)]
     writes: Vec<Change>,
 }
@@ -86,14 +86,14 @@ pub(super) struct Results<T> {
     results: Vec<T>,
 }
 
-/// The result of an entry: `count` and `age_ms`, or `problem`.
+/// The result of an entry has `count` and `age_ms`, or `problem`.
 #[derive(Debug, Serialize, ToSchema)]
 pub(super) struct CountResult {
     event_id: String,
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(value_type = u64, required = false)]
     count: Option<u64>,
-    /// The count was exact at some moment no longer ago than this, in milliseconds.
+    /// The count was exact at a moment within the last `age_ms` milliseconds.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(value_type = u64, required = false)]
     age_ms: Option<u64>,
@@ -102,7 +102,7 @@ pub(super) struct CountResult {
     problem: Option<Problem>,
 }
 
-/// The result of an entry: `rsvped`, or `problem`.
+/// The result of an entry has `rsvped` or `problem`.
 #[derive(Debug, Serialize, ToSchema)]
 pub(super) struct MembershipResult {
     #[serde(flatten)]
@@ -115,7 +115,7 @@ pub(super) struct MembershipResult {
     problem: Option<Problem>,
 }
 
-/// The result of an entry: `outcome`, or `problem`.
+/// The result of an entry has `outcome` or `problem`.
 #[derive(Debug, Serialize, ToSchema)]
 struct WriteResult {
     #[serde(flatten)]
@@ -132,8 +132,7 @@ struct WriteResult {
     problem: Option<Problem>,
 }
 
-/// The numbers of users who are coming to some events. Without a session they are at most 5 seconds
-/// old.
+/// The number of attendees of each event. Without a session it is at most 5 seconds old.
 #[utoipa::path(
     post, path = "/rsvp_counts", params(Session, TimeLimit), request_body = CountBatch,
     responses(
@@ -209,6 +208,7 @@ pub(super) async fn writes(
     request: Request,
 ) -> Result<Response, Response> {
     let (mut parts, body) = request.into_parts();
+    // The caller is checked first, so that a refused request does not send its body.
     let caller = match api.config().path_users {
         PathUsers::MustBeCaller => Some(api.config().identity.of(&mut parts).await?),
         PathUsers::GatewayDecides => None,
@@ -228,11 +228,11 @@ async fn write(
     session: Session,
     limit: TimeLimit,
 ) -> Response {
-    // 1. Entries that are refused fail alone.
+    // 1. Check the entries. A refused one fails alone.
     let checked = batch.writes.iter().map(|change| change.check(caller.as_ref()));
     let (legal, checked) = partition(checked);
 
-    // 2. The store gets the others as one batch.
+    // 2. Send the others to the store as one batch.
     let receipt = match legal.is_empty() {
         true => Ok(rsvp_core::BatchReceipt::default()),
         false => api.store().write_batch(&legal, &limit.write()).await,
@@ -242,7 +242,7 @@ async fn write(
         Err(error) => return Problem::from(error).into_response(),
     };
 
-    // 3. Each entry gets its result, and the batch may leave the memory.
+    // 3. Give each entry its result, and release the memory of the batch.
     let results = merge(checked, receipt.results);
     let failed = |result: &Result<_, Problem>| {
         result.as_ref().is_err_and(|problem| problem.status().is_server_error())
@@ -257,6 +257,7 @@ async fn write(
     });
     let mut answer =
         with_token(receipt.token, &session, Json(Results { results: results.collect() }));
+    // An answer with failures is not kept for repetitions, so that a repetition runs again.
     if has_failures {
         answer.extensions_mut().insert(HasFailures);
     }
@@ -284,7 +285,9 @@ impl Change {
     }
 }
 
-/// The entries that the store gets, and for each entry the problem of one that it does not get.
+/// Divides entries into those for the store, and the problems of the others.
+///
+/// The second list has an element for each entry.
 fn partition<T>(
     checked: impl Iterator<Item = Result<T, Problem>>,
 ) -> (Vec<T>, Vec<Option<Problem>>) {
@@ -300,7 +303,7 @@ fn partition<T>(
     (legal, problems)
 }
 
-/// The answers of the store, back in the order of all entries. The first failure is logged for all.
+/// Merges the answers of the store into the order of all entries, and logs the first failure.
 fn merge<T>(checked: Vec<Option<Problem>>, answers: Vec<Result<T>>) -> Vec<Result<T, Problem>> {
     if let Some(Err(first)) = answers.iter().find(|answer| answer.is_err()) {
         log::failure("an entry of a batch failed", first);
@@ -308,7 +311,7 @@ fn merge<T>(checked: Vec<Option<Problem>>, answers: Vec<Result<T>>) -> Vec<Resul
     let mut answers = answers.into_iter();
     let result = |problem: Option<Problem>| match problem {
         Some(problem) => Err(problem),
-        // A store that forgets an entry has broken its contract.
+        // Only a store that breaks its contract has fewer answers than entries.
         None => answers.next().unwrap_or_else(missing).map_err(|error| Problem::of(&error)),
     };
     checked.into_iter().map(result).collect()

@@ -27,12 +27,13 @@ pub(super) fn information(title: &str, description: &str) -> Document {
     document
 }
 
-/// The description of the public routes with these settings.
+/// Returns the description of the public routes with these settings.
 pub(crate) fn public_document(api: &Api) -> Document {
     let config = api.config();
     let mut document = public_routes(api).into_openapi();
     for (path, item) in &mut document.paths.paths {
-        // These routes ask who the caller is only to compare.
+        // These routes compare the caller with the user in the request. Behind a deciding gateway
+        // they do not ask for the caller.
         let compares = path.ends_with("/users/{user_id}") || path == "/writes";
         let hides_user = config.identity.header.is_none()
             || compares && config.path_users == PathUsers::GatewayDecides;
@@ -49,7 +50,7 @@ pub(crate) fn public_document(api: &Api) -> Document {
     document
 }
 
-/// Leaves out the header of an identity that is not read, and names that of the deadline.
+/// Removes the unused header of the identity, and sets the name of the header of the deadline.
 fn describe_headers(endpoint: &mut Endpoint, hides_user: bool, timeout_header: &str) {
     let Some(parameters) = &mut endpoint.parameters else { return };
     let is = |parameter: &RefOr<Parameter>, name: &str| match parameter {
@@ -67,20 +68,21 @@ fn describe_headers(endpoint: &mut Endpoint, hides_user: bool, timeout_header: &
     }
 }
 
-/// States the most entries of a batch.
+/// Sets the maximum number of entries in a batch.
 fn limit_items(document: &mut Document, name: &str, member: &str, max: usize) {
     let components = document.components.as_mut();
     let schema = components.and_then(|components| components.schemas.get_mut(name));
     if let Some(RefOr::T(Schema::Object(object))) = schema
         && let Some(RefOr::T(Schema::Array(array))) = object.properties.get_mut(member)
     {
+        // The attribute of the type has the default of the setting.
         array.max_items = Some(max);
     }
 }
 
 type Responses = BTreeMap<String, RefOr<ResponseDoc>>;
 
-/// The problems that any request to the store can have.
+/// The possible problems of every request to the store.
 impl IntoResponses for Problem {
     fn responses() -> Responses {
         problems([
@@ -95,7 +97,7 @@ impl IntoResponses for Problem {
     }
 }
 
-/// The problem of a write for somebody else.
+/// The problem of a write for another user.
 pub(super) struct Forbidden;
 
 impl IntoResponses for Forbidden {
@@ -113,7 +115,7 @@ impl IntoResponses for Repeated {
     }
 }
 
-/// The problem of a body of another kind.
+/// The problem of a body with another media type.
 pub(super) struct Unsupported;
 
 impl IntoResponses for Unsupported {
@@ -122,7 +124,8 @@ impl IntoResponses for Unsupported {
     }
 }
 
-/// The problem of a request that is not an operator's. The hook of the host may answer otherwise.
+/// The problem of a request without access to the admin routes.
+/// The hook of the host may answer otherwise.
 pub(super) struct Unauthorized;
 
 impl IntoResponses for Unauthorized {
@@ -140,6 +143,7 @@ fn problems<const N: usize>(listed: [(&str, &str); N]) -> Responses {
 fn documented(status: &str, description: &str) -> ResponseDoc {
     let response = ResponseBuilder::new().description(description);
     match status {
+        // Hyper answers this itself, before the routes, so there is no problem in its body.
         "431" => return response.build(),
         "503" | "504" => response.header("Retry-After", seconds("Seconds to wait")),
         "409" => {
@@ -162,7 +166,7 @@ fn problem_content() -> utoipa::openapi::Content {
     ContentBuilder::new().schema(Some(Ref::from_schema_name("Problem"))).build()
 }
 
-/// The health of a store that does not tell it in time.
+/// Returns the health of a store without an answer in time.
 pub(super) fn health_unavailable() -> Health {
     Health::of_whole(Err(Error::unavailable(Operation::Ready, Effect::NotApplied, None)))
 }

@@ -18,18 +18,19 @@ use crate::problem::Problem;
 
 #[derive(Debug, Serialize, ToSchema)]
 pub(super) struct Removed {
-    /// The number of RSVPs that this request has removed.
+    /// The number of RSVPs removed by this request.
     removed: u64,
-    /// Whether there are more: repeat the request until there are none.
+    /// Whether more RSVPs are left. Repeat the request until none are left.
     more: bool,
-    /// Present and true if the store repeated a step after an attempt of unknown effect. Then more
-    /// may be gone than `removed` says.
+    /// Present and true if the store repeated a step after an attempt of unknown effect.
+    /// The number of removed RSVPs may then be higher than `removed`.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     #[schema(required = false)]
     repeated: bool,
 }
 
-/// Removes all RSVPs of the event, for some seconds. It may be repeated, after a failure too.
+/// Removes all RSVPs of the event. A request works for some seconds. It may be repeated, also after
+/// a failure.
 #[utoipa::path(
     delete, path = "/events/{event_id}", params(EventPath, TimeLimit),
     responses(
@@ -47,7 +48,8 @@ pub(super) async fn remove_event(
     remove(&api, &admin, limit, Subject::Event(event_id)).await
 }
 
-/// Removes all RSVPs of the user, as for an event.
+/// Removes all RSVPs of the user. A request works for some seconds. It may be repeated, also after
+/// a failure.
 #[utoipa::path(
     delete, path = "/users/{user_id}", params(UserPath, TimeLimit),
     responses(
@@ -65,15 +67,16 @@ pub(super) async fn remove_user(
     remove(&api, &admin, limit, Subject::User(user_id)).await
 }
 
-/// Whose RSVPs are removed.
+/// The event or the user of a removal.
 #[derive(Clone, Debug)]
 enum Subject {
     Event(EventId),
     User(UserId),
 }
 
-/// Removes step by step, until nothing is left or the time is up. A step that has begun is finished;
-/// when the client hangs up, no other one begins.
+/// Removes step by step, until nothing is left or the time is up.
+///
+/// A begun step always runs to its end. After a disconnect of the client no other one begins.
 async fn remove(
     api: &Api,
     admin: &Admin,
@@ -85,13 +88,15 @@ async fn remove(
     while sum.more {
         let done = match api.finish(step(api.clone(), subject.clone(), limit)).await? {
             Ok(done) => done,
-            // What has been removed so far is worth an answer; the repetition meets the failure.
+            // The client learns the progress so far.
+            // Its repetition meets the failure, if it persists.
             Err(error) if sum.removed > 0 && error.is_retryable() => break,
             Err(error) => return Err(error.into()),
         };
         sum.removed = sum.removed.saturating_add(done.removed);
         sum.repeated |= done.repeated;
         sum.more = done.more;
+        // The time is checked after a step, so that every request makes progress.
         if Instant::now() >= until || limit.has_passed() {
             break;
         }

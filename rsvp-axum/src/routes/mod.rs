@@ -25,15 +25,16 @@ use crate::extract::placeholder;
 use crate::problem::Problem;
 use crate::{Api, body, metrics};
 
-/// The routes for everybody.
+/// Returns the public routes.
 pub(crate) fn public<S: Clone + Send + Sync + 'static>(api: &Api) -> Router<S> {
     finish(public_routes(api), api)
 }
 
-/// The routes for operators.
+/// Returns the routes for operators.
 pub(crate) fn admin<S: Clone + Send + Sync + 'static>(api: &Api, admin: Admin) -> Router<S> {
     let access = admin.access.clone();
     let guard = middleware::from_fn_with_state(access, admin::check);
+    // The guard is the outer layer, so a refused request does not send its body first.
     finish(admin_routes(&admin).layer(guard), api).layer(Extension(Arc::new(admin)))
 }
 
@@ -50,6 +51,7 @@ fn public_routes(api: &Api) -> OpenApiRouter<Api> {
     if api.config().metrics.is_some() {
         without_body = without_body.routes(routes!(status::metrics));
     }
+    // Batches read their bodies themselves, with a larger limit.
     let batches = OpenApiRouter::new()
         .routes(routes!(batch::rsvp_counts))
         .routes(routes!(batch::memberships))
@@ -74,7 +76,9 @@ fn admin_routes(admin: &Admin) -> OpenApiRouter<Api> {
     routes.route_layer(middleware::from_fn(body::drain))
 }
 
-/// Adds what all routes share: answers where there is no route, `Cache-Control` and metrics.
+/// Adds the shared parts of all routes.
+///
+/// They are the answers to unknown paths and methods, `Cache-Control` and metrics.
 fn finish<S>(routes: OpenApiRouter<Api>, api: &Api) -> Router<S>
 where
     S: Clone + Send + Sync + 'static,
@@ -83,8 +87,9 @@ where
     let (router, document) = routes.split_for_parts();
     let templates: Arc<[String]> = document.paths.paths.into_keys().collect();
     let unknown = any(async move |uri: Uri| unknown_path(&templates, uri.path()));
-    // Routes and not a fallback: axum panics when a host nests a router with a fallback behind a
-    // prefix that begins with a parameter.
+    // Unknown paths have routes instead of a fallback.
+    // Axum panics when a host nests a router with a fallback behind a prefix
+    // that begins with a parameter.
     router
         .route("/", unknown.clone())
         .route("/{*rest}", unknown)
@@ -94,8 +99,10 @@ where
         .with_state(api.clone())
 }
 
-/// No route has an empty segment, so an empty id ends up here. It is a wrong input, not a wrong
-/// path.
+/// Returns the problem of an unknown path.
+///
+/// No route has an empty segment, so a request with an empty id arrives here.
+/// It gets the error of a wrong input.
 fn unknown_path(templates: &[String], path: &str) -> Problem {
     let empty_id = templates.iter().find_map(|template| empty_id(template, path));
     let unknown = || Problem::new(StatusCode::NOT_FOUND, "there is nothing at this path");
@@ -124,7 +131,9 @@ async fn unknown_method() -> Problem {
     Problem::new(StatusCode::METHOD_NOT_ALLOWED, "see the header Allow")
 }
 
-/// Answers are those of one user and one moment, unless a route says otherwise.
+/// Forbids caching, unless the route has set `Cache-Control` itself.
+///
+/// An answer belongs to one user and one moment.
 async fn forbid_caching(mut response: Response) -> Response {
     let headers = response.headers_mut();
     headers.entry(CACHE_CONTROL).or_insert(HeaderValue::from_static("no-store"));

@@ -1,4 +1,4 @@
-//! Single reads. When the client hangs up, they are cancelled.
+//! Single reads. A disconnect of the client cancels them.
 
 use std::time::Duration;
 
@@ -22,11 +22,11 @@ struct Counted {
     #[schema(value_type = String)]
     event_id: EventId,
     count: u64,
-    /// The count was exact at some moment no longer ago than this, in milliseconds.
+    /// The count was exact at a moment within the last `age_ms` milliseconds.
     age_ms: u64,
 }
 
-/// The number of users who are coming to the event. Without a session it is at most 5 seconds old.
+/// The number of attendees of the event. Without a session it is at most 5 seconds old.
 #[utoipa::path(
     get, path = "/events/{event_id}/rsvp_count", params(EventPath, Session, TimeLimit),
     responses((status = 200, description = "The count", body = Counted), Problem)
@@ -43,7 +43,7 @@ pub(super) async fn rsvp_count(
     let count: Count = api.store().rsvp_count_with(&event_id, options).await?;
     let age_ms = whole_milliseconds(count.age);
     let counted = Json(Counted { event_id, count: count.value, age_ms });
-    // A cache may keep it for as long as it is no older than the host allows.
+    // The count has an age already, so a cache may keep it for the rest of the allowed age.
     let seconds = max_age.map_or(0, |max_age| max_age.saturating_sub(count.age).as_secs());
     let mut response = counted.into_response();
     if seconds > 0 {
@@ -51,13 +51,13 @@ pub(super) async fn rsvp_count(
         response.headers_mut().extend(kept.ok().map(|kept| (CACHE_CONTROL, kept)));
     }
     if api.config().count_max_age.is_some() {
-        // A kept answer is not that to a session, which sees its own writes.
+        // A session must see its own writes, so a cached answer is never used for it.
         response.headers_mut().insert(VARY, HeaderValue::from_static("RSVP-Session"));
     }
     Ok(response)
 }
 
-/// Rounded up: no younger than the count is.
+/// Rounds up, so that the age is never below the age of the count.
 pub(super) fn whole_milliseconds(age: Duration) -> u64 {
     u64::try_from(age.as_nanos().div_ceil(1_000_000)).unwrap_or(u64::MAX)
 }
@@ -90,10 +90,10 @@ pub(super) async fn has_rsvped(
 
 #[derive(Debug, Serialize, ToSchema)]
 pub(super) struct Items<T> {
-    /// At most `limit` ids. A page may be short, even empty, and not the last.
+    /// At most `limit` ids. A short or even empty page need not be the last one.
     #[schema(value_type = Vec<String>)]
     items: Vec<T>,
-    /// The beginning of the next page, null after the last.
+    /// The beginning of the next page, or null after the last one.
     #[schema(required)]
     next_cursor: Option<String>,
 }
@@ -104,7 +104,7 @@ impl<T> From<Page<T>> for Items<T> {
     }
 }
 
-/// The users who are coming to the event.
+/// The attendees of the event.
 #[utoipa::path(
     get, path = "/events/{event_id}/users", params(EventPath, PageQuery, Session, TimeLimit),
     responses((status = 200, description = "A page of user ids", body = Items<String>), Problem)
@@ -117,6 +117,7 @@ pub(super) async fn attendees(
     limit: TimeLimit,
 ) -> Result<Response, Problem> {
     let request = page.request(limit.read(session.read_or(ReadOptions::strong())));
+    // The permit is held until the answer is serialized, because this takes the most time.
     let _turn = api.turn(&request, limit, Operation::Attendees).await?;
     let page = api.store().attendees_page(&event_id, &request).await?;
     Ok(Json(Items::from(page)).into_response())
@@ -135,6 +136,7 @@ pub(super) async fn events_of(
     limit: TimeLimit,
 ) -> Result<Response, Problem> {
     let request = page.request(limit.read(session.read_or(ReadOptions::strong())));
+    // As for the attendees, the permit is held until the answer is serialized.
     let _turn = api.turn(&request, limit, Operation::EventsOf).await?;
     let page = api.store().events_of_page(&user_id, &request).await?;
     Ok(Json(Items::from(page)).into_response())

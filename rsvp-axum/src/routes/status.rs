@@ -1,4 +1,4 @@
-//! What balancers, monitors and authors of clients ask.
+//! Routes for balancers, monitors and authors of clients.
 
 use axum::Json;
 use axum::extract::State;
@@ -17,9 +17,10 @@ use crate::problem::Problem;
 #[utoipa::path(
     get, path = "/healthz", responses((status = 200, description = "The service is alive"))
 )]
+// The body is empty, because balancers look at the status only.
 pub(super) async fn healthz() {}
 
-/// The store would take a write now, and this instance is not about to end.
+/// The store would accept a write now, and this instance is not about to end.
 #[utoipa::path(
     get, path = "/readyz", params(TimeLimit),
     responses((status = 200, description = "The store is ready"), Problem)

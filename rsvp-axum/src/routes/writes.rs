@@ -29,7 +29,7 @@ struct Written {
     user_id: UserId,
     outcome: WrittenOutcome,
     /// Present and true if the store repeated the write after an attempt of unknown effect.
-    /// `unchanged` then does not mean that the pair was in this state before the request.
+    /// An outcome of `unchanged` then tells nothing about the state before the request.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     #[schema(required = false)]
     repeated: bool,
@@ -40,8 +40,8 @@ struct Written {
 pub(super) enum WrittenOutcome {
     /// This request changed the pair.
     Applied,
-    /// The pair was in this state already, or an earlier attempt of this request changed it: see
-    /// `repeated`.
+    /// The pair was in this state already, or an earlier attempt of this request changed it (see
+    /// `repeated`).
     Unchanged,
 }
 
@@ -71,6 +71,7 @@ pub(super) async fn rsvp(
     limit: TimeLimit,
     key: IdempotencyKey,
 ) -> Response {
+    // A key belongs to one user. The hash detects the same key with another event.
     let mut hasher = DefaultHasher::new();
     ("rsvp", &event_id).hash(&mut hasher);
     let pair = PairPath { event_id, user_id: user_id.clone() };
@@ -142,7 +143,7 @@ async fn finish(api: Api, write: impl Future<Output = Response> + Send + 'static
     api.finish(write).await.unwrap_or_else(IntoResponse::into_response)
 }
 
-/// Does a write, and answers with its outcome and the token of the session.
+/// Runs a write, and answers with its outcome and the token of the session.
 async fn write(
     api: Api,
     action: Action,
@@ -159,13 +160,14 @@ async fn write(
         Ok(receipt) => receipt,
         Err(error) => return Problem::from(error).into_response(),
     };
+    // A repetition after an unknown effect is 200, because its outcome is `unchanged`.
     let added = action == Action::Rsvp && outcome.is_applied();
     let status = if added { StatusCode::CREATED } else { StatusCode::OK };
     let written = Written { event_id, user_id, outcome: outcome.into(), repeated };
     (status, with_token(token, &session, Json(written))).into_response()
 }
 
-/// Adds the header with the token of a write and of the session before it.
+/// Adds the header with the token of a write and of its session.
 pub(super) fn with_token(
     token: SessionToken,
     session: &Session,

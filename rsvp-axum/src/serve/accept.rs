@@ -1,4 +1,4 @@
-//! Accepting connections, as many as there is room for.
+//! Accepts connections up to a maximum number.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock};
@@ -20,12 +20,12 @@ use super::unread::Unread;
 use crate::log;
 use crate::problem::Problem;
 
-/// How long to wait after a failed accept.
+/// The pause after a failed accept.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
-/// Connections that are open.
+/// The gauge of open connections.
 pub(super) const OPEN: &str = "rsvp_http_connections";
 
-/// What the connections of one listener share.
+/// The shared state of the connections of one listener.
 #[derive(Debug)]
 pub(super) struct Listening {
     pub(super) config: ServerConfig,
@@ -33,10 +33,10 @@ pub(super) struct Listening {
     opened: OnceLock<Router>,
     starting: Router,
     places: Arc<Semaphore>,
-    /// Tells the connection that has waited longest for its client to make room.
+    /// Asks the connection that has waited longest for its client to close.
     pub(super) room: Arc<Notify>,
     pub(super) unread: Arc<Unread>,
-    /// Whether the process has no file for another connection.
+    /// Whether the process has no file descriptor for another connection.
     is_starved: AtomicBool,
     is_draining: AtomicBool,
     /// Cancelled when connections have to end.
@@ -62,7 +62,7 @@ impl Listening {
 
     /// Serves these routes from now on.
     pub(super) fn open(&self, router: Router) {
-        // It is called once.
+        // The server calls this once, so the cell is empty.
         let _ = self.opened.set(router);
     }
 
@@ -74,7 +74,7 @@ impl Listening {
         self.is_draining.store(true, Ordering::Relaxed);
     }
 
-    /// Whether there is no place, or no file, for another connection.
+    /// Returns whether another connection has no permit or no file descriptor.
     pub(super) fn needs_room(&self) -> bool {
         self.places.available_permits() == 0 || self.is_starved.load(Ordering::Relaxed)
     }
@@ -83,14 +83,14 @@ impl Listening {
         self.is_draining.load(Ordering::Relaxed)
     }
 
-    /// Ends connections after the answers that are on their way, and waits for that.
+    /// Ends connections after their answers in flight, and waits for their end.
     pub(super) async fn finish(&self) {
         self.stop.cancel();
         self.connections.close();
         self.connections.wait().await;
     }
 
-    /// Serves every connection that arrives, until it is dropped.
+    /// Accepts and serves connections until the future is dropped.
     pub(super) async fn accept(self: &Arc<Self>, listener: TcpListener) {
         loop {
             match listener.accept().await {
@@ -99,8 +99,9 @@ impl Listening {
                     self.begin(stream).await;
                 }
                 Err(error) => {
-                    // Out of file descriptors, most likely. The connection that has waited longest for its
-                    // client gives its own back. To give up would cut off everybody who is connected.
+                    // Most likely the process has no file descriptor left.
+                    // The connection that has waited longest for its client closes and frees one.
+                    // Ending the loop would end the service.
                     log::failure("cannot accept a connection", &error);
                     self.is_starved.store(true, Ordering::Relaxed);
                     self.room.notify_one();
@@ -110,21 +111,21 @@ impl Listening {
         }
     }
 
-    /// Serves a connection as soon as there is a place. Until then others wait in the queue of the
-    /// operating system.
+    /// Serves a connection as soon as a permit is free.
+    /// Meanwhile others wait in the queue of the operating system.
     async fn begin(self: &Arc<Self>, stream: TcpStream) {
         let places = Arc::clone(&self.places);
         let place = match Arc::clone(&places).try_acquire_owned() {
             Ok(place) => place,
             Err(_) => {
                 self.room.notify_one();
-                // It fails only if the semaphore is closed, which it never is.
+                // Nobody closes the semaphore, so this never fails.
                 let Ok(place) = places.acquire_owned().await else { return };
                 place
             }
         };
-        // Without it small answers wait for the client's delayed acknowledgement. It only fails on a
-        // connection that is gone.
+        // Otherwise small answers wait for the delayed acknowledgement of the client.
+        // It fails only if the connection is gone.
         let _ = stream.set_nodelay(true);
         let listening = Arc::clone(self);
         self.connections.spawn(async move {
@@ -135,7 +136,7 @@ impl Listening {
     }
 }
 
-/// An open connection, for the gauge.
+/// Counts an open connection in the gauge.
 struct Open;
 
 impl Open {
@@ -151,7 +152,7 @@ impl Drop for Open {
     }
 }
 
-/// Answers while the store is not open yet: the process is alive and takes no requests.
+/// Answers before the store is open. The process is alive, but not ready for requests.
 async fn starting(uri: Uri) -> Response {
     match uri.path() {
         "/healthz" => StatusCode::OK.into_response(),

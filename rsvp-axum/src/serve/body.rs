@@ -1,4 +1,4 @@
-//! Bodies of requests, which have to arrive in time.
+//! Request bodies with a deadline.
 
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
@@ -13,19 +13,20 @@ use tokio::time::{Instant, Sleep, sleep_until};
 #[error("the body did not arrive within {0:?}")]
 pub(super) struct Late(Duration);
 
-/// A body that fails when it has not ended in time. Whoever reads it cannot be held up for longer by a client
-/// that stops to send.
+/// A body with a deadline. It fails if it has not ended by then.
+///
+/// So a slow client cannot hold up the reader of its body for longer.
 #[derive(Debug)]
 pub(super) struct Timely {
     body: Incoming,
     timeout: Duration,
     until: Instant,
-    /// Made when the body is waited for, which most requests never do.
+    /// Created at the first wait for the body. Most bodies arrive with their heads and never wait.
     timer: Option<Pin<Box<Sleep>>>,
 }
 
 impl Timely {
-    /// The time counts from now on.
+    /// Starts the time of a body.
     pub(super) fn new(body: Incoming, timeout: Duration) -> Self {
         Self { body, timeout, until: Instant::now() + timeout, timer: None }
     }
@@ -43,6 +44,8 @@ impl Body for Timely {
         if let Poll::Ready(frame) = Pin::new(&mut this.body).poll_frame(cx) {
             return Poll::Ready(frame.map(|frame| frame.map_err(Into::into)));
         }
+        // The timer is polled only while no part of the body is ready,
+        // so a body in time never fails.
         let timer = this.timer.get_or_insert_with(|| Box::pin(sleep_until(this.until)));
         ready!(timer.as_mut().poll(cx));
         Poll::Ready(Some(Err(Late(this.timeout).into())))

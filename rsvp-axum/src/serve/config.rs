@@ -15,28 +15,39 @@ use std::time::Duration;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct ServerConfig {
-    /// How long a connection may wait for its next request. Defaults to 620 s, which is longer than
-    /// balancers keep idle connections: they would send requests into closing ones.
+    /// How long a connection may wait for its next request. Defaults to 620 s.
+    ///
+    /// It must be longer than the idle time of balancers. Otherwise they send requests into closing
+    /// connections.
     pub keep_alive: Duration,
-    /// How long the head of a request may take, from its first byte, or of the first request from the
-    /// beginning of the connection. Defaults to 10 s.
+    /// How long the head of a request may take, from its first byte. Defaults to 10 s.
+    ///
+    /// The time of the first request counts from the beginning of the connection.
     pub head_timeout: Duration,
-    /// How long the body of a request may take. Defaults to 20 s. The routes of the store give a body
-    /// 10 s.
+    /// How long the body of a request may take. Defaults to 20 s.
+    ///
+    /// The routes of the store have a limit of 10 s of their own.
     pub body_timeout: Duration,
-    /// How long a client may take to read what is there for it. Defaults to 15 s. It must be well below
-    /// `shutdown`, or a client that does not read holds up the end of the server.
+    /// How long a client may take to read a waiting answer. Defaults to 15 s.
+    ///
+    /// It must be well below `shutdown`. Otherwise a client that does not read holds up the end of
+    /// the server.
     pub read_timeout: Duration,
-    /// The most connections. Of those beyond, each takes the place of the one that has waited longest
-    /// for its client. Defaults to 4,096, and must be below the limit of open files.
+    /// The maximum number of connections. Defaults to 4,096.
+    ///
+    /// A further connection replaces the one that has waited longest for its client.
+    /// The number must be below the limit of open files.
     pub max_connections: usize,
-    /// The most bytes of answers in memory that clients have not read. Beyond, the client that has not
-    /// read for the longest time is let go. Defaults to 128 MiB.
+    /// The maximum number of bytes of unread answers in memory. Defaults to 128 MiB.
+    ///
+    /// Above it, the server closes the connection whose client has not read for the longest time.
     pub max_unread_bytes: usize,
-    /// How long requests are served after the first signal, with `/readyz` at 503, before the server
-    /// stops to listen. Defaults to 5 s. It must be longer than balancers take to notice.
+    /// How long the server accepts requests after the first signal, with `/readyz` at 503.
+    /// Defaults to 5 s.
+    ///
+    /// It must be longer than the time of balancers to notice the 503.
     pub drain: Duration,
-    /// How long requests in flight may take after that. Defaults to 30 s.
+    /// How long requests in flight may take after the drain. Defaults to 30 s.
     pub shutdown: Duration,
 }
 
@@ -59,31 +70,31 @@ impl ServerConfig {
         Self { body_timeout, ..self }
     }
 
-    /// Sets how long a client may take to read what is there for it.
+    /// Sets how long a client may take to read a waiting answer.
     #[must_use]
     pub fn with_read_timeout(self, read_timeout: Duration) -> Self {
         Self { read_timeout, ..self }
     }
 
-    /// Sets the most connections, at least 1.
+    /// Sets the maximum number of connections, at least 1.
     #[must_use]
     pub fn with_max_connections(self, max_connections: usize) -> Self {
         Self { max_connections: max_connections.max(1), ..self }
     }
 
-    /// Sets the most bytes of answers in memory that clients have not read.
+    /// Sets the maximum number of bytes of unread answers in memory.
     #[must_use]
     pub fn with_max_unread_bytes(self, max_unread_bytes: usize) -> Self {
         Self { max_unread_bytes, ..self }
     }
 
-    /// Sets how long requests are served after the first signal.
+    /// Sets how long the server accepts requests after the first signal.
     #[must_use]
     pub fn with_drain(self, drain: Duration) -> Self {
         Self { drain, ..self }
     }
 
-    /// Sets how long requests in flight may take after the server has stopped to listen.
+    /// Sets how long requests in flight may take after the drain.
     #[must_use]
     pub fn with_shutdown(self, shutdown: Duration) -> Self {
         Self { shutdown, ..self }

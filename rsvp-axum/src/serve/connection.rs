@@ -1,4 +1,4 @@
-//! One connection: served until its client, its time or the server ends it.
+//! Serves a connection until its client, a time-out or the server ends it.
 
 use std::convert::Infallible;
 use std::future::poll_fn;
@@ -26,26 +26,29 @@ use super::accept::Listening;
 use super::body::Timely;
 use super::phase::{Answering, Overdue, Phase};
 
-/// The largest request line with headers, in bytes; more is 431. A session token may have 8,192.
+/// The maximum number of bytes of a request line with its headers. A larger head gets 431.
+///
+/// A session token can have 8,192 bytes.
 const MAX_HEAD_BYTES: usize = 16 * 1024;
-/// Connections that ended before their clients ended them.
+/// The counter of connections ended by the server.
 pub(super) const ENDED: &str = "rsvp_http_connections_ended_total";
 
 /// Serves a connection to its end.
 pub(super) async fn serve(stream: TcpStream, listening: Arc<Listening>) {
-    // 1. The socket and the requests tell the phase of the connection.
+    // 1. Set up HTTP. The socket and the requests report the phase of the connection.
     let phase = Arc::new(Phase::new(Arc::clone(&listening.unread)));
     let io = TokioIo::new(Socket { stream, phase: Arc::clone(&phase) });
     let service = service_fn(|request: Request<Incoming>| {
         let (phase, listening) = (Arc::clone(&phase), Arc::clone(&listening));
         async move { Ok::<_, Infallible>(answer(request, &listening, &phase).await) }
     });
-    // Its own time-out for heads would bound the time between requests too.
+    // The time-out of hyper for heads would also bound the time between requests.
     let mut http = http1::Builder::new();
     http.header_read_timeout(None).max_buf_size(MAX_HEAD_BYTES);
     let mut connection = std::pin::pin!(http.serve_connection(io, service));
 
-    // 2. The connection first: what it does may change the phase that the watch looks at.
+    // 2. Run the connection and the watch.
+    //    The connection is polled first, because it may change the phase before the watch reads it.
     let mut watch = Watch::new(&phase, &listening);
     let mut stopping = std::pin::pin!(listening.stop.cancelled());
     let mut is_stopping = false;
@@ -55,7 +58,7 @@ pub(super) async fn serve(stream: TcpStream, listening: Arc<Listening>) {
         }
         if !is_stopping && stopping.as_mut().poll(cx).is_ready() {
             is_stopping = true;
-            // Closes it now, or after the answer that is on its way.
+            // It closes now, or after the answer in flight.
             connection.as_mut().graceful_shutdown();
             if connection.as_mut().poll(cx).is_ready() {
                 return Poll::Ready(None);
@@ -64,7 +67,7 @@ pub(super) async fn serve(stream: TcpStream, listening: Arc<Listening>) {
         watch.poll(cx).map(Some)
     });
 
-    // 3. How a connection ends otherwise is its client's affair.
+    // 3. Count connections ended by the server. Any other end comes from the client.
     if let Some(reason) = ended.await {
         counter!(ENDED, "reason" => reason).increment(1);
     }
@@ -81,22 +84,23 @@ async fn answer(
     let answered = listening.router().oneshot(request).await;
     let mut response = answered.unwrap_or_else(|never| match never {});
     if listening.is_draining() {
-        // The next request of this client goes to another instance.
+        // This closes the connection, so the next request of the client goes to another instance.
         response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
     }
+    // A streamed answer has no exact size and is not counted. The routes have none.
     let size = response.body().size_hint().exact().unwrap_or_default();
     phase.answered(usize::try_from(size).unwrap_or(usize::MAX));
     response.map(|body| Answer { body, _answering: answering })
 }
 
-/// Waits until a connection has taken too long, or has to make room.
+/// Waits until a connection has to end, because of a time-out or for another connection.
 struct Watch<'a> {
     phase: &'a Phase,
     listening: &'a Listening,
     timer: Pin<Box<Sleep>>,
-    /// The place among those that wait for requests.
+    /// The place among connections without a request.
     for_request: Place,
-    /// The place among those whose clients do not read.
+    /// The place among connections with a blocked client.
     for_reader: Place,
 }
 
@@ -107,11 +111,12 @@ impl<'a> Watch<'a> {
         Self { phase, listening, timer, for_request, for_reader }
     }
 
-    /// The reason, once there is one.
+    /// Returns the reason to end the connection.
     fn poll(&mut self, cx: &mut Context<'_>) -> Poll<&'static str> {
         let Self { phase, listening, .. } = *self;
 
-        // 1. Room for other connections, and for other answers.
+        // 1. Make room for other connections or other answers,
+        //    if this connection has waited longest.
         let waits = phase.waits_for_request();
         if self.for_request.is_called(cx, &listening.room, waits, || listening.needs_room()) {
             return Poll::Ready("evicted");
@@ -122,7 +127,7 @@ impl<'a> Watch<'a> {
             return Poll::Ready("unread_memory");
         }
 
-        // 2. Time.
+        // 2. Check the time-out of the phase. The timer is reset only if the phase has changed.
         let Some((at, why)) = phase.due(&listening.config) else { return Poll::Pending };
         if self.timer.deadline() != at {
             self.timer.as_mut().reset(at);
@@ -135,13 +140,13 @@ impl<'a> Watch<'a> {
     }
 }
 
-/// A place in a queue, in the order in which the waits began. The first one is called when there is no
-/// room.
+/// A place in a queue of waiting connections, in the order of their waits.
+/// The first one is called to make room.
 #[derive(Default)]
 struct Place(Option<Pin<Box<OwnedNotified>>>);
 
 impl Place {
-    /// Takes the place while `waits`, and tells whether it has been called and there is still no room.
+    /// Keeps the place while `waits`. Returns true after a call, if room is still needed.
     fn is_called(
         &mut self,
         cx: &mut Context<'_>,
@@ -150,7 +155,7 @@ impl Place {
         is_full: impl Fn() -> bool,
     ) -> bool {
         if !waits {
-            // A call that nobody has heard goes to the next one.
+            // Dropping the place passes an unheard call to the next connection.
             self.0 = None;
             return false;
         }
@@ -159,6 +164,7 @@ impl Place {
             if self.0.get_or_insert_with(enqueue).as_mut().poll(cx).is_pending() {
                 return false;
             }
+            // Room was made meanwhile. Queue again at the end.
             self.0 = None;
             if is_full() {
                 return true;
@@ -167,7 +173,7 @@ impl Place {
     }
 }
 
-/// The body of an answer, which tells the phase when it has been sent.
+/// The body of an answer. Dropping it reports the end of the answer to the phase.
 struct Answer {
     body: Body,
     _answering: Answering,
@@ -193,14 +199,14 @@ impl HttpBody for Answer {
     }
 }
 
-/// A socket that tells the phase what comes and what is not read.
+/// A socket that reports received bytes and blocked writes to the phase.
 struct Socket {
     stream: TcpStream,
     phase: Arc<Phase>,
 }
 
 impl Socket {
-    /// Notes whether the client takes what is written.
+    /// Reports a blocked write.
     fn note<T>(&self, written: Poll<T>) -> Poll<T> {
         if written.is_pending() {
             self.phase.blocked();
@@ -247,7 +253,7 @@ impl AsyncWrite for Socket {
         self.stream.is_write_vectored()
     }
 
-    /// Called when nothing is left to be written.
+    /// Hyper calls this with nothing left to write.
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         ready!(Pin::new(&mut self.stream).poll_flush(cx))?;
         self.phase.flushed();
@@ -262,8 +268,8 @@ impl AsyncWrite for Socket {
 impl Drop for Socket {
     fn drop(&mut self) {
         if self.phase.is_aborted() {
-            // Otherwise the kernel would keep what the client does not read. It only fails on a
-            // connection that is gone.
+            // Otherwise the kernel would keep the unread bytes.
+            // It fails only if the connection is gone.
             let _ = self.stream.set_zero_linger();
         }
     }

@@ -1,4 +1,4 @@
-//! A server for the routes, or for a host's router with them.
+//! A server for the routes, or for the router of a host with the routes in it.
 
 mod accept;
 mod body;
@@ -26,10 +26,22 @@ use self::accept::Listening;
 use crate::Api;
 use crate::config::Admin;
 
-/// The most connections to the admin routes, which must not wait for those of everybody.
+/// The maximum number of connections to the admin routes.
+///
+/// They have a number of their own, because operators must not wait for the public.
 const ADMIN_CONNECTIONS: usize = 64;
 
-/// What a [`Server`] serves.
+/// The routers of a [`Server`].
+///
+/// ```
+/// use std::sync::Arc;
+/// use rsvp::MemoryStore;
+/// use rsvp_axum::{Admin, AdminAccess, Api, App, Config};
+///
+/// let api = Api::new(Arc::new(MemoryStore::new()), Config::default());
+/// let host = axum::Router::new().nest("/rsvp", api.router());
+/// let app = App::new(api).with_router(host).with_admin(Admin::new(AdminAccess::open()));
+/// ```
 #[derive(Debug)]
 pub struct App {
     api: Api,
@@ -38,13 +50,13 @@ pub struct App {
 }
 
 impl App {
-    /// The routes of an [`Api`], at the root.
+    /// Serves the routes of an [`Api`] at the root.
     #[must_use]
     pub fn new(api: Api) -> Self {
         Self { router: api.router(), admin: None, api }
     }
 
-    /// Serves this router instead: that of a host who has nested the routes.
+    /// Serves this router instead. It is the router of a host, with the routes nested in it.
     #[must_use]
     pub fn with_router(self, router: Router) -> Self {
         Self { router, ..self }
@@ -57,7 +69,19 @@ impl App {
     }
 }
 
-/// Why a server ended, if not in order.
+/// The failure of a server.
+///
+/// ```
+/// use rsvp_axum::{ServeError, error_line};
+///
+/// fn report(ended: Result<(), ServeError>) {
+///     match ended {
+///         Ok(()) => println!("every request was answered"),
+///         Err(ServeError::Interrupted) => println!("ended at once by a second signal"),
+///         Err(error) => eprintln!("{}", error_line("the server failed", &error)),
+///     }
+/// }
+/// ```
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum ServeError {
@@ -78,13 +102,13 @@ pub enum ServeError {
     Interrupted,
 }
 
-/// Serves the routes to clients that may be hostile, and through deploys.
+/// Serves the routes with protection against hostile clients, and through deploys.
 ///
-/// - Connections are bounded in number, and in the time that they may wait for their clients: see
-///   [`ServerConfig`].
-/// - At the first signal `/readyz` becomes 503 and answers say `Connection: close`, while all requests
-///   are served for [`ServerConfig::drain`]. Then the server stops to listen, finishes what is in
-///   flight, and closes the store. A second signal ends it at once.
+/// - The number of connections and their waits for clients are bounded by [`ServerConfig`].
+/// - The first signal begins the drain. For [`ServerConfig::drain`] all requests are still served,
+///   while `/readyz` is 503 and answers say `Connection: close`.
+/// - After the drain, the server stops to listen, finishes the requests in flight, and closes the
+///   store. A second signal ends it at once.
 /// - It speaks HTTP/1.1, as balancers do to the servers behind them.
 ///
 /// ```no_run
@@ -108,26 +132,31 @@ pub struct Server {
 }
 
 impl Server {
-    /// A server on a listener.
+    /// Creates a server on a listener.
     #[must_use]
     pub fn new(listener: TcpListener, config: ServerConfig) -> Self {
         Self { listener, admin: None, config }
     }
 
-    /// Serves the admin routes on a listener of their own, which should be for operators only.
+    /// Serves the admin routes on a listener of their own. It should be for operators only.
     #[must_use]
     pub fn with_admin(self, listener: TcpListener) -> Self {
         Self { admin: Some(listener), ..self }
     }
 
-    /// Serves what `opening` returns, until `stop`.
+    /// Serves the app from `opening` until `stop`.
     ///
-    /// Until `opening` returns, `/healthz` is 200 and everything else is 503: see [`wait_for`].
+    /// Until `opening` returns, `/healthz` is 200 and everything else is 503.
+    /// Use [`wait_for`] in `opening` if the database may start later.
     ///
     /// # Errors
     ///
-    /// If `opening` fails, if requests or writes are still in flight [`ServerConfig::shutdown`] after
-    /// the end of the drain, if the store is not closed by then, or at the second stop.
+    /// - [`ServeError::Open`] if `opening` fails.
+    /// - [`ServeError::InFlight`] if requests or writes are still in flight
+    ///   [`ServerConfig::shutdown`] after the drain.
+    /// - [`ServeError::Closing`] if the store is still closing by then.
+    /// - [`ServeError::Close`] if the store fails to close.
+    /// - [`ServeError::Interrupted`] at the second stop.
     pub async fn run(
         self,
         opening: impl Future<Output = Result<App>>,
@@ -138,7 +167,7 @@ impl Server {
         let public = Listening::new(config);
         let private = Listening::new(config.with_max_connections(ADMIN_CONNECTIONS));
 
-        // 1. Serve, first without the store, until the first stop and for the drain after it.
+        // 1. Serve until the end of the drain. At first the store is not open yet.
         let accepting = async {
             match admin {
                 Some(admin) => tokio::join!(public.accept(listener), private.accept(admin)).0,
@@ -167,14 +196,15 @@ impl Server {
             Ok(api)
         };
         let api = tokio::select! {
-            // First, so that a store that is open already meets the first connection.
+            // `serving` is polled first, so that the first connection meets a store that is open
+            // already.
             biased;
             served = serving => served?,
-            // It never ends.
+            // Accepting never ends by itself.
             () = accepting => None,
         };
 
-        // 2. Nobody is accepted any more. Finish what is in flight, then close the store.
+        // 2. The listeners are closed. Finish requests in flight, then close the store.
         tokio::select! {
             ended = end(&public, &private, api.as_ref(), config.shutdown) => ended,
             () = stop.next() => Err(ServeError::Interrupted),
@@ -191,6 +221,7 @@ async fn end(
     let until = Instant::now() + grace;
     let finish = async {
         tokio::join!(public.finish(), private.finish());
+        // A write can outlive its connection, so the writes have a wait of their own.
         if let Some(api) = api {
             api.finish_writes().await;
         }

@@ -1,4 +1,4 @@
-//! What a connection waits for, and until when.
+//! The phase of a connection, and its time-out.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -7,7 +7,7 @@ use tokio::time::Instant;
 use super::config::ServerConfig;
 use super::unread::Unread;
 
-/// What a connection waits for, as its socket and its requests tell.
+/// The phase of a connection, reported by its socket and its requests.
 #[derive(Debug)]
 pub(super) struct Phase {
     state: Mutex<State>,
@@ -17,17 +17,17 @@ pub(super) struct Phase {
 #[derive(Debug)]
 struct State {
     waits_for: Wait,
-    /// Since when the client has not read all that is there for it.
+    /// The moment of the first blocked write since the last complete one.
     unread_since: Option<Instant>,
-    /// The size of the answers that have not been handed to the network.
+    /// The size of the answers in memory, in bytes.
     unread_bytes: usize,
-    /// Whether what the client has not read is thrown away.
+    /// Whether the unread bytes are dropped when the socket closes.
     aborted: bool,
 }
 
 #[derive(Clone, Copy, Debug)]
 enum Wait {
-    /// The rest of a head, which began at this moment.
+    /// The rest of a head, since its beginning at this moment.
     Head(Instant),
     /// The answer to a request.
     Answer,
@@ -35,7 +35,7 @@ enum Wait {
     Next(Instant),
 }
 
-/// Why a connection is closed before its client closes it.
+/// Why the server closes a connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Overdue {
     Head,
@@ -44,7 +44,7 @@ pub(super) enum Overdue {
 }
 
 impl Overdue {
-    /// The name in snake case, as in a metric's label.
+    /// Returns the name in snake case, for the label of a metric.
     pub(super) fn as_str(self) -> &'static str {
         match self {
             Self::Head => "head_timeout",
@@ -55,47 +55,50 @@ impl Overdue {
 }
 
 impl Phase {
-    /// A new connection: its first request must come soon.
+    /// Begins the phase of a new connection. Its first head has to arrive in time.
     pub(super) fn new(unread: Arc<Unread>) -> Self {
         let waits_for = Wait::Head(Instant::now());
         let state = State { waits_for, unread_since: None, unread_bytes: 0, aborted: false };
         Self { state: Mutex::new(state), unread }
     }
 
-    /// Bytes have come.
+    /// Records received bytes.
     pub(super) fn received(&self) {
         let mut state = self.lock();
+        // Only the first byte of a head starts its time, so a client cannot extend it byte by byte.
         if matches!(state.waits_for, Wait::Next(_)) {
             state.waits_for = Wait::Head(Instant::now());
         }
     }
 
-    /// A head has come to its end. The connection waits for its client again when the returned value
-    /// is dropped, with the body of the answer.
+    /// Records the end of a head.
+    ///
+    /// The connection waits for its client again when the returned value is dropped,
+    /// together with the body of the answer.
     pub(super) fn answer(self: &Arc<Self>) -> Answering {
         self.lock().waits_for = Wait::Answer;
         Answering(Arc::clone(self))
     }
 
-    /// The client does not read.
+    /// Records a blocked write, because the client does not read.
     pub(super) fn blocked(&self) {
         self.lock().unread_since.get_or_insert_with(Instant::now);
     }
 
-    /// An answer of so many bytes is in memory, until all is handed to the network.
+    /// Records an answer in memory, with its number of bytes.
     pub(super) fn answered(&self, bytes: usize) {
         self.lock().unread_bytes += bytes;
         self.unread.add(bytes);
     }
 
-    /// Everything has been handed to the network.
+    /// Records the end of all writes. No answer is in memory any more.
     pub(super) fn flushed(&self) {
         let mut state = self.lock();
         state.unread_since = None;
         self.unread.remove(std::mem::take(&mut state.unread_bytes));
     }
 
-    /// Until when the connection may wait, and for what.
+    /// Returns the next time-out of the connection and its reason.
     pub(super) fn due(&self, config: &ServerConfig) -> Option<(Instant, Overdue)> {
         let state = self.lock();
         let client = match state.waits_for {
@@ -103,23 +106,23 @@ impl Phase {
             Wait::Next(since) => Some((since + config.keep_alive, Overdue::Idle)),
             Wait::Answer => None,
         };
+        // A client can be late with its request and with reading at once. The earlier time counts.
         let unread = state.unread_since.map(|at| (at + config.read_timeout, Overdue::Unread));
         client.into_iter().chain(unread).min_by_key(|(at, _)| *at)
     }
 
-    /// Whether the connection waits for a request of its client, so that nothing is lost but time if
-    /// it is closed.
+    /// Returns whether the connection waits for a request. Closing it then loses no answer.
     pub(super) fn waits_for_request(&self) -> bool {
         let state = self.lock();
         !matches!(state.waits_for, Wait::Answer) && state.unread_since.is_none()
     }
 
-    /// Whether the client does not read what is there for it.
+    /// Returns whether a write is blocked.
     pub(super) fn is_blocked(&self) -> bool {
         self.lock().unread_since.is_some()
     }
 
-    /// Throws away what the client has not read, when the socket is closed.
+    /// Drops the unread bytes when the socket is closed.
     pub(super) fn abort(&self) {
         self.lock().aborted = true;
     }
@@ -135,11 +138,12 @@ impl Phase {
 
 impl Drop for Phase {
     fn drop(&mut self) {
+        // The answers of a closed connection leave the memory with it.
         self.flushed();
     }
 }
 
-/// Dropped when an answer has been sent, or its request has been given up.
+/// An answer in progress. It is dropped after the answer was sent, or its request was given up.
 #[derive(Debug)]
 pub(super) struct Answering(Arc<Phase>);
 

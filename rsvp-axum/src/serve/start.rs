@@ -1,4 +1,4 @@
-//! Starting before the store.
+//! Starts before the store is available.
 
 use std::time::Duration;
 
@@ -10,15 +10,14 @@ use crate::log;
 const FIRST_PAUSE: Duration = Duration::from_millis(100);
 const LONGEST_PAUSE: Duration = Duration::from_secs(2);
 
-/// Tries to open a store for some time, because its server may start later than this process.
+/// Tries to open a store for some time, because its database may start later than this process.
 ///
-/// It tries again after errors that are worth it, with pauses from 100 ms to 2 s. If `limit` is zero
-/// it tries once, for as long as that takes.
+/// It repeats retryable errors, with pauses from 100 ms to 2 s.
+/// With a `limit` of zero, it makes one attempt without a time limit.
 ///
 /// # Errors
 ///
-/// The error of the last attempt, or the first one that is not worth repeating, such as that of a
-/// wrong URL.
+/// The error of the last attempt, or the first error that is not retryable, such as a wrong URL.
 ///
 /// ```
 /// use std::time::Duration;
@@ -47,6 +46,7 @@ where
             }
             opened => return opened,
         }
+        // A pause beyond the end would only delay the error.
         if Instant::now() + pause >= end {
             break;
         }

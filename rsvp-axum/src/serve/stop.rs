@@ -1,4 +1,4 @@
-//! When a server ends.
+//! The signals to end a server.
 
 use std::fmt;
 use std::io;
@@ -7,15 +7,28 @@ use futures_util::StreamExt;
 use futures_util::stream::{self, BoxStream};
 use tokio::signal::unix::{SignalKind, signal};
 
-/// When a server ends: first in order, and at the second time at once.
+/// The signals to end a server. The first one begins the drain, and the second one ends it at once.
+///
+/// ```
+/// use futures_util::stream;
+/// use rsvp_axum::Stop;
+/// use tokio::sync::oneshot;
+///
+/// // A test ends its server without a signal to the whole process.
+/// let (end, ended) = oneshot::channel::<()>();
+/// let stop = Stop::on(stream::once(async move {
+///     let _ = ended.await;
+/// }));
+/// ```
 pub struct Stop(BoxStream<'static, ()>);
 
 impl Stop {
-    /// At SIGTERM or Ctrl-C. The signals are taken from now on.
+    /// Stops at SIGTERM or Ctrl-C. From now on these signals no longer end the process by
+    /// themselves.
     ///
     /// # Errors
     ///
-    /// If the process cannot take signals.
+    /// If the process cannot register for the signals.
     ///
     /// ```
     /// # #[tokio::main(flavor = "current_thread")]
@@ -37,13 +50,14 @@ impl Stop {
         Ok(Self(signals.boxed()))
     }
 
-    /// At the first and the second item of a stream.
+    /// Stops at the first and the second item of a stream. The end of the stream is not a signal.
     #[must_use]
     pub fn on(stops: impl futures_util::Stream<Item = ()> + Send + 'static) -> Self {
+        // After its end, a stream would return at once each time.
         Self(stops.chain(stream::pending()).boxed())
     }
 
-    /// Returns at the next time.
+    /// Waits for the next signal.
     pub(super) async fn next(&mut self) {
         self.0.next().await;
     }

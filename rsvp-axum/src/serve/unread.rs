@@ -1,16 +1,16 @@
-//! The memory of answers that clients have not read.
+//! The memory of unread answers.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use tokio::sync::Notify;
 
-/// The answers that are in memory until their clients read them.
+/// Counts the bytes of answers in memory. Clients have not read them yet.
 #[derive(Debug)]
 pub(super) struct Unread {
     max: usize,
     bytes: AtomicUsize,
-    /// Tells the connection that has waited longest for its client to read to give up.
+    /// Asks the connection whose client has not read for the longest time to close.
     pub(super) full: Arc<Notify>,
 }
 
@@ -21,6 +21,7 @@ impl Unread {
 
     pub(super) fn add(&self, bytes: usize) {
         self.bytes.fetch_add(bytes, Ordering::Relaxed);
+        // Each further answer asks one more connection, until enough of them have closed.
         if self.is_full() {
             self.full.notify_one();
         }

@@ -115,6 +115,26 @@ use crate::wire::replicas::Replicas;
 /// The other reads fail as [`Overloaded`](rsvp_core::Error::Overloaded).
 /// During bounded reads the store asks the primary for its LSN a few times a second,
 /// to know the lag of the replicas.
+///
+/// # Audit and repair
+///
+/// Counts differ from the rows only after another program has changed the tables.
+/// [`maintenance`](rsvp_core::RsvpStore::maintenance) finds and corrects wrong counts.
+/// It may run during reads and writes, on up to four connections of its own.
+///
+/// ```no_run
+/// use rsvp_core::{Result, RsvpStore};
+/// use rsvp_postgres::PostgresStore;
+///
+/// /// Repairs the counts after an import.
+/// async fn repair(store: &PostgresStore) -> Result<()> {
+///     let Some(maintenance) = store.maintenance() else { return Ok(()) };
+///     for finding in maintenance.repair().await?.findings {
+///         println!("{}: {:?}", finding.event, finding.kind);
+///     }
+///     Ok(())
+/// }
+/// ```
 #[derive(Clone)]
 pub struct PostgresStore {
     inner: Arc<Inner>,

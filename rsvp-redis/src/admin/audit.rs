@@ -1,4 +1,4 @@
-//! Audit: comparing the sets of the events with the user index, one page at a time.
+//! The audit compares the sets of the events with the user index, one page at a time.
 
 use rsvp_core::backend::combine;
 use rsvp_core::{Cursor, PageLimit, Result, Rsvp};
@@ -11,8 +11,8 @@ use crate::data::user_index::are_indexed;
 use crate::wire::call::Call;
 use crate::wire::client::ClusterClient;
 
-/// One of the two passes of an audit, and how far it has got: over the events for missing entries,
-/// then over the users for entries that are left over.
+/// One of the two passes of an audit, and its progress. The first pass goes over the events and
+/// finds missing entries. The second goes over the users and finds left-over entries.
 pub(crate) struct Pass<'a> {
     kind: Kind,
     tag: u8,
@@ -20,7 +20,7 @@ pub(crate) struct Pass<'a> {
 }
 
 impl<'a> Pass<'a> {
-    /// The pass that the cursor of a step belongs to. Without one it is the first.
+    /// The pass of the cursor of a step. Without a cursor it is the first pass.
     pub(crate) fn of(cursor: Option<&'a Cursor>) -> Self {
         let of_users =
             cursor.is_some_and(|cursor| cursor.as_bytes().first() == Some(&tag::AUDIT_USERS));
@@ -33,9 +33,8 @@ impl<'a> Pass<'a> {
     }
 }
 
-/// Compares the next entries of a pass, at most `limit`. Returns the number of entries, the pairs
-/// that differed when they were read, of which some may be writes that were under way, and where the
-/// next step begins.
+/// Compares the next entries of a pass, at most `limit`. Returns the number of entries, the
+/// differing pairs, and the cursor of the next step. A pair also differs while a write changes it.
 pub(crate) async fn examine(
     servers: &ClusterClient,
     keys: &Keys,
@@ -49,7 +48,7 @@ pub(crate) async fn examine(
         next = Some(beginning_of_users());
     }
     let checked = pairs.len() as u64;
-    // Each pass looks at the other side.
+    // Each pass scans one side and looks the pairs up on the other.
     let agrees = match kind {
         Kind::Event => are_indexed(servers, keys, call, &pairs).await?,
         Kind::User => combine(membership::read(servers, keys, call, &pairs).await)?,
@@ -58,7 +57,7 @@ pub(crate) async fn examine(
     Ok((checked, differing.map(|(pair, _)| pair).collect(), next))
 }
 
-/// The cursor between the two passes: the first one has ended, the second one has not begun.
+/// The cursor between the two passes, when the first has ended and the second has not begun.
 fn beginning_of_users() -> Cursor {
     Cursor::new([tag::AUDIT_USERS])
 }

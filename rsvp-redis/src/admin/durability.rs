@@ -1,4 +1,4 @@
-//! Durability: the share of acknowledged writes that the servers have on disk.
+//! Durability, the share of acknowledged writes on the disks of the servers.
 
 use redis::{Cmd, Value, cmd};
 use rsvp_core::Operation;
@@ -8,29 +8,36 @@ use crate::wire::node::Node;
 use crate::wire::request::Request;
 use crate::wire::topology::Topology;
 
-/// The share of acknowledged writes that a server has on disk, by its configuration when the store
+/// The share of acknowledged writes on the disk of a server, by its configuration when the store
 /// was opened. Of several servers, the least.
 ///
-/// Replicas come on top of it: see the table in the [crate's documentation](crate).
+/// Replicas come on top of it, as the table in the [crate's documentation](crate#durability) shows.
+///
+/// ```
+/// use rsvp_redis::Durability;
+///
+/// assert!(Durability::Nothing < Durability::Snapshots);
+/// assert!(Durability::EverySecond < Durability::Always);
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 #[non_exhaustive]
 pub enum Durability {
-    /// Nothing: a restart loses everything.
+    /// Nothing is on disk. A restart loses everything.
     Nothing,
-    /// Unknown: `CONFIG` is hidden, and there is no append-only file.
+    /// `CONFIG` is hidden, and there is no append-only file.
     Unknown,
-    /// Snapshots: a restart loses every write since the last one.
+    /// Snapshots. A restart loses every write since the last one.
     Snapshots,
-    /// An append-only file that is synced about every second. With `appendfsync no` the system
-    /// decides when, which may take half a minute.
+    /// An append-only file, synced about every second. With `appendfsync no` the system decides
+    /// when, up to half a minute later.
     EverySecond,
-    /// An append-only file that is synced before a write is acknowledged.
+    /// An append-only file, synced before a write is acknowledged.
     Always,
 }
 
-/// Asks every primary, and logs a warning for each that keeps nothing or may evict RSVPs.
+/// Asks every primary, and logs a warning for each one without persistence or with eviction.
 ///
-/// A server that does not reply is left out, since it may still serve everything else.
+/// A server without a reply is left out, since it may still serve everything else.
 pub(crate) async fn check(topology: &Topology<Node>) -> Durability {
     let mut least = Durability::Always;
     for node in &topology.nodes {
@@ -42,7 +49,7 @@ pub(crate) async fn check(topology: &Topology<Node>) -> Durability {
     least
 }
 
-/// The settings of a server that decide on its durability. `None` for those that are hidden.
+/// The settings behind the durability of a server. `None` for hidden ones.
 #[derive(Debug, Default)]
 struct Settings {
     appendonly: Option<String>,

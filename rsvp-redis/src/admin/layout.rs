@@ -1,4 +1,4 @@
-//! The layout of the keys, which all stores of a prefix must agree on.
+//! The layout of the keys. All stores of a prefix must agree on it.
 
 use redis::{Value, cmd};
 use rsvp_core::{Error, Operation, Result};
@@ -7,9 +7,11 @@ use crate::data::keys::Keys;
 use crate::wire::call::Call;
 use crate::wire::request::{Dispatch, Request};
 
-/// Records the layout with the first store that is opened, and refuses stores with another one.
+/// Records the layout when the first store is opened, and refuses stores with another layout.
 pub(crate) async fn check(servers: &impl Dispatch, keys: &Keys) -> Result<()> {
     let (key, layout) = keys.layout();
+    // The first store writes the layout and every store reads it, in one transaction. So two stores
+    // with different layouts cannot both be the first.
     let set = cmd("SETNX").arg(&key.name).arg(&layout).to_owned();
     let get = cmd("GET").arg(&key.name).to_owned();
     let request = Request::transaction(key.slot, vec![set, get]);

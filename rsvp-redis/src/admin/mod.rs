@@ -1,4 +1,4 @@
-//! Administration: durability, the layout, and audit and repair of the user index.
+//! Administration, with the durability, the layout, and the audit and repair of the user index.
 
 pub(crate) mod audit;
 pub(crate) mod durability;

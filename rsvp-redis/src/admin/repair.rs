@@ -1,4 +1,4 @@
-//! Repair: confirming that pairs differ, and the writes that mend the user index.
+//! The repair reads differing pairs again, and makes the writes to mend the user index.
 
 use rsvp_core::backend::combine;
 use rsvp_core::{Result, Rsvp, Write};
@@ -10,11 +10,11 @@ use crate::data::user_index::{are_indexed, is_indexed};
 use crate::wire::call::Call;
 use crate::wire::request::{Dispatch, Request};
 
-/// The writes to the user index that mend those of the pairs that do differ.
+/// The writes to the user index for those pairs whose sides still differ.
 ///
-/// On a single server both sides are read in one moment: a correction by an older truth would show
-/// a user an RSVP that has been cancelled, until it is synced. In a cluster a write that is under
-/// way looks like one that was interrupted, and its correction is what it does next.
+/// On a single server both sides are read in one transaction. A correction by an older truth would
+/// show a user a cancelled RSVP until the next sync. In a cluster a running write looks like an
+/// interrupted one, but the correction is then the write's own next step.
 pub(crate) async fn corrections(
     servers: &impl Dispatch,
     keys: &Keys,

@@ -1,4 +1,4 @@
-//! Where the user and the password of each new connection come from.
+//! The user and the password of each new connection, and their provider.
 
 use std::error::Error as StdError;
 use std::fmt;
@@ -7,10 +7,18 @@ use std::sync::Arc;
 use rsvp_core::async_trait;
 use rsvp_core::url::{Host, Secret};
 
-/// Why credentials could not be had.
+/// The error of a [`CredentialProvider`].
 pub type CredentialError = Box<dyn StdError + Send + Sync>;
 
 /// A user of Redis' access control lists, and the password.
+///
+/// ```
+/// use rsvp_redis::Credentials;
+///
+/// let token = Credentials::new(Some("app"), "token");
+/// assert_eq!(token.user.as_deref(), Some("app"));
+/// assert!(!format!("{token:?}").contains("token\""), "Debug hides the password");
+/// ```
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct Credentials {
@@ -27,12 +35,12 @@ impl Credentials {
     }
 }
 
-/// Gives the credentials of each new connection, such as a token of a cloud provider, which expires
-/// in minutes.
+/// Gives the credentials of each new connection, for example a token of a cloud provider with a
+/// lifetime of minutes.
 ///
-/// It is asked for every connection, within the `connect_timeout`, so it should keep what is still
-/// valid. Connections that are open stay open when a token expires, for as long as the server lets
-/// them. One that the server closes is made again with new credentials.
+/// The store asks for every connection, within the `connect_timeout`, so a provider should cache
+/// valid credentials. Open connections stay open when a token expires, for as long as the server
+/// lets them. If the server closes a connection, the store makes it again with new credentials.
 ///
 /// ```
 /// use rsvp_core::async_trait;
@@ -57,12 +65,12 @@ pub trait CredentialProvider: Send + Sync + 'static {
     ///
     /// # Errors
     ///
-    /// Whatever keeps them from being had. The connection fails, and may be tried again. The text of
-    /// the error must have no secret in it.
+    /// Any error of the provider. The connection fails, and may be tried again. The text of the
+    /// error must have no secret in it.
     async fn credentials(&self, host: &Host) -> Result<Credentials, CredentialError>;
 }
 
-/// A provider that nothing prints.
+/// A provider, hidden from `Debug`.
 #[derive(Clone)]
 pub(crate) struct Provider(pub(super) Arc<dyn CredentialProvider>);
 

@@ -1,6 +1,8 @@
-//! The configuration of a store: its servers, connections and timeouts.
+//! The configuration of a store, with its servers, connections and timeouts.
 
 mod credentials;
+#[cfg(feature = "tls")]
+mod tls;
 mod url;
 
 use std::sync::Arc;
@@ -12,15 +14,18 @@ use rsvp_core::{PageLimit, ReadyPolicy, Result};
 
 pub(crate) use self::credentials::Provider;
 pub use self::credentials::{CredentialError, CredentialProvider, Credentials};
+#[cfg(feature = "tls")]
+pub(crate) use self::tls::TlsFiles;
 
 /// The port of a server without one.
 pub(crate) const DEFAULT_PORT: u16 = 6379;
 /// The port of a sentinel without one.
 pub(crate) const SENTINEL_PORT: u16 = 26_379;
 
-/// The configuration of a [`RedisStore`](crate::RedisStore): its servers, connections and timeouts.
+/// The configuration of a [`RedisStore`](crate::RedisStore), with its servers, connections and
+/// timeouts.
 ///
-/// It is made from a URL and refined by methods. The methods take any value;
+/// It is made from a URL and refined by methods. The methods take any value, and
 /// [`RedisStore::open`](crate::RedisStore::open) refuses values out of range. `Debug` never shows
 /// the password.
 ///
@@ -62,24 +67,13 @@ pub struct RedisConfig {
     pub(crate) sweep: bool,
 }
 
-/// What sentinels are asked for, and the login to them.
+/// The primary to ask sentinels for, and the login to them.
 #[derive(Clone, Debug)]
 pub(crate) struct Sentinel {
-    /// The name of the primary among those that they watch.
+    /// The name of the primary. A sentinel may watch several.
     pub(crate) primary: String,
     pub(crate) user: Option<String>,
     pub(crate) password: Option<Secret>,
-}
-
-/// The PEM files of TLS.
-#[cfg(feature = "tls")]
-#[derive(Clone, Debug, Default)]
-pub(crate) struct TlsFiles {
-    /// The root certificates to trust, in place of the platform's.
-    pub(crate) ca: Option<String>,
-    /// The certificate of the client, and its key.
-    pub(crate) cert: Option<String>,
-    pub(crate) key: Option<String>,
 }
 
 impl RedisConfig {
@@ -111,23 +105,43 @@ impl RedisConfig {
         }
     }
 
-    /// Sets the user and the password of Redis' access control lists. Without a user, the password
-    /// is that of the user `default`.
+    /// Sets the user and the password of Redis' access control lists. Without a user, the login is
+    /// of the user `default`.
+    ///
+    /// ```
+    /// use rsvp_redis::RedisConfig;
+    ///
+    /// let config = RedisConfig::from_url("redis://redis.example")?
+    ///     .with_credentials(Some("app"), "secret");
+    /// assert!(!format!("{config:?}").contains("secret"));
+    /// # Ok::<(), rsvp_core::Error>(())
+    /// ```
     #[must_use]
     pub fn with_credentials(self, user: Option<&str>, password: impl Into<String>) -> Self {
         Self { user: user.map(str::to_owned), password: Some(Secret::new(password)), ..self }
     }
 
-    /// Sets where the user and the password of each new connection come from, such as a token of a
-    /// cloud provider. Takes the place of those of [`with_credentials`](Self::with_credentials).
+    /// Sets the source of the user and the password of each new connection, for example for tokens
+    /// of a cloud provider. It replaces the login of [`with_credentials`](Self::with_credentials).
+    ///
+    /// [`CredentialProvider`] has an example.
     #[must_use]
     pub fn with_credential_provider(self, provider: impl CredentialProvider) -> Self {
         Self { provider: Some(Provider(Arc::new(provider))), ..self }
     }
 
-    /// Sets the user and the password of the sentinels, which have their own. Defaults to none.
+    /// Sets the user and the password of the sentinels. They are separate from those of the
+    /// servers. Defaults to none.
     ///
     /// Without effect unless the URL begins with `redis+sentinel://` or `rediss+sentinel://`.
+    ///
+    /// ```
+    /// use rsvp_redis::RedisConfig;
+    ///
+    /// let config = RedisConfig::from_url("redis+sentinel://app:secret@sentinel1,sentinel2/tickets")?
+    ///     .with_sentinel_credentials(None, "another secret");
+    /// # Ok::<(), rsvp_core::Error>(())
+    /// ```
     #[must_use]
     pub fn with_sentinel_credentials(
         self,
@@ -139,45 +153,60 @@ impl RedisConfig {
         Self { sentinel, ..self }
     }
 
-    /// Sets the name of the connections in `CLIENT LIST`: 1 to 64 ASCII letters, digits, `.`, `_`
-    /// and `-`. Defaults to `rsvp`.
+    /// Sets the name of the connections in `CLIENT LIST`. Defaults to `rsvp`.
+    ///
+    /// A name has 1 to 64 ASCII letters, digits, `.`, `_` and `-`.
     #[must_use]
     pub fn with_client_name(self, name: impl Into<String>) -> Self {
         Self { client_name: name.into(), ..self }
     }
 
-    /// Sets the prefix of every key: 1 to 64 ASCII letters, digits, `.`, `_` and `-`. Defaults to
-    /// `rsvp`.
+    /// Sets the prefix of every key. Defaults to `rsvp`.
     ///
-    /// Stores with different prefixes share no data.
+    /// A prefix has 1 to 64 ASCII letters, digits, `.`, `_` and `-`. Stores with different prefixes
+    /// share no data.
+    ///
+    /// ```
+    /// use rsvp_redis::RedisConfig;
+    ///
+    /// // A staging store beside the one in production, on the same server.
+    /// let config = RedisConfig::from_url("redis://redis.example")?.with_prefix("staging");
+    /// # Ok::<(), rsvp_core::Error>(())
+    /// ```
     #[must_use]
     pub fn with_prefix(self, prefix: impl Into<String>) -> Self {
         Self { prefix: prefix.into(), ..self }
     }
 
-    /// Sets the number of slots that each event is divided over, within 1 to 64, so that several
-    /// nodes of a cluster share a hot event. Defaults to 1.
+    /// Sets the number of parts of each event, within 1 to 64. The parts are in different slots,
+    /// and several nodes of a cluster share a hot event. Defaults to 1.
     ///
-    /// The parts fall on the nodes as keys do, by hash: a few parts per primary spread an event
+    /// The parts fall on the nodes as keys do, by hash. A few parts per primary spread an event
     /// over most of them. A count, a list and a removal ask every part. The number cannot change
-    /// while there are RSVPs: opening a store with another number fails.
+    /// while there are RSVPs. Opening a store with another number fails.
+    ///
+    /// ```
+    /// use rsvp_redis::RedisConfig;
+    ///
+    /// // Six primaries, about three parts on each.
+    /// let config = RedisConfig::from_url("redis+cluster://redis1,redis2")?.with_event_spread(18);
+    /// # Ok::<(), rsvp_core::Error>(())
+    /// ```
     #[must_use]
     pub fn with_event_spread(self, event_spread: u16) -> Self {
         Self { event_spread, ..self }
     }
 
-    /// Sets the number of connections to each primary that all calls share, within 1 to 64.
-    /// Defaults to 2.
+    /// Sets the number of shared connections to each primary, within 1 to 64. Defaults to 2.
     ///
-    /// Writes that wait for replicas and replacements of labels have connections of their own beside
-    /// them, up to 8 to each primary.
+    /// With [`with_wait_replicas`](Self::with_wait_replicas), writes have connections of their own
+    /// beside them, up to 8 to each primary. So have replacements of labels.
     #[must_use]
     pub fn with_connections(self, connections: usize) -> Self {
         Self { connections, ..self }
     }
 
-    /// Sets the number of calls that may be under way at once, within 1 to 1,000,000. Defaults to
-    /// 16,384.
+    /// Sets the limit of concurrent calls, within 1 to 1,000,000. Defaults to 16,384.
     ///
     /// One call more is refused at once as [`Error::Overloaded`](rsvp_core::Error::Overloaded).
     #[must_use]
@@ -194,20 +223,42 @@ impl RedisConfig {
 
     /// Sets the time limit of one reply, within 1 ms to 1 h. Defaults to 2 s.
     ///
-    /// A connection without a reply in time is closed, and its writes are settled: see the
-    /// [crate's documentation](crate). That takes up to the connect timeout more, and at most 1 s. A
-    /// call may take a few round trips. The deadline of a call shortens the wait.
+    /// A connection without a reply in time is closed, and its writes are settled. To settle them
+    /// takes up to the connect timeout more, and at most 1 s. The [crate's
+    /// documentation](crate#failed-writes) has the details. A call may take a few round trips. The
+    /// deadline of a call shortens the wait.
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// use rsvp_redis::RedisConfig;
+    ///
+    /// // Fail fast within one data centre.
+    /// let config = RedisConfig::from_url("redis://redis.example")?
+    ///     .with_connect_timeout(Duration::from_millis(200))
+    ///     .with_response_timeout(Duration::from_millis(300));
+    /// # Ok::<(), rsvp_core::Error>(())
+    /// ```
     #[must_use]
     pub fn with_response_timeout(self, timeout: Duration) -> Self {
         Self { response_timeout: timeout, ..self }
     }
 
-    /// Sets the number of replicas, up to 16, that must have received a write before it is
-    /// acknowledged (`WAIT`). Defaults to 0.
+    /// Sets the number of replicas to wait for before a write is acknowledged (`WAIT`), up to 16.
+    /// Defaults to 0.
     ///
-    /// `WAIT` is not consensus: a write that too few replicas received stays on the primary, and a
-    /// replica that did not receive it may still be promoted. It makes the loss of an acknowledged
+    /// `WAIT` is not consensus. If too few replicas receive a write, it stays on the primary, and a
+    /// replica without the write may still be promoted. `WAIT` makes the loss of an acknowledged
     /// write unlikely.
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// use rsvp_redis::RedisConfig;
+    ///
+    /// let config = RedisConfig::from_url("redis+cluster://redis1,redis2")?
+    ///     .with_wait_replicas(1)
+    ///     .with_wait_timeout(Duration::from_millis(500));
+    /// # Ok::<(), rsvp_core::Error>(())
+    /// ```
     #[must_use]
     pub fn with_wait_replicas(self, replicas: u32) -> Self {
         Self { wait_replicas: replicas, ..self }
@@ -221,9 +272,18 @@ impl RedisConfig {
         Self { wait_timeout: timeout, ..self }
     }
 
-    /// Sets the most entries that one step of an audit or a repair compares. Defaults to 1,000.
+    /// Sets the most entries in one step of an audit or a repair. Defaults to 1,000.
     ///
     /// Smaller steps leave more room to other calls between them.
+    ///
+    /// ```
+    /// use rsvp_core::PageLimit;
+    /// use rsvp_redis::RedisConfig;
+    ///
+    /// let config = RedisConfig::from_url("redis://redis.example")?
+    ///     .with_audit_step(PageLimit::new(200)?);
+    /// # Ok::<(), rsvp_core::Error>(())
+    /// ```
     #[must_use]
     pub fn with_audit_step(self, entries: PageLimit) -> Self {
         Self { audit_step: entries, ..self }
@@ -231,45 +291,39 @@ impl RedisConfig {
 
     /// Sets how many of the primaries of a cluster must accept writes for
     /// [`ready`](rsvp_core::RsvpStore::ready) to succeed. Defaults to half of them.
+    ///
+    /// ```
+    /// use rsvp_core::ReadyPolicy;
+    /// use rsvp_redis::RedisConfig;
+    ///
+    /// // An instance gets no traffic unless every primary accepts writes.
+    /// let config = RedisConfig::from_url("redis+cluster://redis1,redis2")?
+    ///     .with_ready_policy(ReadyPolicy::All);
+    /// # Ok::<(), rsvp_core::Error>(())
+    /// ```
     #[must_use]
     pub fn with_ready_policy(self, policy: ReadyPolicy) -> Self {
         Self { ready_policy: policy, ..self }
     }
 
-    /// Sets whether the removal of a user ends with a look at every event of a cluster, so that it also
-    /// finds what the user's list has lost. Defaults to `true`.
+    /// Sets whether the removal of a user ends with a sweep, a look at every event of a cluster.
+    /// The sweep also finds RSVPs missing from the user's list. Defaults to `true`.
     ///
-    /// That costs the names of all keys of the cluster, and a `SISMEMBER` for each event. Without it a
-    /// removal costs what the user's list has, and is complete after a
-    /// [repair](rsvp_core::Maintenance): for those who remove many users a day, and repair each night.
+    /// The sweep reads the names of all keys of the cluster and sends a `SISMEMBER` for each event.
+    /// Without it a removal costs as much as the user's list is long, and is complete after a
+    /// [repair](rsvp_core::Maintenance). Leave it out to remove many users a day and repair each
+    /// night.
+    ///
+    /// ```
+    /// use rsvp_redis::RedisConfig;
+    ///
+    /// // A nightly job runs `rsvpctl repair`.
+    /// let config = RedisConfig::from_url("redis+cluster://redis1,redis2")?.with_sweep(false);
+    /// # Ok::<(), rsvp_core::Error>(())
+    /// ```
     #[must_use]
     pub fn with_sweep(self, sweep: bool) -> Self {
         Self { sweep, ..self }
-    }
-
-    /// Sets a PEM file of root certificates to trust. Defaults to the platform's.
-    #[cfg(feature = "tls")]
-    #[must_use]
-    pub fn with_tls_ca(mut self, file: impl Into<String>) -> Self {
-        self.tls_files.ca = Some(file.into());
-        self
-    }
-
-    /// Sets the PEM files of the client's certificate, with its chain, and of its private key.
-    /// Defaults to none.
-    ///
-    /// A Redis server with TLS asks for one unless it says `tls-auth-clients no`. Every new connection
-    /// reads the files again, so that they may be replaced.
-    #[cfg(feature = "tls")]
-    #[must_use]
-    pub fn with_tls_client(
-        mut self,
-        certificate: impl Into<String>,
-        key: impl Into<String>,
-    ) -> Self {
-        self.tls_files.cert = Some(certificate.into());
-        self.tls_files.key = Some(key.into());
-        self
     }
 
     /// How long data may stay without the acknowledgement of the server's kernel.

@@ -10,7 +10,7 @@ use super::{RedisConfig, Sentinel};
 /// The numbers of databases.
 const DATABASES: RangeInclusive<i64> = 0..=u16::MAX as i64;
 
-/// How the servers are found that the hosts of a URL lead to.
+/// The meaning of the hosts of a URL.
 enum Servers {
     Primary,
     Cluster,
@@ -22,42 +22,54 @@ impl RedisConfig {
     ///
     /// | scheme | servers |
     /// |---|---|
-    /// | `redis://` | one primary; of several hosts, the one that is the primary |
-    /// | `redis+cluster://` | a Redis Cluster; the hosts are the nodes that are asked first |
-    /// | `redis+sentinel://` | the primary that sentinels name; the hosts are the sentinels, and the path is the primary's name |
-    /// | `rediss://`, `rediss+cluster://`, `rediss+sentinel://` | the same over TLS; needs the cargo feature `tls` |
+    /// | `redis://` | one primary, given by its host or by all hosts of its replication group |
+    /// | `redis+cluster://` | a Redis Cluster, given by the nodes to ask first |
+    /// | `redis+sentinel://` | the primary named by sentinels, given by the hosts of the sentinels and its name as the path |
+    /// | `rediss://`, `rediss+cluster://`, `rediss+sentinel://` | the same over TLS, with the cargo feature `tls` |
     ///
     /// An IPv6 address stands in brackets. Every part may be percent-encoded. Redis Cluster
     /// supports no database but 0.
     ///
     /// | parameter | meaning | defaults to |
     /// |---|---|---|
-    /// | `prefix` | the prefix of every key: letters, digits, `.`, `_` and `-` | `rsvp` |
-    /// | `event_spread` | slots that every event is divided over, within 1 to 64; fixed for the life of the data | 1 |
+    /// | `prefix` | the prefix of every key, of letters, digits, `.`, `_` and `-` | `rsvp` |
+    /// | `event_spread` | the parts of every event, within 1 to 64, fixed for the life of the data | 1 |
     /// | `connections` | shared connections to each primary, within 1 to 64 | 2 |
-    /// | `max_in_flight` | calls at once, within 1 to 1,000,000; one more is refused as overloaded | 16384 |
+    /// | `max_in_flight` | the limit of concurrent calls, within 1 to 1,000,000 (one more is refused as overloaded) | 16384 |
     /// | `connect_timeout` | time limit of connecting to one host, such as `500ms` or `2s` | 1s |
     /// | `response_timeout` | time limit of one reply | 2s |
-    /// | `wait_replicas` | replicas that must have a write before it is acknowledged, up to 16 | 0 |
+    /// | `wait_replicas` | replicas to wait for before a write is acknowledged, up to 16 | 0 |
     /// | `wait_timeout` | time limit of the replicas' acknowledgement | 1s |
-    /// | `database` | with sentinels, the database; otherwise it is the path | 0 |
-    /// | `ready` | how many primaries of a cluster must accept writes for the store to be ready: `all`, `half` or `any` | half |
+    /// | `database` | the database with sentinels, otherwise given by the path | 0 |
+    /// | `ready` | `all`, `half` or `any`, the primaries of a cluster to accept writes before the store is ready | half |
     /// | `sweep` | whether the removal of a user looks at every event of a cluster | true |
     /// | `client_name` | the name of the connections in `CLIENT LIST` | `rsvp` |
-    /// | `sentinel_user`, `sentinel_password` | the login to the sentinels, which is not that of the URL | none |
+    /// | `sentinel_user`, `sentinel_password` | the login to the sentinels, separate from the login in the URL | none |
     /// | `tls_ca` | a PEM file of root certificates | the platform's |
     /// | `tls_cert`, `tls_key` | PEM files of the client's certificate and private key | none |
     ///
     /// # Errors
     ///
-    /// [`Error::InvalidInput`] with the field `url`, or with the name of a parameter that is
-    /// malformed or out of range. The URL is never repeated.
+    /// [`Error::InvalidInput`] with the field `url`, or with the name of a malformed or
+    /// out-of-range parameter. The URL is never repeated.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use rsvp_redis::RedisConfig;
+    ///
+    /// RedisConfig::from_url("redis://app:secret@redis.example/1?response_timeout=500ms")?;
+    /// RedisConfig::from_url("redis+sentinel://sentinel1,sentinel2/tickets?wait_replicas=1")?;
+    /// let error = RedisConfig::from_url("redis://redis.example?connections=0").unwrap_err();
+    /// assert!(error.to_string().starts_with("invalid connections: "));
+    /// # Ok::<(), rsvp_core::Error>(())
+    /// ```
     pub fn from_url(url: &str) -> Result<Self> {
         Self::from_store_url(StoreUrl::parse(url)?)
     }
 
-    /// Reads a parsed URL as [`from_url`](Self::from_url) does. Parameters that were taken before,
-    /// such as those of layers, are not read again.
+    /// Reads a parsed URL as [`from_url`](Self::from_url) does. A caller may take parameters of its
+    /// own from the URL before, such as those of layers.
     ///
     /// # Errors
     ///

@@ -1,4 +1,4 @@
-//! Counts: the sizes of the sets of events.
+//! Counts, the sizes of the sets of events.
 
 use redis::cmd;
 use rsvp_core::{Count, Error, EventId, Result};
@@ -32,7 +32,7 @@ pub(crate) async fn counts(
     counts
 }
 
-/// The count of an event, whose parts must all have answered.
+/// The count of an event. It fails if any part of the event has no answer.
 fn sum(call: Call, parts: &[Result<Answer, Failure>]) -> Result<Count> {
     let mut sum = 0_u64;
     for part in parts {

@@ -1,9 +1,9 @@
-//! Cursors: the tag of each listing, and the state of a scan as fields of a cursor.
+//! Cursors, with the tag of each listing and the state of a scan as fields.
 
 use rsvp_core::backend::{CursorReader, CursorWriter};
 use rsvp_core::{Cursor, MAX_ID_BYTES, Result};
 
-/// The first byte of a cursor: the listing that it belongs to.
+/// The first byte of a cursor, the listing of the cursor.
 pub(crate) mod tag {
     pub(crate) const ATTENDEES: u8 = b'a';
     pub(crate) const EVENTS_OF: u8 = b'e';
@@ -12,26 +12,24 @@ pub(crate) mod tag {
     pub(crate) const AUDIT_USERS: u8 = b'u';
 }
 
-/// How far the scan of one set or hash has got.
+/// The state of the scan of one set or hash.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct ScanState {
-    /// The server that the scan's cursor belongs to. Another one visits the members in another
-    /// order.
+    /// The server of the cursor. Another server visits the members in another order.
     pub(crate) server: u64,
     /// The cursor of `SSCAN` or `HSCAN`, 0 at the beginning.
     pub(crate) cursor: u64,
-    /// The members already listed of the reply that this cursor gives, if it did not fit into a
-    /// page.
+    /// The members already listed of the reply to this cursor, if it did not fit into a page.
     pub(crate) listed: Option<Listed>,
 }
 
 /// The beginning of a reply, in the order of its members.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Listed {
-    /// The last member that has been listed.
+    /// The last listed member.
     pub(crate) last: String,
     /// A digest of all members up to the last, to see whether the next reply begins the same.
-    /// `None` if the reply held the whole set: then every member after the last is new.
+    /// `None` if the reply held the whole set, since every member after the last is then new.
     pub(crate) digest: Option<u64>,
 }
 
@@ -45,7 +43,7 @@ pub(crate) fn write_state(cursor: CursorWriter, state: &ScanState) -> CursorWrit
     }
 }
 
-/// Reads what [`write_state`] wrote.
+/// Reads the fields of [`write_state`].
 pub(crate) fn read_state(reader: &mut CursorReader<'_>) -> Result<ScanState> {
     let (server, cursor) = (reader.u64()?, reader.u64()?);
     let digest = match reader.u16()? {

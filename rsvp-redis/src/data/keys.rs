@@ -1,4 +1,4 @@
-//! The layout: the keys of events and users, and their slots.
+//! The keys of events and users, and their slots.
 
 use std::fmt;
 
@@ -27,7 +27,7 @@ pub(crate) struct Keys {
 pub(crate) enum Kind {
     /// A set of the users of a part of an event.
     Event,
-    /// A hash whose fields are the events of a user.
+    /// A hash with the events of a user as fields.
     User,
 }
 
@@ -44,12 +44,12 @@ impl Keys {
         Self { prefix: prefix.to_owned(), spread: spread.max(1) }
     }
 
-    /// The number of parts that every event is divided into.
+    /// The number of parts of every event.
     pub(crate) fn parts(&self) -> u16 {
         self.spread
     }
 
-    /// The part of an event that a user is in: the slot of the id modulo the number of parts.
+    /// The part of a user within an event, the slot of the id modulo the number of parts.
     pub(crate) fn part_of(&self, user: &UserId) -> u16 {
         slot_of(user.as_str()) % self.spread
     }
@@ -64,25 +64,24 @@ impl Keys {
         self.tagged(Kind::User, escaped(user.as_str()))
     }
 
-    /// The string that says how far the sweep for a user has got.
+    /// The string with the progress of the sweep for a user.
     pub(crate) fn sweep(&self, user: &UserId) -> Key {
         let tag = escaped(user.as_str());
         Key { slot: slot_of(&tag), name: format!("{}:s:{{{tag}}}", self.prefix) }
     }
 
-    /// The key that records the layout of this prefix, and its value.
+    /// The key of the layout of this prefix, and its value.
     pub(crate) fn layout(&self) -> (Key, String) {
         let name = format!("{}:layout", self.prefix);
         (Key { slot: slot_of(&name), name }, format!("1 event_spread={}", self.spread))
     }
 
-    /// The key of a label, whose name has no braces.
+    /// The key of a label. The name has no braces.
     pub(crate) fn label(&self, name: &LabelName) -> Key {
         Key { slot: slot_of(name.as_str()), name: format!("{}:l:{{{name}}}", self.prefix) }
     }
 
-    /// A key that holds nothing, to test whether writes are accepted. The numbers spread over all
-    /// slots.
+    /// An empty key, to test whether writes are accepted. The numbers spread over all slots.
     pub(crate) fn probe(&self, number: u32) -> Key {
         let tag = number.to_string();
         Key { slot: slot_of(&tag), name: format!("{}:ready:{{{tag}}}", self.prefix) }
@@ -92,7 +91,7 @@ impl Keys {
         Key { slot: slot_of(&tag), name: format!("{}:{kind}:{{{tag}}}", self.prefix) }
     }
 
-    /// A glob that matches every key of a kind. The prefix has no special characters.
+    /// A glob for every key of a kind. The prefix has no special characters.
     pub(crate) fn pattern(&self, kind: Kind) -> String {
         format!("{}:{kind}:{{*", self.prefix)
     }
@@ -115,6 +114,8 @@ impl Keys {
                 (Owner::User(user), key)
             }
         };
+        // A name may parse and still be another key, for example a part beyond the spread or with
+        // leading zeros. Only the name that this layout would write is a key of it.
         (key.name == name).then_some((owner, key))
     }
 }

@@ -1,4 +1,4 @@
-//! Labels: facts that a store keeps about itself, one key for each.
+//! Labels, the facts of a store about itself, with one key for each.
 
 use redis::{Value, cmd};
 use rsvp_core::{Error, Label, LabelName, Operation, Result};
@@ -6,7 +6,7 @@ use rsvp_core::{Error, Label, LabelName, Operation, Result};
 use crate::data::keys::Keys;
 use crate::wire::call::Call;
 use crate::wire::client::ClusterClient;
-use crate::wire::compare::Replacement;
+use crate::wire::compare_and_set::Replacement;
 use crate::wire::request::{Dispatch, Request};
 
 /// The label of a name.

@@ -1,4 +1,4 @@
-//! Membership: the truth of pairs, read from the sets of their events.
+//! The membership of pairs, read from the sets of their events, the truth.
 
 use std::collections::HashMap;
 
@@ -12,7 +12,7 @@ use crate::wire::call::Call;
 use crate::wire::failure::Failure;
 use crate::wire::request::{Answer, Dispatch, Request};
 
-/// The most members that one command asks for.
+/// The most members of one command.
 const MAX_MEMBERS: usize = 1024;
 
 /// For each pair, whether it exists, in one round trip for each piece of them.
@@ -54,7 +54,7 @@ pub(crate) async fn read_each<'a>(
     held
 }
 
-/// The command that tells whether a pair exists, and its key.
+/// The command to ask whether a pair exists, and its key.
 pub(crate) fn is_member(keys: &Keys, pair: &Rsvp) -> (Key, Cmd) {
     let key = keys.event(&pair.event, keys.part_of(&pair.user));
     let command = cmd("SISMEMBER").arg(&key.name).arg(pair.user.as_str()).to_owned();

@@ -1,8 +1,8 @@
-//! The data: its keys, and the commands that read and write it.
+//! The data with its keys, and the commands to read and write it.
 
 pub(crate) mod counts;
 pub(crate) mod cursor;
-pub(crate) mod event_set;
+pub(crate) mod event_writes;
 pub(crate) mod keys;
 pub(crate) mod labels;
 pub(crate) mod listing;
@@ -19,7 +19,7 @@ pub(crate) mod transaction;
 pub(crate) mod user_index;
 pub(crate) mod write;
 
-/// The most entries of a batch that are under way at once. The rest follows in pieces.
+/// The most entries of a batch to send at once. The rest follows in pieces.
 const MAX_PIECE: usize = 10_000;
 
 fn set<T>(all: &mut [T], index: usize, value: T) {

@@ -1,4 +1,4 @@
-//! Readiness: a write that every primary must accept.
+//! Readiness, tested by a write to every primary.
 
 use std::sync::Arc;
 
@@ -8,7 +8,7 @@ use crate::data::keys::{Key, Keys};
 use crate::wire::request::Request;
 use crate::wire::topology::Topology;
 
-/// A write for each node, which leaves nothing behind.
+/// A write for each node. It leaves no data behind.
 pub(crate) fn probes<N>(topology: &Topology<N>, keys: &Keys) -> Vec<(Arc<N>, Request)> {
     // A key in a slot that the node owns.
     let key_of = |node| {

@@ -1,4 +1,4 @@
-//! Removal in steps: finding RSVPs of an event or a user to cancel.
+//! Removal in steps. A step first finds RSVPs of an event or a user to cancel.
 
 use redis::{Value, cmd};
 use rsvp_core::backend::stored_id;
@@ -9,7 +9,7 @@ use crate::data::scan_key::member;
 use crate::wire::call::Call;
 use crate::wire::request::{Dispatch, Request};
 
-/// RSVPs that one step of a removal cancels.
+/// The RSVPs to cancel in one step of a removal.
 pub(crate) struct Found {
     pub(crate) cancels: Vec<Write>,
     /// Whether there may be more.
@@ -68,7 +68,7 @@ pub(crate) async fn find_of_user(
     Ok(Found { cancels: events.into_iter().map(cancel).collect::<Result<_>>()?, more })
 }
 
-/// Up to `count` different members; all of them if there are no more.
+/// Up to `count` different members, all of them if there are no more.
 async fn sample(
     servers: &impl Dispatch,
     call: Call,

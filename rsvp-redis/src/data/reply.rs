@@ -35,7 +35,7 @@ pub(crate) fn text(value: Value) -> Option<String> {
     }
 }
 
-/// The reply to a command of the `SCAN` family: the next cursor, and the entries.
+/// The next cursor and the entries, from the reply to a command of the `SCAN` family.
 pub(crate) fn scan(value: Value) -> Option<(u64, Vec<Value>)> {
     let Value::Array(reply) = value else { return None };
     let [next, entries] = <[Value; 2]>::try_from(reply).ok()?;

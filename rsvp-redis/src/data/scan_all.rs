@@ -1,4 +1,8 @@
-//! Scanning the keyspace: all keys of a kind, and the members of each key.
+//! Scanning the keyspace, all keys of a kind and the members of each key.
+//!
+//! The scan has three parts. `scan_slots` finds the keys of a cluster slot by slot, `scan_server`
+//! finds the keys of a single server by its `SCAN`, and `scan_key` reads the members of one key.
+//! This file chooses among them, and fills a page with the members of the keys found.
 
 use redis::cmd;
 use rsvp_core::backend::stored_id;
@@ -14,13 +18,14 @@ use crate::wire::request::{Answer, Dispatch, Request};
 
 /// The subject of the cursors.
 pub(super) const EVERYTHING: &str = "";
-/// The most steps of one call, each of which may find no key of the kind.
+/// The most steps of one call. A step may find no key of the kind, when other applications share
+/// the server.
 pub(super) const MAX_STEPS: usize = 32;
 
 /// A key and its owner.
 pub(super) type OwnedKey = (Owner, Key);
 
-/// A scan of all keys of a kind: by slot in a cluster, otherwise by the server's own `SCAN`.
+/// A scan of all keys of a kind, by slot in a cluster, otherwise by the server's own `SCAN`.
 pub(crate) struct KeyspaceScan<'a> {
     pub(crate) servers: &'a ClusterClient,
     pub(crate) keys: &'a Keys,
@@ -32,7 +37,7 @@ pub(crate) struct KeyspaceScan<'a> {
 
 /// How far a list of keys has been read.
 pub(super) struct Read {
-    /// The number of keys whose members have all been listed.
+    /// The number of completely listed keys.
     pub(super) finished: usize,
     /// How far the key after them has got, if it has been begun.
     pub(super) begun: Option<ScanState>,
@@ -41,7 +46,7 @@ pub(super) struct Read {
 impl KeyspaceScan<'_> {
     /// At most `limit` more pairs, and the cursor of the next page.
     ///
-    /// Every pair that exists during the whole scan is seen at least once.
+    /// If a pair exists during the whole scan, it is seen at least once.
     pub(crate) async fn page(
         &self,
         cursor: Option<&Cursor>,
@@ -63,9 +68,11 @@ impl KeyspaceScan<'_> {
         limit: usize,
         pairs: &mut Vec<Rsvp>,
     ) -> Result<Read> {
+        // Step 1: ask for the sizes of all keys, to know which of them fit into the page.
         let sizes = self.sizes(keys).await?;
         let mut finished = 0;
-        // Small keys in one round trip, as many as fit.
+        // Step 2: list small keys completely, in one round trip, as many from the first on as fit
+        // together. A half-listed first key goes to step 3, because it continues at its own state.
         if state == ScanState::default() {
             let mut room = limit.saturating_sub(pairs.len());
             let fit = sizes.iter().take_while(|size| {
@@ -75,12 +82,13 @@ impl KeyspaceScan<'_> {
             });
             let small = fit.count();
             let read = self.read_small(keys.iter().zip(sizes).take(small), limit, pairs).await?;
+            // A key has grown since step 1 and fills the page.
             if read.begun.is_some() || read.finished < small {
                 return Ok(read);
             }
             finished = small;
         }
-        // Then a page of the next key, which does not fit.
+        // Step 3: fill the rest of the page with members of the next key, which does not fit.
         let key = keys.get(finished).filter(|_| pairs.len() < limit);
         let mut begun = None;
         if let Some((owner, name)) = key {
@@ -110,8 +118,8 @@ impl KeyspaceScan<'_> {
         answers.into_iter().map(size).collect()
     }
 
-    /// Lists keys that are expected to fit, all at once. If one has grown meanwhile, the next call
-    /// goes on with it and with the keys after it.
+    /// Lists small keys completely, all at once. If a key has grown meanwhile, the next call goes
+    /// on with it and with the keys after it.
     async fn read_small(
         &self,
         small: impl Iterator<Item = (&OwnedKey, usize)>,
@@ -120,11 +128,14 @@ impl KeyspaceScan<'_> {
     ) -> Result<Read> {
         let small: Vec<_> = small.collect();
         let request = |((_, key), size): &(&OwnedKey, usize)| {
-            // Generous, so that a sparse table is scanned to its end.
+            // `COUNT` is a number of buckets, and a table may be half empty after removals. Twice
+            // the size and a little more scans such a table to its end.
             scan_request(key, self.kind, 0, 2 * size + 16)
         };
         let requests = small.iter().map(request).collect();
         let answers = self.servers.run_all(self.call, requests).await?;
+        // Keys after a full page count as not finished, although their replies are here. The next
+        // call reads them again.
         let mut finished = 0;
         for (((owner, _), _), answer) in small.into_iter().zip(answers) {
             if pairs.len() >= limit {

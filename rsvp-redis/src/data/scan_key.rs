@@ -1,4 +1,9 @@
 //! Pages of one set or hash, by `SSCAN` and `HSCAN`.
+//!
+//! A reply may be longer than a page. The next page then asks for the same reply again and skips
+//! the members already listed. The state of the scan holds the last listed member, and a digest of
+//! the members up to it. If a later reply begins with other members, it is listed from its
+//! beginning.
 
 use std::hash::{DefaultHasher, Hash, Hasher};
 
@@ -15,7 +20,7 @@ use crate::wire::request::{Dispatch, Request};
 /// replies fit into a page.
 const SURPLUS: usize = 16;
 
-/// A page of members, and the state that the next page begins with, if there is one.
+/// A page of members, and the state at the beginning of the next page, if there is one.
 pub(crate) struct KeyPage {
     pub(crate) members: Vec<String>,
     pub(crate) next: Option<ScanState>,
@@ -31,14 +36,17 @@ pub(crate) async fn scan_key(
     limit: usize,
 ) -> Result<KeyPage> {
     loop {
+        // Step 1: ask for a little less than a page, because a reply has a few members more.
         let count = if limit < 2 * SURPLUS { limit } else { limit - SURPLUS };
         let request = scan_request(key, kind, state.cursor, count);
         let answer = servers.run_one(call, request).await?;
+        // Step 2: begin again if the server was restarted or replaced. The cursor of one server
+        // means nothing to another. A listing may so repeat members, but it misses none.
         if state.cursor != 0 && state.server != answer.server {
-            // The cursor of one server means nothing to another.
             state = ScanState::default();
             continue;
         }
+        // Step 3: cut the page out of the reply.
         state.server = answer.server;
         let (next, members) = read_scan(call.operation, kind, answer.into_value())?;
         return Ok(take(state, next, members, limit));
@@ -55,12 +63,14 @@ pub(crate) fn scan_request(key: &Key, kind: Kind, cursor: u64, count: usize) -> 
     Request::read(key.slot, command)
 }
 
-/// The page that a reply makes, when its scan goes on at the cursor `next`.
+/// Cuts a page out of a reply. `next` is the cursor in the reply.
 pub(crate) fn take(state: ScanState, next: u64, mut members: Vec<String>, limit: usize) -> KeyPage {
-    // A reply has no order, and may repeat members.
+    // Step 1: sort the members, so that a position among them has a meaning in a later reply. A
+    // reply has no order, and may repeat members.
     members.sort_unstable();
     members.dedup();
-    // Skip the members that earlier pages of the same reply have listed.
+    // Step 2: skip the members that earlier pages of the same reply have listed. A reply with the
+    // whole set needs no digest, since every member after the last one is new.
     let whole = state.cursor == 0 && next == 0;
     let skipped = match &state.listed {
         None => 0,
@@ -74,7 +84,7 @@ pub(crate) fn take(state: ScanState, next: u64, mut members: Vec<String>, limit:
             }
         }
     };
-    // The reply does not fit: the next page asks for it again.
+    // Step 3: the reply does not fit. The next page asks for it again, from the same cursor.
     let end = members.len().min(skipped + limit);
     if end < members.len() {
         let digest = (!whole).then(|| digest_of(&members, end));
@@ -83,6 +93,7 @@ pub(crate) fn take(state: ScanState, next: u64, mut members: Vec<String>, limit:
         let next = ScanState { listed: Some(Listed { last, digest }), ..state };
         return KeyPage { members, next: Some(next) };
     }
+    // Step 4: the reply fits. The next page begins at its cursor, or there is none.
     let members = members.into_iter().skip(skipped).collect();
     let next = (next != 0).then_some(ScanState { cursor: next, listed: None, ..state });
     KeyPage { members, next }
@@ -95,7 +106,7 @@ fn digest_of(members: &[String], upto: usize) -> u64 {
     hasher.finish()
 }
 
-/// Reads the reply to a scan: its next cursor, and the members or fields.
+/// Reads the next cursor and the members or fields from the reply to a scan.
 pub(crate) fn read_scan(
     operation: Operation,
     kind: Kind,

@@ -1,4 +1,8 @@
 //! Scanning the keyspace of one server by its `SCAN`.
+//!
+//! `SCAN` returns keys in steps. A page may end within a step, and the next call asks for the same
+//! step again. The cursor of the page therefore holds the `SCAN` cursor of the step and digests of
+//! the step's finished keys.
 
 use std::hash::{DefaultHasher, Hash, Hasher};
 
@@ -11,18 +15,17 @@ use crate::data::reply;
 use crate::data::scan_all::{EVERYTHING, KeyspaceScan, MAX_STEPS, OwnedKey, Read};
 use crate::wire::request::{Dispatch, Request};
 
-/// Keys that the server examines in one step. Few enough for the digests of finished keys to fit into
-/// a cursor.
+/// The keys of one step. Few enough for the digests of finished keys to fit into a cursor.
 const KEYS: usize = 100;
-/// The most digests of finished keys that fit into a cursor. A step has about as many keys as it
-/// asks for. To have this many, the server's table would need very long chains, and then the rest
-/// is listed again.
+/// The most digests of finished keys in a cursor. A step has about as many keys as it asks for. To
+/// have this many, the server's table would need very long chains, and then the rest is listed
+/// again.
 const MAX_DONE: usize = 340;
 
-/// How far a scan has got: the fields of its cursor.
+/// The progress of a scan, the fields of its cursor.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 struct Progress {
-    /// The process of the server, and its `SCAN` cursor, which names the step.
+    /// The process of the server, and its `SCAN` cursor, the name of the step.
     server: u64,
     cursor: u64,
     /// The digests of the step's finished keys. Each call asks for the step again, and may then
@@ -43,17 +46,21 @@ impl KeyspaceScan<'_> {
         let mut progress = Progress::read(self.tag, cursor)?;
         let mut pairs = Vec::new();
         for _ in 0..MAX_STEPS {
-            // Step 1: the keys of the step, the unfinished one first, without the finished ones.
+            // Step 1: ask for the keys of the step. The half-listed one comes first, because the
+            // state in the cursor belongs to it. Finished keys are left out.
             let (next, keys) = self.step(&mut progress).await?;
             let (keys, state) = progress.unfinished(keys);
-            // Step 2: as many of their members as fit.
+            // Step 2: list as many of their members as fit.
             let Read { finished, begun } = self.read_keys(&keys, state, limit, &mut pairs).await?;
+            // Step 3: note the finished keys and the half-listed one for the cursor of the page.
             progress.done.extend(keys.iter().take(finished).map(digest));
             progress.current = keys.get(finished).map(digest).zip(begun);
-            // Step 3: the next call asks for this step again, or it is over.
+            // The page is full within the step. The next call asks for this step again.
             if finished < keys.len() {
                 break;
             }
+            // Step 4: go on with the next step of the server. Its cursor is 0 at the end of the
+            // scan.
             progress.done.clear();
             progress.cursor = next;
             if next == 0 {
@@ -74,7 +81,8 @@ impl KeyspaceScan<'_> {
             scan.arg("COUNT").arg(KEYS);
             let answer = self.servers.run_one(self.call, Request::read(0, scan)).await?;
             if progress.server != answer.server {
-                // The server was restarted or replaced, so that its cursors mean nothing any more.
+                // The server was restarted or replaced, so its cursors mean nothing any more. A
+                // scan within its first step has used none yet and may keep the reply.
                 let began = progress.cursor != 0 || !progress.done.is_empty();
                 *progress = Progress { server: answer.server, ..Progress::default() };
                 if began {
@@ -87,6 +95,7 @@ impl KeyspaceScan<'_> {
                 Value::BulkString(name) => self.keys.parse(self.kind, &name),
                 _ => None,
             };
+            // The pattern may match keys of other applications. `parse` leaves them out.
             let mut keys: Vec<_> = names.into_iter().filter_map(parse).collect();
             keys.sort_unstable();
             keys.dedup();
@@ -96,14 +105,14 @@ impl KeyspaceScan<'_> {
 }
 
 impl Progress {
-    /// The keys of the step that are not finished, first the one that has been begun, and how far that
-    /// has got.
+    /// The unfinished keys of the step, the half-listed one first, and the state of its scan.
     fn unfinished(&mut self, keys: Vec<OwnedKey>) -> (Vec<OwnedKey>, ScanState) {
         // Keys that the step no longer has need not be remembered.
         let known: Vec<u64> = keys.iter().map(digest).collect();
         self.done.retain(|done| known.contains(done));
         let mut left: Vec<OwnedKey> =
             keys.into_iter().filter(|key| !self.done.contains(&digest(key))).collect();
+        // If the half-listed key is gone, the first of the others begins at its beginning.
         let begun = self.current.take().and_then(|(key, state)| {
             let at = left.iter().position(|left| digest(left) == key)?;
             left.swap(0, at);

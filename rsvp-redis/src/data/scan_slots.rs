@@ -1,7 +1,7 @@
 //! Scanning the keyspace of a cluster, slot by slot.
 //!
-//! A slot is where a key is whatever node serves it. So a scan by slots goes on when slots move, and
-//! only the slot that it is at has to be asked for again.
+//! A key stays in its slot, whichever node serves the slot. So a scan by slots goes on when slots
+//! move, and only asks for its current slot again.
 
 use rsvp_core::backend::{CursorReader, CursorWriter};
 use rsvp_core::{Cursor, Result, Rsvp};
@@ -12,17 +12,17 @@ use crate::data::scan_all::{EVERYTHING, KeyspaceScan, MAX_STEPS, OwnedKey, Read}
 use crate::wire::slot::SLOTS;
 use crate::wire::slot_keys::SlotKeys;
 
-/// Keys that are looked at in one step, unless a single slot has more.
+/// The keys of one step, unless a single slot has more.
 const KEYS: u64 = 2_000;
 /// The longest name of a key.
 const MAX_NAME: usize = 1_024;
 
-/// How far a scan has got: the fields of its cursor.
+/// The position of a scan, the fields of its cursor.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 struct Position {
     slot: u16,
-    /// The last key of the slot that has been listed, in the order of names, and how far it has got
-    /// unless it is finished.
+    /// The last listed key of the slot, in the order of names, and the state of its scan unless it
+    /// is finished.
     last: Option<(String, Option<ScanState>)>,
 }
 
@@ -40,15 +40,18 @@ impl KeyspaceScan<'_> {
             if position.slot >= SLOTS {
                 return Ok((pairs, None));
             }
-            // Step 1: the keys of the next slots, without those that have been listed.
+            // Step 1: ask for the keys of the next slots, in the order of slots and names. Keys up
+            // to the position were listed by earlier pages and are skipped.
             let found = self.servers.keys_from(self.call, position.slot, KEYS).await;
             let found = found.map_err(|failure| failure.into_error(self.call.operation))?;
             let end = found.slots.end;
             let mut keys = owned_keys(self.keys, self.kind, found);
             let state = position.skip_listed(&mut keys);
-            // Step 2: as many of their members as fit.
+            // Step 2: list as many of their members as fit.
             let Read { finished, begun } = self.read_keys(&keys, state, limit, &mut pairs).await?;
-            // Step 3: the position after them.
+            // Step 3: move the position behind the listed members. With all keys finished it is the
+            // next slot. Otherwise it is the half-listed key, or else the last finished one. If no
+            // key was listed at all, the position stays.
             if finished == keys.len() && begun.is_none() {
                 position = Position { slot: end, last: None };
             } else {
@@ -67,7 +70,7 @@ impl KeyspaceScan<'_> {
     }
 }
 
-/// The keys of a kind among those of slots, in the order in which they are listed.
+/// The keys of a kind among those of slots, in the order of the listing.
 pub(super) fn owned_keys(keys: &Keys, kind: Kind, found: SlotKeys) -> Vec<OwnedKey> {
     let parsed = found.names.iter().filter_map(|name| keys.parse(kind, name));
     let mut owned: Vec<OwnedKey> =
@@ -81,7 +84,7 @@ pub(super) fn owned_keys(keys: &Keys, kind: Kind, found: SlotKeys) -> Vec<OwnedK
 }
 
 impl Position {
-    /// Removes the keys that have been listed. Returns how far the first of the rest has got.
+    /// Removes the listed keys. Returns the state of the first of the rest.
     fn skip_listed(&self, keys: &mut Vec<OwnedKey>) -> ScanState {
         let Some((last, state)) = &self.last else { return ScanState::default() };
         keys.retain(|(_, key)| {

@@ -1,8 +1,8 @@
-//! Sweep: looking for RSVPs of a user that the user's list lacks.
+//! The sweep looks for RSVPs missing from the list of their user.
 //!
-//! In a cluster the list of a user may have lost an entry, and then nothing leads from the user to the
-//! RSVP but the keys of all events. A removal of a user ends with a look at each of them: one
-//! `SISMEMBER` for each event, some thousands in a step.
+//! In a cluster the list of a user may have lost an entry. Then only the keys of all events lead to
+//! the RSVP. A removal of a user ends with a look at each of them, with one `SISMEMBER` for each
+//! event, some thousands in a step.
 
 use std::time::Duration;
 
@@ -19,16 +19,16 @@ use crate::wire::client::ClusterClient;
 use crate::wire::request::{Dispatch, Request};
 use crate::wire::slot::SLOTS;
 
-/// Keys that one step looks at, unless a single slot has more.
+/// The keys of one step, unless a single slot has more.
 const KEYS: u64 = 4_000;
 
 /// How long the next step may take to come. Later ones begin again, since the user may have come to
 /// more events meanwhile.
 const KEPT: Duration = Duration::from_secs(60);
 
-/// Looks at more of the events, and cancels up to `limit` RSVPs of the user that it finds.
+/// Looks at more of the events, and cancels up to `limit` RSVPs of the user.
 ///
-/// How far it has got is kept in the slot of the user, so that any process can do the next step.
+/// A key in the slot of the user holds the progress. So any process can do the next step.
 pub(crate) async fn sweep(
     servers: &ClusterClient,
     keys: &Keys,
@@ -41,12 +41,13 @@ pub(crate) async fn sweep(
     servers.complete_topology(call).await?;
     let mut slot = begin;
     while slot < SLOTS && left > 0 {
-        // Step 1: the events of the next slots that may have the user in.
+        // Step 1: find the events of the next slots. Only the part of the user can hold the user.
         let found = servers.keys_from(call, slot, left).await;
         let found = found.map_err(|failure| failure.into_error(call.operation))?;
         let (end, looked_at) = (found.slots.end, found.names.len() as u64);
         let pairs = pairs(keys, user, owned_keys(keys, Kind::Event, found));
-        // Step 2: those that have.
+        // Step 2: cancel the RSVPs among them. If there are more than the limit, the same slots
+        // come again in the next step.
         let held = combine(membership::read(servers, keys, call, &pairs).await)?;
         let held = pairs.into_iter().zip(held).filter(|(_, held)| *held).map(|(pair, _)| pair);
         let mut cancels: Vec<Write> =
@@ -64,7 +65,7 @@ pub(crate) async fn sweep(
             break;
         }
     }
-    // Step 3: where the next step begins, or nothing at the end.
+    // Step 3: note the slot for the next step, or delete the key at the end.
     let noted = note(servers, keys, call, user, slot).await;
     noted.map_err(|error| match removed {
         0 => error,

@@ -1,11 +1,11 @@
-//! The transactions that change events, and on a single server the user index with them.
+//! The transactions for events, on a single server with the user index.
 
 use std::collections::BTreeSet;
 
 use redis::{Cmd, Value};
 use rsvp_core::{Action, Write};
 
-use crate::data::event_set::{Group, MAX_TRANSACTION};
+use crate::data::event_writes::{Group, MAX_TRANSACTION};
 use crate::data::keys::Keys;
 use crate::data::set;
 use crate::data::user_index::{IndexCommand, commands, sync};
@@ -13,23 +13,23 @@ use crate::wire::call::Call;
 use crate::wire::failure::Failure;
 use crate::wire::request::{Answer, Dispatch, Request};
 
-/// What became of writes to the sets of the events.
+/// The results of writes to the sets of the events.
 pub(crate) struct Changed {
     /// For each write, whether it changed anything.
     pub(crate) results: Vec<Result<bool, Failure>>,
-    /// The writes whose transactions left the user index to be synced.
+    /// The writes without a change of the user index, to be synced.
     pub(crate) without_index: Vec<usize>,
 }
 
 /// Changes the sets of the events.
 ///
 /// In a cluster each part of an event has a transaction of its own. On a single server a
-/// transaction changes many events and the user index, so that they never differ.
+/// transaction changes many events and the user index, and they never differ.
 ///
-/// An entry that the server refuses fails alone. Within a transaction its command fails and the
+/// An entry refused by the server fails alone. Within a transaction its command fails and the
 /// others take effect. If its content makes the server refuse the whole transaction, every entry of
-/// that is sent once more, alone and without a transaction: a server that is short of memory takes
-/// no transaction, and takes a cancel.
+/// the transaction is sent once more, alone and without a transaction. For example, a server
+/// without free memory takes no transaction, but it takes a cancel.
 pub(crate) async fn change(
     servers: &impl Dispatch,
     keys: &Keys,
@@ -38,7 +38,7 @@ pub(crate) async fn change(
 ) -> Changed {
     let numbered: Vec<(usize, &Write)> = writes.iter().enumerate().collect();
     let mut results = vec![Err(Failure::Malformed("no reply to a write")); writes.len()];
-    // Step 1: as few transactions as possible.
+    // Step 1: run as few transactions as possible.
     let transactions = if servers.is_cluster() {
         Transaction::of_events(keys, numbered.iter().copied())
     } else {
@@ -46,14 +46,16 @@ pub(crate) async fn change(
         chunks.map(|chunk| Transaction::with_index(keys, chunk)).collect()
     };
     let refused = run(servers, call, transactions, &mut results).await;
-    // Step 2: entries that share a transaction with the culprit, and the culprit.
+    // Step 2: repeat the entries of refused transactions one by one, since the content of one of
+    // them may have been the reason. Only that one fails again.
     let together = numbered.iter().filter(|(number, _)| refused.together.contains(number));
     let alone: Vec<_> =
         together.flat_map(|one| Transaction::of_events(keys, [*one].into_iter())).collect();
     if !alone.is_empty() {
         run(servers, call, alone, &mut results).await;
     }
-    // Step 3: on a single server the index has followed entries that their events refused.
+    // Step 3: on a single server take back index entries whose events refused the write. The
+    // transaction has written them all the same.
     if !servers.is_cluster() && !refused.alone.is_empty() {
         let pairs = refused.alone.iter().filter_map(|number| writes.get(*number));
         let cancels = pairs.map(|write| Write::new(Action::Cancel, write.rsvp.clone())).collect();
@@ -67,12 +69,12 @@ pub(crate) async fn change(
     Changed { results, without_index }
 }
 
-/// The writes that transactions did not do for a reason that may be their content.
+/// The refused writes. Their content may be the reason.
 #[derive(Default)]
 struct Refused {
-    /// Those of transactions of several writes that were refused as a whole.
+    /// The writes of transactions refused as a whole.
     together: BTreeSet<usize>,
-    /// Those that were refused while the rest of their transaction took effect.
+    /// The writes refused alone, while the rest of their transaction took effect.
     alone: Vec<usize>,
 }
 
@@ -132,7 +134,7 @@ impl<'a> Transaction<'a> {
         Request::write(slot, transaction)
     }
 
-    /// Takes the results of its writes. Returns the writes that were refused.
+    /// Takes the results of its writes. Returns the refused writes.
     fn read(&self, answer: Answer, changed: &mut [Result<bool, Failure>]) -> Vec<usize> {
         let mut values = answer.values.into_iter();
         let mut refused = Vec::new();

@@ -1,4 +1,4 @@
-//! The user index: the hash of each user's events, which is derived from the sets of the events.
+//! The user index, the hash of each user's events. It is derived from the sets of the events.
 
 use std::collections::BTreeMap;
 
@@ -19,16 +19,16 @@ const MAX_ROUNDS: usize = 32;
 /// The most events of one command.
 const MAX_FIELDS: usize = 512;
 
-/// A command that changes the index of one user.
+/// A change to the index of one user.
 pub(crate) struct IndexCommand {
     pub(crate) key: Key,
     pub(crate) command: Cmd,
-    /// The numbers of the writes that it carries out.
+    /// The numbers of its writes.
     pub(crate) writes: Vec<usize>,
 }
 
-/// The user-index commands of some numbered writes: for each user those that add events and those
-/// that remove events.
+/// The user-index commands of numbered writes. Each user has a command to add events and a command
+/// to remove events, as needed.
 pub(crate) fn commands<'a>(
     keys: &Keys,
     writes: impl Iterator<Item = (usize, &'a Write)>,
@@ -65,7 +65,7 @@ impl IndexCommand {
     }
 }
 
-/// The command that tells whether a pair is in the index of its user, and its key.
+/// The command to ask whether a pair is in the index of its user, and its key.
 pub(crate) fn is_indexed(keys: &Keys, pair: &Rsvp) -> (Key, Cmd) {
     let key = keys.user(&pair.user);
     let command = cmd("HEXISTS").arg(&key.name).arg(pair.event.as_str()).to_owned();
@@ -90,10 +90,11 @@ pub(crate) async fn are_indexed(
 /// Makes the user index follow `writes`, then the truth, until both agree. Returns the failure of
 /// each write, if it has one.
 ///
-/// Every writer syncs the index after it has changed the truth. So the last writer to the index
-/// entry of a pair has read a truth that either is final or is about to be synced by another
-/// writer: when all writers are done, index and truth agree. No writer waits for another, and no
-/// clock or version is involved. A write that may have changed the truth is synced as one that has.
+/// Every writer syncs the index after it has changed the truth. Consider the last writer to the
+/// index entry of a pair. Its truth either is final, or another writer has changed it and will sync
+/// it. When all writers are done, index and truth agree. No writer waits for another, and no clock
+/// or version is involved. A write with an unknown effect on the truth is synced like an applied
+/// one.
 pub(crate) async fn sync(
     servers: &impl Dispatch,
     keys: &Keys,
@@ -124,7 +125,7 @@ pub(crate) async fn sync(
     failures
 }
 
-/// Writes the index. Returns the writes that went through, on however many replicas.
+/// Writes the index. Returns the writes applied by the primary, on however many replicas.
 async fn write(
     servers: &impl Dispatch,
     keys: &Keys,
@@ -152,7 +153,7 @@ async fn write(
     written
 }
 
-/// The write that makes the index as the truth is, if it is not so already.
+/// The write to bring the index to the truth, if they differ.
 fn correction(write: Write, held: bool) -> Option<Write> {
     let action = if held { Action::Rsvp } else { Action::Cancel };
     (action != write.action).then(|| Write::new(action, write.rsvp))

@@ -1,4 +1,4 @@
-//! Writing pairs: their events, then their users.
+//! Writing pairs, first to their events, then to their users.
 
 use rsvp_core::backend::{FoldedBatch, combine};
 use rsvp_core::{Effect, Error, Result, Write};
@@ -11,11 +11,11 @@ use crate::wire::call::Call;
 use crate::wire::failure::Failure;
 use crate::wire::request::Dispatch;
 
-/// Applies writes that are sorted by event and of which no two are of the same pair. Returns for
-/// each whether it changed anything.
+/// Applies writes, sorted by event and without a pair twice. Returns for each whether it changed
+/// anything.
 ///
-/// A write whose event has been changed and whose user's list has not fails with at least unknown
-/// effect: the RSVP is made or cancelled, and its repetition completes the list.
+/// If a write changed the event's set but not the user's list, it fails with at least unknown
+/// effect. The RSVP is then made or cancelled, and a repetition completes the list.
 pub(crate) async fn apply(
     servers: &impl Dispatch,
     keys: &Keys,
@@ -24,7 +24,9 @@ pub(crate) async fn apply(
 ) -> Vec<Result<bool>> {
     let mut results = Vec::with_capacity(writes.len());
     for piece in writes.chunks(MAX_PIECE) {
+        // Step 1: change the events, the truth. They decide the outcome.
         let Changed { results: changed, without_index } = change(servers, keys, call, piece).await;
+        // Step 2: sync the user index of those that step 1 has left to it.
         let mut unsynced = vec![None; piece.len()];
         let failures = sync_changed(servers, keys, call, piece, &changed, without_index).await;
         failures.into_iter().for_each(|(place, failure)| set(&mut unsynced, place, failure));
@@ -34,9 +36,8 @@ pub(crate) async fn apply(
     results
 }
 
-/// Makes the user index follow those of the writes at `places` that have changed their events, and
-/// those that may have. Whether or not a failed call is repeated, the index is right when it is
-/// over.
+/// Syncs the user index for the writes at `places`, except for those without any effect on their
+/// events. The index is right after the call, even if a failed call is not repeated.
 async fn sync_changed(
     servers: &impl Dispatch,
     keys: &Keys,
@@ -56,7 +57,7 @@ async fn sync_changed(
     places.into_iter().zip(sync(servers, keys, call, due).await).collect()
 }
 
-/// The result of a write, by what became of its event and of its user's list.
+/// The result of a write, from the results of its event and of its user's list.
 fn result_of(
     call: Call,
     changed: Result<bool, Failure>,
@@ -76,8 +77,8 @@ fn result_of(
 
 /// Cancels RSVPs of one user. Returns whether each of them, folded, changed anything.
 ///
-/// The events' sets change before the index that leads to them, so that a removal which stopped can
-/// be taken up again.
+/// The events' sets change before the index. An interrupted removal can so be taken up again, since
+/// the index still leads to the events.
 pub(crate) async fn cancel_events(
     servers: &impl Dispatch,
     keys: &Keys,
@@ -89,8 +90,8 @@ pub(crate) async fn cancel_events(
 
 /// Cancels RSVPs of one event. Returns whether each of them, folded, changed anything.
 ///
-/// In a cluster the user index is changed first: once the event's set is empty, nothing leads to
-/// the entries of its users, and a removal that stopped could not be taken up again.
+/// In a cluster the user index is changed first. Once the event's set is empty, nothing leads to
+/// the entries of its users, and an interrupted removal could not be taken up again.
 pub(crate) async fn cancel_attendees(
     servers: &impl Dispatch,
     keys: &Keys,

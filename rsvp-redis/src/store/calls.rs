@@ -117,7 +117,7 @@ impl RsvpStore for RedisStore {
             let found = remove::find_of_user(client, keys, call, &user, limit.get()).await;
             let found = found.map_err(before_any_write)?;
             let changed = write::cancel_events(client, keys, call, &found.cancels).await?;
-            // Many of them already: what the list lacks is looked for in the next step.
+            // The list still has entries. The sweep for RSVPs missing from the list comes last.
             if !client.is_cluster() || !store.config().sweep || found.has_more() {
                 return Ok(found.step(&changed));
             }
@@ -157,15 +157,15 @@ impl RsvpStore for RedisStore {
         .await
     }
 
-    /// Succeeds if as many primaries accept a write as the policy of the configuration asks for. In a
-    /// cluster each has half a second, so that a silent one holds up no probe for long.
+    /// Succeeds if as many primaries accept a write as the policy of the configuration asks for. In
+    /// a cluster each has half a second. So a silent primary does not hold up a probe for long.
     async fn ready(&self) -> Result<()> {
         let permit = self.admit(Call::unbounded(Operation::Ready))?;
         let limit = self.client().is_cluster().then_some(READY_WAIT);
         ready_by(self.config().ready_policy, self.probes(permit, limit)).await
     }
 
-    /// Each primary by its address. Slots without an owner are a part that is down.
+    /// Each primary by its address. Slots without an owner count as a failed part.
     async fn health(&self) -> Health {
         match self.admit(Call::unbounded(Operation::Ready)) {
             Ok(permit) => Health::new(join_all(self.probes(permit, None)).await),
@@ -173,15 +173,15 @@ impl RsvpStore for RedisStore {
         }
     }
 
-    /// Waits for calls that are under way, those without a caller included.
+    /// Waits for running calls, those without a caller included.
     async fn close(&self) -> Result<()> {
-        self.inner.gate.close().await;
-        self.inner.unsettled.clear();
+        self.inner.admission.close().await;
+        self.inner.later_sync.clear();
         self.client().close();
         Ok(())
     }
 
-    /// Twice the response timeout: for so long a system may try to deliver commands that were sent.
+    /// Twice the response timeout. For so long a system may try to deliver sent commands.
     fn settling_time(&self) -> std::time::Duration {
         self.config().user_timeout()
     }

@@ -1,4 +1,4 @@
-//! Maintenance of the store: audit and repair of the user index, one bounded step at a time.
+//! Maintenance of the store, the audit and repair of the user index in bounded steps.
 
 use rsvp_core::backend::{combine_errors, run_to_end};
 use rsvp_core::{
@@ -11,11 +11,11 @@ use crate::admin::repair;
 use crate::data::user_index;
 use crate::wire::call::Call;
 
-/// Compares every RSVP with its user's list, in both directions: first the events, for entries that
-/// are missing, then the users, for entries that are left over.
+/// Compares every RSVP with its user's list, in both directions. It goes over the events to find
+/// missing entries, then over the users to find left-over ones.
 ///
 /// Works under load. On a single server it finds and changes only real differences. In a cluster it
-/// may also find a write that is under way, which does no harm. A step costs a few round trips and
+/// may also find a running write, without any harm. A step costs a few round trips and
 /// compares up to [`audit_step`](crate::RedisConfig::with_audit_step) entries.
 #[async_trait]
 impl Maintenance for RedisStore {
@@ -43,7 +43,7 @@ impl Maintenance for RedisStore {
 }
 
 impl RedisStore {
-    /// Compares the next entries. Returns the step, and the corrections that are due.
+    /// Compares the next entries. Returns the step, and the corrections to make.
     async fn compare(
         &self,
         call: Call,
@@ -59,7 +59,7 @@ impl RedisStore {
     }
 }
 
-/// The difference that a correction mends.
+/// The difference behind a correction.
 fn finding(correction: &Write) -> Finding {
     let kind = match correction.action {
         rsvp_core::Action::Rsvp => FindingKind::Missing,

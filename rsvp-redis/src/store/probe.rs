@@ -11,7 +11,7 @@ use tokio::time::error::Elapsed;
 use tokio::time::timeout;
 
 use super::RedisStore;
-use super::gate::Permit;
+use super::admission::Permit;
 use crate::data::ready;
 use crate::wire::call::Call;
 use crate::wire::failure::Failure;
@@ -21,7 +21,7 @@ use crate::wire::request::{Answer, Dispatch};
 pub(super) const READY_WAIT: Duration = Duration::from_millis(500);
 
 impl RedisStore {
-    /// Asks each primary whether it is up. One that does not answer within the limit is down.
+    /// Asks each primary whether it accepts a write. Without an answer within the limit it is down.
     pub(super) fn probes(
         &self,
         permit: Permit,

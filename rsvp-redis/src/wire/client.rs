@@ -1,4 +1,4 @@
-//! The cluster client: sends every request to the owner of its slot, and follows slots that move.
+//! The cluster client sends every request to the owner of its slot, and follows moving slots.
 
 use std::fmt;
 use std::sync::Arc;
@@ -15,25 +15,25 @@ use tokio::time::{Instant, sleep_until};
 
 use crate::config::RedisConfig;
 use crate::wire::call::Call;
-use crate::wire::discovery::Discovery;
 use crate::wire::failure::Failure;
 use crate::wire::node::Node;
 use crate::wire::redirect::{NextAttempt, Redirects, Refused, is_worth_repeating};
 use crate::wire::request::{Answer, Dispatch, Request};
 use crate::wire::route::{Answered, NodeBatch, by_node, route};
 use crate::wire::topology::Topology;
+use crate::wire::topology_refresh::TopologyRefresh;
 
-/// How often a request is sent again that was refused before any effect.
+/// The most repetitions of a request. Only a request refused before any effect is repeated.
 pub(super) const MAX_REDIRECTIONS: u32 = 5;
-/// The batches of one call that a node has at once.
+/// The most concurrent batches of one call to one node.
 const BATCHES_IN_FLIGHT: usize = 4;
-/// The age up to which a topology is good enough for requests that were refused.
+/// The age up to which a topology is good enough after a refusal. Younger ones are not refreshed.
 const MAX_TOPOLOGY_AGE: Duration = Duration::from_millis(50);
 
 /// The call of the probes.
 const PROBE: Call = Call::unbounded(Operation::Ready);
 
-/// The servers: a cluster, or a single primary, which is a cluster of one node. Clones share the
+/// The servers of a cluster, or a single primary as a cluster of one node. Clones share the
 /// connections.
 #[derive(Clone)]
 pub(crate) struct ClusterClient {
@@ -42,7 +42,7 @@ pub(crate) struct ClusterClient {
 
 struct Shared {
     config: Arc<RedisConfig>,
-    discovery: Discovery,
+    topology_refresh: TopologyRefresh,
     /// Whether the nodes are being probed on behalf of dropped calls.
     probing: AtomicBool,
 }
@@ -57,8 +57,8 @@ impl ClusterClient {
             let node = node.map_err(|error| Arc::new(error).into_error(Operation::Open))?;
             Topology::single(node.address.clone(), Arc::new(node))
         };
-        let discovery = Discovery::new(Arc::clone(&config), topology);
-        let shared = Shared { config, discovery, probing: AtomicBool::new(false) };
+        let topology_refresh = TopologyRefresh::new(Arc::clone(&config), topology);
+        let shared = Shared { config, topology_refresh, probing: AtomicBool::new(false) };
         let client = Self { shared: Arc::new(shared) };
         if client.is_cluster() {
             client.refresh_topology(Call::unbounded(Operation::Open)).await?;
@@ -75,22 +75,22 @@ impl ClusterClient {
 
     /// The owners of the slots, as far as they are known.
     pub(crate) fn topology(&self) -> Arc<Topology<Node>> {
-        self.shared.discovery.topology()
+        self.shared.topology_refresh.topology()
     }
 
     /// Asks the nodes for the owners of the slots.
     pub(crate) async fn refresh_topology(&self, call: Call) -> Result<()> {
-        self.shared.discovery.refresh_topology(call, Duration::ZERO, &[]).await
+        self.shared.topology_refresh.refresh_topology(call, Duration::ZERO, &[]).await
     }
 
     /// As [`refresh_topology`](Self::refresh_topology), with the failure as it is.
     pub(super) async fn refresh(&self, call: Call) -> Result<(), Failure> {
-        self.shared.discovery.refresh_within(call, Duration::ZERO, &[]).await
+        self.shared.topology_refresh.refresh_within(call, Duration::ZERO, &[]).await
     }
 
-    /// Closes the connections. The client has nobody to send to any more.
+    /// Closes the connections. The client has no node to send to any more.
     pub(crate) fn close(&self) {
-        self.shared.discovery.clear();
+        self.shared.topology_refresh.clear();
     }
 
     /// The owners of all slots, refreshed in a cluster.
@@ -133,11 +133,12 @@ impl ClusterClient {
         topology: &Topology<Node>,
         attempt: u32,
     ) -> Redirects<Node> {
-        let discovery = &self.shared.discovery;
-        let next = NextAttempt::after(refused, topology, attempt, |host| discovery.node_at(host));
+        let topology_refresh = &self.shared.topology_refresh;
+        let next =
+            NextAttempt::after(refused, topology, attempt, |host| topology_refresh.node_at(host));
         if next.refresh && self.is_cluster() {
             // A failure shows when the requests are sent again.
-            let _ = discovery.refresh_topology(call, MAX_TOPOLOGY_AGE, &next.excluded).await;
+            let _ = topology_refresh.refresh_topology(call, MAX_TOPOLOGY_AGE, &next.excluded).await;
         }
         if let Some(pause) = next.pause {
             sleep_until(call.end_of(pause)).await;
@@ -145,7 +146,7 @@ impl ClusterClient {
         next.redirects
     }
 
-    /// Finds out which nodes no longer reply, and the new owners of their slots.
+    /// Finds silent nodes, and the new owners of their slots.
     async fn probe_nodes(&self) {
         let topology = self.topology();
         let probe = |node: &Arc<Node>| {
@@ -159,9 +160,9 @@ impl ClusterClient {
         let silent = join_all(topology.nodes.iter().map(probe)).await;
         let silent: Vec<_> = silent.into_iter().flatten().collect();
         if self.is_cluster() && !silent.is_empty() {
-            let discovery = &self.shared.discovery;
+            let topology_refresh = &self.shared.topology_refresh;
             // A failure shows with the next call.
-            let _ = discovery.refresh_topology(PROBE, MAX_TOPOLOGY_AGE, &silent).await;
+            let _ = topology_refresh.refresh_topology(PROBE, MAX_TOPOLOGY_AGE, &silent).await;
         }
     }
 }
@@ -173,9 +174,10 @@ impl Dispatch for ClusterClient {
 
     /// Sends every request to the owner of its slot, all nodes at once.
     ///
-    /// A request that was certainly refused is sent again to the new owner of its slot. A request
-    /// that may have taken effect is not sent again: its outcome would differ.
+    /// A request is sent again, to the new owner of its slot, only after a certain refusal. After a
+    /// possible effect it is not sent again, because its outcome would differ.
     async fn run(&self, call: Call, requests: Vec<Request>) -> Vec<Result<Answer, Failure>> {
+        // Before the first step: if the caller drops this future, the guard probes the nodes.
         let mut guard = ProbeIfGivenUp { client: self, over: false };
         let mut answers: Vec<Option<Result<Answer, Failure>>> = Vec::new();
         answers.resize_with(requests.len(), || None);
@@ -183,12 +185,16 @@ impl Dispatch for ClusterClient {
         let mut redirects = Redirects::new();
         let began = Instant::now();
         for attempt in 0..=MAX_REDIRECTIONS {
-            // Step 1: send what is pending, each request once.
+            // Step 1: send each pending request once, by the topology and the redirects of this
+            // moment. The attempt is the last one after MAX_REDIRECTIONS repetitions, after the
+            // response timeout, or at the deadline. Its refusals are final.
             let timeout = self.shared.config.response_timeout;
             let last = attempt == MAX_REDIRECTIONS || began.elapsed() > timeout || call.is_late();
             let topology = self.topology();
             let answered = self.attempt(call, pending, &topology, &redirects).await;
-            // Step 2: keep final answers, and set aside requests that another node may accept.
+            // Step 2: keep final answers, and set aside refused requests that another node may
+            // accept. A failure with a possible effect is final, since a repetition would find its
+            // own effect and report no change.
             let mut refused = Vec::new();
             for Answered { index, request, answer } in answered {
                 match answer {
@@ -201,9 +207,13 @@ impl Dispatch for ClusterClient {
             if refused.is_empty() {
                 break;
             }
-            // Step 3: follow MOVED and ASK, and learn the new owners of slots whose nodes failed.
+            // Step 3: prepare the next attempt. MOVED and ASK name the node to send to. After
+            // MOVED, or if a node failed, refresh the topology. While keys migrate, or while two
+            // nodes redirect to each other, pause.
             redirects = self.prepare_next_attempt(call, &refused, &topology, attempt).await;
-            // Step 4: only requests with somewhere new to go are sent again.
+            // Step 4: repeat only requests with another node to go to, or with a node that may
+            // accept them by now. The others would meet the same failure, so they keep it as their
+            // answer.
             let now = self.topology();
             let (again, failed): (Vec<_>, Vec<_>) = refused.into_iter().partition(|refused| {
                 is_worth_repeating(refused, &topology, &now, self.is_cluster())
@@ -213,9 +223,11 @@ impl Dispatch for ClusterClient {
                 set(&mut answers, index, Err(failure));
             }
         }
-        // A deadline may be too short to tell a slow server from a silent one.
+        // Step 5: decide whether the nodes are probed. A deadline may be too short to tell a slow
+        // server from a silent one, and a probe has the whole response timeout.
         guard.over =
             !answers.iter().flatten().any(|answer| matches!(answer, Err(Failure::Late(_))));
+        // Step 6: return the answers in the order of the requests.
         answers.into_iter().map(|answer| answer.unwrap_or(Err(Failure::NoOwner))).collect()
     }
 }
@@ -240,9 +252,9 @@ fn set<T>(answers: &mut [Option<T>], index: usize, answer: T) {
     }
 }
 
-/// Probes the nodes if a call is dropped before it is over, or ends at its deadline. A host that
-/// gives calls up earlier than the store's timeouts would otherwise never find out that a server is
-/// silent.
+/// Probes the nodes if a call is dropped before it is over, or ends at its deadline. A host may
+/// give calls up earlier than the store's timeouts. Without the probe it would never find a silent
+/// server.
 struct ProbeIfGivenUp<'a> {
     client: &'a ClusterClient,
     over: bool,
@@ -253,6 +265,7 @@ impl Drop for ProbeIfGivenUp<'_> {
         if self.over || self.client.shared.probing.swap(true, Ordering::AcqRel) {
             return;
         }
+        // At most one probe at a time. The flag is reset when it is over, or if it cannot begin.
         let client = self.client.clone();
         let probe = async move {
             client.probe_nodes().await;

@@ -1,4 +1,7 @@
-//! One connection, and the connector that makes it.
+//! One connection to one server. The file has the connection shared by many calls, the TCP and TLS
+//! connect with the handshake, and the driver's client with its login and socket options.
+//!
+//! `connector.rs` chooses the server among several hosts.
 
 use std::fmt;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -15,34 +18,34 @@ use rsvp_core::url::{Host, Secret};
 use tokio::time::Instant;
 
 use crate::config::{DEFAULT_PORT, RedisConfig};
+use crate::wire::connection_identity::ConnectionIdentity;
 use crate::wire::failure::{ConnectError, Failure, loss};
 use crate::wire::fence::Fences;
 use crate::wire::handshake::{self, is_primary};
-use crate::wire::patience::Patience;
-use crate::wire::peer::Peer;
-use crate::wire::succession::{Claim, Record};
+use crate::wire::latest_primary::{Claim, Record};
+use crate::wire::reply_timeout::ReplyTimeout;
 
-/// How long a server's word that it is the primary is trusted.
+/// The time after which a server must confirm its role as the primary again.
 const TRUSTED_ROLE: Duration = Duration::from_millis(100);
 
-/// Requests that may wait to be written to a connection.
+/// The most requests in the queue before a connection.
 const BUFFERED_REQUESTS: usize = 1024;
 
-/// A connection that any number of calls share. A clone is the same connection.
+/// A connection, shared by any number of calls. A clone is the same connection.
 #[derive(Clone)]
 pub(crate) struct Connection {
     driver: MultiplexedConnection,
     /// The process at the other end. Another process has other `SCAN` cursors and other clients.
-    pub(crate) peer: Peer,
-    /// The moment at which it was made.
+    pub(crate) identity: ConnectionIdentity,
+    /// The moment of the connect.
     pub(crate) born: Instant,
     closed: Arc<AtomicBool>,
     /// Whether the store has given it up, and may kill it.
     given_up: Arc<AtomicBool>,
     /// Whether the server has been seen to do nothing more for it.
     fenced: Arc<AtomicBool>,
-    /// The moment at which the server last said that it is a primary. `None` in a cluster, where
-    /// replicas redirect reads.
+    /// The moment of the server's last confirmation of its role as the primary. `None` in a
+    /// cluster, since replicas redirect reads there.
     primary_at: Option<Arc<Mutex<Instant>>>,
 }
 
@@ -51,16 +54,18 @@ impl Connection {
     pub(crate) async fn send(
         &self,
         mut pipeline: Pipeline,
-        patience: Patience,
+        reply_timeout: ReplyTimeout,
     ) -> Result<Replies, Failure> {
+        // The question for the role goes behind the commands. A demotion before or between them
+        // shows in its reply, and the replies of the commands then count as stale.
         let (asked, asks_role) = (Instant::now(), self.asks_role());
         if asks_role {
             pipeline.cmd("HELLO");
         }
         let (mut driver, count) = (self.driver.clone(), pipeline.len());
-        driver.set_response_timeout(patience.time);
+        driver.set_response_timeout(reply_timeout.time);
         let replies = driver.send_packed_commands(&pipeline, 0, count).await;
-        let replies = replies.map_err(|error| loss(error, patience)).map(|mut values| {
+        let replies = replies.map_err(|error| loss(error, reply_timeout)).map(|mut values| {
             let role = if asks_role { values.pop() } else { None };
             let demoted = asks_role.then(|| self.check_role(role, asked).err()).flatten();
             Replies { values, demoted }
@@ -92,8 +97,8 @@ impl Connection {
         Err(Failure::ReadOnly((kind, "the server has become a replica").into()))
     }
 
-    /// Writes the record of the primary, and waits for nobody: a server that refuses it, or lost it, is
-    /// told apart by its replication ids alone.
+    /// Writes the record of the primary in the background. If the server refuses or loses it, the
+    /// replication ids alone tell primaries apart.
     pub(crate) fn note(&self, prefix: &str, record: &Record) {
         let set = redis::cmd("SET").arg(Record::key(prefix)).arg(record.text()).to_owned();
         let mut driver = self.driver.clone();
@@ -105,7 +110,7 @@ impl Connection {
         });
     }
 
-    /// Keeps new calls off the connection. Calls that are under way may finish.
+    /// Keeps new calls off the connection. Running calls may finish.
     pub(crate) fn close(&self) {
         self.closed.store(true, Ordering::Release);
     }
@@ -135,7 +140,7 @@ impl Connection {
 pub(crate) struct Replies {
     /// One value for each command.
     pub(crate) values: Vec<Value>,
-    /// The reason why reads among them are stale: the server is no longer the primary.
+    /// The demotion of the server, the reason why reads among them are stale.
     pub(crate) demoted: Option<Failure>,
 }
 
@@ -145,12 +150,13 @@ impl fmt::Debug for Connection {
     }
 }
 
-/// Connects to a host, and learns who the two ends are.
+/// Connects to a host, and learns the identity of the connection and the claim of the server.
 pub(crate) async fn connect_to(
     config: &RedisConfig,
     host: &Host,
     fences: &Fences,
 ) -> Result<(Connection, Claim), ConnectError> {
+    // Step 1: get the login. A provider is asked for each connection, since tokens expire.
     let host = host.clone().with_default_port(DEFAULT_PORT);
     let provided = match &config.provider {
         Some(provider) => {
@@ -163,6 +169,8 @@ pub(crate) async fn connect_to(
         None => (config.user.as_deref(), config.password.as_ref()),
     };
     let client = client(config, &host, login, config.database).map_err(ConnectError::Failed)?;
+    // Step 2: connect. The driver reports a disconnection by a push message, so the next call does
+    // not have to fail to find out.
     let closed = Arc::new(AtomicBool::new(false));
     let is_closed = Arc::clone(&closed);
     let on_push = move |push: PushInfo| -> Result<(), ()> {
@@ -178,12 +186,13 @@ pub(crate) async fn connect_to(
         .set_push_sender(on_push);
     let driver = client.get_multiplexed_async_connection_with_config(&options).await;
     let mut driver = driver.map_err(handshake::error)?;
+    // Step 3: the handshake.
     let born = Instant::now();
     let address = host.to_string();
-    let (peer, claim) = handshake::introduce(&mut driver, config, fences, &address).await?;
+    let (identity, claim) = handshake::introduce(&mut driver, config, fences, &address).await?;
     let primary_at = (!config.cluster).then(|| Arc::new(Mutex::new(born)));
     let (given_up, fenced) = Default::default();
-    Ok((Connection { driver, peer, born, closed, given_up, fenced, primary_at }, claim))
+    Ok((Connection { driver, identity, born, closed, given_up, fenced, primary_at }, claim))
 }
 
 /// A client of a server or a sentinel, by a user and a password if there are any.

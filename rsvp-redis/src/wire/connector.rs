@@ -1,4 +1,4 @@
-//! Making connections to the primary, whichever of the hosts that is.
+//! Making connections to the primary, the latest one among several hosts.
 
 use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -13,24 +13,23 @@ use crate::config::{DEFAULT_PORT, RedisConfig};
 use crate::wire::connection::{Connection, connect_to};
 use crate::wire::failure::ConnectError;
 use crate::wire::fence::Fences;
+use crate::wire::latest_primary::{Claim, Known, Latest, latest};
 use crate::wire::sentinel;
-use crate::wire::succession::{Claim, Known, Latest, latest};
 
-/// Once a host answers as the primary, the others have so much more time to tell that they are later
-/// ones.
+/// The time after the first answer of a primary for other hosts to answer as a later one.
 const GRACE: Duration = Duration::from_millis(250);
 
-/// How often a store looks for a later primary than the one that it uses.
+/// The interval between two looks for a later primary than the one in use.
 const LOOK: Duration = Duration::from_secs(1);
 
 /// Makes connections to the only host, or to the latest primary among several.
 pub(crate) struct Connector {
     config: Arc<RedisConfig>,
     hosts: Vec<Host>,
-    /// The connections to the same hosts that were given up.
+    /// The abandoned connections to the same hosts.
     fences: Arc<Fences>,
     latest: Latest,
-    /// When a later primary was last looked for.
+    /// The moment of the last look for a later primary.
     looked: Mutex<Instant>,
 }
 
@@ -50,12 +49,12 @@ impl Connector {
         }
     }
 
-    /// Whether a connection leads to the latest primary that is known.
+    /// Whether a connection leads to the latest known primary.
     pub(crate) fn is_current(&self, connection: &Connection) -> bool {
-        !self.has_choice() || self.latest.is_current(connection.peer.server)
+        !self.has_choice() || self.latest.is_current(connection.identity.server)
     }
 
-    /// Looks for a later primary from time to time, without making anybody wait.
+    /// Looks for a later primary from time to time, in the background.
     pub(crate) fn look_around(self: &Arc<Self>) {
         if !self.has_choice() {
             return;
@@ -67,7 +66,7 @@ impl Connector {
         *looked = Instant::now();
         let connector = Arc::clone(self);
         tokio::spawn(async move {
-            // What it finds is noted, and connections to others are not used any more.
+            // `elect` notes the primary found. Connections to other servers are not used any more.
             let found = connector.elect(Duration::MAX, |_| false).await;
             if let Err(error) = found {
                 tracing::debug!(%error, "looking for a later primary");
@@ -86,8 +85,8 @@ impl Connector {
         reached.unwrap_or(Err(ConnectError::TimedOut(limit)))
     }
 
-    /// The servers to choose from: the hosts, or what sentinels know, each with the number of the
-    /// failover by which a sentinel names it the primary.
+    /// The servers to choose from, the hosts or the servers known to sentinels. If a sentinel names
+    /// a server the primary, it has the number of its failover.
     async fn candidates(&self) -> Result<Vec<(Host, Option<u64>)>, ConnectError> {
         let hosts = self.hosts.iter().map(|host| host.clone().with_default_port(DEFAULT_PORT));
         match &self.config.sentinel {
@@ -96,11 +95,11 @@ impl Connector {
         }
     }
 
-    /// Asks all servers at once and chooses the latest primary. One that `is_known` is taken at once.
-    /// Once one is a primary, the others have the grace.
+    /// Asks all servers at once and chooses the latest primary. If a primary `is_known`, it is
+    /// taken at once. After the first primary, the others have the grace.
     ///
-    /// A server that does not answer in time cannot be told from one that is down. If it is the latest
-    /// primary, and this process has never met it, an earlier one is used.
+    /// A slow server cannot be told from a stopped one. If it is the latest primary, and this
+    /// process has never met it, an earlier one is used.
     async fn elect(
         &self,
         grace: Duration,
@@ -114,7 +113,7 @@ impl Connector {
         let mut asking: FuturesUnordered<_> = candidates.iter().map(ask).collect();
         let (mut found, mut failures) = (Vec::new(), Vec::new());
         let mut is_deposed = false;
-        // Step 1: all are asked. When one is a primary, the others get the grace.
+        // Step 1: ask all servers. When one is a primary, the others get the grace.
         let mut end = Instant::now() + self.config.connect_timeout * 2;
         while let Ok(Some((address, named, answer))) = timeout_at(end, asking.next()).await {
             match answer {
@@ -135,7 +134,8 @@ impl Connector {
                 }
             }
         }
-        // Step 2: this store may know of more promotions than the data, which can have lost them.
+        // Step 2: raise the epochs in the claims. This store may know of more promotions than the
+        // data, since a failover can have lost their records.
         let is_only = found.len() == 1;
         if let Some(known) = &known {
             // At its own address it is no earlier one, though a restart may have lost its data.
@@ -146,7 +146,7 @@ impl Connector {
             let later = later.filter(|claim| known.is_succeeded_by(claim) || is_deposed && is_only);
             later.for_each(|claim| claim.raise(known.epoch + 1));
         }
-        // Step 3: the latest of those that have not been replaced.
+        // Step 3: choose the latest of the primaries that were not replaced.
         let is_any = !found.is_empty();
         found.retain(|(_, claim, _)| !self.latest.has_replaced(claim.epoch));
         if found.is_empty() {
@@ -163,7 +163,7 @@ impl Connector {
         };
         let at = latest(&claims).or_else(named).ok_or(ConnectError::TwoPrimaries)?;
         let (connection, claim, _) = found.swap_remove(at);
-        // Step 4: its data is to say that it is the one.
+        // Step 4: record the choice in its data and in this process.
         if let Some(record) = &claim.due {
             connection.note(&self.config.prefix, record);
         }

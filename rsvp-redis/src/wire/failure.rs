@@ -7,7 +7,7 @@ use redis::{ErrorKind, RedisError, ServerErrorKind};
 use rsvp_core::{Deadline, Effect, Error, Operation};
 
 use crate::config::CredentialError;
-use crate::wire::patience::Patience;
+use crate::wire::reply_timeout::ReplyTimeout;
 
 /// Why a request failed.
 #[derive(Clone, Debug)]
@@ -22,35 +22,35 @@ pub(crate) enum Failure {
     TooLate(Duration),
     /// An earlier write may still take effect on this server, and cannot be stopped.
     Unsettled,
-    /// A watched key was changed by another, so that the transaction was not executed.
+    /// Another writer changed a watched key, and the transaction was not executed.
     Outrun,
-    /// `MOVED`: another node owns the slot.
+    /// `MOVED`. Another node owns the slot.
     Moved(RedisError),
-    /// `ASK`: the slot is migrating to another node, which has the key already.
+    /// `ASK`. The slot is migrating to another node, and the key is there already.
     Ask(RedisError),
     /// Refused before any effect, for a passing reason.
     NotNow(RedisError),
-    /// `READONLY`: the server is a replica, perhaps a demoted primary.
+    /// `READONLY`. The server is a replica, perhaps a demoted primary.
     ReadOnly(RedisError),
     /// Refused before any effect, for a lasting reason.
     Rejected(RedisError),
     /// A command failed for a lasting reason after others of the request had taken effect.
     PartlyApplied(RedisError),
-    /// Executed by a server that was found to be a replica afterwards.
+    /// Executed by a server, but it turned out to be a replica afterwards.
     Demoted(RedisError),
     /// The connection was lost at an unknown moment.
     Lost(RedisError),
-    /// No reply arrived in time, so that the server is taken to be silent.
+    /// No reply arrived in time. The server is taken to be silent.
     TimedOut(Duration),
-    /// No reply arrived before the deadline of the call, which may be too short for the server.
+    /// No reply arrived before the deadline of the call. It may be too short for the server.
     Late(Duration),
-    /// A failure whose request may still take effect, until this moment at the latest.
+    /// A failure of a request with a possible later effect, until this moment at the latest.
     Pending(Box<Failure>, Deadline),
     /// Other writers changed the same pairs in every round.
     Contended,
     /// The primary has the write, but only this number of replicas acknowledged it in time.
     NotReplicated(i64),
-    /// The reply is not one that the command has.
+    /// The reply does not fit the command.
     Malformed(&'static str),
 }
 
@@ -79,8 +79,8 @@ pub(crate) fn refusal(error: RedisError) -> Failure {
     }
 }
 
-/// Maps an error of the driver that occurred while sending a request or awaiting its reply.
-pub(crate) fn loss(error: RedisError, waited: Patience) -> Failure {
+/// Maps an error of the driver from sending a request or awaiting its reply.
+pub(crate) fn loss(error: RedisError, waited: ReplyTimeout) -> Failure {
     match error.kind() {
         ErrorKind::Io if error.is_timeout() && waited.of_call => Failure::Late(waited.time),
         ErrorKind::Io if error.is_timeout() => Failure::TimedOut(waited.time),
@@ -118,13 +118,13 @@ impl Failure {
         }
     }
 
-    /// Whether the request was sent and no reply came, so that the server may still have it.
+    /// Whether the request was sent without a reply. The server may still have it.
     pub(crate) fn is_unanswered(&self) -> bool {
         matches!(self, Self::Lost(_) | Self::TimedOut(_) | Self::Late(_))
     }
 
-    /// Whether the content of a request can be the reason why the server refused it: the memory
-    /// that it needs, or a key that it names. Other requests may be accepted.
+    /// Whether the content of a request can be the reason of the refusal, for example its need of
+    /// memory or one of its keys. Other requests may be accepted.
     pub(crate) fn may_be_of_content(&self) -> bool {
         match self {
             Self::Rejected(_) => true,
@@ -133,8 +133,8 @@ impl Failure {
         }
     }
 
-    /// Whether the connection and those beside it must be replaced: they are dead, or lead to a
-    /// server that is no longer the primary.
+    /// Whether the connection and those beside it must be replaced. They are dead, or lead to a
+    /// demoted primary.
     pub(crate) fn evicts(&self) -> bool {
         matches!(
             self,
@@ -146,8 +146,8 @@ impl Failure {
         )
     }
 
-    /// Whether the request had no effect and another node may accept it, so that the topology is
-    /// worth refreshing.
+    /// Whether the request had no effect and another node may accept it. The topology is then worth
+    /// refreshing.
     pub(crate) fn is_reroutable(&self) -> bool {
         match self {
             Self::NotConnected(_)
@@ -168,8 +168,8 @@ impl Failure {
         }
     }
 
-    /// Whether the same node will accept the request in a moment: some of its keys are migrating
-    /// (`TRYAGAIN`).
+    /// Whether some keys of the request are migrating (`TRYAGAIN`). The same node will accept it in
+    /// a moment.
     pub(crate) fn is_mid_migration(&self) -> bool {
         match self {
             Self::NotNow(error) => error.kind() == ServerErrorKind::TryAgain.into(),
@@ -177,7 +177,7 @@ impl Failure {
         }
     }
 
-    /// The error of an entry whose request failed in this way.
+    /// The error of the entry behind a failed request.
     pub(crate) fn into_error(self, operation: Operation) -> Error {
         let effect = self.effect();
         match self {
@@ -254,7 +254,7 @@ pub(crate) enum ConnectError {
 }
 
 impl ConnectError {
-    /// The failure of several hosts. One that may come back makes the whole retryable.
+    /// The failure of several hosts. It is retryable if one of them is.
     pub(crate) fn of_all(failures: Vec<Self>) -> Self {
         failures.into_iter().min_by_key(Self::is_permanent).unwrap_or(Self::ReadOnly)
     }
@@ -273,7 +273,7 @@ impl ConnectError {
         }
     }
 
-    /// The error of a call that needed the connection.
+    /// The error of a call without the connection.
     pub(crate) fn into_error(self: Arc<Self>, operation: Operation) -> Error {
         if self.is_permanent() {
             Error::backend(operation, Effect::NotApplied, false, self)
@@ -318,9 +318,9 @@ mod tests {
 
     #[test]
     fn the_effect_of_a_request_lost_with_its_connection_is_unknown() {
-        let patience = Patience { time: Duration::ZERO, of_call: false };
+        let reply_timeout = ReplyTimeout { time: Duration::ZERO, of_call: false };
         for kind in [std::io::ErrorKind::BrokenPipe, std::io::ErrorKind::TimedOut] {
-            let failure = loss(std::io::Error::from(kind).into(), patience);
+            let failure = loss(std::io::Error::from(kind).into(), reply_timeout);
             assert!(failure.evicts());
             let error = failure.into_error(Operation::Write);
             assert_eq!((error.effect(), error.is_retryable()), (Effect::Unknown, true));
@@ -329,8 +329,9 @@ mod tests {
 
     #[test]
     fn a_deadline_of_the_call_does_not_condemn_the_server() {
-        let patience = Patience { time: Duration::from_millis(9), of_call: true };
-        let failure = loss(std::io::Error::from(std::io::ErrorKind::TimedOut).into(), patience);
+        let reply_timeout = ReplyTimeout { time: Duration::from_millis(9), of_call: true };
+        let failure =
+            loss(std::io::Error::from(std::io::ErrorKind::TimedOut).into(), reply_timeout);
         assert!(failure.is_unanswered() && !failure.evicts());
         let until = Deadline::after(Duration::from_secs(1));
         let pending = Failure::Pending(Box::new(failure), until);

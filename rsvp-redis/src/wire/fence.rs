@@ -1,9 +1,9 @@
-//! Fences: connections that were given up while writes on them had no reply.
+//! Fences for abandoned connections, closed while writes on them had no reply.
 //!
 //! The server may still hold commands of such a connection and execute them at any moment. `CLIENT
-//! KILL` on another connection to the same process discards them: once it has replied, each has been
-//! executed or never will be. A connection to another process needs no fence, since a process that
-//! was restarted has lost its clients, and a primary that was replaced loses what it executes now.
+//! KILL` on another connection to the same process discards them. After its reply, each command has
+//! been executed or never will be. A connection to another process needs no fence. A restarted
+//! process has lost its clients, and a replaced primary loses the effects of later commands.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -13,24 +13,24 @@ use rsvp_core::Deadline;
 use tokio::sync::{Mutex as AsyncMutex, MutexGuard as AsyncMutexGuard};
 use tokio::time::Instant;
 
-use crate::wire::peer::Peer;
+use crate::wire::connection_identity::ConnectionIdentity;
 
-/// The connections to one node that were given up and are not fenced yet.
+/// The abandoned connections to one node without a fence yet.
 #[derive(Debug, Default)]
 pub(crate) struct Fences {
     given_up: Mutex<Vec<GivenUp>>,
-    /// Whether there are any, which most writes find out without the lock.
+    /// Whether there are any. Most writes read only this, without the lock.
     any: AtomicBool,
-    /// Held by the caller that fences (single flight).
+    /// Held during a fence (single flight).
     turn: AsyncMutex<()>,
 }
 
 #[derive(Debug)]
 struct GivenUp {
-    peer: Peer,
-    /// Whether the user may not kill it: then only time settles its writes.
+    identity: ConnectionIdentity,
+    /// Whether the user may not kill it. Then only time settles its writes.
     refused: bool,
-    /// The moment at which it was given up.
+    /// The moment when it was abandoned.
     at: Instant,
     until: Deadline,
     fenced: Arc<AtomicBool>,
@@ -41,9 +41,15 @@ struct GivenUp {
 pub(crate) struct Kills(Vec<u64>);
 
 impl Fences {
-    /// Remembers a connection that was given up at a moment. Its writes are settled at `until` at
-    /// the latest, unless the server stands still for longer.
-    pub(crate) fn add(&self, peer: Peer, fenced: &Arc<AtomicBool>, at: Instant, until: Deadline) {
+    /// Remembers a connection, abandoned at a moment. Its writes are settled at `until` at the
+    /// latest, unless the server stands still for longer.
+    pub(crate) fn add(
+        &self,
+        identity: ConnectionIdentity,
+        fenced: &Arc<AtomicBool>,
+        at: Instant,
+        until: Deadline,
+    ) {
         let mut given_up = self.lock();
         if is_set(fenced) {
             return;
@@ -54,57 +60,58 @@ impl Fences {
                 known.until = known.until.max(until);
             }
             None => {
-                let (refused, fenced) = (peer.id.is_none(), Arc::clone(fenced));
-                given_up.push(GivenUp { peer, refused, at, until, fenced });
+                let (refused, fenced) = (identity.id.is_none(), Arc::clone(fenced));
+                given_up.push(GivenUp { identity, refused, at, until, fenced });
             }
         }
         self.any.store(true, Ordering::Release);
     }
 
-    /// The clients that must be killed before another write on a connection to `peer`. Not the
-    /// connection itself, which executes in order whatever it has been sent.
-    pub(crate) fn due(&self, peer: Peer) -> Kills {
+    /// The clients to kill before another write on a connection to `identity`. The connection
+    /// itself is not among them, since it executes its commands in order.
+    pub(crate) fn due(&self, identity: ConnectionIdentity) -> Kills {
         if !self.any.load(Ordering::Acquire) {
             return Kills::default();
         }
         let given_up = self.lock();
-        let is_due =
-            |one: &&GivenUp| !one.refused && one.peer.server == peer.server && one.peer != peer;
-        Kills(given_up.iter().filter(is_due).filter_map(|one| one.peer.id).collect())
+        let is_due = |one: &&GivenUp| {
+            !one.refused && one.identity.server == identity.server && one.identity != identity
+        };
+        Kills(given_up.iter().filter(is_due).filter_map(|one| one.identity.id).collect())
     }
 
-    /// Settles the connections to other processes, when `server` has been found to be the primary
-    /// on a connection that was `born` after they were given up. An older connection tells nothing:
-    /// its server may have been demoted since, and theirs promoted.
+    /// Settles the abandoned connections to other processes, after `server` turned out to be the
+    /// primary on a connection `born` after their end. An older connection tells nothing. Its
+    /// server may have been demoted since, and theirs promoted.
     pub(crate) fn replaced_by(&self, server: u64, born: Instant) {
         if self.any.load(Ordering::Acquire) {
-            self.settle(&mut self.lock(), |one| one.peer.server != server && one.at < born);
+            self.settle(&mut self.lock(), |one| one.identity.server != server && one.at < born);
         }
     }
 
-    /// Takes the replies to `kills`, which a server has sent.
+    /// Takes the replies of a server to `kills`.
     pub(crate) fn replied(&self, server: u64, kills: &Kills, replies: &[Value]) {
         let mut given_up = self.lock();
         for (id, reply) in kills.0.iter().zip(replies) {
-            let killed = Peer { server, id: Some(*id) };
+            let killed = ConnectionIdentity { server, id: Some(*id) };
             match reply {
-                // Also if there was no such client any more.
-                Value::Int(_) => self.settle(&mut given_up, |one| one.peer == killed),
-                _ => given_up.iter_mut().filter(|one| one.peer == killed).for_each(|one| {
+                // Also with 0 killed clients, since the client was gone already.
+                Value::Int(_) => self.settle(&mut given_up, |one| one.identity == killed),
+                _ => given_up.iter_mut().filter(|one| one.identity == killed).for_each(|one| {
                     one.refused = true;
                 }),
             }
         }
     }
 
-    /// Until when a write must wait for others that nobody can stop.
+    /// The end of the wait of a write for unstoppable ones.
     pub(crate) fn held_until(&self, server: u64) -> Option<Deadline> {
         if !self.any.load(Ordering::Acquire) {
             return None;
         }
         let mut given_up = self.lock();
         self.settle(&mut given_up, |one| one.refused && one.until.has_passed());
-        let held = given_up.iter().filter(|one| one.refused && one.peer.server == server);
+        let held = given_up.iter().filter(|one| one.refused && one.identity.server == server);
         held.map(|one| one.until).max()
     }
 
@@ -114,7 +121,7 @@ impl Fences {
         given_up.iter().any(|one| one.refused && Arc::ptr_eq(&one.fenced, fenced))
     }
 
-    /// Whether everything that was given up has been settled.
+    /// Whether all abandoned connections are settled.
     pub(crate) fn are_settled(&self) -> bool {
         !self.any.load(Ordering::Acquire)
     }
@@ -141,7 +148,7 @@ impl Fences {
 }
 
 impl Kills {
-    /// The number of replies that the commands cause.
+    /// The number of replies to the commands.
     pub(crate) fn len(&self) -> usize {
         self.0.len()
     }
@@ -180,8 +187,8 @@ mod tests {
 
     /// A connection to `B` that was given up at a moment, and whether it is fenced.
     fn given_up(fences: &Fences, at: Instant) -> Arc<AtomicBool> {
-        let (peer, fenced) = (Peer { server: B, id: Some(7) }, Arc::default());
-        fences.add(peer, &fenced, at, Deadline::after(Duration::from_secs(1)));
+        let (identity, fenced) = (ConnectionIdentity { server: B, id: Some(7) }, Arc::default());
+        fences.add(identity, &fenced, at, Deadline::after(Duration::from_secs(1)));
         fenced
     }
 
@@ -192,21 +199,21 @@ mod tests {
         fences.replaced_by(A, base);
         fences.replaced_by(A, later(base, 10));
         assert!(!is_set(&fenced));
-        assert_eq!(fences.due(Peer { server: B, id: Some(8) }).len(), 1);
+        assert_eq!(fences.due(ConnectionIdentity { server: B, id: Some(8) }).len(), 1);
         // Nor does a younger one to the same server, which may be the primary still.
         fences.replaced_by(B, later(base, 20));
         assert!(!is_set(&fenced));
         fences.replaced_by(A, later(base, 20));
         assert!(is_set(&fenced));
-        assert_eq!(fences.due(Peer { server: B, id: Some(8) }).len(), 0);
+        assert_eq!(fences.due(ConnectionIdentity { server: B, id: Some(8) }).len(), 0);
     }
 
     #[test]
     fn a_connection_that_is_given_up_again_counts_from_then() {
         let (fences, base) = (Fences::default(), Instant::now());
         let fenced = given_up(&fences, base);
-        let peer = Peer { server: B, id: Some(7) };
-        fences.add(peer, &fenced, later(base, 10), Deadline::after(Duration::from_secs(1)));
+        let identity = ConnectionIdentity { server: B, id: Some(7) };
+        fences.add(identity, &fenced, later(base, 10), Deadline::after(Duration::from_secs(1)));
         fences.replaced_by(A, later(base, 5));
         assert!(!is_set(&fenced));
         fences.replaced_by(A, later(base, 11));

@@ -1,4 +1,4 @@
-//! The handshake of a connection: the server's mode and role, and who the two ends are.
+//! The handshake of a connection, with the server's mode and role, and the identity of both ends.
 
 use std::hash::{DefaultHasher, Hash, Hasher};
 
@@ -6,10 +6,10 @@ use redis::aio::MultiplexedConnection;
 use redis::{ErrorKind, Pipeline, RedisError, RedisResult, ServerErrorKind, Value};
 
 use crate::config::RedisConfig;
+use crate::wire::connection_identity::ConnectionIdentity;
 use crate::wire::failure::ConnectError;
 use crate::wire::fence::Fences;
-use crate::wire::peer::Peer;
-use crate::wire::succession::{Claim, Record};
+use crate::wire::latest_primary::{Claim, Record};
 
 const CLUSTER: &str = "the server is a node of a cluster, whose URL begins with redis+cluster://";
 const NO_CLUSTER: &str = "the server is not a node of a cluster; its URL begins with redis://";
@@ -18,17 +18,16 @@ const SENTINEL: &str = "the server is a sentinel, whose URL begins with redis+se
 /// The id of no connection. To kill it shows whether the user may.
 const NOBODY: i64 = i64::MAX;
 
-/// Checks the server's mode and role, and learns who the two ends are, and what a primary says of its
-/// place among others. Fences connections that were given up, also on a server that is no primary
-/// any more.
+/// Checks the server's mode and role. Learns the identity of both ends, and the claim of a primary
+/// among others. Fences abandoned connections, also on a demoted primary.
 pub(crate) async fn introduce(
     driver: &mut MultiplexedConnection,
     config: &RedisConfig,
     fences: &Fences,
     address: &str,
-) -> Result<(Peer, Claim), ConnectError> {
-    // Step 1: everything is asked for in one round trip. What a user or a managed server may refuse is
-    // done without: all but `HELLO`, which a login needs.
+) -> Result<(ConnectionIdentity, Claim), ConnectError> {
+    // Step 1: ask for everything in one round trip. A user or a managed server may refuse all but
+    // `HELLO`, which a login needs. The store does without the rest.
     let mut pipeline = Pipeline::new();
     pipeline.cmd("HELLO");
     pipeline.cmd("INFO").arg("server").cmd("INFO").arg("replication");
@@ -63,12 +62,14 @@ pub(crate) async fn introduce(
     // hides the process still has its history, and one that hides both has its address.
     let run_id = field(&server, "run_id").or(field(&replication, "master_replid"));
     let identity = run_id.and_then(|id| u64::from_str_radix(id.get(..16)?, 16).ok());
-    let peer = Peer { server: identity.unwrap_or_else(|| digest_of(address)), id };
-    // Step 4: before anything else, what was given up is fenced.
-    let kills = fences.due(peer);
+    let identity =
+        ConnectionIdentity { server: identity.unwrap_or_else(|| digest_of(address)), id };
+    // Step 4: fence abandoned connections, before the role is checked, because a demoted primary
+    // may hold their commands too.
+    let kills = fences.due(identity);
     if kills.len() > 0 {
         let killed = driver.send_packed_commands(&kills.pipeline(), 0, kills.len()).await;
-        fences.replied(peer.server, &kills, &killed.map_err(error)?);
+        fences.replied(identity.server, &kills, &killed.map_err(error)?);
     }
     // Step 5: a single server must be a primary.
     let mut claim = Claim::default();
@@ -77,13 +78,13 @@ pub(crate) async fn introduce(
             return Err(ConnectError::ReadOnly);
         }
         let record = replies.next().map(text).and_then(|record| Record::parse(&record));
-        claim = Claim::new(&replication, peer.server, address, record);
+        claim = Claim::new(&replication, identity.server, address, record);
     }
     // Step 6: without the right to `WAIT` no write would be acknowledged.
     if let Some(Value::ServerError(_)) = replies.next() {
         return Err(ConnectError::NoWait);
     }
-    Ok((peer, claim))
+    Ok((identity, claim))
 }
 
 fn checked(reply: Option<Value>) -> Result<Value, ConnectError> {
@@ -103,8 +104,8 @@ pub(crate) fn field<'a>(info: &'a str, name: &str) -> Option<&'a str> {
     fields.find(|(field, _)| *field == name).map(|(_, value)| value)
 }
 
-/// Whether a reply to `HELLO` is that of a primary. A server that hides its role refuses writes if it is
-/// none.
+/// Whether a reply to `HELLO` is that of a primary. A server that hides its role refuses writes if
+/// it is none.
 ///
 /// Not `ROLE` or `INFO`, which some users and managed servers are without.
 pub(crate) fn is_primary(hello: &Value) -> bool {
@@ -131,8 +132,8 @@ fn digest_of(address: &str) -> u64 {
     hasher.finish()
 }
 
-/// Maps an error of the handshake. A server may repeat the command that it was sent, including the
-/// password, so only the code of its message is kept.
+/// Maps an error of the handshake. A server may repeat the whole command, including the password,
+/// so only the code of its message is kept.
 pub(crate) fn error(error: RedisError) -> ConnectError {
     let permanent = match error.kind() {
         ErrorKind::Io | ErrorKind::InvalidClientConfig | ErrorKind::Client => {

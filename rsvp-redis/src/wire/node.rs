@@ -1,4 +1,4 @@
-//! One node: its connections, and sending requests over them.
+//! One node with its connections. It sends requests over them.
 
 use std::fmt;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -17,17 +17,17 @@ use crate::config::RedisConfig;
 use crate::wire::call::Call;
 use crate::wire::connection::Connection;
 use crate::wire::connector::Connector;
-use crate::wire::exchange::{Exchanged, exchange};
 use crate::wire::failure::{ConnectError, Failure};
 use crate::wire::fence::Fences;
+use crate::wire::pipeline::{Exchanged, exchange};
 use crate::wire::request::{Answer, Request};
 
 /// Connections to one node for single callers. More callers queue.
 const EXCLUSIVE_CONNECTIONS: usize = 8;
 
-/// A connection, or the attempt at one that all its callers wait for.
+/// A connection, or the attempt at one, shared by all its callers.
 type Attempt = Shared<Connecting>;
-/// An attempt that is not kept, so that its connection is closed once nobody uses it.
+/// A weak reference to an attempt. Its connection is closed after the last use.
 type WeakAttempt = WeakShared<Connecting>;
 type Connecting = BoxFuture<'static, Result<Connection, Arc<ConnectError>>>;
 
@@ -38,7 +38,7 @@ pub(crate) struct Node {
     connector: Arc<Connector>,
     shared: Vec<Mutex<Option<Attempt>>>,
     next: AtomicUsize,
-    /// The last attempt at a connection that fences others, unless a shared one does.
+    /// The last attempt at a connection only for fences. Usually a shared connection fences others.
     spare: Mutex<Option<WeakAttempt>>,
     exclusive: Pool<ExclusiveConnections>,
     pub(super) fences: Arc<Fences>,
@@ -68,8 +68,8 @@ impl Node {
         Ok(Self { address, connector, shared, spare, next, exclusive, fences, config })
     }
 
-    /// One of the shared connections, in turn. It is made if there is none. Concurrent callers
-    /// wait for the same attempt, which the connect timeout of each host bounds.
+    /// One of the shared connections, in turn. It is made if there is none. Concurrent callers wait
+    /// for the same attempt, bounded by the connect timeout of each host.
     pub(crate) async fn connection(&self, call: Call) -> Result<Connection, Failure> {
         self.connector.look_around();
         let turn = self.next.fetch_add(1, Ordering::Relaxed);
@@ -86,7 +86,7 @@ impl Node {
         })
     }
 
-    /// Whether callers may wait for the attempt. One that is under way is as good as one that worked.
+    /// Whether callers may wait for the attempt. A running one is as good as a successful one.
     fn is_usable(&self, attempt: &Attempt) -> bool {
         match attempt.peek() {
             None => true,
@@ -97,9 +97,9 @@ impl Node {
         }
     }
 
-    /// The connection that takes the place of one that was closed among the shared ones, or else
-    /// one of its own. Either is younger, since the fault may be of a path that all old ones share,
-    /// and an old one may lead to a server that is no longer the primary.
+    /// The replacement of a closed connection, the new one at its place among the shared ones, or
+    /// else one of its own. Either is younger than the closed one. All old ones may share a broken
+    /// path, or lead to a demoted primary.
     pub(super) async fn replacement(
         &self,
         closed: &Connection,
@@ -114,7 +114,7 @@ impl Node {
         attempt.unwrap_or_else(|| self.spare_attempt()).await
     }
 
-    /// An attempt at a connection beside the shared ones. Callers share the one that is under way.
+    /// An attempt at a connection beside the shared ones. Callers share a running attempt.
     fn spare_attempt(&self) -> Attempt {
         let mut spare = self.spare.lock().unwrap_or_else(PoisonError::into_inner);
         let under_way = spare
@@ -128,7 +128,7 @@ impl Node {
         })
     }
 
-    /// Connects on a task of its own, so that a caller who goes away does not stop the attempt.
+    /// Connects on a task of its own. Otherwise a dropped caller would stop the attempt for all.
     fn attempt(&self) -> Attempt {
         let connector = Arc::clone(&self.connector);
         let connecting = async move { connector.connect().await.map_err(Arc::new) };
@@ -137,8 +137,8 @@ impl Node {
         attempt
     }
 
-    /// A connection that no other call uses, for a write that waits for replicas or watches a key.
-    /// Waits for one at most for the response timeout.
+    /// A connection for one call, to wait for replicas or to watch a key. Waits for one at most for
+    /// the response timeout.
     pub(crate) async fn exclusive(
         &self,
         call: Call,
@@ -150,8 +150,8 @@ impl Node {
         })
     }
 
-    /// Closes the connections that existed when a request was `sent` that failed. They lead to a
-    /// server that is dead or no longer the primary, unlike those that were made since.
+    /// Closes the connections made before a failed request was `sent`. They lead to a dead server
+    /// or a demoted primary, unlike later ones.
     fn evict(&self, sent: Instant) {
         for slot in &self.shared {
             let slot = slot.lock().unwrap_or_else(PoisonError::into_inner);
@@ -164,8 +164,8 @@ impl Node {
         self.exclusive.retain(|connection, _| connection.born > sent);
     }
 
-    /// Sends requests in one pipeline. Writes that wait for replicas go on a connection of their
-    /// own, which `WAIT` covers and blocks.
+    /// Sends requests in one pipeline. To wait for replicas, writes go on a connection of their
+    /// own, since `WAIT` covers and blocks the whole connection.
     ///
     /// When a write fails, its effect is settled, or the failure says until when it is pending.
     pub(crate) async fn send(
@@ -197,9 +197,12 @@ impl Node {
         requests: &[Request],
         asking: bool,
     ) -> Result<Vec<Result<Answer, Failure>>, Failure> {
+        // Step 1: send the requests and read their replies.
         let began = Instant::now();
         let fences = &self.fences;
         let sent = exchange(connection, fences, &self.config, call, requests, asking).await;
+        // Step 2: replace the connections after a fault of the server or of the path. The store
+        // itself may have killed this connection by a fence, and that is no fault.
         let evicts = match &sent {
             Ok(Exchanged { answers, demoted }) => {
                 *demoted || answers.iter().any(|answer| answer.as_ref().is_err_and(Failure::evicts))
@@ -210,6 +213,7 @@ impl Node {
         if evicts {
             self.evict(began);
         }
+        // Step 3: settle writes without a reply.
         match sent {
             Ok(Exchanged { answers, .. }) => Ok(answers),
             Err(failure) if requests.iter().any(|request| request.writes) => {

@@ -1,4 +1,4 @@
-//! Where refused requests go next: `MOVED`, `ASK`, and owners that another look may find.
+//! The next node of a refused request, by `MOVED`, by `ASK`, or by a refreshed topology.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -10,14 +10,14 @@ use crate::wire::failure::Failure;
 use crate::wire::request::Request;
 use crate::wire::topology::Topology;
 
-/// The pause before another attempt where time helps. It grows with each attempt.
+/// The pause before another attempt, if time helps. It grows with each attempt.
 const PAUSE: Duration = Duration::from_millis(20);
 
-/// A node that requests of a slot go to instead of the slot's known owner.
+/// The node for the requests of a slot, in place of the slot's known owner.
 #[derive(Debug)]
 pub(crate) struct Redirect<N> {
     pub(crate) node: Arc<N>,
-    /// Whether the node does not own the slot yet, so that `ASKING` must come first.
+    /// Whether the node does not own the slot yet. Then `ASKING` must come first.
     pub(crate) asking: bool,
 }
 
@@ -30,7 +30,7 @@ impl<N> Clone for Redirect<N> {
 /// The redirects of a call, by slot.
 pub(crate) type Redirects<N> = HashMap<u16, Redirect<N>>;
 
-/// A request that had no effect, and its index within the call.
+/// A request without an effect, and its index within the call.
 #[derive(Debug)]
 pub(crate) struct Refused {
     pub(crate) index: usize,
@@ -44,7 +44,7 @@ pub(crate) struct NextAttempt<N> {
     pub(crate) redirects: Redirects<N>,
     /// Whether the topology must be refreshed.
     pub(crate) refresh: bool,
-    /// The nodes that a refresh does not ask: they failed.
+    /// The failed nodes. A refresh does not ask them.
     pub(crate) excluded: Vec<Arc<N>>,
     pub(crate) pause: Option<Duration>,
 }
@@ -83,13 +83,13 @@ impl<N> NextAttempt<N> {
     }
 }
 
-/// The address that a redirection names. An empty or unknown host stands for the node that sent
-/// the redirection, which has nothing new to say.
+/// The address in a redirection. An empty or unknown host stands for the sender of the redirection,
+/// with no other node to try.
 fn target(address: &str) -> Option<Host> {
     if address.starts_with([':', '?']) { None } else { address.parse().ok() }
 }
 
-/// Whether a refused request may be accepted now: by a redirect, by the same node, or by another
+/// Whether a refused request may be accepted now, by a redirect, by the same node, or by another
 /// owner than `before`.
 pub(crate) fn is_worth_repeating<N>(
     Refused { request, failure, .. }: &Refused,

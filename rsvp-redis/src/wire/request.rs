@@ -1,4 +1,4 @@
-//! Requests of one slot, their answers, and the trait that data and administration send them by.
+//! Requests of one slot, their answers, and the trait to send them.
 
 use std::ops::Add;
 
@@ -12,7 +12,7 @@ use crate::wire::failure::{Failure, refusal};
 /// The bytes around an argument on the wire, about.
 const ARGUMENT_FRAME: usize = 8;
 
-/// Commands of one slot: a single one, or several in a transaction.
+/// Commands of one slot, a single one or several in a transaction.
 #[derive(Clone, Debug)]
 pub(crate) struct Request {
     pub(crate) slot: u16,
@@ -40,9 +40,9 @@ impl Add for Size {
 #[derive(Debug)]
 pub(crate) struct Answer {
     /// One value for each command. In a transaction a command may fail while the others take
-    /// effect: its value is the error.
+    /// effect. Its value is then the error.
     pub(crate) values: Vec<Value>,
-    /// The process of the server that answered.
+    /// The process of the answering server.
     pub(crate) server: u64,
 }
 
@@ -99,17 +99,17 @@ pub(crate) trait Dispatch: Sync {
 }
 
 impl Request {
-    /// A command that reads.
+    /// A read command.
     pub(crate) fn read(slot: u16, command: Cmd) -> Self {
         Self { slot, commands: vec![command], writes: false }
     }
 
-    /// A transaction that does not wait for replicas.
+    /// A transaction without a wait for replicas.
     pub(crate) fn transaction(slot: u16, commands: Vec<Cmd>) -> Self {
         Self { slot, commands, writes: false }
     }
 
-    /// Commands that write, and wait for replicas if so configured. Several are a transaction.
+    /// Write commands, with a wait for replicas if so configured. Several are a transaction.
     pub(crate) fn write(slot: u16, commands: Vec<Cmd>) -> Self {
         Self { slot, commands, writes: true }
     }
@@ -126,7 +126,7 @@ impl Request {
         size
     }
 
-    /// The part of its first key that decides about the slot.
+    /// The hash tag of its first key, or the whole key without one.
     pub(crate) fn tag(&self) -> String {
         let key = self.commands.iter().find_map(|command| match command.args_iter().nth(1) {
             Some(Arg::Simple(key)) => Some(String::from_utf8_lossy(key).into_owned()),
@@ -141,7 +141,7 @@ impl Request {
         self.commands.len() > 1
     }
 
-    /// The number of replies that [`append_to`](Self::append_to) causes.
+    /// The number of replies to the commands of [`append_to`](Self::append_to).
     pub(crate) fn replies(&self, asking: bool) -> usize {
         let transaction = if self.is_transaction() { 2 } else { 0 };
         self.commands.len() + transaction + usize::from(asking)
@@ -164,7 +164,7 @@ impl Request {
         }
     }
 
-    /// Reads the replies that [`append_to`](Self::append_to) caused.
+    /// Reads the replies to the commands of [`append_to`](Self::append_to).
     pub(crate) fn answer(&self, mut replies: Vec<Value>, server: u64) -> Result<Answer, Failure> {
         let last = replies.pop().ok_or(Failure::Malformed("fewer replies than commands"))?;
         if !self.is_transaction() {
@@ -196,7 +196,7 @@ fn is_done(reply: &Value) -> bool {
     }
 }
 
-/// The error of the first command that was refused, or else that of `EXEC`.
+/// The error of the first refused command, or else of `EXEC`.
 fn cause(queued: Vec<Value>, discarded: RedisError) -> RedisError {
     queued.into_iter().find_map(|reply| reply.extract_error().err()).unwrap_or(discarded)
 }

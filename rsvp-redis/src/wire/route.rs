@@ -1,4 +1,4 @@
-//! Routing: the requests of a call divided into one batch or more for each node.
+//! Routing. The requests of a call are divided into one batch or more for each node.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -8,11 +8,10 @@ use crate::wire::redirect::{Redirect, Redirects};
 use crate::wire::request::{Answer, Request, Size};
 use crate::wire::topology::Topology;
 
-/// The most that one batch asks of a server, unless a single request asks for more: about 10 ms of
-/// its time.
+/// The size limit of a batch, about 10 ms of the server's time. A single request may be larger.
 const MAX_BATCH: Size = Size { arguments: 16_384, bytes: 1 << 20 };
 
-/// Requests that go to one node in one pipeline, each with its index within the call.
+/// Requests to one node in one pipeline, each with its index within the call.
 pub(crate) struct NodeBatch<N> {
     pub(crate) to: Redirect<N>,
     pub(crate) requests: Vec<(usize, Request)>,
@@ -26,7 +25,7 @@ pub(crate) struct Answered {
     pub(crate) answer: Result<Answer, Failure>,
 }
 
-/// Divides requests by the nodes that they go to. Those without an owner fail at once.
+/// Divides requests by their nodes. Those without an owner fail at once.
 pub(crate) fn route<N>(
     requests: Vec<(usize, Request)>,
     topology: &Topology<N>,

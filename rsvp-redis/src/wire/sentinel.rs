@@ -1,4 +1,4 @@
-//! Sentinels: the servers that they watch, and which of them they say is the primary.
+//! Asking sentinels for the primary and its replicas.
 
 use std::collections::HashMap;
 use std::time::Duration;
@@ -14,17 +14,17 @@ use crate::wire::connection::client;
 use crate::wire::failure::ConnectError;
 use crate::wire::handshake;
 
-/// Once a sentinel has answered, the others have so much more time to tell of a later primary.
+/// The time after the first answer for other sentinels to tell of a later primary.
 const GRACE: Duration = Duration::from_millis(250);
 
-/// The servers that sentinels know, each with the number of the failover by which a sentinel names it
-/// the primary.
+/// The servers known to sentinels. If a sentinel names a server the primary, it has the number of
+/// its failover.
 pub(crate) type Servers = Vec<(Host, Option<u64>)>;
 
 /// Asks all sentinels at once for the primary and its replicas.
 ///
-/// No sentinel is believed alone: one that was cut off knows an earlier primary, and a promotion that is
-/// under way is known to the sentinel that leads it. A server that was promoted says so itself.
+/// No sentinel is believed alone. An isolated one knows an earlier primary, and during a promotion
+/// only the leading sentinel knows of it. A promoted server says so itself.
 ///
 /// # Errors
 ///

@@ -7,7 +7,8 @@ pub(crate) const SLOTS: u16 = 16_384;
 
 const CRC16: Crc<u16> = Crc::<u16>::new(&CRC_16_XMODEM);
 
-/// The slot of a hash tag, or of a whole key without one: its CRC16 modulo the number of slots.
+/// The slot of a hash tag, or of a whole key without one. It is the CRC16 modulo the number of
+/// slots.
 pub(crate) fn slot_of(tag: &str) -> u16 {
     CRC16.checksum(tag.as_bytes()) % SLOTS
 }

@@ -1,4 +1,4 @@
-//! The names of the keys in slots, of which none is missed while slots move.
+//! The names of the keys in slots. None is missed while slots move.
 
 use std::ops::Range;
 use std::sync::Arc;
@@ -15,9 +15,9 @@ use crate::wire::request::Request;
 use crate::wire::slot::SLOTS;
 use crate::wire::topology::parse_settled;
 
-/// The most slots that a node is asked for at once.
+/// The most slots to ask a node for at once.
 const MAX_SLOTS: u16 = 1024;
-/// Keys that a slot may gain between the two questions.
+/// The allowance for new keys of a slot between the count and the names.
 const GROWTH: u64 = 128;
 
 /// The names of all keys in consecutive slots.
@@ -28,19 +28,19 @@ pub(crate) struct SlotKeys {
 }
 
 impl ClusterClient {
-    /// The names of all keys in the slots from `first` on: of as many slots as hold about `keys` of
-    /// them, of at least one, and of one node.
+    /// The names of all keys in the slots from `first` on, about `keys` of them. The slots belong
+    /// to one node, and there is at least one.
     ///
-    /// A key that exists all the time is among them, also while its slot moves. A slot that its owner
-    /// gives away, or has just given away, is asked for at every primary, after the owner: a key moves
-    /// from the owner to another one, so it is seen at one of the two.
+    /// If a key exists all the time, it is among them, also while its slot moves. After the owner,
+    /// every primary is asked for a moving or just moved slot. A key moves from the owner to
+    /// another node, so it is seen at one of the two.
     pub(crate) async fn keys_from(
         &self,
         call: Call,
         first: u16,
         keys: u64,
     ) -> Result<SlotKeys, Failure> {
-        // Step 1: the owner, and how many keys its next slots have.
+        // Step 1: ask the owner of the first slot for the number of keys in its next slots.
         let topology = self.topology();
         let owner = topology.owner_of(first).ok_or(Failure::NoOwner)?;
         let end = first.saturating_add(MAX_SLOTS).min(SLOTS);
@@ -48,7 +48,7 @@ impl ClusterClient {
             |slot: &u16| topology.owner_of(*slot).is_some_and(|own| Arc::ptr_eq(own, owner));
         let slots: Vec<u16> = (first..end).take_while(is_of_owner).collect();
         let held = counts(owner, call, &slots).await?;
-        // Step 2: as many slots as have that many keys.
+        // Step 2: ask it for the names in as many slots as fit, at least one.
         let mut total = 0;
         let fit = held.iter().take_while(|count| {
             total += **count;
@@ -57,13 +57,14 @@ impl ClusterClient {
         let number = fit.count().max(1);
         let asked = slots.iter().copied().zip(held).take(number);
         let mut names = names_in(owner, call, asked).await?;
-        // Step 3: only after that, which of them the owner has kept all the time.
+        // Step 3: only after that, ask which slots the owner has kept. A slot kept now was complete
+        // in step 2. The other way round it could have moved in between.
         let request = cmd("CLUSTER").arg("NODES").to_owned();
         let view = values(owner, call, vec![request]).await?.into_iter().next();
         let settled = parse_settled(&view.map(text).unwrap_or_default());
         let end = first.saturating_add(u16::try_from(number).unwrap_or(MAX_SLOTS));
         let moving: Vec<u16> = (first..end).filter(|slot| !settled.contains(slot)).collect();
-        // Step 4: the others are asked for everywhere.
+        // Step 4: ask every primary for the other slots.
         if !moving.is_empty() {
             self.refresh(call).await?;
             let topology = self.topology();
@@ -90,7 +91,7 @@ async fn counts(node: &Node, call: Call, slots: &[u16]) -> Result<Vec<u64>, Fail
     counts.ok_or(Failure::Malformed("unexpected reply to CLUSTER COUNTKEYSINSLOT"))
 }
 
-/// The keys that a node has in slots, of which each had about so many keys.
+/// The keys of a node in slots, given with the number of keys at the last count.
 async fn names_in(
     node: &Node,
     call: Call,
@@ -109,7 +110,8 @@ async fn names_in(
             let Value::Array(keys) = reply else {
                 return Err(Failure::Malformed("unexpected reply to CLUSTER GETKEYSINSLOT"));
             };
-            // A reply of as many as were asked for may lack some.
+            // A reply with as many names as asked for may lack some. The slot is asked for again,
+            // with twice the number.
             if keys.len() as u64 >= most {
                 grown.push((slot, 2 * most));
                 continue;
@@ -124,7 +126,7 @@ async fn names_in(
     Ok(names)
 }
 
-/// The replies of one node to commands that have no key.
+/// The replies of one node to commands without a key.
 async fn values(node: &Node, call: Call, commands: Vec<Cmd>) -> Result<Vec<Value>, Failure> {
     let requests: Vec<Request> =
         commands.into_iter().map(|command| Request::read(0, command)).collect();

@@ -6,9 +6,9 @@ use rustls::crypto::{CryptoProvider, ring};
 
 use crate::config::TlsFiles;
 
-/// A client that trusts the root certificates of the PEM file, or those of the platform, and that
-/// shows its own certificate if it has one. Every new connection reads the files again, so that they
-/// may be replaced.
+/// A client with the root certificates of the PEM file, or of the platform, and with its own
+/// certificate if there is one. Every new connection reads the files again, so a host may replace
+/// them.
 pub(crate) fn client(info: ConnectionInfo, files: &TlsFiles) -> RedisResult<Client> {
     // The driver takes the default provider of the process, and panics if there is none.
     if CryptoProvider::get_default().is_none() {

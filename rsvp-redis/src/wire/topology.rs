@@ -1,4 +1,4 @@
-//! The owner of each slot, and how it is read from `CLUSTER SLOTS`.
+//! The owner of each slot, read from `CLUSTER SLOTS` and `CLUSTER NODES`.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -8,7 +8,7 @@ use rsvp_core::url::Host;
 
 use crate::wire::slot::{SLOTS, SlotRange};
 
-/// The primaries, and the slots that each owns.
+/// The primaries, and the slots of each.
 #[derive(Debug)]
 pub(crate) struct Topology<N> {
     /// The primaries, ordered by their first slots.
@@ -20,18 +20,18 @@ pub(crate) struct Topology<N> {
 }
 
 impl<N> Topology<N> {
-    /// A topology in which nothing is known.
+    /// A topology without nodes.
     pub(crate) fn empty() -> Self {
         Self { nodes: Vec::new(), addresses: Vec::new(), ranges: Vec::new() }
     }
 
-    /// A topology in which one node owns every slot.
+    /// A topology of one node with every slot.
     pub(crate) fn single(address: String, node: Arc<N>) -> Self {
         let ranges = vec![SlotRange { first: 0, last: SLOTS - 1, owner: 0 }];
         Self { nodes: vec![node], addresses: vec![address], ranges }
     }
 
-    /// The topology of `ranges`, whose nodes `node_at` makes or finds.
+    /// The topology of `ranges`. `node_at` finds or makes the nodes.
     pub(crate) fn of(
         ranges: &[SlotRange<Host>],
         mut node_at: impl FnMut(&Host) -> Option<Arc<N>>,
@@ -55,7 +55,7 @@ impl<N> Topology<N> {
         topology
     }
 
-    /// The node that owns a slot, if any is known to.
+    /// The known owner of a slot.
     pub(crate) fn owner_of(&self, slot: u16) -> Option<&Arc<N>> {
         let at = self.ranges.partition_point(|range| range.last < slot);
         let SlotRange { first, owner, .. } = self.ranges.get(at)?;
@@ -78,10 +78,10 @@ impl<N> Topology<N> {
 /// Consecutive slots of one owner, and the config epoch of the claim. The higher one is right.
 pub(crate) type Claim = (SlotRange<Host>, u64);
 
-/// The owner of each slot by the claims of several nodes: that of the highest config epoch. A node that
-/// was cut off tells of an earlier owner. Of equal claims the first one counts.
+/// The owner of each slot, by the claim of the highest config epoch among those of several nodes.
+/// An isolated node tells of an earlier owner. Of equal claims the first one counts.
 pub(crate) fn newest(claims: &[Claim]) -> Vec<SlotRange<Host>> {
-    // Step 1: the best claim to each slot.
+    // Step 1: find the best claim to each slot.
     let mut best: Vec<Option<(u64, &Host)>> = vec![None; usize::from(SLOTS)];
     for (SlotRange { first, last, owner }, epoch) in claims {
         let slots = best.iter_mut().take(usize::from(*last) + 1).skip(usize::from(*first));
@@ -89,7 +89,7 @@ pub(crate) fn newest(claims: &[Claim]) -> Vec<SlotRange<Host>> {
             *known = Some((*epoch, owner));
         }
     }
-    // Step 2: neighbours of one owner are one range.
+    // Step 2: join neighbouring slots of one owner into a range.
     let mut ranges: Vec<SlotRange<Host>> = Vec::new();
     for (slot, owner) in (0..SLOTS).zip(best) {
         let Some((_, owner)) = owner else { continue };
@@ -108,8 +108,8 @@ pub(crate) fn parse_epochs(nodes: &str) -> BTreeMap<&str, u64> {
     lines.filter_map(|line| Some((line.split(' ').next()?, epoch(line)?))).collect()
 }
 
-/// The slots that the node which was asked owns and does not give away, as its reply to `CLUSTER NODES`
-/// has it: `5461-10922`, `7`, and `[93->-ID]` for one that is migrating.
+/// The slots owned by the asked node, except those it gives away, from its reply to `CLUSTER
+/// NODES`. The reply has words like `5461-10922`, `7`, and `[93->-ID]` for a migrating slot.
 pub(crate) fn parse_settled(nodes: &str) -> BTreeSet<u16> {
     let mut lines = nodes.lines().map(|line| line.split(' ').collect::<Vec<_>>());
     let own = lines.find(|line| line.get(2).is_some_and(|flags| flags.contains("myself")));
@@ -130,11 +130,11 @@ pub(crate) fn parse_settled(nodes: &str) -> BTreeSet<u16> {
     settled
 }
 
-/// Reads the reply to `CLUSTER SLOTS`: the primary of each range, ordered by slot, with the epoch that
-/// `epochs` has for it.
+/// Reads the primary of each range from the reply to `CLUSTER SLOTS`, ordered by slot, with its
+/// epoch from `epochs`.
 ///
-/// A node that does not know its own address leaves the host empty. Then it is the host that was
-/// `asked`.
+/// A node without knowledge of its own address leaves the host empty. Then the host is the `asked`
+/// one.
 pub(crate) fn parse_slots(
     reply: &Value,
     asked: &str,
@@ -194,7 +194,8 @@ mod tests {
         let host = |name: &str| Host { name: name.to_owned(), port: Some(1) };
         let claim =
             |first, last, owner, epoch| (SlotRange { first, last, owner: host(owner) }, epoch);
-        // The first node to reply was cut off before `c` took the slots of `b`, and 100 of those of `a`.
+        // The first node to reply was cut off before `c` took the slots of `b`, and 100 of those of
+        // `a`.
         let stale = [claim(0, 8000, "a", 1), claim(8001, 16_383, "b", 2)];
         let fresh = [claim(0, 99, "c", 4), claim(100, 8000, "a", 1), claim(8001, 16_383, "c", 4)];
         let expected = "[(0, 99, c:1), (100, 8000, a:1), (8001, 16383, c:1)]";

@@ -1,4 +1,4 @@
-//! Comparing every count with the rows that it counts, and repairing those that differ.
+//! Compares every count with its rows, and repairs wrong counts.
 
 use std::sync::Arc;
 
@@ -15,11 +15,12 @@ use crate::data::read::Read;
 use crate::engine::Threads;
 use crate::wire::failure::Failure;
 
-/// The most events that one step compares.
+/// The maximum number of events in one step.
 const EVENTS: i64 = 1000;
 
-/// The number of RSVPs from which on a step goes no further. Those of one event are always compared
-/// at once, or a write in between would look like a difference.
+/// A step ends after this number of RSVPs.
+/// One step compares all RSVPs of an event.
+/// Otherwise a write in between would look like a difference.
 const RSVPS: u64 = 100_000;
 
 /// The first byte of the cursors.
@@ -31,7 +32,7 @@ pub(crate) struct Auditor(pub(crate) Arc<Threads>);
 
 impl Auditor {
     async fn step(&self, operation: Operation, cursor: Option<&Cursor>) -> Result<AuditStep> {
-        // 1. The next events whose count differs.
+        // 1. Find the next events with a wrong count.
         let compare = Compare { operation, after: last_event(cursor)? };
         let Compared { checked, differing, last } = self.0.read(compare, 1, None).await?;
         // 2. Repair them, in one transaction.
@@ -39,15 +40,16 @@ impl Auditor {
             let events = differing.iter().map(|event| event.id).collect();
             let repaired = self.0.change(Repair { events }, 1, None).await;
             repaired.map_err(|error| {
-                // Those of steps before stay repaired.
+                // Earlier steps stay repaired, so the effect of the whole repair is unknown.
                 let effect = error.effect().and(Effect::Unknown);
                 error.with_effect(effect)
             })?;
         }
-        // 3. What was found.
+        // 3. Report the findings.
         let finding = |Differing { name, held, counted, .. }| {
             let event = stored_id(operation, EventId::new(name))?;
-            // A name without RSVPs is left over, even if that is counted right.
+            // An event without RSVPs should have no row.
+            // It is a finding even if its count of zero is right.
             let kind = match (held, counted) {
                 (0, 0) => FindingKind::LeftOver,
                 _ => FindingKind::Count { held, counted },
@@ -71,7 +73,7 @@ impl Maintenance for Auditor {
     }
 }
 
-/// The number of the last event of the step before, zero if there was none.
+/// Returns the id of the last event of the step before. Ids begin at 1, so zero means none.
 fn last_event(cursor: Option<&Cursor>) -> Result<i64> {
     let Some(cursor) = cursor else { return Ok(0) };
     let mut fields = CursorReader::new(TAG, "", cursor)?;
@@ -80,7 +82,7 @@ fn last_event(cursor: Option<&Cursor>) -> Result<i64> {
     Ok(last)
 }
 
-/// Compares the counts of the events after one.
+/// Compares the counts of the events after an id.
 #[derive(Debug)]
 struct Compare {
     operation: Operation,
@@ -91,7 +93,7 @@ struct Compare {
 struct Compared {
     checked: u64,
     differing: Vec<Differing>,
-    /// The last event, if there may be more.
+    /// The id of the last compared event, if others may follow.
     last: Option<i64>,
 }
 
@@ -126,6 +128,7 @@ impl Read for Compare {
             checked += 1;
             walked += held.unsigned_abs();
             if checked == EVENTS.unsigned_abs() || walked >= RSVPS {
+                // A limit is reached. If no event follows, the next step is empty.
                 return Ok(Compared { checked, differing, last: Some(id) });
             }
         }
@@ -133,7 +136,7 @@ impl Read for Compare {
     }
 }
 
-/// Counts the rows of events again.
+/// Sets the counts of events to the numbers of their rows.
 #[derive(Debug)]
 struct Repair {
     events: Vec<i64>,
@@ -147,6 +150,8 @@ impl Change for Repair {
     }
 
     fn apply(&self, changes: &mut Changes<'_>, _: Care) -> std::result::Result<(), Failure> {
+        // Counts of earlier calls in this transaction must be in the table before the rows are
+        // counted.
         changes.flush()?;
         let sql = "UPDATE events SET count = (SELECT count(*) FROM rsvps WHERE event = ?1)
                    WHERE id = ?1";

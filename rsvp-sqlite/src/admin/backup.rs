@@ -1,4 +1,4 @@
-//! A copy of a file that another process may have open.
+//! Copies a file while another process may have it open.
 
 use std::path::PathBuf;
 
@@ -13,12 +13,14 @@ use crate::wire::connection::Connector;
 
 /// Copies the file of a store to a new file at `to`, and returns the number of bytes.
 ///
-/// Another process may have the store open, and may write to it. [`SqliteStore::backup`] does the same
-/// in the process of the store, where the log does not grow for the time of the copy.
+/// Another process may have the store open, and may write to it.
+/// The log grows during the copy. In the process of the store, use [`SqliteStore::backup`] instead,
+/// where the log stays short.
 ///
-/// The copy is the store at one moment, which is not before the call. It is synced to the disk and opens
-/// as any other file of a store. Nothing in the file changes. The copy is called `to` with `-partial`
-/// behind it until it is whole. If the future is dropped, the copy ends and is removed.
+/// The copy shows the store at one moment after the beginning of the call.
+/// It is synced to the disk, and opens as any other file of a store. Nothing in the source changes.
+/// Until it is complete, the copy has the name `to` with the suffix `-partial`.
+/// If the future is dropped, the copy ends and is removed.
 ///
 /// ```
 /// use rsvp_core::{EventId, RsvpStore, RsvpStoreExt, UserId};
@@ -40,8 +42,8 @@ use crate::wire::connection::Connector;
 ///
 /// # Errors
 ///
-/// - [`Error::InvalidInput`] with the field `to` if there is a file already, and with the field `path`
-///   if the file is missing or is not that of a store.
+/// - [`Error::InvalidInput`] with the field `to` if the file at `to` exists already.
+/// - [`Error::InvalidInput`] with the field `path` if the source is missing or is not a store.
 /// - [`Error::Unavailable`] if the disk fails, or has no room.
 /// - [`Error::Corrupt`] if the file is damaged.
 ///
@@ -62,19 +64,20 @@ pub async fn backup(config: SqliteConfig, to: impl Into<PathBuf>) -> Result<u64>
     waiting.answer().await
 }
 
-/// Copies on this thread. The answer goes to the caller of the job.
+/// Copies the file on this thread, and answers the caller of the job.
 fn copy(config: &SqliteConfig, job: BackupJob) -> Result<()> {
     opening::check_version(rusqlite::version_number(), rusqlite::version())?;
     if job.to.exists() {
         return Err(Error::invalid_input("to", "exists already"));
     }
     let path = opening::resolve(config.path())?;
-    // The log stays for the store, even if this connection is the last one to close.
+    // The last connection to close would move the log into the file and remove it.
+    // With this setting the log stays for the store.
     let mut config = config.clone();
     config.checkpoint = false;
     let connector = Connector::new(path, &config);
     let failed = opening::engine_failed(Operation::Backup);
-    // Nothing is set before it is known to be this store's.
+    // Look at the file without settings first, because it may belong to another application.
     let looking = connector.look().map_err(failed)?;
     schema::check_present(&looking)?;
     let source = connector.reader().map_err(failed)?;

@@ -1,4 +1,4 @@
-//! Opening the file: its schema, its lock; its audit and repair; a copy of it.
+//! Opening, schema, audit, repair and backup of the file.
 
 pub(crate) mod audit;
 pub(crate) mod backup;

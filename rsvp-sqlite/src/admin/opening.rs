@@ -16,16 +16,18 @@ use crate::wire::failure::Failure;
 use crate::wire::file::{self, Identity};
 use crate::wire::lock::{LockFailure, OwnerLock};
 
-/// The least version of SQLite, as a number. Earlier ones can lose commits when two connections write
-/// and move the log at once (the defect "WAL-reset").
+/// The least version of SQLite, as a number. Earlier versions can lose commits if one connection
+/// writes while another one moves the log (the defect "WAL-reset").
 const LEAST_VERSION: i32 = 3_051_003;
 
-/// The size of a page in bytes. A new user changes one page somewhere in an index, which is written to
-/// the log as a whole, so small pages save most of what a transaction writes: 1,000 callers at once were
-/// 1.7 times as fast as with 4 KiB, for 0.9 bytes more an RSVP.
+/// The size of a page in bytes.
+///
+/// A new user changes one page of an index, and SQLite writes the whole page to the log.
+/// Small pages save most of these bytes. With 1,000 callers at once, writes were 1.7 times as fast
+/// as with 4 KiB. An RSVP takes 0.9 bytes more.
 const PAGE_SIZE: i64 = 1024;
 
-/// A library that is too old is linked.
+/// The linked library is too old.
 #[derive(Debug, thiserror::Error)]
 #[error(
     "SQLite {0} is linked, which can lose commits: 3.51.3 or newer is needed. A library of the \
@@ -33,7 +35,7 @@ const PAGE_SIZE: i64 = 1024;
 )]
 struct TooOld(&'static str);
 
-/// What the system says about a file.
+/// An error of the operating system about a file.
 #[derive(Debug, thiserror::Error)]
 #[error("{what} {}", path.display())]
 struct FileFailure {
@@ -42,30 +44,30 @@ struct FileFailure {
     source: io::Error,
 }
 
-/// Opens the file, creates it if it is missing and may be, and brings its tables to the latest
-/// version. It blocks the thread.
+/// Opens the file and brings its tables to the latest version.
+/// It creates a missing file if the configuration allows it. It blocks the thread.
 ///
 /// # Errors
 ///
-/// - [`Error::InvalidInput`] with the field `path`, for a file that is missing, read-only or of
-///   another application.
-/// - [`Error::Unavailable`], if another store has the file, and for failures of the disk.
-/// - [`Error::Corrupt`], if the file is damaged.
+/// - [`Error::InvalidInput`] with the field `path` if the file is missing, read-only or of another
+///   application.
+/// - [`Error::Unavailable`] if another store owns the file, and for failures of the disk.
+/// - [`Error::Corrupt`] if the file is damaged.
 pub(crate) fn open(config: &SqliteConfig) -> Result<Parts> {
     check_version(rusqlite::version_number(), rusqlite::version())?;
-    // 1. The file, by its one path: two links to it lead to the same lock.
+    // 1. Find the canonical path, so that two symbolic links to a file lead to the same lock.
     if config.create {
         file::create(config.path()).map_err(of_file("cannot create", config.path()))?;
     }
     let path = resolve(config.path())?;
-    // 2. No other store has it.
+    // 2. Become the only store of the file.
     let lock = OwnerLock::acquire(&path, config.busy_timeout).map_err(|failure| match failure {
         LockFailure::Owned(owned) => {
             Error::unavailable(Operation::Open, Effect::NotApplied, Some(owned.into()))
         }
         LockFailure::System(error) => of_file("cannot lock", &path)(error),
     })?;
-    // 3. It is this store's. Until that is known nothing is changed.
+    // 3. Check that the file belongs to this kind of store, before anything is written to it.
     let connector = Connector::new(path, config);
     let failed = engine_failed(Operation::Open);
     let connection = connector.look().map_err(failed)?;
@@ -73,7 +75,7 @@ pub(crate) fn open(config: &SqliteConfig) -> Result<Parts> {
     if connection.is_readonly("main").map_err(failed)? {
         return Err(Error::invalid_input("path", "is a file that this process may not write to"));
     }
-    // 4. Its mode, its settings and its tables.
+    // 4. Set the journal mode and the settings, and migrate the tables.
     let writer = prepare(connection, &connector, config).map_err(failed)?;
     let readers = (0..config.readers).map(|_| connector.reader());
     let readers = readers.collect::<rusqlite::Result<_>>().map_err(failed)?;
@@ -82,35 +84,37 @@ pub(crate) fn open(config: &SqliteConfig) -> Result<Parts> {
     Ok(Parts { lock: Arc::new(lock), connector, writer, readers, identity })
 }
 
-/// The one path of a file that exists.
+/// Returns the canonical path of an existing file.
 pub(super) fn resolve(path: &Path) -> Result<PathBuf> {
     std::fs::canonicalize(path).map_err(of_file("cannot find", path))
 }
 
-/// The connection that writes, to a file that is ready for it.
+/// Prepares the file and returns the connection of the writer.
 fn prepare(
     connection: Connection,
     connector: &Connector,
     config: &SqliteConfig,
 ) -> rusqlite::Result<Connection> {
-    // 1. The size of a page, which a file that is not empty has already, and the mode with a log.
+    // 1. Set the page size and the journal mode. The page size takes effect in an empty file only.
     connection.pragma_update(None, "page_size", PAGE_SIZE)?;
     let mode: String =
         connection.pragma_update_and_check(None, "journal_mode", "WAL", |row| row.get(0))?;
     if mode != "wal" {
-        // As on file systems without shared memory.
+        // File systems without shared memory refuse the mode.
         return Err(rusqlite::Error::SqliteFailure(
             rusqlite::ffi::Error::new(rusqlite::ffi::SQLITE_PROTOCOL),
             Some(format!("journal mode {mode} instead of wal")),
         ));
     }
-    // 2. The connection with all settings. The first one is closed after it, so that the log stays.
+    // 2. Open the connection with all settings, and close the first one afterwards.
+    //    The last connection to close would remove the log.
     let writer = connector.writer()?;
     drop(connection);
     schema::migrate(&writer)?;
-    // 3. A process before this one may have failed to sync the log, and the system may show pages of
-    //    it that are not on the disk. What follows must not build on them, so all of it is written to
-    //    the file, and synced, and the log begins again.
+    // 3. An earlier process may have failed to sync the log.
+    //    The system may then show pages of the log that are not on the disk.
+    //    Later commits must not build on them.
+    //    So move the whole log into the file, sync the file, and begin the log again.
     if config.checkpoint && !Checkpoints::new(true).cut_off(&writer)? {
         tracing::warn!("another program reads from the SQLite file, so its log stays as it is");
     }
@@ -118,13 +122,14 @@ fn prepare(
 }
 
 pub(super) fn check_version(number: i32, name: &'static str) -> Result<()> {
+    // A linked library can differ from the bundled one, so the check is at run time.
     if number >= LEAST_VERSION {
         return Ok(());
     }
     Err(Error::backend(Operation::Open, Effect::NotApplied, false, TooOld(name)))
 }
 
-/// The error of what the system says about a file.
+/// Maps an error of the operating system about a file.
 fn of_file(what: &'static str, path: &Path) -> impl Fn(io::Error) -> Error {
     move |source| {
         let reason = match source.kind() {
@@ -146,7 +151,7 @@ fn of_file(what: &'static str, path: &Path) -> impl Fn(io::Error) -> Error {
     }
 }
 
-/// The error of what the engine says.
+/// Maps an error of SQLite.
 pub(super) fn engine_failed(operation: Operation) -> impl Fn(rusqlite::Error) -> Error + Copy {
     move |error| Failure::from(error).into_error(operation, Effect::NotApplied)
 }

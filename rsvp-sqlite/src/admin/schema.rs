@@ -1,33 +1,32 @@
-//! The tables: whose they are, of which version, and how they come from one to the next.
+//! The owner, the version and the migration of the tables.
 
 use rsvp_core::{Error, Operation, Result};
 use rusqlite::Connection;
 
 use super::opening::engine_failed;
 
-/// What tells the files of this store from those of other applications (`PRAGMA application_id`):
-/// "RSVP".
+/// Marks the files of this store (`PRAGMA application_id`). The bytes spell "RSVP".
 pub(crate) const APPLICATION_ID: i64 = 0x5253_5650;
 
-/// The steps from one version to the next, beginning with an empty file.
+/// The migrations, beginning with an empty file. Each one leads to the next version.
 const STEPS: &[&str] = &[include_str!("../sql/schema_1.sql")];
 
-/// The version that the steps lead to (`PRAGMA user_version`).
+/// Returns the version after all migrations (`PRAGMA user_version`).
 fn latest() -> i64 {
     STEPS.len() as i64
 }
 
-/// Whose a file is.
+/// The application of a file.
 #[derive(Debug, PartialEq, Eq)]
 enum Owner {
-    /// Nobody's: it is empty.
+    /// The file is empty.
     Nobody,
-    /// This store's, with tables of this version.
+    /// This store, with tables of this version.
     Rsvp(i64),
     Another,
 }
 
-/// Checks that a file is this store's, or empty. Changes nothing.
+/// Checks for a file of this store, or an empty one. Changes nothing.
 ///
 /// # Errors
 ///
@@ -57,7 +56,7 @@ pub(crate) fn check(connection: &Connection) -> Result<()> {
     }
 }
 
-/// Checks that a file is this store's, and not empty. Changes nothing.
+/// Checks for a file of this store. An empty one is refused, too. Changes nothing.
 ///
 /// # Errors
 ///
@@ -70,16 +69,17 @@ pub(crate) fn check_present(connection: &Connection) -> Result<()> {
     }
 }
 
-/// Brings the tables from any version to the latest, in one transaction.
+/// Migrates the tables from any version to the latest, in one transaction.
 ///
 /// # Errors
 ///
-/// Of the engine.
+/// Any error of SQLite.
 pub(crate) fn migrate(connection: &Connection) -> rusqlite::Result<()> {
     let version = pragma(connection, "user_version")?;
     if version >= latest() {
         return Ok(());
     }
+    // The statement takes the write lock at once, so no other program can migrate at the same time.
     connection.execute_batch("BEGIN IMMEDIATE")?;
     let migrated = STEPS
         .iter()
@@ -88,6 +88,7 @@ pub(crate) fn migrate(connection: &Connection) -> rusqlite::Result<()> {
         .and_then(|()| connection.pragma_update(None, "application_id", APPLICATION_ID))
         .and_then(|()| connection.pragma_update(None, "user_version", latest()))
         .and_then(|()| connection.execute_batch("COMMIT"));
+    // Some failures make SQLite roll back by itself. Then there is nothing to roll back.
     if migrated.is_err() && !connection.is_autocommit() {
         connection.execute_batch("ROLLBACK")?;
     }

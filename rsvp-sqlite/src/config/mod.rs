@@ -1,4 +1,4 @@
-//! The settings of a store: its file, its durability and its bounds.
+//! The settings of a store, such as its file, its durability and its bounds.
 
 mod url;
 
@@ -8,23 +8,34 @@ use std::time::Duration;
 use rsvp_core::backend::{check_range, check_timeout};
 use rsvp_core::{Error, Result};
 
-/// What an acknowledged write survives.
+/// The failures that an acknowledged write survives.
+///
+/// ```
+/// use rsvp_sqlite::{Durability, SqliteConfig};
+///
+/// // An import can be repeated, so its writes need no sync each.
+/// let import = SqliteConfig::new("data/rsvp.db").with_durability(Durability::Normal);
+/// let service = SqliteConfig::new("data/rsvp.db").with_durability(Durability::Full);
+/// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Durability {
-    /// The loss of power, and everything below. Each transaction ends with a sync of the log
-    /// (`synchronous = FULL`).
+    /// A write survives the loss of power and a crash of the system or of the process.
+    /// Each transaction ends with a sync of the log (`synchronous = FULL`).
     #[default]
     Full,
-    /// `kill -9` of the process, but not the loss of power, nor a crash of the system: the writes
-    /// since the last checkpoint can be lost, the file stays intact (`synchronous = NORMAL`).
+    /// A write survives `kill -9` of the process (`synchronous = NORMAL`).
+    ///
+    /// The loss of power and a crash of the system can lose the writes since the last checkpoint.
+    /// The file stays intact.
     Normal,
 }
 
 /// The settings of a [`SqliteStore`](crate::SqliteStore).
 ///
-/// A path or a URL gives the first settings, and methods change them. A setting that is wrong is
-/// reported when the store is opened, or by the URL that has it.
+/// A path or a URL gives the first settings, and methods change them.
+/// [`from_url`](Self::from_url) refuses a wrong setting in its URL.
+/// [`SqliteStore::open`](crate::SqliteStore::open) refuses any other.
 ///
 /// ```
 /// use std::time::Duration;
@@ -50,7 +61,7 @@ pub struct SqliteConfig {
 }
 
 impl SqliteConfig {
-    /// The settings of a store in the file at `path`.
+    /// Creates the settings of a store in the file at `path`.
     pub fn new(path: impl Into<PathBuf>) -> Self {
         Self {
             path: path.into(),
@@ -65,65 +76,70 @@ impl SqliteConfig {
         }
     }
 
-    /// The file.
+    /// Returns the path of the file.
     #[must_use]
     pub fn path(&self) -> &Path {
         &self.path
     }
 
-    /// Whether a file that does not exist is created. Its folder never is. Defaults to true.
+    /// Sets whether opening creates a missing file. It never creates a folder. Defaults to true.
     #[must_use]
     pub fn with_create(self, create: bool) -> Self {
         Self { create, ..self }
     }
 
-    /// What an acknowledged write survives. Defaults to [`Durability::Full`].
+    /// Sets the durability of an acknowledged write. Defaults to [`Durability::Full`].
     #[must_use]
     pub fn with_durability(self, durability: Durability) -> Self {
         Self { durability, ..self }
     }
 
-    /// The most memory for pages that each connection keeps, in MiB, within 1 to 65,536. There is
-    /// one connection that writes, and one for each reader. Defaults to 32. The system caches the
-    /// file, too.
+    /// Sets the memory of each connection for pages, in MiB, within 1 to 65,536. Defaults to 32.
+    ///
+    /// The writer has one connection, and each reader another. The system caches the file, too.
     #[must_use]
     pub fn with_cache_size(self, mebibytes: u32) -> Self {
         Self { cache_size: mebibytes, ..self }
     }
 
-    /// The longest time to wait for a lock that another process holds, within 1 ms to 1 h: of the
-    /// store that has the file when this one opens, and of a program that writes to the file, such
-    /// as `sqlite3`. Defaults to 5 s.
+    /// Sets the longest time to wait for a lock of another process, within 1 ms to 1 h.
+    /// Defaults to 5 s.
+    ///
+    /// - When the store opens, another store may own the file.
+    /// - Later, another program may write to the file, such as `sqlite3`.
     #[must_use]
     pub fn with_busy_timeout(self, timeout: Duration) -> Self {
         Self { busy_timeout: timeout, ..self }
     }
 
-    /// The longest time that a call without an earlier deadline takes, within 1 ms to 1 h. Defaults
-    /// to 30 s.
+    /// Sets the longest time of a call without an earlier deadline, within 1 ms to 1 h.
+    /// Defaults to 30 s.
     #[must_use]
     pub fn with_call_timeout(self, timeout: Duration) -> Self {
         Self { call_timeout: timeout, ..self }
     }
 
-    /// The number of threads that read, each with a connection of its own, within 1 to 64. Defaults
-    /// to 4.
+    /// Sets the number of reader threads, each with a connection of its own, within 1 to 64.
+    /// Defaults to 4.
     #[must_use]
     pub fn with_readers(self, readers: usize) -> Self {
         Self { readers, ..self }
     }
 
-    /// The number of entries that may wait for the writer, and as many for the readers, within 1 to
-    /// 1,000,000. A call that finds so many is refused as [`Error::Overloaded`]. One that finds
-    /// fewer is taken, however large it is. Defaults to 65,536.
+    /// Sets the number of entries in the queue of the writer, and in the queue of the readers,
+    /// within 1 to 1,000,000. Defaults to 65,536.
+    ///
+    /// If a queue holds this number or more, a call fails with [`Error::Overloaded`].
+    /// A queue with fewer entries takes a call of any size.
     #[must_use]
     pub fn with_queue(self, entries: usize) -> Self {
         Self { queue: entries, ..self }
     }
 
-    /// Whether the store moves its log into the file (checkpoints). Defaults to true. Set it to false
-    /// only if another program does so, such as Litestream, because the log grows without bound
-    /// otherwise.
+    /// Sets whether the store moves its log into the file (checkpoints). Defaults to true.
+    ///
+    /// Set it to false only if another program does so, such as Litestream.
+    /// Otherwise the log grows without bound.
     #[must_use]
     pub fn with_checkpoint(self, checkpoint: bool) -> Self {
         Self { checkpoint, ..self }
@@ -133,7 +149,7 @@ impl SqliteConfig {
     ///
     /// # Errors
     ///
-    /// [`Error::InvalidInput`] with the field of the first setting that is wrong.
+    /// [`Error::InvalidInput`] with the field of the first wrong setting.
     pub(crate) fn check(&self) -> Result<()> {
         let path = self.path.as_os_str();
         if path.is_empty() {

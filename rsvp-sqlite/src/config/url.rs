@@ -6,22 +6,25 @@ use rsvp_core::{Error, Result};
 use super::{Durability, SqliteConfig};
 
 impl SqliteConfig {
-    /// Reads `sqlite:path/to/rsvp.db?parameter=value`, or `sqlite:/absolute/path/to/rsvp.db?…`, which
-    /// may begin with `sqlite:///`, too.
+    /// Reads the settings from a URL, in one of these forms:
+    ///
+    /// - `sqlite:path/to/rsvp.db?parameter=value`
+    /// - `sqlite:/absolute/path/to/rsvp.db`
+    /// - `sqlite:///absolute/path/to/rsvp.db`
     ///
     /// A relative path begins at the working directory of the process. Characters such as `?`, `#`
     /// and `%` in the path must be percent-encoded.
     ///
     /// | parameter | meaning | default |
     /// |---|---|---|
-    /// | `create` | `false`: refuse a file that does not exist | `true` |
-    /// | `durability` | `full`, or `normal`, which can lose the last writes when the power fails | `full` |
+    /// | `create` | whether to create a missing file | `true` |
+    /// | `durability` | `full`, or `normal` (can lose writes when the power fails) | `full` |
     /// | `cache_size` | memory for pages of each connection, in MiB | 32 |
     /// | `busy_timeout` | wait for a lock of another process, such as `500ms` or `2s` | 5s |
     /// | `call_timeout` | longest time of a call | 30s |
-    /// | `readers` | threads that read | 4 |
-    /// | `queue` | entries that may wait for the writer, and for the readers | 65536 |
-    /// | `checkpoint` | `false`: another program moves the log into the file, such as Litestream | `true` |
+    /// | `readers` | reader threads | 4 |
+    /// | `queue` | entries in the queue of the writer, and in the queue of the readers | 65536 |
+    /// | `checkpoint` | `false` if another program does it, such as Litestream | `true` |
     ///
     /// ```
     /// use rsvp_sqlite::SqliteConfig;
@@ -34,18 +37,19 @@ impl SqliteConfig {
     ///
     /// # Errors
     ///
-    /// [`Error::InvalidInput`] with the field `url`, or with that of the parameter that is wrong.
+    /// [`Error::InvalidInput`] with the field `url`, or with the field of a wrong parameter.
     pub fn from_url(url: &str) -> Result<Self> {
         Self::from_store_url(StoreUrl::parse(url)?)
     }
 
-    /// Reads a URL that has been taken apart, as [`from_url`](Self::from_url) does.
+    /// Reads the settings from a parsed URL, as [`from_url`](Self::from_url) does.
     ///
     /// # Errors
     ///
     /// As [`from_url`](Self::from_url).
     pub fn from_store_url(mut url: StoreUrl) -> Result<Self> {
-        // As in a URL of a file, what stands between `//` and the next `/` is a host: this one.
+        // As in a `file:` URL, the text between `//` and the next `/` is a host.
+        // Only this host can open a file.
         let local = |host: &Host| host.name == "localhost" && host.port.is_none();
         let path = match url.hosts() {
             [] if url.scheme() == "sqlite" => url.path().to_owned(),
@@ -58,6 +62,7 @@ impl SqliteConfig {
                 return Err(Error::invalid_input("url", reason));
             }
         };
+        // A file called `:memory:` would be private to each connection, and lost when they close.
         if path.trim_start_matches('/').is_empty() || path.contains(":memory:") {
             let reason = "names no file, as in `sqlite:path/to/rsvp.db`; for a store in memory use \
                           `memory:`";
@@ -78,6 +83,7 @@ impl SqliteConfig {
         override_with(&mut config.readers, parameters.take_parsed("readers", "a number")?);
         override_with(&mut config.queue, parameters.take_parsed("queue", "a number")?);
         override_with(&mut config.checkpoint, parameters.take_flag("checkpoint")?);
+        // After the known parameters are taken, any other one is an error.
         parameters.finish()?;
         config.check()?;
         Ok(config)

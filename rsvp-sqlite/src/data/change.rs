@@ -1,4 +1,4 @@
-//! What the writer does for a call.
+//! The work of the writer for a call.
 
 use rsvp_core::{Effect, Error, Operation, Result};
 use rusqlite::Connection;
@@ -10,15 +10,15 @@ use crate::wire::failure::{Failure, concerns_an_entry};
 /// How a transaction treats an entry that fails.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Care {
-    /// The transaction is taken back, and done again with [`EachAlone`](Self::EachAlone).
+    /// The transaction is rolled back, and repeated with [`EachAlone`](Self::EachAlone).
     None,
-    /// The entry alone is taken back. This costs a savepoint for each.
+    /// The entry alone is rolled back. This costs a savepoint for each entry.
     EachAlone,
 }
 
-/// A call that changes something.
+/// A call that changes rows.
 ///
-/// It may be applied several times, in transactions of which the last one is committed.
+/// It may be applied several times, in several transactions. Only the last one is committed.
 pub(crate) trait Change: Send + 'static {
     type Answer: Send + 'static;
 
@@ -26,7 +26,7 @@ pub(crate) trait Change: Send + 'static {
 
     /// # Errors
     ///
-    /// Of the engine. If it [concerns an entry](concerns_an_entry), others can still succeed.
+    /// An error of SQLite. If it [concerns an entry](concerns_an_entry), others can still succeed.
     fn apply(
         &self,
         changes: &mut Changes<'_>,
@@ -36,24 +36,24 @@ pub(crate) trait Change: Send + 'static {
 
 /// A change of any kind, with its caller.
 pub(crate) trait Job: Send {
-    /// Begins the call. `None` if nobody waits for it.
+    /// Begins the call. Returns `None` if nobody waits for it.
     fn begin(self: Box<Self>) -> Option<Box<dyn Job>>;
 
     /// Applies the change, and keeps its answer for the end of the transaction.
     ///
     /// # Errors
     ///
-    /// Of the engine, if the transaction cannot go on as it is.
+    /// An error of SQLite, if the transaction cannot continue.
     fn apply(&mut self, changes: &mut Changes<'_>, care: Care) -> rusqlite::Result<()>;
 
-    /// Gives the caller the answer, after the transaction was committed.
+    /// Gives the caller the answer, after the commit of the transaction.
     fn finish(self: Box<Self>);
 
-    /// Gives the caller an error. The transaction has this effect.
+    /// Gives the caller an error, with the effect of the transaction.
     fn fail(self: Box<Self>, effect: Effect, error: &dyn Fn(Operation, Effect) -> Error);
 }
 
-/// A change with its caller, and its answer once it was applied.
+/// A change with its caller, and its answer once it is applied.
 pub(crate) struct Pending<C: Change> {
     change: C,
     ticket: Ticket<C::Answer>,
@@ -79,6 +79,7 @@ impl<C: Change> Job for Pending<C> {
         };
         let failure = match applied {
             Ok(answer) => {
+                // The answer of an earlier, rolled back transaction is overwritten.
                 self.answer = Some(Ok(answer));
                 return Ok(());
             }
@@ -87,6 +88,7 @@ impl<C: Change> Job for Pending<C> {
             }
             Err(failure) => failure,
         };
+        // The failure concerns this change only, so the transaction continues without it.
         let operation = self.change.operation();
         self.answer = Some(Err(failure.into_error(operation, Effect::NotApplied)));
         Ok(())
@@ -104,7 +106,7 @@ impl<C: Change> Job for Pending<C> {
     }
 }
 
-/// Does something that is taken back alone if it fails.
+/// Applies a change in a savepoint, and rolls back to it if the change fails.
 pub(super) fn alone<A>(
     changes: &mut Changes<'_>,
     apply: impl FnOnce(&mut Changes<'_>) -> std::result::Result<A, Failure>,
@@ -112,12 +114,13 @@ pub(super) fn alone<A>(
     let connection: &Connection = changes.connection();
     connection.prepare_cached("SAVEPOINT alone")?.execute([])?;
     let applied = apply(changes).and_then(|answer| {
+        // Counts and names are written within the savepoint, so that a rollback covers them.
         changes.flush()?;
         Ok(answer)
     });
     if applied.is_err() {
         changes.forget();
-        // After some failures the engine has taken back the whole transaction, savepoints included.
+        // Some failures make SQLite roll back the whole transaction, and the savepoint is gone.
         if connection.is_autocommit() {
             return applied;
         }

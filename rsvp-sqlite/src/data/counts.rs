@@ -1,4 +1,4 @@
-//! The numbers of RSVPs of events.
+//! The counts of events.
 
 use rsvp_core::{Count, Error, EventId, Operation};
 use rusqlite::{Connection, OptionalExtension};
@@ -6,7 +6,7 @@ use rusqlite::{Connection, OptionalExtension};
 use super::read::{Read, own_answer};
 use crate::wire::failure::Failure;
 
-/// Tells for each event how many RSVPs it has.
+/// Reads the count of each event.
 #[derive(Debug)]
 pub(crate) struct Counts {
     pub(crate) events: Vec<EventId>,

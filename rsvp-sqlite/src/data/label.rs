@@ -1,4 +1,4 @@
-//! Labels: small facts that the store keeps about itself.
+//! Labels, the small facts of a store about itself.
 
 use rsvp_core::backend::stored_id;
 use rsvp_core::{Label, LabelName, Operation};
@@ -27,7 +27,7 @@ impl Read for ReadLabel {
     }
 }
 
-/// Sets a label if it holds the expected value. The answer is the label of before.
+/// Sets a label if it has the expected value. The answer is the earlier label.
 #[derive(Debug)]
 pub(crate) struct ReplaceLabel {
     pub(crate) name: LabelName,
@@ -44,6 +44,7 @@ impl Change for ReplaceLabel {
 
     fn apply(&self, changes: &mut Changes<'_>, _: Care) -> Result<Option<Label>, Failure> {
         let connection = changes.connection();
+        // The transaction holds the write lock, so no other writer changes the label in between.
         let before = stored(connection, &self.name)?;
         if before == self.expected {
             let sql = "INSERT INTO labels (name, value) VALUES (?1, ?2)

@@ -1,5 +1,7 @@
-//! Pages by keyset pagination: each page is one range of an index, which begins after the last entry
-//! of the page before. The order is that of the numbers that stand for the names.
+//! Listings by keyset pagination.
+//!
+//! Each page is one range of an index, and begins after the last entry of the page before.
+//! The order is the order of the ids in the file, not of the names.
 
 use rsvp_core::backend::{CursorReader, CursorWriter, stored_id};
 use rsvp_core::{Cursor, EventId, Operation, Page, PageLimit, PageRequest, Result, Rsvp, UserId};
@@ -12,7 +14,8 @@ const ATTENDEES: u8 = b'a';
 const EVENTS_OF: u8 = b'e';
 const SCAN: u8 = b's';
 
-// A number without a name gives NULL, which is reported: an RSVP that is counted is never left out.
+// A left join, because a counted RSVP is never left out.
+// An id without a name gives NULL and is reported as corrupt data.
 const ATTENDEES_SQL: &str = "
     SELECT rsvps.user, users.name
     FROM rsvps LEFT JOIN users ON users.id = rsvps.user
@@ -140,12 +143,13 @@ impl Read for Scan {
     }
 }
 
-/// One more than the page may have shows whether there are any after it.
+/// Returns the limit plus one. The additional row shows whether a next page exists.
 fn one_more(limit: PageLimit) -> i64 {
     limit.get() as i64 + 1
 }
 
-/// The page that rows make, each with its key, and the cursor after the last one if there are more.
+/// Makes a page of rows, each with its key.
+/// If more rows follow, the page has a cursor after its last row.
 fn page<K, N, T>(
     mut rows: Vec<(K, N)>,
     limit: PageLimit,
@@ -168,7 +172,7 @@ fn event(operation: Operation, name: Option<String>) -> Result<EventId> {
     stored_id(operation, EventId::new(name.unwrap_or_default()))
 }
 
-/// The number in the cursor of a listing of one subject. Numbers begin at 1.
+/// Returns the id in the cursor of a listing of one subject. Ids begin at 1, so zero means none.
 fn after_one(tag: u8, subject: &str, request: &PageRequest) -> Result<i64> {
     let Some(mut cursor) = CursorReader::of(tag, subject, request)? else { return Ok(0) };
     let after = number(cursor.u64()?)?;

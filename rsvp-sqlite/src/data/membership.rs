@@ -1,4 +1,4 @@
-//! Whether pairs exist.
+//! Lookups of single pairs.
 
 use rsvp_core::{EventId, Operation, Rsvp};
 use rusqlite::{Connection, OptionalExtension};
@@ -6,14 +6,14 @@ use rusqlite::{Connection, OptionalExtension};
 use super::read::{Read, own_answer};
 use crate::wire::failure::Failure;
 
-/// Tells for each pair whether it exists.
+/// Reads for each pair whether it exists.
 #[derive(Debug)]
 pub(crate) struct Membership {
     pub(crate) pairs: Vec<Rsvp>,
 }
 
 impl Read for Membership {
-    /// An answer to each, because a damaged page concerns only those that need it.
+    /// Each pair has its own answer, because a damaged page fails only the pairs that need it.
     type Answer = Vec<rsvp_core::Result<bool>>;
 
     fn operation(&self) -> Operation {
@@ -28,7 +28,7 @@ impl Read for Membership {
                        WHERE event = ?1 AND user = (SELECT id FROM users WHERE name = ?2)
                    )";
         let mut exists = connection.prepare_cached(sql)?;
-        // Pairs of one event often come one after another.
+        // Pairs of one event often follow each other, so the id of the last event is kept.
         let mut last: Option<(&EventId, Option<i64>)> = None;
         let mut answers = Vec::with_capacity(self.pairs.len());
         for Rsvp { user, event } in &self.pairs {

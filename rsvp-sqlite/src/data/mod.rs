@@ -1,4 +1,4 @@
-//! The rows: names, writes, membership, counts, listings, removal, labels.
+//! Reads and writes of the rows, such as names, pairs, counts and labels.
 
 pub(crate) mod change;
 pub(crate) mod counts;

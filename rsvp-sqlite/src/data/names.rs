@@ -1,4 +1,4 @@
-//! The numbers that stand for names, within one transaction of the writer.
+//! The ids of names, within one transaction of the writer.
 
 use std::collections::{HashMap, HashSet};
 
@@ -7,17 +7,17 @@ use rusqlite::{Connection, OptionalExtension, params};
 
 use crate::wire::failure::Failure;
 
-/// The changes of one transaction, which several calls share.
+/// The changes of one transaction. Several calls share it.
 ///
-/// It remembers the numbers of the names that it has met, and how far counts have moved, and writes
-/// each count once. Nothing is written about names without RSVPs before [`flush`](Self::flush).
+/// It remembers the ids of the names and the changes of counts, and writes each count once.
+/// Names without RSVPs are deleted by [`flush`](Self::flush).
 #[derive(Debug)]
 pub(crate) struct Changes<'c> {
     connection: &'c Connection,
     /// `None` for an event without RSVPs.
     events: HashMap<EventId, Option<Event>>,
     users: HashMap<UserId, Option<i64>>,
-    /// Users of whom an RSVP was cancelled, and who may have no other.
+    /// Users with a cancelled RSVP. They may have no other.
     left: HashSet<i64>,
     /// Whether anything was deleted.
     erased: bool,
@@ -27,11 +27,11 @@ pub(crate) struct Changes<'c> {
 #[derive(Clone, Copy, Debug)]
 struct Event {
     id: i64,
-    /// As it is stored.
+    /// The stored count.
     count: i64,
-    /// How far the count has moved since.
+    /// The change of the count since.
     moved: i64,
-    /// Whether it may have no RSVP any more.
+    /// Whether an RSVP was cancelled. The event may have no other.
     left: bool,
 }
 
@@ -50,7 +50,7 @@ impl<'c> Changes<'c> {
         self.erased
     }
 
-    /// Adds an RSVP. Whether it is new.
+    /// Adds an RSVP. Returns whether it is new.
     pub(crate) fn add(&mut self, Rsvp { user, event }: &Rsvp) -> Result<bool, Failure> {
         let (event_id, user_id) = (self.number_of_event(event)?, self.number_of_user(user)?);
         let sql = "INSERT INTO rsvps (event, user) VALUES (?1, ?2) ON CONFLICT DO NOTHING";
@@ -61,7 +61,7 @@ impl<'c> Changes<'c> {
         Ok(added)
     }
 
-    /// Deletes an RSVP. Whether there was one.
+    /// Deletes an RSVP. Returns whether it existed.
     pub(crate) fn delete(&mut self, Rsvp { user, event }: &Rsvp) -> Result<bool, Failure> {
         let Some(event_id) = self.find_event(event)?.map(|event| event.id) else {
             return Ok(false);
@@ -78,8 +78,8 @@ impl<'c> Changes<'c> {
         Ok(deleted)
     }
 
-    /// Writes the counts that have moved, and deletes the names that are without RSVPs. Then it knows
-    /// nothing any more, so that other changes may follow.
+    /// Writes the changed counts, and deletes the names without RSVPs.
+    /// Afterwards nothing is remembered, so that other changes may follow.
     pub(crate) fn flush(&mut self) -> Result<(), Failure> {
         let sql = "UPDATE events SET count = count + ?2 WHERE id = ?1";
         let mut update = self.connection.prepare_cached(sql)?;
@@ -98,19 +98,19 @@ impl<'c> Changes<'c> {
         Ok(())
     }
 
-    /// Forgets what it has met, after changes were taken back.
+    /// Forgets all names and changes of counts, after a rollback.
     pub(crate) fn forget(&mut self) {
         self.events.clear();
         self.users.clear();
         self.left.clear();
     }
 
-    /// Deletes the name of an event that is without RSVPs.
+    /// Deletes the name of an event unless it has RSVPs.
     pub(crate) fn drop_if_empty(&self, event: i64) -> rusqlite::Result<()> {
         delete_empty_event(self.connection, event)
     }
 
-    /// Notes a deletion that was made past it.
+    /// Records a deletion by other statements.
     pub(crate) fn set_erased(&mut self) {
         self.erased = true;
     }
@@ -126,7 +126,7 @@ impl<'c> Changes<'c> {
         });
         let found = found.optional()?;
         if found.is_some_and(|event| event.count < 0) {
-            // To go on would count from a wrong number.
+            // A write would continue from a wrong count.
             return Err(Failure::Corrupt("a count below zero".to_owned()));
         }
         self.events.insert(event.clone(), found);

@@ -1,4 +1,4 @@
-//! What a reader does for a call.
+//! The work of a reader for a call.
 
 use rsvp_core::{Effect, Operation};
 use rusqlite::Connection;
@@ -6,21 +6,21 @@ use rusqlite::Connection;
 use crate::wire::call::Ticket;
 use crate::wire::failure::{Failure, concerns_a_page, needs_new_connection};
 
-/// A call that changes nothing.
+/// A call that only reads.
 pub(crate) trait Read: Send + 'static {
     type Answer: Send + 'static;
 
     fn operation(&self) -> Operation;
 
-    /// Reads, within a transaction that other calls may share.
+    /// Reads within a transaction. Other calls may share it.
     ///
     /// # Errors
     ///
-    /// Of the engine, or of what it holds.
+    /// An error of SQLite, or corrupt data.
     fn read(&self, connection: &Connection) -> Result<Self::Answer, Failure>;
 }
 
-/// Whether a connection can be used further.
+/// The state of a connection after a read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Health {
     Good,
@@ -29,7 +29,7 @@ pub(crate) enum Health {
 
 /// A read of any kind, with its caller.
 pub(crate) trait ReadJob: Send {
-    /// Reads and answers, unless nobody waits for it.
+    /// Reads and answers, unless the caller has gone away.
     fn run(self: Box<Self>, connection: &Connection) -> Health;
 
     /// Gives the caller an error.
@@ -45,6 +45,7 @@ pub(crate) struct PendingRead<R: Read> {
 impl<R: Read> ReadJob for PendingRead<R> {
     fn run(self: Box<Self>, connection: &Connection) -> Health {
         let Self { read, ticket } = *self;
+        // A call without a caller is skipped, and tells nothing about the connection.
         let Some(ticket) = ticket.begin() else { return Health::Good };
         let answer = read.read(connection);
         let health = match &answer {
@@ -62,8 +63,8 @@ impl<R: Read> ReadJob for PendingRead<R> {
     }
 }
 
-/// The answer to one entry of a batch. A damaged page fails the entries that need it; any other failure
-/// fails all of them.
+/// Returns the answer to one entry of a batch.
+/// A damaged page fails only the entries that need it. Any other failure fails the whole batch.
 pub(super) fn own_answer<A>(
     operation: Operation,
     answer: rusqlite::Result<A>,

@@ -1,4 +1,4 @@
-//! Whether a write would be accepted.
+//! The readiness probe.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Weak};
@@ -10,7 +10,7 @@ use super::names::Changes;
 use crate::wire::failure::Failure;
 use crate::wire::lock::OwnerLock;
 
-/// Succeeds if a write would. It goes the way of the writes and waits behind them.
+/// Succeeds if a write would succeed. It waits in the queue of the writes.
 #[derive(Debug)]
 pub(crate) struct Ready {
     pub(crate) lock: Weak<OwnerLock>,
@@ -25,11 +25,14 @@ impl Change for Ready {
         Operation::Ready
     }
 
-    /// A store that works asks for room in its folder only: a transaction for each probe would make
-    /// work for programs that replicate the file. One that has just failed writes its version number
-    /// again, which is a transaction like any other.
+    /// Probes the folder, and the file if it is in doubt.
+    ///
+    /// While writes succeed, a probe only writes to the lock file.
+    /// A transaction for each probe would make work for programs that replicate the file.
+    /// After a failed transaction, a probe also writes the version number of the file again.
+    /// This needs a commit, as any write does.
     fn apply(&self, changes: &mut Changes<'_>, _: Care) -> Result<(), Failure> {
-        // The thread that does this holds the lock.
+        // The writer runs this and holds the lock, so the upgrade succeeds.
         if let Some(lock) = self.lock.upgrade() {
             lock.probe().map_err(Failure::System)?;
         }

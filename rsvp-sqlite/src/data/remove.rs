@@ -1,4 +1,4 @@
-//! Removing the RSVPs of an event or of a user, in bounded steps.
+//! Removes the RSVPs of an event or of a user, in bounded steps.
 
 use rsvp_core::{EventId, Operation, PageLimit, RemovalStep, SessionToken, UserId};
 use rusqlite::{CachedStatement, OptionalExtension};
@@ -31,12 +31,12 @@ impl Change for RemoveEvent {
     fn apply(&self, changes: &mut Changes<'_>, _: Care) -> Result<RemovalStep, Failure> {
         changes.flush()?;
         let connection = changes.connection();
-        // 1. The event, of which there may be nothing.
+        // 1. Find the event. If it has no row, the removal is complete.
         let mut query = connection.prepare_cached("SELECT id FROM events WHERE name = ?1")?;
         let event = query.query_row([self.event.as_str()], |row| row.get(0)).optional()?;
         let Some(event) = event else { return Ok(step(0, false)) };
         let event: i64 = event;
-        // 2. Its first RSVPs, and the names of users who have no other.
+        // 2. Delete its first RSVPs, and the names of users without any other RSVP.
         let sql = "SELECT user FROM rsvps WHERE event = ?1 LIMIT ?2";
         let users = numbers(connection.prepare_cached(sql)?, event, self.limit)?;
         let sql = "DELETE FROM rsvps WHERE event = ?1 AND user = ?2";
@@ -45,7 +45,7 @@ impl Change for RemoveEvent {
             delete.execute([event, *user])?;
             delete_empty_user(connection, *user)?;
         }
-        // 3. The count, and the name after the last step.
+        // 3. Update the count. The last step deletes the name, too.
         let sql = "UPDATE events SET count = count - ?2 WHERE id = ?1";
         connection.prepare_cached(sql)?.execute([event, users.len() as i64])?;
         delete_empty_event(connection, event)?;
@@ -66,12 +66,13 @@ impl Change for RemoveUser {
     fn apply(&self, changes: &mut Changes<'_>, _: Care) -> Result<RemovalStep, Failure> {
         changes.flush()?;
         let connection = changes.connection();
-        // 1. The user, of whom there may be nothing.
+        // 1. Find the user. If it has no row, the removal is complete.
         let mut query = connection.prepare_cached("SELECT id FROM users WHERE name = ?1")?;
         let user = query.query_row([self.user.as_str()], |row| row.get(0)).optional()?;
         let Some(user) = user else { return Ok(step(0, false)) };
         let user: i64 = user;
-        // 2. The user's first RSVPs, their counts, and the names of events that have no other.
+        // 2. Delete the first RSVPs of the user, update their counts,
+        //    and delete the names of events without any other RSVP.
         let sql = "SELECT event FROM rsvps WHERE user = ?1 LIMIT ?2";
         let events = numbers(connection.prepare_cached(sql)?, user, self.limit)?;
         let sql = "DELETE FROM rsvps WHERE event = ?1 AND user = ?2";
@@ -85,7 +86,7 @@ impl Change for RemoveUser {
                 delete_empty_event(connection, *event)?;
             }
         }
-        // 3. The name after the last step.
+        // 3. The last step deletes the name.
         delete_empty_user(connection, user)?;
         changes.set_erased();
         let sql = "SELECT EXISTS (SELECT 1 FROM rsvps WHERE user = ?1)";
@@ -98,7 +99,7 @@ fn step(removed: usize, more: bool) -> RemovalStep {
     RemovalStep::new(removed as u64, more, SessionToken::new())
 }
 
-/// The numbers that a statement gives for a number, at most so many.
+/// Queries ids by an id, up to a limit.
 fn numbers(
     mut query: CachedStatement<'_>,
     of: i64,

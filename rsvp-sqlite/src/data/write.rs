@@ -1,4 +1,4 @@
-//! Writes: RSVPs and cancels.
+//! RSVPs and cancels.
 
 use std::ops::Range;
 use std::sync::Arc;
@@ -10,11 +10,12 @@ use super::change::{Care, Change, alone};
 use super::names::Changes;
 use crate::wire::failure::{Failure, concerns_an_entry};
 
-/// The most writes of one transaction that belong to one call. A longer batch takes several
-/// transactions, so that other calls need not wait for all of it.
+/// The maximum number of writes in one job.
+/// A longer batch is divided into several jobs, and can take several transactions.
+/// So other calls need not wait for all of it.
 const PIECE: usize = 4096;
 
-/// A part of a batch, at most a piece long.
+/// A part of a batch, with at most [`PIECE`] writes.
 #[derive(Clone, Debug)]
 pub(crate) struct Writes {
     batch: Arc<FoldedBatch>,
@@ -22,14 +23,14 @@ pub(crate) struct Writes {
 }
 
 impl Writes {
-    /// The parts of a batch. They share no pair.
+    /// Divides a batch into parts. They share no pair.
     pub(crate) fn pieces(batch: &Arc<FoldedBatch>) -> Vec<Self> {
         let length = batch.finals().len();
         let piece = |from| Self { batch: Arc::clone(batch), range: from..length.min(from + PIECE) };
         (0..length).step_by(PIECE).map(piece).collect()
     }
 
-    /// Two parts of it, if it has more than one write.
+    /// Divides it into two parts. Returns `None` for a single write.
     pub(crate) fn halves(&self) -> Option<[Self; 2]> {
         let Range { start, end } = self.range;
         let middle = start + self.len() / 2;
@@ -47,7 +48,7 @@ impl Writes {
 }
 
 impl Change for Writes {
-    /// For each write, whether it has changed anything.
+    /// Each write has its own answer, and tells whether it has changed anything.
     type Answer = Vec<Result<bool>>;
 
     fn operation(&self) -> Operation {

@@ -1,4 +1,4 @@
-//! A copy of the file while it is in use.
+//! Copies the file while it is in use.
 
 use std::fs;
 use std::io;
@@ -13,7 +13,7 @@ use crate::wire::call::Ticket;
 use crate::wire::failure::Failure;
 use crate::wire::file::{beside, sync_folder};
 
-/// The number of pages that one step copies: 1 MiB, which takes some milliseconds.
+/// The number of pages in one step (1 MiB). A step takes some milliseconds.
 const STEP: i32 = 1024;
 
 /// Copies the file to `to`.
@@ -24,42 +24,43 @@ pub(crate) struct BackupJob {
 }
 
 impl BackupJob {
-    /// Refuses it, because there is one already.
+    /// Refuses the job, because another backup is running.
     pub(super) fn refuse(self) {
         self.ticket.answer(Err(Error::overloaded(Operation::Backup)));
     }
 }
 
-/// The end of the copy.
+/// The result of a copy.
 enum Copied {
-    /// This many bytes.
+    /// The copy is complete, with this number of bytes.
     All(u64),
     /// The caller has gone away.
     Unwanted,
 }
 
 impl Writer {
-    /// Copies the file in steps, between which transactions go on.
+    /// Copies the file in steps, with transactions in between.
     ///
-    /// It reads through the connection that writes, so that pages which change after they were copied
-    /// are copied again by the engine. Through another connection every transaction would make it
-    /// begin again, and under writers it would never end.
+    /// The copy reads through the connection of the writer.
+    /// SQLite sees the writes of this connection, and copies changed pages again.
+    /// With another connection, every transaction would restart the copy.
+    /// It would never end while others write.
     pub(super) fn back_up(&mut self, job: BackupJob) {
         let BackupJob { to, ticket } = job;
         let Some(ticket) = ticket.begin() else { return };
         let partial = beside(&to, "-partial");
-        // 1. The copy, under another name until it is whole.
+        // 1. Copy under another name until the copy is complete.
         let copied = self.copy(&partial, &ticket);
-        // 2. The answer.
+        // 2. Publish the copy and answer.
         finish(copied, &partial, &to, ticket);
     }
 
     fn copy(&mut self, to: &Path, ticket: &Ticket<u64>) -> std::result::Result<Copied, Failure> {
-        // 1. An empty file.
+        // 1. Create an empty file.
         let mut target = create(to)?;
         let connection = self.connect()?;
         let mut backup = Backup::new(&connection, &mut target)?;
-        // 2. A step of the copy, a transaction, and so on.
+        // 2. Alternate between a step of the copy and a transaction.
         while step(&mut backup)? {
             if ticket.is_closed() {
                 return Ok(Copied::Unwanted);
@@ -72,17 +73,17 @@ impl Writer {
             }
         }
         drop(backup);
-        // 3. The end. If there was none, the connection is replaced.
+        // 3. Keep the connection. An error drops it, and the next call opens another.
         self.connection = Some(connection);
         whole(target, to)
     }
 }
 
 impl BackupJob {
-    /// Copies the file of a connection that only reads, which another process may write to meanwhile.
-    /// It blocks the thread.
+    /// Copies the file through a read-only connection. It blocks the thread.
+    /// Another process may write to the file meanwhile.
     ///
-    /// All of it is read in one transaction: transactions of others would make the copy begin again.
+    /// One transaction reads all of it, because writes of other processes would restart the copy.
     /// The log grows until it ends.
     pub(crate) fn run(self, source: &Connection) {
         let Self { to, ticket } = self;
@@ -99,10 +100,10 @@ fn copy_snapshot(
     ticket: &Ticket<u64>,
 ) -> std::result::Result<Copied, Failure> {
     let mut target = create(to)?;
-    // 1. The transaction begins with the first read.
+    // 1. Begin the transaction. Its snapshot is taken by the first read.
     let transaction = source.unchecked_transaction()?;
     transaction.query_row("SELECT count(*) FROM sqlite_schema", [], |_| Ok(()))?;
-    // 2. The steps, between which the caller may go away.
+    // 2. Copy in steps, and stop if the caller has gone away.
     let mut backup = Backup::new(&transaction, &mut target)?;
     while step(&mut backup)? {
         if ticket.is_closed() {
@@ -113,22 +114,23 @@ fn copy_snapshot(
     whole(target, to)
 }
 
-/// Closes a copy that has all pages.
+/// Closes a complete copy.
 fn whole(target: Connection, to: &Path) -> std::result::Result<Copied, Failure> {
     target.close().map_err(|(_, error)| error)?;
     Ok(Copied::All(fs::metadata(to).map_err(Failure::System)?.len()))
 }
 
-/// An empty file for a copy, which is synced as a whole in the end.
+/// Creates an empty file for a copy.
 fn create(to: &Path) -> std::result::Result<Connection, Failure> {
     remove(to);
     let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_CREATE;
     let target = Connection::open_with_flags(to, flags | OpenFlags::SQLITE_OPEN_NO_MUTEX)?;
+    // The complete copy is synced once before it gets its name, so its writes need no sync.
     target.pragma_update(None, "synchronous", "OFF")?;
     Ok(target)
 }
 
-/// Gives a whole copy its name, removes what is left of any other, and answers the caller.
+/// Gives a complete copy its name, removes an incomplete one, and answers the caller.
 fn finish(
     copied: std::result::Result<Copied, Failure>,
     partial: &Path,
@@ -147,7 +149,7 @@ fn finish(
     ticket.answer(copied.map_err(error));
 }
 
-/// Copies some pages. Whether there are more.
+/// Copies some pages. Returns whether more pages follow.
 fn step(backup: &mut Backup<'_, '_>) -> std::result::Result<bool, Failure> {
     match backup.step(STEP)? {
         StepResult::Done => Ok(false),
@@ -158,7 +160,7 @@ fn step(backup: &mut Backup<'_, '_>) -> std::result::Result<bool, Failure> {
     }
 }
 
-/// Gives a copy its name, once it is on the disk.
+/// Syncs a copy to the disk and gives it its name.
 fn publish(partial: &Path, to: &Path) -> std::result::Result<(), Failure> {
     let publish = || {
         fs::File::open(partial)?.sync_all()?;
@@ -168,7 +170,7 @@ fn publish(partial: &Path, to: &Path) -> std::result::Result<(), Failure> {
     publish().map_err(Failure::System)
 }
 
-/// Removes what is left of a copy.
+/// Removes an incomplete copy and its journal.
 fn remove(partial: &Path) {
     for path in [partial.to_owned(), beside(partial, "-journal")] {
         match fs::remove_file(&path) {

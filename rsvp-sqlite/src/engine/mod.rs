@@ -1,4 +1,4 @@
-//! The threads that do the work, and the way to them.
+//! The reader and writer threads.
 
 mod backup;
 mod reader;

@@ -1,4 +1,4 @@
-//! A thread that reads: short transactions, each for everything that waits.
+//! A reader thread. It answers all waiting calls in one short transaction.
 
 use std::convert::Infallible;
 use std::sync::Arc;
@@ -13,18 +13,18 @@ use crate::wire::connection::Connector;
 use crate::wire::failure::Failure;
 use crate::wire::queue::{Queue, Taken};
 
-/// The number of entries from which on a transaction takes no further call, so that it stays short.
+/// A transaction takes no further call after this number of entries, so that it stays short.
 const MOST: usize = 512;
 
 /// A reader. It owns a connection.
 pub(super) struct Reader {
     pub(super) queue: Arc<Queue<Box<dyn ReadJob>>>,
     pub(super) connector: Connector,
-    /// `None` after a failure that leaves doubts about the connection.
+    /// `None` after a failure that leaves the connection in doubt.
     pub(super) connection: Option<Connection>,
     /// Tells the writer when the connection is closed.
     pub(super) ended: Sender<Infallible>,
-    /// Lets go of the file when all threads have ended.
+    /// Releases the file when all threads have ended.
     pub(super) alive: Alive,
 }
 
@@ -34,12 +34,13 @@ impl Reader {
         while let Taken::Jobs(jobs) = self.queue.take(MOST, None) {
             self.work(jobs);
         }
+        // The writer closes its connection after the readers, and the lock is released last.
         drop(self.connection.take());
         drop(self.ended);
         drop(self.alive);
     }
 
-    /// Answers calls within one transaction, so that the engine takes its locks once for all of them.
+    /// Answers calls within one transaction, so that SQLite takes its locks once for all of them.
     fn work(&mut self, jobs: Vec<Box<dyn ReadJob>>) {
         let connection = match self.connection.take() {
             Some(connection) => Ok(connection),
@@ -57,7 +58,8 @@ impl Reader {
                         health = Health::Doubtful;
                     }
                 }
-                // Nothing to commit: this ends the transaction, so that the log can begin again.
+                // There is nothing to commit.
+                // The transaction must end, so that the log can begin again.
                 roll_back(&connection);
                 if health == Health::Good {
                     self.connection = Some(connection);

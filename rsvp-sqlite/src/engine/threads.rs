@@ -1,4 +1,4 @@
-//! The threads of a store, and the way of a call to them.
+//! The threads of a store, and their queues.
 
 use std::convert::Infallible;
 use std::sync::atomic::AtomicBool;
@@ -23,15 +23,15 @@ use crate::wire::file::Identity;
 use crate::wire::lock::OwnerLock;
 use crate::wire::queue::{Queue, Refusal};
 
-/// What every thread holds as long as it uses the file.
+/// Held by every thread as long as it uses the file.
 #[derive(Clone)]
 pub(super) struct Alive {
     _lock: Arc<OwnerLock>,
-    /// Nothing is ever sent: that there is no sender left tells that all threads have ended.
+    /// It sends nothing. When the last sender is dropped, all threads have ended.
     _sender: watch::Sender<Option<Infallible>>,
 }
 
-/// What an open file consists of.
+/// The parts of an open file.
 #[derive(Debug)]
 pub(crate) struct Parts {
     pub(crate) lock: Arc<OwnerLock>,
@@ -41,14 +41,14 @@ pub(crate) struct Parts {
     pub(crate) identity: Identity,
 }
 
-/// The threads of a store. They end when this is dropped, after the calls that wait.
+/// The threads of a store. When this is dropped, they finish the waiting calls and end.
 pub(crate) struct Threads {
     writer: Arc<Queue<WriterJob>>,
     readers: Arc<Queue<Box<dyn ReadJob>>>,
     call_timeout: Duration,
     ended: watch::Receiver<Option<Infallible>>,
     failing: Arc<AtomicBool>,
-    /// The threads keep it, so that a store that is closed lets go of it.
+    /// The threads hold the lock, so that a closed store releases it.
     lock: Weak<OwnerLock>,
 }
 
@@ -59,7 +59,7 @@ impl Threads {
         let (sender, ended) = watch::channel(None);
         let weak = Arc::downgrade(&lock);
         let alive = Alive { _lock: lock, _sender: sender };
-        // Made first, so that those which have started end if another one does not start.
+        // Created before the threads. If one of them does not start, dropping this ends the others.
         let threads = Self {
             writer: Arc::new(Queue::new(config.queue)),
             readers: Arc::new(Queue::new(config.queue)),
@@ -79,6 +79,8 @@ impl Threads {
             };
             start("rsvp-sqlite-read", move || reader.run())?;
         }
+        // From here on only the readers hold senders,
+        // so the writer notices the end of the last one.
         drop(ended);
         let writer = Writer {
             queue: Arc::clone(&threads.writer),
@@ -94,7 +96,7 @@ impl Threads {
         Ok(threads)
     }
 
-    /// Reads something, which counts as so many entries.
+    /// Sends a read to the readers, with its weight in the queue, and waits for its answer.
     pub(crate) async fn read<R: Read>(
         &self,
         read: R,
@@ -108,7 +110,7 @@ impl Threads {
         waiting.answer().await
     }
 
-    /// Changes something.
+    /// Sends a change to the writer, with its weight in the queue, and waits for its answer.
     pub(crate) async fn change<C: Change>(
         &self,
         change: C,
@@ -123,7 +125,7 @@ impl Threads {
         }
     }
 
-    /// Hands all of some changes to the writer, or none.
+    /// Sends all changes to the writer, or none.
     pub(crate) fn send_changes<C: Change>(
         &self,
         operation: Operation,
@@ -143,17 +145,17 @@ impl Threads {
         Ok(waiting)
     }
 
-    /// Hands a backup to the writer.
+    /// Sends a backup to the writer.
     pub(crate) fn send_backup(&self, backup: BackupJob) -> Result<()> {
         let jobs = [(1, WriterJob::Backup(backup))];
         self.writer.push(jobs).map_err(|refusal| refused(Operation::Backup, refusal))
     }
 
-    /// Refuses calls from now on, and waits for those that are under way and for the threads.
+    /// Refuses calls from now on, and waits for the end of the running calls and of the threads.
     pub(crate) async fn close(&self) {
         self.close_queues();
         let mut ended = self.ended.clone();
-        // Fails when the last thread is gone.
+        // It fails when the last thread has dropped its sender.
         while ended.changed().await.is_ok() {}
     }
 
@@ -162,7 +164,7 @@ impl Threads {
         self.readers.close();
     }
 
-    /// Refuses a call of a closed store, and one that is too late.
+    /// Refuses a call of a closed store, and a call after its deadline.
     pub(crate) fn check(&self, operation: Operation, deadline: Option<Deadline>) -> Result<()> {
         if self.writer.is_closed() {
             return Err(Error::closed(operation));
@@ -173,19 +175,19 @@ impl Threads {
         }
     }
 
-    /// The deadline of a call, of which each has one.
+    /// Returns the deadline of a call. Each call has one.
     fn deadline(&self, operation: Operation, own: Option<Deadline>) -> Result<Deadline> {
         self.check(operation, own)?;
         let latest = Deadline::after(self.call_timeout);
         Ok(own.map_or(latest, |own| own.min(latest)))
     }
 
-    /// Whether the last transaction has failed.
+    /// Returns the flag of a failed last transaction. The writer sets it.
     pub(crate) fn failing(&self) -> &Arc<AtomicBool> {
         &self.failing
     }
 
-    /// The lock of the file.
+    /// Returns the lock of the file.
     pub(crate) fn lock(&self) -> &Weak<OwnerLock> {
         &self.lock
     }

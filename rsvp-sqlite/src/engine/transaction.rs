@@ -1,4 +1,4 @@
-//! One transaction for everything that waits.
+//! One transaction for all waiting changes.
 
 use rsvp_core::{Effect, Error, Operation};
 use rusqlite::Connection;
@@ -7,12 +7,12 @@ use crate::data::change::{Care, Job};
 use crate::data::names::Changes;
 use crate::wire::failure::{Failure, concerns_an_entry, needs_new_connection};
 
-/// Why a transaction has not been committed.
+/// Why a transaction failed.
 #[derive(Debug)]
 pub(super) enum Aborted {
     /// Nothing of it took effect.
     Before(rusqlite::Error),
-    /// It may be in the log, and found there when the file is opened again.
+    /// It may be in the log, and take effect when the file is opened again.
     AtCommit(rusqlite::Error),
 }
 
@@ -25,21 +25,22 @@ impl Aborted {
     }
 }
 
-/// Begins a transaction that can write, for which it waits as long as the busy timeout: a transaction
-/// that reads first could not wait.
+/// Begins a write transaction. It waits for other programs up to the busy timeout.
+///
+/// A transaction with a read before its first write could not wait for them.
 pub(super) fn begin(connection: &Connection) -> rusqlite::Result<()> {
     connection.prepare_cached("BEGIN IMMEDIATE")?.execute([])?;
     Ok(())
 }
 
-/// Applies jobs within the transaction that has begun, and commits. Whether anything was deleted.
+/// Applies jobs within a begun transaction, and commits. Returns whether anything was deleted.
 ///
-/// If an entry fails, all of it is done again, each entry in a savepoint of its own.
+/// If an entry fails, the transaction is repeated with a savepoint for each entry.
 pub(super) fn apply(connection: &Connection, jobs: &mut [Box<dyn Job>]) -> Result<bool, Aborted> {
-    // 1. All entries together.
+    // 1. Apply all entries together.
     let applied = match apply_with(connection, jobs, Care::None) {
         Err(error) if concerns_an_entry(&error) => {
-            // 2. Each alone.
+            // 2. Apply each entry in a savepoint.
             roll_back(connection);
             begin(connection)
                 .and_then(|()| apply_with(connection, jobs, Care::EachAlone))
@@ -47,7 +48,7 @@ pub(super) fn apply(connection: &Connection, jobs: &mut [Box<dyn Job>]) -> Resul
         }
         applied => applied.map_err(Aborted::Before),
     };
-    // 3. The commit, which syncs the log.
+    // 3. Commit. This syncs the log.
     let committed = applied.and_then(|erased| {
         let commit = connection.prepare_cached("COMMIT").and_then(|mut it| it.execute([]));
         match commit {
@@ -74,14 +75,14 @@ fn apply_with(
     match changes.flush() {
         Ok(()) => Ok(changes.has_erased()),
         Err(Failure::Engine(error)) => Err(error),
-        // Nothing else is read by then.
+        // A flush only writes, so it finds no corrupt data and no error of the system.
         Err(Failure::Shared(_) | Failure::System(_) | Failure::Corrupt(_)) => {
             Err(rusqlite::Error::InvalidQuery)
         }
     }
 }
 
-/// Takes back a transaction, unless the engine has done so.
+/// Rolls back a transaction, unless SQLite has done so.
 pub(super) fn roll_back(connection: &Connection) {
     if !connection.is_autocommit()
         && let Err(error) = connection.execute_batch("ROLLBACK")
@@ -90,7 +91,7 @@ pub(super) fn roll_back(connection: &Connection) {
     }
 }
 
-/// Gives every caller an error, which is made for each from the operation and the effect.
+/// Gives every caller an error of its own, from the operation and the effect.
 pub(super) fn fail_all(
     jobs: Vec<Box<dyn Job>>,
     effect: Effect,

@@ -1,4 +1,4 @@
-//! The thread that writes: it turns everything that waits into one transaction with one sync.
+//! The writer thread. It turns all waiting changes into one transaction with one sync.
 
 use std::convert::Infallible;
 use std::sync::Arc;
@@ -19,43 +19,43 @@ use crate::wire::failure::{concerns_a_page, engine_error, needs_new_connection};
 use crate::wire::file::{Gone, Identity};
 use crate::wire::queue::{Queue, Taken};
 
-/// The number of entries from which on a transaction takes no further call.
+/// A transaction takes no further call after this number of entries.
 const MOST: usize = 8192;
 
-/// What the writer is asked to do.
+/// A job of the writer.
 pub(crate) enum WriterJob {
     Change(Box<dyn Job>),
     Backup(BackupJob),
 }
 
-/// The writer. It owns the one connection that writes.
+/// The writer. It owns the only connection that writes.
 pub(super) struct Writer {
     pub(super) queue: Arc<Queue<WriterJob>>,
     pub(super) connector: Connector,
-    /// `None` after a failure that leaves doubts about the connection.
+    /// `None` after a failure that leaves the connection in doubt.
     pub(super) connection: Option<Connection>,
     pub(super) identity: Identity,
     pub(super) checkpoints: Checkpoints,
     /// Whether the last transaction has failed.
     pub(super) failing: Arc<AtomicBool>,
-    /// Fails when the last reader has closed its connection.
+    /// It fails when the last reader has closed its connection.
     pub(super) readers_ended: Receiver<Infallible>,
-    /// Lets go of the file when all threads have ended.
+    /// Releases the file when all threads have ended.
     pub(super) alive: Alive,
 }
 
-/// The connection through which the file is copied must be replaced.
+/// The connection of a running backup must be replaced.
 pub(super) struct BackupStopped {
-    /// The jobs of a commit that has failed, to be [repeated](Writer::repeat).
+    /// The jobs of a failed commit. They must be [repeated](Writer::repeat).
     pub(super) unfinished: Vec<Box<dyn Job>>,
 }
 
-/// What is left to do after a transaction.
+/// The work left after a transaction.
 enum After {
     Nothing,
     /// The connection must be replaced.
     Reconnect,
-    /// The same, and then these jobs be done again, because nobody knows whether they are done.
+    /// The connection must be replaced, and these jobs repeated, because their effect is unknown.
     Repeat(Vec<Box<dyn Job>>),
 }
 
@@ -69,14 +69,15 @@ impl Writer {
                 Taken::End => break,
             }
         }
-        // The last connection that is closed moves the log into the file. Of two at the same time none
-        // does, so this one waits for the readers. Nothing is ever sent.
+        // The last connection to close moves the log into the file.
+        // If two close at the same time, neither does, so this one waits for the readers.
+        // Nothing is ever sent.
         let _ = self.readers_ended.recv();
         drop(self.connection.take());
         drop(self.alive);
     }
 
-    /// Does jobs in their order: changes together, backups one after another.
+    /// Does jobs in their order. Successive changes share a transaction.
     fn work(&mut self, jobs: Vec<WriterJob>) {
         let mut changes = Vec::with_capacity(jobs.len());
         for job in jobs {
@@ -110,11 +111,12 @@ impl Writer {
         }
     }
 
-    /// Does jobs again after their commit has failed.
+    /// Repeats jobs after their failed commit.
     ///
-    /// The log was not synced. What was written may be on the disk or not, and the system may take it
-    /// for written all the same. So it is written again, over the same place of the log, by a
-    /// connection that has not seen it. Then it is decided.
+    /// The sync of the log has failed, so the writes may be on the disk or not.
+    /// The system may take them for written all the same, and would not write them again.
+    /// So a new connection writes them again over the same place of the log.
+    /// It has not seen the failed writes. Its commit decides.
     pub(super) fn repeat(&mut self, jobs: Vec<Box<dyn Job>>) {
         match self.connect() {
             Ok(connection) => {
@@ -126,11 +128,11 @@ impl Writer {
         }
     }
 
-    /// One round of work while the file is copied through this connection.
+    /// Does one round of work during a backup through this connection.
     ///
     /// # Errors
     ///
-    /// If the connection must be replaced, which ends the copy.
+    /// If the connection must be replaced. This ends the copy.
     pub(super) fn work_during_backup(
         &mut self,
         connection: &Connection,
@@ -140,7 +142,7 @@ impl Writer {
         for job in jobs {
             match job {
                 WriterJob::Change(change) => changes.push(change),
-                // One at a time.
+                // One backup runs at a time.
                 WriterJob::Backup(backup) => backup.refuse(),
             }
         }
@@ -159,7 +161,7 @@ impl Writer {
             Some(connection) => Ok(connection),
             None => {
                 let connection = self.connector.writer()?;
-                // Opens the log. If that is not there, the next transaction is refused.
+                // The query opens the log. If the log is missing, the next transaction is refused.
                 connection.query_row("SELECT count(*) FROM labels", [], |_| Ok(()))?;
                 if let Err(error) = self.identity.renew_log() {
                     tracing::warn!(%error, "the log of the SQLite file was not found");
@@ -169,9 +171,9 @@ impl Writer {
         }
     }
 
-    /// One transaction, and what it leaves to do.
+    /// Applies jobs in one transaction, and returns the work left after it.
     fn transact_on(&mut self, connection: &Connection, jobs: Vec<Box<dyn Job>>) -> After {
-        // 1. The file is there, and nobody else writes to it.
+        // 1. Check that the file is still in place, and wait for writes of other programs.
         if let Err(gone) = self.identity.check() {
             self.refuse_gone(jobs, Effect::NotApplied, &Arc::new(gone));
             return After::Nothing;
@@ -181,17 +183,17 @@ impl Writer {
             self.refuse(jobs, Effect::NotApplied, error);
             return if doubtful { After::Reconnect } else { After::Nothing };
         }
-        // 2. Those that somebody still waits for. Until now their callers could give them up.
+        // 2. Keep the jobs whose caller still waits. Until now their callers could give them up.
         let jobs: Vec<_> = jobs.into_iter().filter_map(Job::begin).collect();
         if jobs.is_empty() {
             roll_back(connection);
             return After::Nothing;
         }
-        // 3. All of them.
+        // 3. Apply and commit.
         self.commit(connection, jobs)
     }
 
-    /// Commits the transaction that has begun with these jobs, or several of them if a page is damaged.
+    /// Commits jobs in the begun transaction, or in several ones if a page is damaged.
     fn commit(&mut self, connection: &Connection, mut jobs: Vec<Box<dyn Job>>) -> After {
         match apply(connection, &mut jobs) {
             Ok(erased) => self.answer(connection, jobs, erased),
@@ -211,8 +213,10 @@ impl Writer {
         }
     }
 
-    /// Commits two halves of jobs one after the other, because some of them need a page that is damaged,
-    /// after which the engine commits nothing. Each half is divided further, until those are alone.
+    /// Commits two halves of jobs one after the other.
+    ///
+    /// Some jobs need a damaged page, and SQLite commits nothing after reading it.
+    /// Each half is divided further, until these jobs are alone.
     fn commit_apart(
         &mut self,
         connection: &Connection,
@@ -222,7 +226,7 @@ impl Writer {
         let mut after = After::Nothing;
         for half in [first, second] {
             after = match after {
-                // The others are done again with those whose commit has failed.
+                // The first half is repeated on a new connection, and the second half joins it.
                 After::Repeat(mut jobs) => {
                     jobs.extend(half);
                     After::Repeat(jobs)
@@ -242,7 +246,7 @@ impl Writer {
         after
     }
 
-    /// The same jobs once more, after a commit that failed.
+    /// Applies jobs once more, after their failed commit.
     fn repeat_on(&mut self, connection: &Connection, mut jobs: Vec<Box<dyn Job>>) -> After {
         if let Err(error) = begin(connection) {
             self.refuse(jobs, Effect::Unknown, error);
@@ -259,9 +263,10 @@ impl Writer {
         }
     }
 
-    /// Answers the callers of a transaction that was committed.
+    /// Answers the callers of a committed transaction.
     fn answer(&mut self, connection: &Connection, jobs: Vec<Box<dyn Job>>, erased: bool) -> After {
-        // A file that was removed meanwhile has the transaction, and will be gone with it.
+        // If the file was removed meanwhile, the transaction is in the removed file,
+        // and lost with it.
         if let Err(gone) = self.identity.check() {
             self.refuse_gone(jobs, Effect::Unknown, &Arc::new(gone));
             return After::Nothing;
@@ -274,7 +279,7 @@ impl Writer {
         }
     }
 
-    /// The log stays as it is, and is moved later.
+    /// Logs a failed checkpoint. A later one moves the log.
     fn checkpoint_failed(&self, error: &rusqlite::Error) -> After {
         tracing::warn!(%error, "the log of the SQLite file was not moved into the file");
         if needs_new_connection(error) { After::Reconnect } else { After::Nothing }
@@ -293,7 +298,7 @@ impl Writer {
         });
     }
 
-    /// Moves the log into the file while there is nothing else to do.
+    /// Moves the log into the file while the writer is idle.
     fn tidy_up(&mut self) {
         let Ok(connection) = self.connect() else { return };
         let after = match self.checkpoints.idle(&connection) {

@@ -1,4 +1,4 @@
-//! The way of a call to a thread and of its answer back.
+//! Calls on their way to a thread, and their answers on the way back.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, Ordering};
@@ -8,30 +8,33 @@ use rsvp_core::{Deadline, Effect, Error, Operation, Result};
 use tokio::sync::oneshot;
 use tokio::time::{Instant, timeout_at};
 
-/// How long after its deadline a call that has begun is waited for.
+/// How long a caller waits for a begun call after its deadline.
 const GRACE: Duration = Duration::from_secs(1);
 
-/// How long after its deadline the effect of a call that has begun may be pending. It is over
-/// earlier unless the disk hangs.
+/// The time after the deadline in which a begun call may still take effect.
+/// It takes effect earlier unless the disk hangs.
 pub(crate) const SETTLING: Duration = Duration::from_secs(10);
 
 const WAITING: u8 = 0;
 const BEGUN: u8 = 1;
 const GIVEN_UP: u8 = 2;
 
-/// Who has a call: it waits, a thread has begun it, or its caller has given it up. It leaves the
-/// first state once.
+/// The state of a call. It leaves the first state once.
+///
+/// - `WAITING` in the queue
+/// - `BEGUN` by a thread
+/// - `GIVEN_UP` by its caller
 #[derive(Debug, Default)]
 struct Claim(AtomicU8);
 
 impl Claim {
-    /// Whether the call was still waiting, and is now in this state.
+    /// Moves a waiting call to this state. Returns false if it has left the queue already.
     fn leave_for(&self, state: u8) -> bool {
         self.0.compare_exchange(WAITING, state, Ordering::AcqRel, Ordering::Acquire).is_ok()
     }
 }
 
-/// The thread's end of a call.
+/// A call, as its thread holds it.
 #[derive(Debug)]
 pub(crate) struct Ticket<A> {
     operation: Operation,
@@ -41,18 +44,19 @@ pub(crate) struct Ticket<A> {
 }
 
 impl<A> Ticket<A> {
-    /// Begins the call. `None` if nobody waits for it any more, or its deadline has passed.
+    /// Begins the call. Returns `None` if the caller has gone away, or if the deadline has passed.
     pub(crate) fn begin(self) -> Option<Self> {
         if self.deadline.has_passed() {
             let late = Error::too_late(self.operation);
             self.answer(Err(late));
             return None;
         }
+        // The claim decides a race with the caller at its deadline.
         let wanted = !self.reply.is_closed() && self.claim.leave_for(BEGUN);
         wanted.then_some(self)
     }
 
-    /// Answers the call. Its caller may have gone away meanwhile.
+    /// Answers the call. The caller may have gone away meanwhile.
     pub(crate) fn answer(self, answer: Result<A>) {
         let _ = self.reply.send(answer);
     }
@@ -61,13 +65,13 @@ impl<A> Ticket<A> {
         self.operation
     }
 
-    /// Whether the caller has gone away.
+    /// Returns whether the caller has gone away.
     pub(crate) fn is_closed(&self) -> bool {
         self.reply.is_closed()
     }
 }
 
-/// The caller's end of a call.
+/// A call, as its caller holds it.
 #[derive(Debug)]
 pub(crate) struct Waiting<A> {
     operation: Operation,
@@ -77,7 +81,7 @@ pub(crate) struct Waiting<A> {
     reply: oneshot::Receiver<Result<A>>,
 }
 
-/// Both ends of a call.
+/// Creates a call. The ticket goes to the thread.
 pub(crate) fn call<A>(operation: Operation, deadline: Deadline) -> (Ticket<A>, Waiting<A>) {
     let (sender, receiver) = oneshot::channel();
     let claim = Arc::<Claim>::default();
@@ -87,17 +91,17 @@ pub(crate) fn call<A>(operation: Operation, deadline: Deadline) -> (Ticket<A>, W
 }
 
 impl<A> Waiting<A> {
-    /// Waits for the answer, at most until the deadline, or a second longer if the call has begun.
+    /// Waits for the answer until the deadline, or a second longer if the call has begun.
     pub(crate) async fn answer(mut self) -> Result<A> {
-        // 1. Until the deadline.
+        // 1. Wait until the deadline.
         if let Ok(answer) = timeout_at(self.deadline.instant(), &mut self.reply).await {
             return answer.unwrap_or_else(|_| Err(self.lost()));
         }
-        // 2. A call that has not begun never will.
+        // 2. Give the call up. If it has not begun, it never will.
         if self.claim.leave_for(GIVEN_UP) {
             return Err(self.timed_out(Effect::NotApplied));
         }
-        // 3. One that has begun is over soon, unless the disk hangs.
+        // 3. A begun call is over soon, unless the disk hangs.
         let late = self.deadline.instant() + GRACE;
         match timeout_at(late, &mut self.reply).await {
             Ok(answer) => answer.unwrap_or_else(|_| Err(self.lost())),
@@ -112,7 +116,7 @@ impl<A> Waiting<A> {
         Error::timed_out(self.operation, self.since.elapsed(), effect)
     }
 
-    /// The thread has ended without an answer.
+    /// Returns the error of a thread without an answer. It has ended, or has panicked.
     fn lost(&self) -> Error {
         let begun = !self.claim.leave_for(GIVEN_UP);
         let effect = if begun { Effect::Unknown } else { Effect::NotApplied };

@@ -1,32 +1,32 @@
-//! Moving the log into the file (checkpoints), so that the log stays short.
+//! Moves the log into the file (checkpoints), so that the log stays short.
 
 use std::time::Duration;
 
 use rusqlite::Connection;
 
-/// The length of the log, in pages of 1 KiB, from which on it is moved: 16 MiB.
+/// A log of this length is moved, in pages of 1 KiB (16 MiB).
 const LONG: i64 = 16_000;
 
-/// The length from which on readers are made to wait, so that the log can begin again: 64 MiB.
-/// Without that, a reader at every moment would let it grow without bound.
+/// At this length readers have to wait, so that the log can begin again (64 MiB).
+/// Otherwise it would grow without bound while reads overlap each other.
 const STARVED: i64 = 64_000;
 
-/// How long that waits for readers. They are over in less, unless they are another program's.
+/// The longest wait for readers. Readers of this store take less time, but other programs may not.
 const PATIENCE: Duration = Duration::from_millis(100);
 
-/// How long the writer is idle before it tidies up.
+/// The idle time of the writer before it moves the log.
 pub(crate) const IDLE: Duration = Duration::from_secs(1);
 
-/// Decides when the log is moved into the file. The writer does so between its transactions, after it
-/// has answered.
+/// Decides when the log is moved into the file.
+/// The writer moves it between transactions, after its answers.
 #[derive(Debug)]
 pub(crate) struct Checkpoints {
     enabled: bool,
-    /// Whether anything was written since the log was moved.
+    /// Whether anything was written since the last checkpoint.
     pending: bool,
-    /// Whether something was removed whose bytes are still in the log.
+    /// Whether the log may hold bytes of deleted rows.
     erased: bool,
-    /// The length at which readers are made to wait again, after they did not end in time.
+    /// The length of the log at the next attempt, after readers did not end in time.
     starved_at: i64,
 }
 
@@ -35,12 +35,12 @@ impl Checkpoints {
         Self { enabled, pending: false, erased: false, starved_at: STARVED }
     }
 
-    /// How long to wait for work until [`idle`](Self::idle) is due, if it is.
+    /// Returns the time to wait for work until [`idle`](Self::idle) is due. `None` if it is not.
     pub(crate) fn patience(&self) -> Option<Duration> {
         (self.enabled && self.pending).then_some(IDLE)
     }
 
-    /// After a transaction. `erased` tells whether it has removed anything.
+    /// Moves a long log after a transaction. `erased` tells whether the transaction deleted rows.
     pub(crate) fn committed(
         &mut self,
         connection: &Connection,
@@ -51,23 +51,22 @@ impl Checkpoints {
         }
         self.pending = true;
         self.erased |= erased;
-        // 1. How long the log is. `NOOP` does nothing but to tell that.
+        // 1. Get the length of the log. `NOOP` does nothing else.
         let log = checkpoint(connection, "NOOP")?;
         if log.length < LONG {
             return Ok(());
         }
-        // 2. Move what no reader needs, which waits for nobody.
+        // 2. Move the pages that no reader needs. This waits for nobody.
         let log = checkpoint(connection, "PASSIVE")?;
-        // 3. The next transaction begins the log again if no reader is in it. If there always is one,
-        //    make them wait for once.
+        // 3. Without a reader in the log, the next transaction begins the log again.
+        //    If there always is one, make the readers wait once.
         if log.length >= self.starved_at {
             self.begin_again(connection)?;
         }
         Ok(())
     }
 
-    /// Nothing was written for a while: moves what there is, and cuts the log off if it has bytes of
-    /// what was removed.
+    /// Moves the log after an idle time. It truncates a log with bytes of deleted rows.
     pub(crate) fn idle(&mut self, connection: &Connection) -> rusqlite::Result<()> {
         self.pending = false;
         if !self.erased {
@@ -75,7 +74,7 @@ impl Checkpoints {
             return Ok(());
         }
         self.erased = !self.cut_off(connection)?;
-        // Another program is reading: try again.
+        // Try again after the next idle time if another program is reading.
         self.pending = self.erased;
         Ok(())
     }
@@ -95,8 +94,9 @@ impl Checkpoints {
         Ok(())
     }
 
-    /// Moves the whole log into the file and cuts it off, if readers end in time.
+    /// Moves the whole log into the file and truncates it, if readers end in time.
     pub(crate) fn cut_off(&mut self, connection: &Connection) -> rusqlite::Result<bool> {
+        // A checkpoint waits for readers as long as the busy timeout of its connection.
         let usual: i64 = connection.pragma_query_value(None, "busy_timeout", |row| row.get(0))?;
         connection.busy_timeout(PATIENCE)?;
         let log = checkpoint(connection, "TRUNCATE");
@@ -108,9 +108,9 @@ impl Checkpoints {
 /// The log after a checkpoint.
 #[derive(Debug)]
 struct Log {
-    /// Readers or another checkpoint stood in the way.
+    /// Whether readers or another checkpoint prevented it.
     blocked: bool,
-    /// The number of pages in it.
+    /// The number of pages in the log.
     length: i64,
 }
 

@@ -1,4 +1,4 @@
-//! Connections to the file, with their settings.
+//! Connections to the file, and their settings.
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -8,10 +8,10 @@ use rusqlite::{Connection, OpenFlags};
 
 use crate::config::{Durability, SqliteConfig};
 
-/// The most statements that a connection keeps prepared: all that there are.
+/// The maximum number of prepared statements in a connection. It is enough for all of them.
 const STATEMENTS: usize = 64;
 
-/// The size in bytes above which the log is cut back when it begins again.
+/// A larger log is cut back to this size, in bytes, when it begins again.
 const LOG_LIMIT: i64 = 64 << 20;
 
 /// Opens connections to one file.
@@ -25,7 +25,7 @@ pub(crate) struct Connector {
 }
 
 impl Connector {
-    /// Of the file at `path`, which has been resolved.
+    /// Creates a connector to the file at the canonical `path`.
     pub(crate) fn new(path: PathBuf, config: &SqliteConfig) -> Self {
         let SqliteConfig { durability, cache_size, busy_timeout, checkpoint, .. } = *config;
         Self { path, durability, cache_size, busy_timeout, checkpoint }
@@ -35,17 +35,17 @@ impl Connector {
         &self.path
     }
 
-    /// A connection without settings, which changes nothing in the file.
+    /// Opens a connection without settings. It changes nothing in the file.
     pub(crate) fn look(&self) -> rusqlite::Result<Connection> {
-        // No `SQLITE_OPEN_CREATE`: a file that went away is not made again, empty. The threads share
-        // no connection, so the engine needs no locks of its own for it.
+        // Without `SQLITE_OPEN_CREATE` a lost file is not replaced by an empty one.
+        // Threads share no connection, so SQLite needs no mutex for it.
         let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
         let connection = Connection::open_with_flags(&self.path, flags)?;
         connection.busy_timeout(self.busy_timeout)?;
         Ok(connection)
     }
 
-    /// The connection of the writer.
+    /// Opens the connection of the writer.
     pub(crate) fn writer(&self) -> rusqlite::Result<Connection> {
         let connection = self.with_settings()?;
         let synchronous = match self.durability {
@@ -53,19 +53,20 @@ impl Connector {
             Durability::Normal => "NORMAL",
         };
         connection.pragma_update(None, "synchronous", synchronous)?;
-        // What is deleted is overwritten, and nothing of it stays in the file.
+        // Deleted rows are overwritten with zeros, so that erased names leave the file.
         connection.pragma_update(None, "secure_delete", true)?;
         connection.pragma_update(None, "journal_size_limit", LOG_LIMIT)?;
-        // The writer does that itself, after its answers.
+        // The writer moves the log itself, after its answers.
         connection.pragma_update(None, "wal_autocheckpoint", 0)?;
-        // Statements of the schema that a damaged or forged file may have cannot reach anything else.
+        // A forged file may have triggers and views.
+        // They must not call functions with side effects.
         connection.set_db_config(DbConfig::SQLITE_DBCONFIG_TRUSTED_SCHEMA, false)?;
         connection.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, !self.checkpoint)?;
         Ok(connection)
     }
 
-    /// A connection that only reads. The file is open for writing all the same, because readers keep
-    /// marks beside the log.
+    /// Opens a read-only connection.
+    /// The file is open for writing all the same, because readers keep marks beside the log.
     pub(crate) fn reader(&self) -> rusqlite::Result<Connection> {
         let connection = self.with_settings()?;
         connection.pragma_update(None, "query_only", true)?;
@@ -77,11 +78,11 @@ impl Connector {
     fn with_settings(&self) -> rusqlite::Result<Connection> {
         let connection = self.look()?;
         connection.set_prepared_statement_cache_capacity(STATEMENTS);
-        // A negative number is in KiB.
+        // SQLite takes a negative number for KiB, and a positive one for pages.
         let cache_size = -i64::from(self.cache_size) * 1024;
         connection.pragma_update(None, "cache_size", cache_size)?;
         connection.pragma_update(None, "temp_store", "MEMORY")?;
-        // Damaged pages are found when they are read, and not by what follows from them.
+        // A damaged page is reported when it is read, and not after a wrong answer.
         connection.pragma_update(None, "cell_size_check", true)?;
         Ok(connection)
     }

@@ -1,4 +1,4 @@
-//! The failures of the engine, mapped by code.
+//! Maps the failures of SQLite by their codes.
 
 use std::io;
 use std::sync::Arc;
@@ -6,16 +6,16 @@ use std::sync::Arc;
 use rsvp_core::{Effect, Error, Operation};
 use rusqlite::ErrorCode;
 
-/// Why a piece of work has failed.
+/// Why a call failed.
 #[derive(Debug)]
 pub(crate) enum Failure {
-    /// The engine says so.
+    /// An error of SQLite.
     Engine(rusqlite::Error),
-    /// The engine says so to several calls at once.
+    /// An error of SQLite for several calls at once.
     Shared(Arc<rusqlite::Error>),
-    /// The system says so, about a file that the engine does not know.
+    /// An error of the operating system, about a file unknown to SQLite.
     System(io::Error),
-    /// Something is stored that never should be.
+    /// The file holds an illegal value.
     Corrupt(String),
 }
 
@@ -26,7 +26,7 @@ impl From<rusqlite::Error> for Failure {
 }
 
 impl Failure {
-    /// Of something that is stored and should not be.
+    /// Maps the error of an illegal stored value.
     pub(crate) fn stored(error: Error) -> Self {
         match error {
             Error::Corrupt { what, .. } => Self::Corrupt(what),
@@ -34,7 +34,7 @@ impl Failure {
         }
     }
 
-    /// The error of a call that has failed for this reason.
+    /// Maps a failure to the error of a call.
     pub(crate) fn into_error(self, operation: Operation, effect: Effect) -> Error {
         match self {
             Self::Engine(error) => engine_error(operation, effect, &Arc::new(error)),
@@ -45,7 +45,7 @@ impl Failure {
     }
 }
 
-/// The error of a call that the engine has failed. Calls of one transaction share its reason.
+/// Maps an error of SQLite to the error of a call. Calls of one transaction share it.
 pub(crate) fn engine_error(
     operation: Operation,
     effect: Effect,
@@ -54,7 +54,7 @@ pub(crate) fn engine_error(
     let shared = || Arc::clone(error);
     let Some(code) = error.sqlite_error_code() else {
         return match **error {
-            // Values of another type than the schema says.
+            // The value has another type than its column in the schema.
             rusqlite::Error::FromSqlConversionFailure(..)
             | rusqlite::Error::InvalidColumnType(..)
             | rusqlite::Error::IntegralValueOutOfRange(..)
@@ -66,8 +66,8 @@ pub(crate) fn engine_error(
         ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase => {
             Error::corrupt(operation, error.to_string())
         }
-        // Another process that holds the lock, the disk, its rights, the memory: the same call succeeds
-        // when the cause is gone.
+        // The causes are a lock of another process, the disk, its permissions or the memory.
+        // The same call succeeds when the cause is gone.
         ErrorCode::DatabaseBusy
         | ErrorCode::DatabaseLocked
         | ErrorCode::DiskFull
@@ -92,13 +92,15 @@ pub(crate) fn engine_error(
         | ErrorCode::AuthorizationForStatementDenied
         | ErrorCode::ParameterOutOfRange
         | ErrorCode::Unknown => Error::backend(operation, effect, false, shared()),
-        // The list of codes may grow.
+        // A later version of SQLite may have more codes.
         _ => Error::backend(operation, effect, false, shared()),
     }
 }
 
-/// Whether an error is about what a statement touches, such as a trigger, so that other statements of the
-/// same transaction can succeed. After a damaged page none can, but in other transactions.
+/// Returns whether an error concerns the rows of one statement only, such as an error of a trigger.
+///
+/// Other statements of the same transaction can then succeed.
+/// After a damaged page they cannot. Other transactions can.
 pub(crate) fn concerns_an_entry(error: &rusqlite::Error) -> bool {
     match error.sqlite_error_code() {
         Some(code) => matches!(
@@ -113,12 +115,12 @@ pub(crate) fn concerns_an_entry(error: &rusqlite::Error) -> bool {
     }
 }
 
-/// Whether an error is about a damaged page.
+/// Returns whether an error reports a damaged page.
 pub(crate) fn concerns_a_page(error: &rusqlite::Error) -> bool {
     error.sqlite_error_code() == Some(ErrorCode::DatabaseCorrupt)
 }
 
-/// Whether a connection may hold pages that are not what the disk holds.
+/// Returns whether the pages in the memory of a connection may differ from the disk.
 pub(crate) fn needs_new_connection(error: &rusqlite::Error) -> bool {
     matches!(
         error.sqlite_error_code(),

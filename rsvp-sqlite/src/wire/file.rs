@@ -1,21 +1,21 @@
-//! The files of a store, and whether they are still those that were opened.
+//! The files of a store, and their identity.
 
 use std::ffi::OsString;
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
-/// The path of a file beside `path`, whose name is longer by `suffix`.
+/// Returns `path` with a suffix.
 pub(crate) fn beside(path: &Path, suffix: &str) -> PathBuf {
     let mut name = OsString::from(path.as_os_str());
     name.push(suffix);
     PathBuf::from(name)
 }
 
-/// Creates an empty file unless there is one.
+/// Creates an empty file unless it exists.
 ///
-/// It never opens a file that exists: to close it again would release the locks of connections that
-/// this process has to it.
+/// It never opens an existing file. Closing it would release the locks of other connections of this
+/// process to the same file, because POSIX locks belong to the process.
 pub(crate) fn create(path: &Path) -> io::Result<()> {
     match fs::OpenOptions::new().write(true).create_new(true).open(path) {
         Ok(_) => sync_folder(&fs::canonicalize(path)?),
@@ -29,14 +29,14 @@ pub(crate) fn sync_folder(path: &Path) -> io::Result<()> {
     if cfg!(unix)
         && let Some(folder) = path.parent()
     {
-        // The folder of `rsvp.db` alone has an empty path.
+        // The parent of the plain name `rsvp.db` is an empty path.
         let folder = if folder.as_os_str().is_empty() { Path::new(".") } else { folder };
         fs::File::open(folder)?.sync_all()?;
     }
     Ok(())
 }
 
-/// The file of the store, or its log, is not where it was.
+/// The file of the store, or its log, is no longer at its path.
 #[derive(Debug, thiserror::Error)]
 #[error(
     "{} is not the file that was opened: put it back where it was, or close the store and open it \
@@ -47,8 +47,10 @@ pub(crate) struct Gone {
     path: PathBuf,
 }
 
-/// Which files these are, whatever is at their paths later. What is written to a file that was
-/// removed or replaced is lost, and the engine does not notice.
+/// The identity of the file and of its log.
+///
+/// A file can be removed or replaced while it is open. Writes to it are then lost, and SQLite does
+/// not notice. So the store compares the files at the paths with the opened ones.
 #[derive(Debug)]
 pub(crate) struct Identity {
     file: (PathBuf, FileId),
@@ -56,23 +58,24 @@ pub(crate) struct Identity {
 }
 
 impl Identity {
-    /// That of the file and of its log, which exist.
+    /// Reads the identity of the existing file and log.
     pub(crate) fn of(path: &Path) -> io::Result<Self> {
         let log = beside(path, "-wal");
         let (file_id, log_id) = (FileId::of(path)?, FileId::of(&log)?);
         Ok(Self { file: (path.to_owned(), file_id), log: (log, log_id) })
     }
 
-    /// Takes the log that is there for that of the store, after a new connection has opened it. The last
-    /// connection that was closed before may have removed the one of before.
+    /// Accepts the present log as the log of the store, after a new connection has opened it.
+    /// The last connection to close may have removed the earlier log.
     pub(crate) fn renew_log(&mut self) -> io::Result<()> {
         self.log.1 = FileId::of(&self.log.0)?;
         Ok(())
     }
 
-    /// Checks that the files are still there.
+    /// Checks that the opened files are still at their paths.
     pub(crate) fn check(&self) -> Result<(), Gone> {
         for (path, id) in [&self.file, &self.log] {
+            // A missing file has no identity, and fails as a different file does.
             if FileId::of(path).ok().as_ref() != Some(id) {
                 return Err(Gone { path: path.clone() });
             }
@@ -81,7 +84,7 @@ impl Identity {
     }
 }
 
-/// The number of a file in its file system. Elsewhere than on Unix only whether there is one.
+/// The device and the inode of a file. On systems other than Unix it only tells that a file exists.
 #[derive(Debug, PartialEq, Eq)]
 struct FileId(u64, u64);
 

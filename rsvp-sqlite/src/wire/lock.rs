@@ -1,4 +1,4 @@
-//! The lock that makes one process the owner of the file.
+//! The lock of the owner of the file.
 
 use std::fs::{File, OpenOptions, TryLockError};
 use std::io::{self, Seek, SeekFrom, Write};
@@ -9,13 +9,13 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-/// The time between two attempts to get the lock.
+/// The time between two attempts to acquire the lock.
 const PAUSE: Duration = Duration::from_millis(20);
 
-/// The number of bytes that [`OwnerLock::probe`] writes.
+/// The number of bytes in a write of [`OwnerLock::probe`].
 const PROBE: usize = 8192;
 
-/// Another store has the file.
+/// Another store owns the file.
 #[derive(Debug, thiserror::Error)]
 #[error(
     "another store, of this process or another one, has {} open: one process owns the file, and \
@@ -26,18 +26,19 @@ pub(crate) struct Owned {
     path: PathBuf,
 }
 
-/// The lock of a file: an advisory lock of the system (`flock`) on a second file beside it, whose
-/// name ends with `-lock`. The system releases it when the process ends, however it ends. The second
-/// file stays.
+/// The lock of a file.
 ///
-/// It is not on the file itself, because closing that would release the locks of the engine
-/// (POSIX locks belong to the process).
+/// It is an advisory lock of the system (`flock`) on a second file with the suffix `-lock`.
+/// The system releases the lock when the process ends, even after a crash. The second file stays.
+///
+/// The lock is not on the file itself. SQLite uses POSIX locks, and these belong to the process.
+/// Closing a second handle to the file would release them.
 #[derive(Debug)]
 pub(crate) struct OwnerLock {
     file: Mutex<File>,
 }
 
-/// Why there is no lock.
+/// Why the lock was not acquired.
 #[derive(Debug)]
 pub(crate) enum LockFailure {
     Owned(Owned),
@@ -45,8 +46,7 @@ pub(crate) enum LockFailure {
 }
 
 impl OwnerLock {
-    /// Locks the file at `path`, for which it waits as long as `patience`.
-    ///
+    /// Locks the file at `path`, and waits at most for the duration `patience`.
     /// It blocks the thread.
     pub(crate) fn acquire(path: &Path, patience: Duration) -> Result<Self, LockFailure> {
         let lock_path = super::file::beside(path, "-lock");
@@ -69,8 +69,9 @@ impl OwnerLock {
         }
     }
 
-    /// Writes to the second file, syncs it and takes that back: whether the folder takes writes, for
-    /// a store that has none to do.
+    /// Checks that the disk has room and takes writes, for a store that has nothing to write.
+    ///
+    /// It writes to the second file, syncs it and truncates it again.
     pub(crate) fn probe(&self) -> io::Result<()> {
         let mut file = self.file.lock().unwrap_or_else(PoisonError::into_inner);
         let written = Self::write_block(&mut file);

@@ -1,4 +1,4 @@
-//! The file, its connections, their failures, and the way of a call to a thread and back.
+//! The file, its connections and their failures, and the queues of calls.
 
 pub(crate) mod call;
 pub(crate) mod checkpoint;

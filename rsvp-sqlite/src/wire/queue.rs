@@ -1,32 +1,32 @@
-//! A bounded queue between calls and the threads that do them.
+//! A bounded queue between calls and threads.
 
 use std::collections::VecDeque;
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-/// Why a queue does not take a job.
+/// Why a queue refuses a job.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Refusal {
     Full,
     Closed,
 }
 
-/// What a thread gets from a queue.
+/// The result of waiting for jobs.
 #[derive(Debug)]
 pub(crate) enum Taken<J> {
     Jobs(Vec<J>),
-    /// Nothing came within the time.
+    /// No job came in time.
     Nothing,
-    /// The queue is closed, and empty.
+    /// The queue is closed and empty.
     End,
 }
 
-/// Jobs in the order in which they came, each with its number of entries.
+/// Jobs in the order of their arrival, each with its number of entries.
 #[derive(Debug)]
 pub(crate) struct Queue<J> {
     state: Mutex<State<J>>,
     changed: Condvar,
-    /// The number of waiting entries from which on jobs are refused.
+    /// With this number of waiting entries or more, jobs are refused.
     bound: usize,
 }
 
@@ -43,7 +43,7 @@ impl<J> Queue<J> {
         Self { state: Mutex::new(state), changed: Condvar::new(), bound }
     }
 
-    /// Adds jobs, all or none of them.
+    /// Adds all jobs or none.
     pub(crate) fn push(&self, jobs: impl IntoIterator<Item = (usize, J)>) -> Result<(), Refusal> {
         let mut state = self.lock();
         if state.closed {
@@ -60,11 +60,11 @@ impl<J> Queue<J> {
         Ok(())
     }
 
-    /// Waits for jobs, and takes those in front: no further one once they have `most` entries.
-    /// Without a `patience` it waits until there is a job, or the end.
+    /// Waits for jobs and takes the first ones, until they have `most` entries together.
+    /// Without a `patience` it waits until the queue has a job or is closed.
     pub(crate) fn take(&self, most: usize, patience: Option<Duration>) -> Taken<J> {
         let mut state = self.lock();
-        // 1. Wait until there is something, or nothing for long enough.
+        // 1. Wait for a job, the end of the time or the end of the queue.
         while state.jobs.is_empty() {
             if state.closed {
                 return Taken::End;
@@ -74,6 +74,7 @@ impl<J> Queue<J> {
                 Some(time) => {
                     let waited = self.changed.wait_timeout(state, time);
                     let (state, waited) = waited.unwrap_or_else(PoisonError::into_inner);
+                    // A job may have come just as the time ended, so the queue decides.
                     if waited.timed_out() && state.jobs.is_empty() && !state.closed {
                         return Taken::Nothing;
                     }
@@ -81,7 +82,7 @@ impl<J> Queue<J> {
                 }
             };
         }
-        // 2. Take what is in front.
+        // 2. Take the first jobs. A job is never divided.
         let (mut taken, mut entries) = (Vec::new(), 0);
         while entries < most {
             let Some((of_job, job)) = state.jobs.pop_front() else { break };
@@ -92,19 +93,19 @@ impl<J> Queue<J> {
         Taken::Jobs(taken)
     }
 
-    /// Refuses every job from now on. Those that wait are still taken.
+    /// Refuses every job from now on. Threads still take the waiting ones.
     pub(crate) fn close(&self) {
         self.lock().closed = true;
         self.changed.notify_all();
     }
 
-    /// Whether every job is refused.
+    /// Returns whether the queue is closed.
     pub(crate) fn is_closed(&self) -> bool {
         self.lock().closed
     }
 
     fn lock(&self) -> MutexGuard<'_, State<J>> {
-        // Nothing that holds this lock can panic half-way through a change.
+        // No code panics halfway through a change of the state, so a poisoned lock is harmless.
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -22,6 +22,7 @@ impl<S: RsvpStore + 'static> FaultStore<S> {
         options: &WriteOptions,
     ) -> Result<BatchReceipt> {
         let verdicts = self.verdicts_on(fate, writes);
+        // Without a fault the batch goes to the store as it is, and not as a copy.
         if all_hold(&verdicts) {
             return self.store.write_batch(writes, options).await;
         }
@@ -45,11 +46,13 @@ impl<S: RsvpStore + 'static> FaultStore<S> {
         F: Future<Output = Result<T>> + Send + 'static,
     {
         match self.fate(operation)? {
+            // No late write follows another pending one. Nobody knows which would land last.
             Fate::Late(times) if !self.pending.fence(&scope) => {
                 Err(self.do_late(operation, times, vec![scope], call))
             }
             fate => {
                 let change = async {
+                    // Checked when the call runs, because a delay may come first.
                     if self.pending.fence(&scope) {
                         return Err(refused(operation));
                     }
@@ -69,6 +72,7 @@ impl<S: RsvpStore + 'static> RsvpStore for FaultStore<S> {
         let Fate::Late(times) = fate else {
             return self.meet(Operation::Write, fate, self.write(fate, writes, options)).await;
         };
+        // Refused entries have no effect, not even a late one.
         let writes = done(writes, &self.verdicts_on(fate, writes));
         let scopes = writes.iter().map(|write| Scope::Pair(write.rsvp.clone())).collect();
         let call =
@@ -178,6 +182,7 @@ impl<S: RsvpStore + 'static> RsvpStore for FaultStore<S> {
 
     /// Returns the health of the store, unless the next [`ready`](RsvpStore::ready) has to fail.
     async fn health(&self) -> Health {
+        // The fault is that of `ready`. The inner store answers only without one.
         match self.fate(Operation::Ready) {
             Ok(fate) => match self.meet(Operation::Ready, fate, async { Ok(()) }).await {
                 Ok(()) => self.store.health().await,
@@ -194,6 +199,7 @@ impl<S: RsvpStore + 'static> RsvpStore for FaultStore<S> {
     }
 
     fn settling_time(&self) -> Duration {
+        // A late write of this layer may settle after the writes of the store.
         self.store.settling_time().max(self.writes.longest_pending)
     }
 

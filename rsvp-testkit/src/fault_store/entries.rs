@@ -31,6 +31,7 @@ impl<S> FaultStore<S> {
         event: &EventId,
     ) -> Verdict {
         if lock(&self.refused).contains(event) {
+            // An engine refuses such an entry again and again, so the error is not retryable.
             let why = std::io::Error::other("the event is refused on purpose");
             let error = Error::backend(operation, Effect::NotApplied, false, why);
             return Verdict { is_done: false, error: Some(error) };
@@ -73,6 +74,7 @@ pub(super) fn merge<A>(
         let answer = if is_done { answers.next() } else { None };
         match (error, answer) {
             (None, Some(answer)) => answer,
+            // The error of the store itself says more than the fault.
             (Some(_), Some(Err(own))) => Err(own),
             (Some(error), _) => Err(error),
             (None, None) => Err(Error::corrupt(operation, "an entry without an answer")),

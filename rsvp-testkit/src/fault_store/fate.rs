@@ -129,6 +129,7 @@ pub(super) enum EntryFate {
 
 impl Lot {
     fn of(self, entry: &impl Hash) -> EntryFate {
+        // The entry decides and not its place, so duplicates of a pair share their fate.
         let mut hasher = DefaultHasher::new();
         (self.0, entry).hash(&mut hasher);
         match hasher.finish() % 4 {

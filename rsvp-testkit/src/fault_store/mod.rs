@@ -162,6 +162,7 @@ impl<S> FaultStore<S> {
     /// The error of [`told`](Self::told).
     fn fate(&self, operation: Operation) -> Result<Fate> {
         let faults = if operation.is_write() { &self.writes } else { &self.reads };
+        // Draw first, so that `fail_next` does not change the faults of later calls.
         let drawn = Fate::draw(faults, operation, &mut lock(&self.random));
         self.told(operation)?;
         let fate = if self.down.load(Ordering::SeqCst) {
@@ -194,6 +195,7 @@ impl<S> FaultStore<S> {
             Fate::Before { overloaded: true } => Err(Error::overloaded(operation)),
             Fate::Before { overloaded: false } => Err(refused(operation)),
             Fate::After { timed_out } => {
+                // Run the call and lose its answer. A real error of the call is passed on.
                 call.await?;
                 Err(if timed_out {
                     Error::timed_out(operation, Duration::ZERO, Effect::Unknown)
@@ -221,6 +223,7 @@ impl<S> FaultStore<S> {
     where
         F: Future<Output = Result<T>> + Send + 'static,
     {
+        // The caller has its error already, so the late write has a deadline of its own.
         let options = WriteOptions::default().with_timeout(times.lands_within);
         let call = call(Arc::clone(&self.store), options);
         let until = Deadline::after(times.pending_for);

@@ -27,6 +27,7 @@ impl Scope {
             }
             (Self::Event(one), Self::Event(other)) => one == other,
             (Self::User(one), Self::User(other)) => one == other,
+            // An event can have an RSVP of any user.
             (Self::Event(_), Self::User(_)) | (Self::User(_), Self::Event(_)) => true,
             (Self::Label(one), Self::Label(other)) => one == other,
             (Self::Label(_), _) | (_, Self::Label(_)) => false,
@@ -44,6 +45,7 @@ struct Pending {
 
 impl Pending {
     fn is_settled(&self) -> bool {
+        // The time alone does not settle a write. On a busy machine its task may run late.
         self.until.has_passed() && self.has_landed.load(Ordering::SeqCst)
     }
 }

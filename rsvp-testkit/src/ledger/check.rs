@@ -29,6 +29,8 @@ pub async fn check(store: &dyn RsvpStore, ledger: &Ledger) {
             state.is_none_or(|state| state == held),
             "the last acknowledged write of {pair:?} left {state:?}, the store holds {held}"
         );
+        // A pair of unknown state is in the model as the store has it.
+        // So the counts and lists must agree about it, too.
         let Rsvp { user, event } = pair.clone();
         model.write(&if held { Write::rsvp(user, event) } else { Write::cancel(user, event) });
         present += usize::from(held);

@@ -32,6 +32,7 @@ pub async fn crash_under_writers(
         // A random moment. It waits for nothing.
         sleep(Duration::from_millis(random.random_range(0..400))).await;
         restart().await;
+        // The engine is back. The rest of the outage is the time of the store to reconnect.
         let up = Instant::now();
         writers.acknowledge(1).await;
         slowest = slowest.max(up.elapsed());

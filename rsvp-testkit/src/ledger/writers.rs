@@ -113,6 +113,7 @@ impl Writers {
             let writer = Writer {
                 name,
                 store: Arc::clone(store),
+                // Each writer has a seed of its own, so the order of tasks changes no choices.
                 random: StdRng::seed_from_u64(random.random()),
                 forgiving,
                 ledger: Ledger::default(),
@@ -214,6 +215,8 @@ impl Writer {
             // A pending write may still take effect until then.
             // Neither its repetition nor the end of the test may come earlier.
             sleep(pause).await;
+            // A user who goes away leaves a failed write as it is.
+            // The next write of the pair then follows a write of unknown effect.
             if stop.load(Ordering::SeqCst) || self.random.random_bool(0.1) {
                 return;
             }
@@ -257,6 +260,7 @@ impl Writer {
     fn record(&mut self, write: &Write, Written { outcome, repeated, .. }: Written) {
         let wanted = write.action == Action::Rsvp;
         let before = self.ledger.0.insert(write.rsvp.clone(), Some(wanted));
+        // A pair without writes is absent. The store was empty, and no other writer has the pair.
         let before = before.unwrap_or(Some(false));
         if let (false, Some(before)) = (self.forgiving, before) {
             let expected = Outcome::from_changed(before != wanted);

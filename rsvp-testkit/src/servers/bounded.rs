@@ -126,6 +126,7 @@ pub async fn unbounded_calls<S: RsvpStore>(
             match silence {
                 Silence::Stalled => proxy.stall().await,
                 Silence::Deaf => {
+                    // Cut connections can be replaced, but the new ones get no answer either.
                     proxy.stall().await;
                     proxy.cut().await;
                 }
@@ -142,6 +143,7 @@ pub async fn unbounded_calls<S: RsvpStore>(
                     _ => bounds.deadline,
                 };
             let began = Instant::now();
+            // Without this limit an unbounded call would hang the test instead of being reported.
             let answer = timeout(bound * 10, call).await.ok();
             let took = began.elapsed();
             // 3. The call must end in time, with a retryable error.

@@ -29,6 +29,7 @@ pub(super) fn run(mut command: Command, input: &str, limit: Duration) -> Result<
             Err(format!("{program}, {status}: {}{}", contents(&mut errors), contents(&mut output)))
         }
         None => {
+            // Dropping a `Child` does not end its process.
             let _ = child.kill();
             let _ = child.wait();
             Err(format!("{program}: no answer within {limit:?}"))

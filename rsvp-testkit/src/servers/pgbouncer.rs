@@ -142,6 +142,7 @@ impl Node {
         command.arg("pgbouncer.ini");
         self.process.spawn(command);
         let outcome = poll(START_LIMIT, || {
+            // PgBouncer is ready when it accepts a connection.
             if TcpStream::connect(("127.0.0.1", self.port.port())).is_ok() {
                 return Some(true);
             }

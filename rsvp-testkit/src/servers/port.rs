@@ -30,6 +30,7 @@ impl PortLease {
     pub(super) fn take() -> Self {
         // A fresh `RandomState` is the standard library's source of randomness.
         let start = (RandomState::new().hash_one(0) % u64::from(COUNT)) as u16;
+        // From a random start, test processes rarely compete for the same ports.
         (0..COUNT)
             .map(|step| FIRST + (start + step) % COUNT)
             .find_map(Self::claim)
@@ -39,6 +40,7 @@ impl PortLease {
     fn claim(port: u16) -> Option<Self> {
         let name = SocketAddr::from_abstract_name(format!("rsvp-testkit-port-{port}")).ok()?;
         let claim = UnixListener::bind_addr(&name).ok()?;
+        // Another program may listen without a lease. The probes are closed at once.
         for probe in [port, port + CLUSTER_BUS_OFFSET] {
             TcpListener::bind((Ipv4Addr::LOCALHOST, probe)).ok()?;
         }

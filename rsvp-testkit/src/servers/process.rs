@@ -44,6 +44,7 @@ impl ServerProcess {
             .expect("the server's log opens");
         command
             .current_dir(&self.folder)
+            // A process group of its own keeps Ctrl-C at a terminal away from the server.
             .process_group(0)
             .stdin(Stdio::null())
             .stdout(log.try_clone().expect("the server's log opens twice"))
@@ -79,6 +80,8 @@ impl ServerProcess {
             let _ = child.wait();
         }
         wait_until("killed processes to go", KERNEL_LIMIT, || {
+            // A process may start another one between the list and the signal.
+            // So repeat this until no process is left.
             let left = processes_in(&self.folder);
             send(&left, Signal::SIGKILL);
             left.is_empty()
@@ -103,6 +106,7 @@ impl ServerProcess {
     /// Asks the server to end with `signal` and waits until it has, at most `limit`.
     pub(super) fn stop(&self, signal: Signal, limit: Duration) {
         let Some(id) = self.id() else { return };
+        // A stopped process would not handle the signal.
         self.resume();
         send(&[to_pid(id)], signal);
         if poll(limit, || self.exited()).is_none() {

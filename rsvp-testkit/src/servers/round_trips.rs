@@ -127,6 +127,7 @@ async fn cheaper_of_two(
     number: usize,
     begin: usize,
 ) -> Turns {
+    // Forget the turns of earlier calls, such as the warm-up.
     take(proxies);
     call(store, operation, number, begin).await;
     let first = take(proxies);

@@ -49,6 +49,7 @@ fn create_process_dir() -> ProcessDir {
         .process_group(0)
         .spawn()
         .expect("a shell that watches over the servers");
+    // From here on the watchdog removes the folder, and not its handle.
     let _ = folder.keep();
     ProcessDir { path, _watchdog: watchdog }
 }

@@ -23,6 +23,7 @@ pub(super) async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send 
 /// Calls `probe` again and again until it answers, and gives up after `limit`.
 pub(super) fn poll<T>(limit: Duration, mut probe: impl FnMut() -> Option<T>) -> Option<T> {
     let end = Instant::now() + limit;
+    // Servers are often ready within milliseconds, so the pause begins short.
     let mut pause = Duration::from_millis(1);
     loop {
         if let Some(answer) = probe() {

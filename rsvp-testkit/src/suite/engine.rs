@@ -127,6 +127,7 @@ impl RsvpStore for Connection {
     }
 
     async fn close(&self) -> Result<()> {
+        // Only this connection closes. The layers of the case and its peer share the engine.
         self.closed.store(true, Ordering::SeqCst);
         Ok(())
     }

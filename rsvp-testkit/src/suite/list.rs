@@ -68,6 +68,7 @@ macro_rules! __tests {
     ($($file:ident::$case:ident)*) => {$(
         #[test]
         fn $case() {
+            // `env!` expands in the crate of the caller, and the file belongs there.
             const REGRESSIONS: &str =
                 concat!(env!("CARGO_MANIFEST_DIR"), "/proptest-regressions/conformance.txt");
             $crate::run(stringify!($case), __rsvp_subject, REGRESSIONS, __RSVP_EXCEPTIONS);

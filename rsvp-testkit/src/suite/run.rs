@@ -28,6 +28,7 @@ pub fn run<F: Future<Output = Subject>>(
     regressions: &'static str,
     exceptions: &[(&str, &str)],
 ) {
+    // A misspelt exception would silently except nothing.
     for (excepted, _) in exceptions {
         let known = CASES.iter().any(|case| case.name == *excepted);
         assert!(known, "the exception {excepted:?} is for a case that does not exist");
@@ -39,6 +40,7 @@ pub fn run<F: Future<Output = Subject>>(
     }
     let case = CASES.iter().find(|case| case.name == name).expect("a case of the suite");
     let seed = seed();
+    // The seed goes to the output, which a failed test prints.
     println!("{SEED_VARIABLE}={seed}");
     // On a thread of its own, so that a store that blocks its thread fails in time as well.
     let (over, is_over) = mpsc::channel();
@@ -57,6 +59,7 @@ pub fn run<F: Future<Output = Subject>>(
     match is_over.recv_timeout(DEADLINE) {
         Ok(()) => {}
         Err(RecvTimeoutError::Timeout) => panic!("{name} was not over after {DEADLINE:?}"),
+        // The sender is dropped without a message, so the case has panicked. Pass its panic on.
         Err(RecvTimeoutError::Disconnected) => {
             if let Err(panic) = running.expect("a thread").join() {
                 std::panic::resume_unwind(panic);

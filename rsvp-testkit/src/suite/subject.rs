@@ -88,6 +88,7 @@ impl Subject {
             let refused = refused.clone();
             async move || refusing.iter().for_each(|engine| engine.refuse(refused.clone()))
         };
+        // Two layers on the same engines are like two processes.
         Self::from(layer(engines))
             .with_peer(layer(engines))
             .stopped_by(stop)
@@ -149,6 +150,7 @@ fn hook<F: Future<Output = ()> + Send + 'static>(
 
 /// Runs a hook once. Returns whether there was one.
 async fn run(hook: &Hook) -> bool {
+    // A case causes the fault once, so the hook is taken.
     let taken = hook.lock().unwrap_or_else(PoisonError::into_inner).take();
     match taken {
         Some(hook) => {

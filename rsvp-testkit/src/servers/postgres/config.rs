@@ -58,6 +58,7 @@ pub(super) fn write(folder: &Path, port: u16, options: &Options, primary: Option
     let own = own.iter().map(|(name, value)| (*name, value.as_str()));
     let chosen = options.settings.iter().map(|(name, value)| (name.as_str(), value.as_str()));
     let standby = primary.map(|address| ("primary_conninfo", address));
+    // The last value of a setting wins, so the settings of a test come last.
     for (name, value) in own.chain(standby).chain(chosen) {
         writeln!(text, "{name} = '{}'", value.replace('\'', "''")).expect("a string takes text");
     }

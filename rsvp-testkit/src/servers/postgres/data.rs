@@ -70,6 +70,7 @@ pub(super) fn remove(data: &Path) {
 
 /// Returns the key and the id of the segment, the seventh line of `postmaster.pid`.
 fn shared_memory_segment(data: &Path) -> Option<String> {
+    // The file has a fixed order of lines. See `miscadmin.h` of Postgres.
     let pid_file = fs::read_to_string(data.join("postmaster.pid")).ok()?;
     Some(pid_file.lines().nth(6)?.split_whitespace().nth(1)?.to_owned())
 }
@@ -80,6 +81,7 @@ fn shared_memory_segment(data: &Path) -> Option<String> {
 pub(super) fn is_ready(data: &Path, id: u32) -> bool {
     let Ok(pid_file) = fs::read_to_string(data.join("postmaster.pid")) else { return false };
     let mut lines = pid_file.lines();
+    // A file of an earlier, killed server may still be there.
     let own = lines.next().is_some_and(|line| line.trim() == id.to_string());
     own && lines.nth(6).is_some_and(|line| line.trim() == "ready")
 }

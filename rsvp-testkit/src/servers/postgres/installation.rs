@@ -29,6 +29,7 @@ impl Installation {
                 assert!(version(&bin).is_some(), "no Postgres server in {}", bin.display());
                 return Self { bin };
             }
+            // Use the newest of several installed versions.
             let (_, bin) = candidates()
                 .into_iter()
                 .filter_map(|bin| Some((version(&bin)?, bin)))

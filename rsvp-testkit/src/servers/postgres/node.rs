@@ -80,6 +80,7 @@ impl Node {
     /// Kills this server, whatever its role, and makes it a standby of `primary`.
     pub(super) fn rebuild_from(&self, primary: &Self) {
         self.process.kill();
+        // The old data may have writes unknown to the primary. A server with them cannot follow.
         data::remove(&self.data());
         self.copy_from(primary);
         self.start_again();
@@ -111,6 +112,7 @@ impl Node {
         self.process.spawn(command);
         let id = self.process.id().unwrap_or_default();
         let outcome = poll(START_LIMIT, || {
+            // `postmaster.pid` tells the state without a connection.
             if data::is_ready(&data, id) {
                 return Some(Ok(()));
             }
@@ -161,6 +163,7 @@ impl Node {
     /// Makes a standby a primary, and returns after it accepts writes.
     pub(super) fn promote(&self) {
         self.must("postgres", "SELECT pg_promote(true, 60)");
+        // `pg_promote` also returns at its own time limit, so check the result.
         wait_until("the promoted server to take writes", STREAM_LIMIT, || {
             self.must("postgres", "SELECT pg_is_in_recovery()") == "f"
         });
@@ -187,6 +190,7 @@ impl Node {
 
     /// Returns the position in the log that this standby has received or replayed, in bytes.
     pub(super) fn received(&self) -> u64 {
+        // Without a stream since its start, a standby knows only its replayed position.
         let sql = "SELECT greatest(pg_last_wal_receive_lsn(), pg_last_wal_replay_lsn()) - '0/0'";
         self.must("postgres", sql).parse().expect("a number of bytes")
     }

@@ -125,6 +125,7 @@ impl ReplicatedPostgres {
                 standby.run(Node::wait_for_the_end_of_its_stream).await;
             }
         }
+        // Promote the standby with most of the log, so that the fewest writes are lost.
         let (mut best, mut received) = (None, 0);
         for (place, server) in self.servers.iter().enumerate().filter(|(place, _)| *place != old) {
             let own = server.run(Node::received).await;
@@ -135,6 +136,7 @@ impl ReplicatedPostgres {
         let best = best.expect("a group has a standby");
         self.servers[best].run(Node::promote).await;
         self.primary.store(best, Ordering::SeqCst);
+        // The old primary stays as it is. The caller decides whether to rebuild it.
         let primary = Arc::clone(&self.primary().node);
         for (place, server) in self.servers.iter().enumerate() {
             if place != old && place != best {
@@ -188,6 +190,7 @@ impl ReplicatedPostgres {
         self.standby()
             .run(|standby| {
                 standby.must("postgres", "SELECT pg_wal_replay_pause()");
+                // The server first reports `pause requested`, and still replays then.
                 wait_until("replay to pause", REPLAY_LIMIT, || {
                     standby.must("postgres", "SELECT pg_get_wal_replay_pause_state()") == "paused"
                 });

@@ -67,6 +67,7 @@ impl PostgresServer {
     /// # }
     /// ```
     pub async fn create_database(&self) -> String {
+        // Tests of one process share a server, so each database needs a name of its own.
         static CREATED: AtomicUsize = AtomicUsize::new(0);
         let name = format!("test_{}", CREATED.fetch_add(1, Ordering::Relaxed));
         self.execute(&format!("CREATE DATABASE {name}")).await;

@@ -30,6 +30,7 @@ pub(in crate::servers) fn give(path: &Path) {
 fn user() -> Option<&'static User> {
     static USER: OnceLock<Option<User>> = OnceLock::new();
     let find = || {
+        // Postgres refuses to run as root. Containers often run tests as root.
         if geteuid() != Uid::from_raw(0) {
             return None;
         }

@@ -78,6 +78,7 @@ async fn forward(
     mut gate: Gate,
     turns: &Conversation,
 ) -> io::Result<()> {
+    // A stalled proxy does not even connect. The kernel has accepted the client already.
     let target = gate.flowing().await.target;
     let server = server.insert(TcpStream::connect((Ipv4Addr::LOCALHOST, target)).await?);
     client.set_nodelay(true)?;
@@ -108,6 +109,7 @@ async fn pump(
     direction: Direction,
     turns: &Conversation,
 ) -> io::Result<()> {
+    // The queue separates arrival from sending, so that a delay does not slow down the receiver.
     let (queue, mut arrivals) = mpsc::channel::<(Instant, Vec<u8>)>(CHUNKS);
     let receive = async move {
         let mut buffer = vec![0; CHUNK];
@@ -125,6 +127,7 @@ async fn pump(
     };
     let send = async move {
         while let Some((arrival, chunk)) = arrivals.recv().await {
+            // Wait for the delay first. A stall in this time must still hold the chunk back.
             let delay = gate.state.borrow().delay;
             sleep_until(arrival + delay).await;
             let state = gate.flowing().await;

@@ -125,8 +125,10 @@ impl Proxy {
     ///
     /// Their data in flight is lost. New connections are forwarded.
     pub async fn cut(&self) {
+        // The old sender goes to the open connections, and a new one serves later connections.
         let current = std::mem::take(&mut *self.connections.cut());
         current.send_replace(true);
+        // Every connection drops its receiver at its end.
         current.closed().await;
     }
 
@@ -186,6 +188,8 @@ async fn accept(
 ) {
     let mut tasks = JoinSet::new();
     loop {
+        // Each round of this loop is the time of one listener. A refusing proxy has none,
+        // so the kernel refuses connections for it.
         wait_for(&mut state, |state| state.flow != Flow::Refuse).await;
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, port))
             .await
@@ -199,6 +203,7 @@ async fn accept(
                         open(client, &state, &connections, &mut tasks);
                     }
                 }
+                // Ended connections must leave the set, or it would grow for ever.
                 Some(_) = tasks.join_next() => {}
                 _ = wait_for(&mut state, |state| state.flow == Flow::Refuse) => break,
             }
@@ -214,6 +219,7 @@ fn open(
     connections: &Connections,
     tasks: &mut JoinSet<()>,
 ) {
+    // Subscribe before the connection is counted, so that a cut after the count reaches it.
     let cut = connections.cut().subscribe();
     let number = connections.accepted.fetch_add(1, Ordering::SeqCst);
     let turns = Arc::new(Conversation::default());

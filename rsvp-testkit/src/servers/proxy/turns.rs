@@ -44,6 +44,7 @@ pub(super) struct Conversation {
 impl Conversation {
     /// Records data of the client.
     pub(super) fn asks(&self) {
+        // Only the first data after an answer begins a turn.
         if !self.asked.swap(true, Ordering::SeqCst) {
             self.turns.fetch_add(1, Ordering::SeqCst);
         }

@@ -122,6 +122,7 @@ impl RedisCluster {
         let words: Vec<String> = words.iter().map(|word| (*word).to_owned()).collect();
         self.on_running(move |node| {
             let mut client = node.client();
+            // `-c` makes the client follow redirections to the slot owner.
             client.arg("-c").args(&words);
             let answer = client::run(client, "", COMMAND_LIMIT);
             answer.unwrap_or_else(|error| panic!("{error}")).trim_end().to_owned()
@@ -150,6 +151,7 @@ impl RedisCluster {
         let port = primary.port();
         self.wait_until_all("a promotion", move |node| {
             let view = view_of(node);
+            // All slots are served again, and none of them by the old primary.
             node.field(&["CLUSTER", "INFO"], "cluster_slots_ok").as_deref() == Some("16384")
                 && view.iter().all(|member| member.port != port || !member.serves_any())
         })
@@ -172,6 +174,7 @@ impl RedisCluster {
     ) {
         let nodes = self.running();
         blocking(move || {
+            // Every node has its own view, and a client may ask any of them. So all must agree.
             wait_until(what, AGREE_LIMIT, || nodes.iter().all(|node| condition(node)));
         })
         .await;
@@ -212,6 +215,7 @@ fn is_healthy(node: &Node) -> bool {
         primary.is_primary && view.iter().any(|member| member.is_replica_of(primary))
     };
     let info = |name| node.field(&["CLUSTER", "INFO"], name).unwrap_or_default();
+    // A replica counts only with its link up, or a failover would lose acknowledged writes.
     let is_replica = primaries.iter().all(|primary| primary.port != node.port());
     view.len() == NODES
         && view.iter().all(|member| !member.is_failing)

@@ -78,6 +78,7 @@ impl Node {
         command.arg("redis.conf");
         self.process.spawn(command);
         let outcome = poll(START_LIMIT, || {
+            // An exit comes first, because another program on the port could answer the `PING`.
             if let Some(status) = self.process.exited() {
                 return Some(Err(status));
             }
@@ -105,6 +106,7 @@ impl Node {
     /// Returns a `redis-cli` command for this server.
     pub(super) fn client(&self) -> Command {
         let mut client = Command::new("redis-cli");
+        // `-e` makes the client fail if the command fails.
         client.args(["-e", "-h", "127.0.0.1", "-p", &self.port().to_string()]);
         client.env_remove("REDISCLI_AUTH");
         if let Some(RedisTls { ca, certificate, key }) = &self.options.tls {
@@ -112,6 +114,7 @@ impl Node {
             client.arg("--cert").arg(certificate).arg("--key").arg(key);
         }
         if let Some(password) = &self.options.password {
+            // The list of processes shows arguments to everybody, but not the environment.
             client.env("REDISCLI_AUTH", password);
         }
         client
@@ -148,6 +151,7 @@ impl Node {
         };
         let given = offset(primary, "master_repl_offset").expect("the primary knows its offset");
         wait_until("the replica to catch up", SYNC_LIMIT, || {
+            // The offset without the link may be the offset of an earlier connection.
             self.follows() && offset(self, "slave_repl_offset").is_some_and(|own| own >= given)
         });
     }

@@ -76,6 +76,7 @@ impl ReplicatedRedis {
         self.replica()
             .run(|node| {
                 node.must(&["REPLICAOF", "NO", "ONE"]);
+                // A restart after this must keep the new role.
                 node.configure(None);
             })
             .await;
@@ -100,6 +101,7 @@ impl ReplicatedRedis {
     ///
     /// Clients of the old primary get the error `READONLY`.
     pub async fn switch_over(&self) {
+        // The switch must lose no write, so let the replica catch up first.
         self.wait_caught_up().await;
         self.promote().await;
         let primary = self.primary().port();

@@ -61,6 +61,7 @@ impl RedisSentinels {
         let sentinels = blocking(move || {
             let start = |_| Arc::new(Sentinel::start(primary, own.clone()));
             let sentinels: Vec<Arc<Sentinel>> = (0..SENTINELS).map(start).collect();
+            // Two of three agree on a failure. Before they know each other they cannot.
             for sentinel in &sentinels {
                 wait_until("the sentinels to know each other", START_LIMIT, || {
                     let others = (SENTINELS - 1).to_string();
@@ -135,6 +136,7 @@ impl Sentinel {
         client.args(["SENTINEL", "MASTER", RedisSentinels::NAME]);
         let answer = client::run(client, "", COMMAND_LIMIT).ok()?;
         let lines: Vec<&str> = answer.lines().collect();
+        // The answer alternates between names and values.
         let mut fields = lines.chunks(2);
         fields.find(|field| field[0] == name).and_then(|field| Some((*field.get(1)?).to_owned()))
     }

@@ -63,6 +63,7 @@ impl RedisServer {
     /// # }
     /// ```
     pub async fn database() -> String {
+        // A database for each test is cheaper than a server for each.
         static NEXT: AtomicUsize = AtomicUsize::new(1);
         let own = NEXT.fetch_add(1, Ordering::Relaxed);
         assert!(own < DATABASES, "no more databases");

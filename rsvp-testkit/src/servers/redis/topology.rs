@@ -19,6 +19,7 @@ impl Member {
 
     fn parse(line: &str) -> Option<Self> {
         let words: Vec<&str> = line.split_whitespace().collect();
+        // The columns are id, address, flags, primary, ping, pong, epoch, link and slots.
         let [id, address, flags, follows, _, _, _, link, slots @ ..] = words.as_slice() else {
             return None;
         };
@@ -27,6 +28,7 @@ impl Member {
         Some(Self {
             port: port.parse().ok()?,
             is_primary: has("master"),
+            // A suspected node counts as failing, because its slots may move at any moment.
             is_failing: has("fail") || has("fail?") || has("handshake") || *link != "connected",
             id: (*id).to_owned(),
             follows: (*follows).to_owned(),

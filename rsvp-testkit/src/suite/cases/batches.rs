@@ -39,6 +39,7 @@ pub(crate) async fn duplicates_in_a_batch_each_have_their_outcome(trial: &Trial)
     let outcomes = outcomes_of(&trial.store, &[cancel(), rsvp(), rsvp(), cancel()]).await;
     assert_eq!(outcomes, [Applied, Applied, Unchanged, Applied]);
 
+    // The batch ends with a cancel, so the pair must be absent.
     let outcomes = outcomes_of(&trial.store, &[rsvp(), cancel()]).await;
     assert_eq!(outcomes, [Applied, Applied]);
     let mut model = Model::new();
@@ -50,6 +51,7 @@ pub(crate) async fn a_batch_behaves_as_its_writes_one_after_another(trial: &Tria
     let mut rng = trial.rng();
     let mut model = Model::new();
     for round in 0..20 {
+        // More writes than pairs, so that most batches have duplicates.
         let batch: Vec<_> = (0..rng.random_range(1..200))
             .map(|_| {
                 let (user, event) = (user(rng.random_range(0..8)), event(rng.random_range(0..4)));
@@ -71,6 +73,7 @@ pub(crate) async fn a_batch_of_ten_thousand_is_one_call(trial: &Trial) {
     let answers = presence_of(&trial.store, &pairs).await;
     assert_eq!(answers, vec![true; pairs.len()]);
 
+    // One half of the events has no RSVPs, so zeros must stand at their places, too.
     let events: Vec<_> = (0..10_000_u32).map(|n| event(n % 20)).collect();
     let counts = counts_of(&trial.store, &events).await;
     for (at, count) in counts.iter().enumerate() {
@@ -85,6 +88,7 @@ pub(crate) async fn answers_come_in_the_order_asked_with_repeats(trial: &Trial) 
     model.write_batch(&batch);
     outcomes_of(&trial.store, &batch).await;
 
+    // Each pair is asked three times, in another order than the writes.
     let asked: Vec<_> =
         (0..120_u32).map(|n| (n * 7) % 40).map(|n| Rsvp::new(user(n), event(n % 5))).collect();
     let answers = presence_of(&trial.store, &asked).await;

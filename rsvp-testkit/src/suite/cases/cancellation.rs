@@ -18,6 +18,7 @@ use crate::suite::subject::Trial;
 
 /// Polls `call` for a random while and drops it, finished or not.
 pub(super) async fn dropped_soon<F: Future>(rng: &mut StdRng, call: F) -> Option<F::Output> {
+    // A few polls drop a call early, before its first answer. A time drops it at any point.
     let polls = rng.random_range(0..4);
     let micros = rng.random_range(0..3000);
     tokio::select! {
@@ -134,6 +135,7 @@ pub(crate) async fn answers_reach_their_own_caller(trial: &Trial) {
         async move {
             for round in 0..60_u32 {
                 let n = (round * 13 + caller * 7) % 90;
+                // Dropped calls leave answers behind. An awaited call must get none of them.
                 if round % 3 == 0 {
                     assert_own_answer(store, n).await;
                 } else {

@@ -26,6 +26,7 @@ async fn assert_listed_while_changing<T: Ord + Debug>(
     mut page: impl AsyncFnMut(PageRequest) -> Result<Page<T>>,
     entry: impl Fn(&Rsvp) -> T,
 ) {
+    // 1. Fill the listing.
     let setup: Vec<_> = held.iter().cloned().map(rsvp).collect();
     outcomes_of(&trial.store, &setup).await;
     let mut stays: BTreeSet<_> = held.iter().cloned().collect();
@@ -37,6 +38,7 @@ async fn assert_listed_while_changing<T: Ord + Debug>(
         listed.extend(items);
         let Some(cursor) = next else { break };
         request.cursor = Some(cursor);
+        // 2. Change it between two pages. Cancelled entries may be before or after the cursor.
         let mut batch = vec![rsvp(coming(step))];
         for _ in 0..3 {
             let going = held[rng.random_range(0..held.len())].clone();
@@ -45,6 +47,7 @@ async fn assert_listed_while_changing<T: Ord + Debug>(
         }
         outcomes_of(&trial.store, &batch).await;
     }
+    // 3. An entry that was there all the time must have been listed, once or more.
     for pair in stays {
         assert!(listed.contains(&entry(&pair)), "{pair:?} was there all the time");
     }
@@ -122,6 +125,7 @@ async fn assert_listed_while_growing<T: Ord + Debug>(
         listed.extend(items);
         let Some(cursor) = next else { break };
         request.cursor = Some(cursor);
+        // Grow during the first 16 pages, and shrink during the next 16.
         let (action, from) = match step {
             0..16 => (Action::Rsvp, step * AT_ONCE),
             16..32 => (Action::Cancel, (step - 16) * AT_ONCE),
@@ -195,6 +199,7 @@ async fn listed_among_writers<T: Ord>(
         listed.extend(items);
         let Some(cursor) = next else { break };
         request.cursor = Some(cursor);
+        // Wait for a write, so that the next page is read from another state.
         written.changed().await.expect("writers at work");
     }
     listed

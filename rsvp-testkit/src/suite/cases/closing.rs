@@ -28,6 +28,7 @@ pub(crate) async fn a_closed_store_refuses_every_call(trial: &Trial) {
     store.close().await.unwrap();
     store.close().await.expect("closing twice is fine");
 
+    // Even an eventual read must fail. A cache could still answer it.
     let (read, write, page) =
         (ReadOptions::eventual(), WriteOptions::default(), PageRequest::default());
     let (pair, limit) = (Rsvp::new(ann.clone(), fair.clone()), PageLimit::MAX);
@@ -74,6 +75,7 @@ pub(crate) async fn calls_under_way_are_finished_when_a_store_closes(trial: &Tri
             store.close().await.unwrap();
             answers
         }
+        // `None` means that some calls are still under way, so close now.
         None => {
             let (answers, closed) = join(calls, store.close()).await;
             closed.unwrap();

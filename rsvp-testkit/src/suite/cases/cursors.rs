@@ -61,6 +61,7 @@ pub(crate) async fn a_cursor_of_another_subject_is_refused(trial: &Trial) {
     let mut request = limit(1);
     request.cursor = store.attendees_page(&popular, &request).await.unwrap().next;
     let cursor = request.cursor.clone().expect("100 attendees do not fit into a page of one");
+    // Ids that differ in one character or in a trailing blank are other subjects.
     for other in [event(3), event("4 "), event("nobody knows")] {
         assert_refused(store.attendees_page(&other, &request).await, &cursor);
     }
@@ -88,6 +89,7 @@ pub(crate) async fn any_cursor_is_read_or_refused(trial: &Trial) {
         store.events_of_page(&busy, &limit(1)).await.unwrap().next.unwrap(),
         store.scan_page(&limit(1)).await.unwrap().next.unwrap(),
     ] {
+        // Every shorter cursor, and cursors with one wrong bit.
         let bytes = listing.as_bytes();
         cursors.extend((1..bytes.len()).map(|end| bytes[..end].to_vec()));
         for _ in 0..20 {

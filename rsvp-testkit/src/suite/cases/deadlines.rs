@@ -27,6 +27,7 @@ pub(crate) async fn a_call_whose_deadline_has_passed_is_not_begun(trial: &Trial)
     model.write(&Write::cancel(bob.clone(), fair.clone()));
     outcomes_of(store, &[Write::rsvp(ann.clone(), fair.clone())]).await;
 
+    // The writes would change the model, so a call that runs all the same shows below.
     let read = ReadOptions::strong().with_timeout(Duration::ZERO);
     let write = WriteOptions::default().with_timeout(Duration::ZERO);
     let (page, limit) = (PageRequest::new(read.clone()), PageLimit::MAX);

@@ -54,6 +54,7 @@ pub(crate) async fn writes_of_one_pair_in_a_batch_fail_or_succeed_together(trial
     let mut events: Vec<_> = (0..3_u32).map(event).collect();
     events.extend(trial.refused_event_if_any().await);
     for round in 0..40 {
+        // Few pairs and many entries, with deadlines so short that some writes fail in between.
         let batch: Vec<_> = (0..24)
             .map(|_| {
                 let event = events[random.random_range(0..events.len())].clone();
@@ -70,6 +71,7 @@ pub(crate) async fn writes_of_one_pair_in_a_batch_fail_or_succeed_together(trial
             assert_eq!(result.is_ok(), first, "round {round}: {:?} in {batch:?}", write.rsvp);
         }
         let pending = receipt.results.iter().filter_map(|result| result.as_ref().err()?.retry_at());
+        // A pending write of the batch may still change what is read below.
         if let Some(until) = pending.max() {
             sleep_until(until.instant()).await;
         }

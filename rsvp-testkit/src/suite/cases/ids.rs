@@ -8,6 +8,7 @@ use crate::model::Model;
 use crate::suite::subject::Trial;
 
 pub(crate) async fn ids_outside_the_limits_are_refused(_: &Trial) {
+    // `wide` has 64 characters but 256 bytes. The limit counts bytes.
     let long = "x".repeat(256);
     let wide = "🎉".repeat(64);
     for id in ["", "\0", "a\0b", "\t", "a\nb", "\r", "\u{1b}[0m", "\u{7f}", "\u{85}", &long, &wide]
@@ -23,6 +24,7 @@ pub(crate) async fn ids_outside_the_limits_are_refused(_: &Trial) {
 pub(crate) async fn hostile_ids_survive_unchanged(trial: &Trial) {
     let ids = hostile_ids();
     let mut writes = Vec::new();
+    // Each id as a user, as an event, as both, and beside its neighbour in the list.
     for (at, id) in ids.iter().enumerate() {
         writes.push(Write::rsvp(user(id), event(id)));
         writes.push(Write::rsvp(user(id), event("everyone")));
@@ -59,6 +61,7 @@ pub(crate) async fn pairs_that_join_to_the_same_text_are_different(trial: &Trial
     ];
     let mut model = Model::new();
     for (at, s) in separators.iter().enumerate() {
+        // If a backend joins user and event to one key, these two pairs have the same key.
         let written = Write::rsvp(user(format!("a{at}{s}b")), event("c"));
         let other = Write::cancel(user(format!("a{at}")), event(format!("b{s}c")));
         for write in [written, other] {
@@ -70,6 +73,7 @@ pub(crate) async fn pairs_that_join_to_the_same_text_are_different(trial: &Trial
 }
 
 pub(crate) async fn ids_of_255_bytes_are_kept_whole(trial: &Trial) {
+    // The ids differ in their last byte only, so a truncated key would join them.
     let prefix = "x".repeat(254);
     let mut model = Model::new();
     for last in ["a", "b"] {

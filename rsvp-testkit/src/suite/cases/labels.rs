@@ -75,6 +75,7 @@ pub(crate) async fn labels_are_kept_whole_and_apart(trial: &Trial) {
 
 pub(crate) async fn labels_are_no_rsvps_and_no_removal_touches_them(trial: &Trial) {
     let (store, mut model) = (&trial.store, Model::new());
+    // Labels with the names of users and events. A removal by name could take them.
     let labels = ["label", "labels", "fair", "0"].map(|text| (name(text), label(text)));
     for (name, label) in &labels {
         replace(store, name, None, label).await.unwrap();
@@ -101,6 +102,7 @@ pub(crate) async fn one_of_many_concurrent_replacements_of_a_label_wins(trial: &
     let shard = name("shard");
     let mut held = None;
     for round in 0..5 {
+        // All replace the same value, so the second one finds another value than it expects.
         let tried = at_once(12, |number| {
             let (store, shard, expected) = (trial.either(number), shard.clone(), held.clone());
             async move {

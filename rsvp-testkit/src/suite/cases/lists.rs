@@ -49,6 +49,7 @@ pub(crate) async fn a_listing_of_nothing_is_empty(trial: &Trial) {
 
 pub(crate) async fn lists_hold_everything_at_any_page_size(trial: &Trial) {
     let model = filled(trial).await;
+    // Limits below, at and above the sizes of the lists, where off-by-one errors show.
     for size in [1, 2, 3, 7, 29, 30, 31, 100, 140, 10_000] {
         model.assert_held_in_pages(&trial.store, &limit(size)).await;
     }

@@ -85,6 +85,8 @@ pub(crate) async fn concurrent_toggles_add_up(trial: &Trial) {
         }
     })
     .await;
+    // Each applied RSVP adds one and each applied cancel takes one.
+    // With a single pair the sum can only be zero or one.
     let present = trial.store.has_rsvped(&ann, &fair).await.unwrap();
     assert_eq!(sums.iter().sum::<i32>(), i32::from(present), "applied outcomes add up");
     assert_agreement(&trial.store, &[ann], &[fair]).await;
@@ -168,6 +170,7 @@ pub(crate) async fn batches_in_opposite_order_both_finish(trial: &Trial) {
     at_once(8, |number| {
         let store = trial.either(number);
         let mut batch = if number % 4 < 2 { writes.clone() } else { cancels.clone() };
+        // Opposite orders of the same rows are the classic cause of deadlocks.
         if number % 2 == 0 {
             batch.reverse();
         }
@@ -191,6 +194,7 @@ pub(crate) async fn removals_among_writers_add_up(trial: &Trial) {
         async move {
             let mut moves = 0;
             for round in 0..20 {
+                // Four of the ten callers remove, and the others write.
                 moves += match number {
                     0 | 1 => {
                         let removal = store.remove_event(&events[round % 3]).await.unwrap();

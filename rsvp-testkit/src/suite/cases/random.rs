@@ -106,6 +106,7 @@ pub(crate) async fn random_operations_match_the_model(trial: &Trial) {
         failure_persistence: Some(Box::new(FileFailurePersistence::Direct(trial.regressions))),
         ..Config::default()
     };
+    // `TestRunner` is synchronous. `block_in_place` lets it wait for the store on this thread.
     let runtime = tokio::runtime::Handle::current();
     let outcome = tokio::task::block_in_place(|| {
         TestRunner::new(config).run(&steps(), |steps| {

@@ -79,6 +79,8 @@ pub(crate) async fn a_session_read_sees_the_writes_behind_its_token(trial: &Tria
 
 pub(crate) async fn the_token_of_an_unchanged_write_shows_its_state(trial: &Trial) {
     let (user, event) = (user("ann"), event("fair"));
+    // The writes through the store change nothing here. The change came through the peer,
+    // and the token must still cover it.
     trial.peer.rsvp(&user, &event).await.unwrap();
     let session = Consistency::Session(trial.store.rsvp(&user, &event).await.unwrap().token);
     assert_everywhere(&trial.peer, (&user, &event), &session, true).await;
@@ -100,6 +102,7 @@ pub(crate) async fn merged_tokens_show_the_writes_of_both(trial: &Trial) {
     let (ann, bob, fair, gala) = (user("ann"), user("bob"), event("fair"), event("gala"));
     let first = trial.store.rsvp(&ann, &fair).await.unwrap().token;
     let second = trial.store.rsvp(&bob, &gala).await.unwrap().token;
+    // Merge in both orders, because the result must not depend on it.
     for (mut token, other) in [(first.clone(), &second), (second.clone(), &first)] {
         token.merge(other);
         let session = Consistency::Session(token);
@@ -114,6 +117,7 @@ pub(crate) async fn a_bounded_read_sees_writes_older_than_its_bound(trial: &Tria
     for n in 0..4_u32 {
         let (user, event) = (user(n), event(n));
         assert_everywhere(&trial.peer, (&user, &event), &bounded, false).await;
+        // The write is older than the bound after this sleep, so no answer without it is allowed.
         trial.store.rsvp(&user, &event).await.unwrap();
         tokio::time::sleep(bound + Duration::from_millis(1)).await;
         assert_everywhere(&trial.peer, (&user, &event), &bounded, true).await;
@@ -176,6 +180,7 @@ pub(crate) async fn a_write_shows_in_the_next_count(trial: &Trial) {
             .collect();
         model.write_batch(&batch);
         outcomes_of(store, &batch).await;
+        // Removals change counts without a batch of writes, and a cache has to notice them, too.
         if n % 16 == 15 {
             model.remove_event(&events[0]);
             store.remove_event(&events[0]).await.unwrap();

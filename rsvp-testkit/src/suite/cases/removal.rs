@@ -43,6 +43,7 @@ pub(crate) async fn a_removal_returns_how_many_went(trial: &Trial) {
     assert_eq!(store.remove_event(&event("nobody knows")).await.unwrap().removed, 0);
     assert_eq!(store.remove_user(&user("nobody knows")).await.unwrap().removed, 0);
     let mut model = filled(trial).await;
+    // The second round removes what is gone already.
     for _ in 0..2 {
         let removed = store.remove_event(&event(1)).await.unwrap().removed;
         assert_eq!(removed, model.remove_event(&event(1)));
@@ -133,6 +134,7 @@ pub(crate) async fn a_removal_takes_its_id_literally(trial: &Trial) {
     }
     model.write_batch(&writes);
     outcomes_of(store, &writes).await;
+    // Some ids are patterns or separators of an engine. Each removal must take its own RSVPs.
     for id in &ids {
         let removed = store.remove_event(&event(id)).await.unwrap().removed;
         assert_eq!(removed, model.remove_event(&event(id)), "removing the event {id:?}");

@@ -20,6 +20,7 @@ pub(crate) async fn a_batch_of_twenty_thousand_is_done_to_its_end(trial: &Trial)
     let rsvps: Vec<_> = (0..20_000).map(at).map(|(user, event)| Write::rsvp(user, event)).collect();
     assert!(outcomes_of(store, &rsvps).await.iter().all(|outcome| outcome.is_applied()));
 
+    // Two of three writes are changes, so a part that was left out shows in its outcomes.
     let changes: Vec<_> = (0..20_000)
         .map(|n| match (n % 3, at(n)) {
             (0, (user, event)) => Write::rsvp(user, event),
@@ -43,6 +44,7 @@ pub(crate) async fn a_batch_of_twenty_thousand_is_done_to_its_end(trial: &Trial)
 
 pub(crate) async fn a_count_beyond_65_536_is_exact(trial: &Trial) {
     let (store, concert) = (&trial.store, event("concert"));
+    // In four batches, because the count and not the batch is tested here.
     for from in (0..66_000).step_by(16_500) {
         let rsvps: Vec<_> =
             (from..from + 16_500_u32).map(|n| Write::rsvp(user(n), concert.clone())).collect();

@@ -55,6 +55,7 @@ pub(crate) async fn what_a_failed_write_did_not_do_it_never_does(trial: &Trial) 
         let rsvp = Write::rsvp(pair.user.clone(), pair.event.clone());
         let result = write(store, rsvp, &tight(&mut random)).await;
         let said = format!("{result:?}");
+        // Note the state as soon as it must be final, and compare it with a later one.
         (settled(store, pair, result).await, said)
     });
     let left = join_all(writes).await;
@@ -80,6 +81,7 @@ pub(crate) async fn an_acknowledged_cancel_is_not_undone_by_an_earlier_write(tri
     join_all((0..).zip(&pairs).map(|(n, pair)| async move {
         let mut random = StdRng::seed_from_u64(trial.seed ^ n);
         for _ in 0..4 {
+            // The RSVP may be late. Its error tells the moment from which a cancel is safe.
             let rsvp = Write::rsvp(pair.user.clone(), pair.event.clone());
             if let Err(error) = write(store, rsvp, &tight(&mut random)).await
                 && let Some(until) = error.retry_at()

@@ -16,6 +16,7 @@ pub(crate) async fn a_new_store_is_empty(trial: &Trial) {
     let (ann, fair) = (user("ann"), event("fair"));
     assert!(!trial.store.has_rsvped(&ann, &fair).await.unwrap());
     assert_eq!(strong_count(trial).await, 0);
+    // The model looks only for pairs that it knows.
     let mut model = Model::new();
     model.write(&Write::cancel(ann, fair));
     model.assert_held_by(&trial.store).await;
@@ -125,6 +126,7 @@ pub(crate) async fn a_store_that_cannot_write_is_not_ready(trial: &Trial) {
     let (store, ann, fair) = (&trial.store, user("ann"), event("fair"));
     store.rsvp(&ann, &fair).await.unwrap();
     store.ready().await.unwrap();
+    // Reads may still succeed here. Readiness is about writes.
     trial.stop_engine().await;
     let refused = store.ready().await.expect_err("an engine that takes no writes");
     assert_eq!(refused.effect(), Effect::NotApplied);

@@ -1,5 +1,5 @@
-//! Pairs whose writes failed in a cluster: their lists are made to agree with the truth once more, when
-//! nothing of the writes can come any more.
+//! Later syncs after failed writes in a cluster. When a failed write can no longer take effect, the
+//! store syncs the list of its user with the truth once more.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -14,26 +14,26 @@ use crate::data::user_index;
 use crate::wire::call::Call;
 use crate::wire::request::Dispatch;
 
-/// The most pairs that are remembered. More are left to a repair.
+/// The most remembered pairs. More are left to a repair.
 const MOST: usize = 100_000;
-/// The most pairs that are synced at once.
+/// The most pairs of one sync.
 const AT_ONCE: usize = 1_000;
-/// How often a pair is tried whose servers cannot be reached. The pauses double, up to a minute.
+/// The attempts for a pair while its servers cannot be reached. The pauses double, up to a minute.
 const MOST_TRIES: u32 = 10;
 const LONGEST_PAUSE: Duration = Duration::from_secs(60);
 
 /// A pair to sync.
 #[derive(Clone, Debug)]
 struct Unsynced {
-    /// The moment from which on nothing of its write can come.
+    /// From this moment on its write can no longer take effect.
     due: Instant,
     pair: Rsvp,
     tries: u32,
 }
 
-/// The pairs that are to be synced.
+/// The pairs to sync.
 #[derive(Debug, Default)]
-pub(super) struct Unsettled(Mutex<Waiting>);
+pub(super) struct LaterSync(Mutex<Waiting>);
 
 #[derive(Debug, Default)]
 struct Waiting {
@@ -42,13 +42,13 @@ struct Waiting {
     has_task: bool,
 }
 
-impl Unsettled {
+impl LaterSync {
     /// Forgets all pairs.
     pub(super) fn clear(&self) {
         self.lock().pairs.clear();
     }
 
-    /// The pairs that are due, and otherwise when the next ones are. `None` ends the task.
+    /// The due pairs, or else the time of the next ones. `None` ends the task.
     fn take_due(&self) -> Option<Result<Vec<Unsynced>, Instant>> {
         let mut waiting = self.lock();
         let now = Instant::now();
@@ -76,14 +76,14 @@ impl Unsettled {
 }
 
 impl RedisStore {
-    /// Remembers those writes that failed and may have changed one side only. On one server both sides
-    /// change at once.
+    /// Remembers failed writes with an unknown or pending effect. They may have changed one side
+    /// only. On one server both sides change at once.
     pub(super) fn sync_later(&self, writes: &[Write], results: &[Result<bool>]) {
         if !self.client().is_cluster() || results.iter().all(Result::is_ok) {
             return;
         }
         let later = Instant::now() + self.config().user_timeout();
-        let mut waiting = self.inner.unsettled.lock();
+        let mut waiting = self.inner.later_sync.lock();
         for (write, result) in writes.iter().zip(results) {
             let due = match result.as_ref().err().map(rsvp_core::Error::effect) {
                 None | Some(Effect::NotApplied) => continue,
@@ -104,8 +104,8 @@ impl RedisStore {
         }
     }
 
-    /// Makes the lists agree with the truth. What cannot be reached is tried again, and in the end left
-    /// to a repair.
+    /// Syncs the lists with the truth. Pairs of unreachable servers are tried again, and in the end
+    /// left to a repair.
     async fn sync_from_truth(&self, due: Vec<Unsynced>) {
         let deadline = Deadline::after(Duration::from_secs(30));
         let call = Call::new(Operation::Repair, Some(deadline));
@@ -147,7 +147,7 @@ impl RedisStore {
             let left = all - again.len();
             tracing::warn!(left, "lists of users may differ from the events: repair the store");
         }
-        self.inner.unsettled.lock().pairs.extend(again);
+        self.inner.later_sync.lock().pairs.extend(again);
     }
 }
 
@@ -155,7 +155,7 @@ impl RedisStore {
 async fn sync_when_due(store: std::sync::Weak<super::Inner>) {
     loop {
         let next = match store.upgrade() {
-            Some(inner) => inner.unsettled.take_due(),
+            Some(inner) => inner.later_sync.take_due(),
             None => return,
         };
         match next {

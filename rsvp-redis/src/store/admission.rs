@@ -1,4 +1,4 @@
-//! The gate that every call goes through: it bounds them, and it closes.
+//! Admission of calls. It bounds the number of concurrent calls, and waits for them on close.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -8,18 +8,18 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use crate::wire::call::Call;
 
-/// A place among the calls that may be under way.
+/// A place among the concurrent calls.
 pub(super) type Permit = OwnedSemaphorePermit;
 
-/// Bounds the calls that are under way, and refuses all once it is closed.
+/// Bounds the number of concurrent calls, and refuses all once it is closed.
 #[derive(Debug)]
-pub(super) struct Gate {
+pub(super) struct Admission {
     in_flight: Arc<Semaphore>,
     places: u32,
     closed: AtomicBool,
 }
 
-impl Gate {
+impl Admission {
     pub(super) fn new(places: usize) -> Self {
         let places = u32::try_from(places).unwrap_or(u32::MAX);
         let in_flight = Arc::new(Semaphore::new(places as usize));
@@ -29,7 +29,8 @@ impl Gate {
     /// Lets a call in, if it is in time and there is a place.
     pub(super) fn admit(&self, call: Call) -> Result<Permit> {
         let permit = Arc::clone(&self.in_flight).try_acquire_owned();
-        // After taking a place: whoever closes waits for it, or is seen here.
+        // The order matters. With the place taken first, a concurrent `close` either waits for the
+        // place or has set the flag before this check.
         if self.closed.load(Ordering::SeqCst) {
             return Err(Error::closed(call.operation));
         }
@@ -37,7 +38,7 @@ impl Gate {
         permit.map_err(|_| Error::overloaded(call.operation))
     }
 
-    /// Refuses calls from now on, and waits for those that are under way.
+    /// Refuses calls from now on, and waits for the running ones.
     pub(super) async fn close(&self) {
         self.closed.store(true, Ordering::SeqCst);
         // An error would mean that the semaphore is closed, which nobody does.

@@ -1,23 +1,23 @@
-//! Which of several primaries is the latest one.
+//! The choice of the latest among several primaries.
 //!
-//! A primary that was replaced may go on, or come back, before anybody tells it to follow its
-//! successor. Both then say that they are the primary. Four things tell them apart:
+//! A replaced primary may go on, or come back, before it is told to follow its successor. Both
+//! servers then claim to be the primary. Four things tell them apart:
 //!
-//! 1. **Replication ids.** A replica that is promoted keeps the id of the history that it followed as
-//!    its second one (`master_replid2`). So the server with that first id was replaced by it.
-//! 2. **The record.** A restart gives a server a new id. Therefore the store writes into the data
-//!    which process it has met as the primary, and how many promotions it knows of. Replicas have
-//!    the record too. The one that is promoted finds its own history in it and counts one more; the
-//!    one that was restarted has the lower number for ever.
+//! 1. **Replication ids.** A promoted replica keeps the id of its earlier history as its second id
+//!    (`master_replid2`). So it has replaced the server with this first id.
+//! 2. **The record.** A restart gives a server a new id. Therefore the store writes a record into
+//!    the data, with the process of the primary and the number of known promotions. Replicas have
+//!    the record too. After a promotion the new primary finds its own history in it and counts one
+//!    more. A restarted primary keeps the lower number for ever.
 //! 3. **Sentinels** number their failovers.
-//! 4. **Memory.** A store that has met a primary does not go back to an earlier one, unless the one that
-//!    it knows has become a replica.
+//! 4. **Memory.** A store does not go back from a known primary to an earlier one, unless the known
+//!    one has become a replica.
 //!
-//! A replica that is restarted without `replicaof` is a primary as well, and also has the id of the
-//! history that it followed as its second one. It was not promoted, and the primary that it followed
-//! keeps its place as long as it answers. The replication backlog tells the two apart. The backlog of
-//! a promoted replica begins before the promotion, and the backlog of a restarted one begins with the
-//! restart. Writes push the beginning out of the backlog later. By then the record is in the data.
+//! A replica restarted without `replicaof` is a primary as well, and also has the id of its earlier
+//! history as its second id. It was not promoted, and its former primary keeps its place as long as
+//! it answers. The replication backlog tells the two cases apart. The backlog of a promoted replica
+//! begins before the promotion, and the backlog of a restarted one begins with the restart. Writes
+//! push the beginning out of the backlog later. By then the record is in the data.
 //!
 //! The record is written like any other data, so a failover may lose it. Then the others tell
 //! enough, unless a server is restarted and a store is started in just that moment.
@@ -26,10 +26,10 @@ use std::sync::{Mutex, PoisonError};
 
 use crate::wire::handshake::field;
 
-/// The primary that stores have met, as the data has it.
+/// The latest primary known to the stores, as the data has it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Record {
-    /// The number of promotions that are known, and one.
+    /// The number of known promotions, plus one.
     epoch: u64,
     /// The process of the server.
     server: u64,
@@ -63,20 +63,20 @@ impl Record {
     }
 }
 
-/// What a primary says of its place among others.
+/// The claim of a server to be the latest primary.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Claim {
     pub(crate) server: u64,
-    /// The number of promotions that its data and its replication ids tell of.
+    /// The number of promotions by its data and its replication ids, plus one.
     pub(crate) epoch: u64,
     history: String,
-    /// The history that it followed before it was promoted.
+    /// The history before its promotion.
     followed: String,
     pub(crate) address: String,
-    /// Whether nothing shows that it was promoted rather than restarted, and which address its data
-    /// has for the primary that it followed.
+    /// Set if the server may have been restarted rather than promoted. It is the address of the
+    /// former primary in its data.
     unproven: Option<String>,
-    /// The record that its data should have, if it has another one.
+    /// The record to write into its data, if it has another one.
     pub(crate) due: Option<Record>,
 }
 
@@ -93,8 +93,8 @@ impl Claim {
         let passed = |record: &Record| {
             if record.server == server {
                 // A process gets another history when it is replaced, and one more when it is
-                // promoted again.
-                // Without a replica for an hour it also gets another one, but has no second one then.
+                // promoted again. Without a replica for an hour it also gets another one, but has
+                // no second one then.
                 return if record.history == history || is_none(&followed) { 0 } else { 2 };
             }
             // A server that loads a snapshot after a restart also has its earlier id as the second
@@ -116,7 +116,7 @@ impl Claim {
         Self { server, epoch, history, followed, address, unproven, due }
     }
 
-    /// Raises the number of promotions that it tells of: a store knows of more than its data.
+    /// Raises the number of promotions, if a store knows of more than its data.
     pub(crate) fn raise(&mut self, epoch: u64) {
         if self.epoch < epoch {
             self.epoch = epoch;
@@ -131,7 +131,7 @@ impl Claim {
         self.followed(other) && self.unproven.is_none()
     }
 
-    /// Whether the server may only have been restarted, and `other` is the primary that it followed.
+    /// Whether the server may only have been restarted, and `other` is its former primary.
     fn yields_to(&self, other: &Self) -> bool {
         let is_other = self.server != other.server;
         self.unproven
@@ -144,13 +144,13 @@ impl Claim {
     }
 }
 
-/// Whether a replication id is that of no history.
+/// Whether a replication id stands for no history.
 fn is_none(id: &str) -> bool {
     id.bytes().all(|digit| digit == b'0')
 }
 
-/// Whether the backlog has a part of the history that the server followed. Without the fields nothing
-/// speaks against a promotion.
+/// Whether the backlog has a part of the earlier history. Without the fields nothing speaks against
+/// a promotion.
 fn has_backlog_of_followed(replication: &str) -> bool {
     let number = |name| field(replication, name).and_then(|value| value.parse::<i64>().ok());
     match (number("repl_backlog_first_byte_offset"), number("second_repl_offset")) {
@@ -171,11 +171,11 @@ pub(crate) fn latest(claims: &[&Claim]) -> Option<usize> {
     (!disputed).then_some(*at)
 }
 
-/// The latest primary that a store has met.
+/// The latest primary known to this process.
 #[derive(Debug, Default)]
 pub(crate) struct Latest(Mutex<Option<Known>>);
 
-/// A primary that a store has met.
+/// A primary known to this process.
 #[derive(Clone, Debug)]
 pub(crate) struct Known {
     pub(crate) epoch: u64,
@@ -197,7 +197,7 @@ impl Known {
 }
 
 impl Latest {
-    /// Notes a primary that is used, unless a later one is known.
+    /// Notes a primary in use, unless a later one is known.
     pub(crate) fn note(&self, primary: Known) {
         let mut known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         if known.as_ref().is_none_or(|known| known.epoch <= primary.epoch) {

@@ -1,4 +1,5 @@
-//! Settling writes without a reply: when the failure is told, they have taken effect or never will.
+//! Settling writes without a reply. When the call returns the failure, they have taken effect or
+//! never will, or the failure says until when they are pending.
 
 use std::time::Duration;
 
@@ -11,16 +12,16 @@ use crate::wire::connection::Connection;
 use crate::wire::failure::Failure;
 use crate::wire::fence::is_set;
 use crate::wire::node::Node;
-use crate::wire::patience::Patience;
+use crate::wire::reply_timeout::ReplyTimeout;
 
-/// The longest time that a call without a deadline waits for a fence.
+/// The longest wait for a fence of a call without a deadline.
 const FENCE_TIMEOUT: Duration = Duration::from_secs(1);
 /// The first pause between attempts at a fence. It doubles.
 const PAUSE: Duration = Duration::from_millis(10);
 const LONGEST_PAUSE: Duration = Duration::from_millis(100);
 
 impl Node {
-    /// Settles writes that failed on a connection, if they were sent and had no reply. Returns their
+    /// Settles failed writes on a connection, if they were sent and had no reply. Returns their
     /// failure, as pending if they could not be settled in time.
     pub(super) async fn settle(
         &self,
@@ -35,29 +36,31 @@ impl Node {
         let until = Deadline::after(self.travel_time(&failure));
         let end = call.end_of(FENCE_TIMEOUT.min(self.config.connect_timeout));
         let mut given_up = GiveUp { node: self, connection, at: now, until, averted: false };
-        // Step 1: a server that is only slow settles the writes itself, which disturbs nobody.
+        // Step 1: at a deadline, give the server a moment to catch up. A merely slow server then
+        // settles the writes itself, without disturbing the other calls on the connection.
         if matches!(failure, Failure::Late(_)) && !connection.is_closed() {
             given_up.averted = catches_up(connection, (end - now) / 4).await;
             if given_up.averted {
                 return failure;
             }
         }
-        // Step 2: nobody else uses the connection, and the next write to the server fences it.
+        // Step 2: close the connection to new calls and remember it. From here on the next write to
+        // the server fences it, even if this call is dropped.
         drop(given_up);
-        // Step 3: fence it now, as long as there is time.
+        // Step 3: fence it now, within the time left.
         let fenced = timeout_at(end, self.fence(connection)).await;
-        // Step 4: another caller may have been faster.
+        // Step 4: the write is settled if the fence worked, here or in another call.
         if fenced.unwrap_or(false) || is_set(connection.fenced()) {
             return failure;
         }
         Failure::Pending(Box::new(failure), until)
     }
 
-    /// How long a command may still be under way that was given up now.
+    /// The longest time for an abandoned command to arrive.
     ///
-    /// The kernel sends nothing more on a connection that the peer has closed or that was reset, so
-    /// the server has what it will ever have, and executes it as soon as it runs. On a connection
-    /// that is silent the kernel goes on sending until the TCP user timeout.
+    /// After a close or a reset of a connection the kernel sends nothing more on it. The server has
+    /// received all it ever will, and executes it as soon as it runs. On a silent connection the
+    /// kernel goes on sending until the TCP user timeout.
     fn travel_time(&self, failure: &Failure) -> Duration {
         match failure {
             Failure::Lost(_) => self.config.response_timeout,
@@ -77,13 +80,14 @@ impl Node {
             }
             if let Ok(other) = self.replacement(connection).await {
                 // A new connection has fenced it already, and one to another process need not.
-                self.fences.replaced_by(other.peer.server, other.born);
-                let kills = self.fences.due(other.peer);
-                let patience = Patience { time: self.config.response_timeout, of_call: true };
+                self.fences.replaced_by(other.identity.server, other.born);
+                let kills = self.fences.due(other.identity);
+                let reply_timeout =
+                    ReplyTimeout { time: self.config.response_timeout, of_call: true };
                 if kills.len() > 0 {
-                    match other.send(kills.pipeline(), patience).await {
+                    match other.send(kills.pipeline(), reply_timeout).await {
                         Ok(replies) => {
-                            self.fences.replied(other.peer.server, &kills, &replies.values);
+                            self.fences.replied(other.identity.server, &kills, &replies.values);
                         }
                         // The next attempt takes a path of its own.
                         Err(_) => other.close(),
@@ -103,22 +107,22 @@ impl Node {
 }
 
 /// Whether a connection replies to a `PING` in time. The server executes the commands of a
-/// connection in order, so it has executed those that were sent before. The driver never sends those
-/// that were given up before they were sent.
+/// connection in order, so it has executed all earlier ones. The driver never sends commands given
+/// up in its queue.
 async fn catches_up(connection: &Connection, time: Duration) -> bool {
     let mut ping = Pipeline::new();
     ping.cmd("PING");
-    connection.send(ping, Patience { time, of_call: true }).await.is_ok()
+    connection.send(ping, ReplyTimeout { time, of_call: true }).await.is_ok()
 }
 
-/// Gives a connection up when it is dropped, by a caller who goes away too.
+/// Gives a connection up on drop, also if the caller is dropped.
 struct GiveUp<'a> {
     node: &'a Node,
     connection: &'a Connection,
     /// A moment before, since another connection may take its place at once.
     at: Instant,
     until: Deadline,
-    /// Whether its writes have been settled without that.
+    /// Whether its writes were settled without a fence.
     averted: bool,
 }
 
@@ -126,8 +130,8 @@ impl Drop for GiveUp<'_> {
     fn drop(&mut self) {
         if !self.averted {
             self.connection.give_up();
-            let (peer, fenced) = (self.connection.peer, self.connection.fenced());
-            self.node.fences.add(peer, fenced, self.at, self.until);
+            let (identity, fenced) = (self.connection.identity, self.connection.fenced());
+            self.node.fences.add(identity, fenced, self.at, self.until);
         }
     }
 }
@@ -156,8 +160,8 @@ mod tests {
     async fn late_write(connection: &Connection) -> Failure {
         let mut write = Pipeline::new();
         write.cmd("SET").arg("late").arg(1);
-        let patience = Patience { time: Duration::from_millis(100), of_call: true };
-        let failure = connection.send(write, patience).await.err();
+        let reply_timeout = ReplyTimeout { time: Duration::from_millis(100), of_call: true };
+        let failure = connection.send(write, reply_timeout).await.err();
         assert!(matches!(failure, Some(Failure::Late(_))), "{failure:?}");
         failure.unwrap()
     }
@@ -182,7 +186,7 @@ mod tests {
         let node = node(&server).await;
         let connection = node.connection(CALL).await.unwrap();
         let other = node.connection(CALL).await.unwrap();
-        assert_ne!(connection.peer, other.peer);
+        assert_ne!(connection.identity, other.identity);
         server.command(&["CLIENT", "PAUSE", "20000", "WRITE"]).await;
         let patient = [Request::write(0, vec![cmd("SET").arg("patient").arg(1).to_owned()])];
         let late = async {

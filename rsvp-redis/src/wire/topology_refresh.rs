@@ -1,4 +1,5 @@
-//! Discovery of the cluster: its nodes, and refreshing the topology.
+//! The refresh of the topology. The file holds the known nodes, and asks several of them for the
+//! owners of the slots.
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -21,7 +22,7 @@ use crate::wire::handshake::text;
 use crate::wire::node::Node;
 use crate::wire::topology::{Claim, Topology, newest, parse_epochs, parse_slots};
 
-/// The most nodes that are asked at once for the topology.
+/// The most nodes to ask at once for the topology.
 const ASKED: usize = 6;
 
 /// Once a node has replied, the others have so much more time.
@@ -29,13 +30,13 @@ const GRACE: Duration = Duration::from_millis(100);
 
 /// The known nodes, and the owners of the slots among them.
 #[derive(Debug)]
-pub(crate) struct Discovery {
+pub(crate) struct TopologyRefresh {
     config: Arc<RedisConfig>,
     topology: RwLock<Arc<Topology<Node>>>,
     known: Mutex<Known>,
     /// The moment of the last refresh. The lock is held during a refresh (single flight).
     refreshed: AsyncMutex<Option<Instant>>,
-    /// The number of refreshes, by which the nodes to ask rotate.
+    /// The number of refreshes. The nodes to ask rotate by it.
     turn: AtomicUsize,
 }
 
@@ -43,12 +44,12 @@ pub(crate) struct Discovery {
 struct Known {
     /// Every known node with its connections, by address.
     nodes: HashMap<String, Arc<Node>>,
-    /// The fences of every address. A node that leaves and comes back may still have commands to
-    /// execute that it was sent before.
+    /// The fences of every address. A node may leave and come back with earlier commands still to
+    /// execute.
     fences: HashMap<String, Arc<Fences>>,
 }
 
-impl Discovery {
+impl TopologyRefresh {
     pub(crate) fn new(config: Arc<RedisConfig>, topology: Topology<Node>) -> Self {
         Self {
             config,
@@ -64,11 +65,11 @@ impl Discovery {
         Arc::clone(&self.topology.read().unwrap_or_else(PoisonError::into_inner))
     }
 
-    /// Asks several nodes for the owners of the slots, and believes the claims of the highest config
-    /// epoch. `excluded` nodes are asked only if there are no others.
+    /// Asks several nodes for the owners of the slots, and believes the claims of the highest
+    /// config epoch. `excluded` nodes are asked only if there are no others.
     ///
-    /// A caller who arrives during a refresh, or accepts a topology of `max_age`, shares the result
-    /// of the last refresh.
+    /// During a refresh, or with a topology younger than `max_age`, a caller shares the result of
+    /// the last refresh.
     pub(crate) async fn refresh_topology(
         &self,
         call: Call,
@@ -95,26 +96,30 @@ impl Discovery {
         max_age: Duration,
         excluded: &[Arc<Node>],
     ) -> Result<(), Failure> {
-        // One refresh at a time; those that waited for it share its result.
+        // Step 1: wait for the lock. Only one refresh runs at a time, and callers who waited for it
+        // share its result.
         let wanted = Instant::now();
         let mut refreshed = self.refreshed.lock().await;
         if refreshed.is_some_and(|at| at >= wanted || at.elapsed() < max_age) {
             return Ok(());
         }
+        // Step 2: ask several nodes.
         let began = Instant::now();
         let claims = self.claims(call, excluded).await;
-        // Also if no node replied: those that wait would only find out the same, one by one.
+        // Step 3: note the refresh, even if no node replied. The waiting callers would only find
+        // out the same, one by one.
         *refreshed = Some(began);
         let ranges = newest(&claims?);
-        // Known nodes keep their connections, and those that left are dropped.
+        // Step 4: replace the topology. Known nodes keep their connections, and those that left are
+        // dropped.
         let topology = Topology::of(&ranges, |host| self.node_at(host));
         self.forget_all_but(&topology);
         *self.topology.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(topology);
         Ok(())
     }
 
-    /// What several nodes say. The first reply may be that of a node that was cut off, so the others have
-    /// a moment to disagree.
+    /// The claims of several nodes. The first reply may come from an isolated node, so the others
+    /// have a moment to disagree.
     async fn claims(&self, call: Call, excluded: &[Arc<Node>]) -> Result<Vec<Claim>, Failure> {
         let mut asking: FuturesUnordered<_> =
             self.candidates(excluded).into_iter().map(|node| ask(call, node)).collect();
@@ -138,8 +143,8 @@ impl Discovery {
         }
     }
 
-    /// The nodes to ask: some known and some configured ones, others each time, so that a refresh
-    /// does not depend on a few.
+    /// The nodes to ask, some known and some configured ones. They rotate, so a refresh does not
+    /// depend on a few.
     fn candidates(&self, excluded: &[Arc<Node>]) -> Vec<Arc<Node>> {
         let topology = self.topology();
         let turn = self.turn.fetch_add(1, Ordering::Relaxed);
@@ -179,7 +184,7 @@ impl Discovery {
         self.known().nodes.clear();
     }
 
-    /// Forgets nodes that are neither in the topology nor configured. Configured ones are asked
+    /// Forgets nodes outside of the topology and the configuration. Configured ones are asked
     /// again, and those with connections to fence may come back.
     fn forget_all_but(&self, topology: &Topology<Node>) {
         let hosts = self.config.hosts.iter().cloned();
@@ -205,13 +210,14 @@ fn rotated<T>(all: &[T], turn: usize) -> impl Iterator<Item = &T> {
     all.iter().cycle().skip(turn % all.len().max(1)).take(all.len())
 }
 
-/// Asks one node for the owners of the slots. Without the right to `CLUSTER NODES` all claims are equal.
+/// Asks one node for the owners of the slots. Without the right to `CLUSTER NODES` all claims are
+/// equal.
 async fn ask(call: Call, node: Arc<Node>) -> Result<Vec<Claim>, Failure> {
     let connection = node.connection(call).await?;
     let mut pipeline = Pipeline::new();
     pipeline.cmd("CLUSTER").arg("SLOTS").cmd("CLUSTER").arg("NODES");
-    let patience = call.patience(node.config.response_timeout, false)?;
-    let replies = connection.send(pipeline, patience).await?;
+    let reply_timeout = call.reply_timeout(node.config.response_timeout, false)?;
+    let replies = connection.send(pipeline, reply_timeout).await?;
     let nodes = replies.values.get(1).cloned().map(text).unwrap_or_default();
     let name = node.address.rsplit_once(':').map_or("", |(name, _)| name);
     let slots = replies.values.first();
@@ -233,10 +239,11 @@ mod tests {
         let host = |number| Host { name: format!("n{number}"), port: Some(DEFAULT_PORT) };
         let range = |slot| SlotRange { first: slot, last: slot, owner: host(slot) };
         let ranges: Vec<_> = (0..10).map(range).collect();
-        let discovery = Discovery::new(Arc::clone(&config), Topology::of(&ranges, node));
+        let topology_refresh =
+            TopologyRefresh::new(Arc::clone(&config), Topology::of(&ranges, node));
         let mut asked = std::collections::BTreeSet::new();
         for _ in 0..10 {
-            let candidates = discovery.candidates(&[]);
+            let candidates = topology_refresh.candidates(&[]);
             assert_eq!(candidates.len(), ASKED);
             asked.extend(candidates.iter().map(|node| node.address.clone()));
         }
@@ -246,15 +253,15 @@ mod tests {
     #[tokio::test]
     async fn a_node_that_comes_back_has_the_fences_that_it_had() {
         let config = Arc::new(RedisConfig::from_url("redis+cluster://c0").unwrap());
-        let discovery = Discovery::new(config, Topology::empty());
+        let topology_refresh = TopologyRefresh::new(config, Topology::empty());
         let host = Host { name: "n0".to_owned(), port: Some(DEFAULT_PORT) };
-        let node = discovery.node_at(&host).unwrap();
-        discovery.forget_all_but(&Topology::empty());
-        let again = discovery.node_at(&host).unwrap();
+        let node = topology_refresh.node_at(&host).unwrap();
+        topology_refresh.forget_all_but(&Topology::empty());
+        let again = topology_refresh.node_at(&host).unwrap();
         assert!(!Arc::ptr_eq(&node, &again) && Arc::ptr_eq(&node.fences, &again.fences));
         // Nothing is left of it once nothing of it is to be settled.
         drop((node, again));
-        discovery.forget_all_but(&Topology::empty());
-        assert_eq!(discovery.known().fences.len(), 0);
+        topology_refresh.forget_all_but(&Topology::empty());
+        assert_eq!(topology_refresh.known().fences.len(), 0);
     }
 }

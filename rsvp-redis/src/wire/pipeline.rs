@@ -1,4 +1,5 @@
-//! One pipeline on one connection: the fences that are due, the requests, and `WAIT` behind them.
+//! One pipeline on one connection. It consists of the due fences, the requests, and `WAIT` behind
+//! them.
 
 use std::time::Duration;
 
@@ -30,16 +31,18 @@ pub(crate) async fn exchange(
 ) -> Result<Exchanged, Failure> {
     let writes = requests.iter().any(|request| request.writes);
     let waits = writes && config.wait_replicas > 0;
-    // Step 1: a write goes behind everything that was given up, and waits for what cannot be
-    // stopped.
+    // Step 1: find the connections to fence. A write of an abandoned connection must not come after
+    // this one. If it can be stopped, its fence goes into the pipeline. Otherwise this write waits
+    // until it can no longer arrive.
     if writes {
-        fences.replaced_by(connection.peer.server, connection.born);
+        fences.replaced_by(connection.identity.server, connection.born);
         hold(fences, connection, config, call).await?;
     }
-    let kills = if writes { fences.due(connection.peer) } else { Kills::default() };
-    // Step 2: one pipeline of the fences, all requests, a marker, and `WAIT`.
+    let kills = if writes { fences.due(connection.identity) } else { Kills::default() };
+    // Step 2: build one pipeline of the fences, all requests, a marker, and `WAIT`. The server
+    // executes them in this order.
     let extra = if waits { config.wait_timeout } else { Duration::ZERO };
-    let patience = call.patience(config.response_timeout + extra, writes)?;
+    let reply_timeout = call.reply_timeout(config.response_timeout + extra, writes)?;
     let count: usize = requests.iter().map(|request| request.replies(asking)).sum();
     let marker = requests.iter().rfind(|request| request.writes).filter(|_| waits);
     let marker = marker.map(|last| marker_beside(last, &config.prefix));
@@ -55,31 +58,32 @@ pub(crate) async fn exchange(
     }
     if waits {
         // The server gives up before the call does, so that its reply arrives in time.
-        let limit = match patience.of_call {
-            true => config.wait_timeout.min(patience.time * 3 / 4),
+        let limit = match reply_timeout.of_call {
+            true => config.wait_timeout.min(reply_timeout.time * 3 / 4),
             false => config.wait_timeout,
         };
         let limit = limit.as_millis().max(1) as u64;
         pipeline.add_command(cmd("WAIT").arg(config.wait_replicas).arg(limit).to_owned());
     }
-    let Replies { mut values, demoted } = connection.send(pipeline, patience).await?;
-    // Step 3: the fences, then each request, take their replies in order.
+    let Replies { mut values, demoted } = connection.send(pipeline, reply_timeout).await?;
+    // Step 3: hand out the replies in the same order, to the fences, then to each request.
     let mut rest = values.split_off(kills.len().min(values.len())).into_iter();
     if kills.len() > 0 {
-        fences.replied(connection.peer.server, &kills, &values);
+        fences.replied(connection.identity.server, &kills, &values);
     }
     let mut answers: Vec<_> = requests
         .iter()
         .map(|request| {
             let replies = rest.by_ref().take(request.replies(asking)).collect();
-            let answer = request.answer(replies, connection.peer.server);
+            let answer = request.answer(replies, connection.identity.server);
             if_primary(request, answer, demoted.as_ref())
         })
         .collect();
-    // Step 4: without enough replicas no request is acknowledged, nor if the marker is not written.
+    // Step 4: without enough replicas no request is acknowledged. The same holds if the marker
+    // could not be written, because `WAIT` then says nothing about these requests.
     let marked = marker.map(|marker| {
         let replies = rest.by_ref().take(marker.replies(asking)).collect();
-        marker.answer(replies, connection.peer.server).map(drop)
+        marker.answer(replies, connection.identity.server).map(drop)
     });
     let waited = waits.then(|| wait_failure(rest.next(), config.wait_replicas)).flatten();
     if let Some(failure) = marked.and_then(Result::err).map(unmarked).or(waited) {
@@ -90,8 +94,8 @@ pub(crate) async fn exchange(
     Ok(Exchanged { answers, demoted: demoted.as_ref().is_some_and(Failure::evicts) })
 }
 
-/// Waits until no write of the server is left that may come late and that nobody can stop. Waits
-/// for those that are there, and not for one after another that is given up meanwhile.
+/// Waits until no unstoppable write can reach the server late. It fails at its own time limit, and
+/// so does not wait for one later write after another.
 async fn hold(
     fences: &Fences,
     connection: &Connection,
@@ -99,7 +103,7 @@ async fn hold(
     call: Call,
 ) -> Result<(), Failure> {
     let end = call.end_of(config.user_timeout());
-    while let Some(until) = fences.held_until(connection.peer.server) {
+    while let Some(until) = fences.held_until(connection.identity.server) {
         if end < until.instant() {
             return Err(Failure::Unsettled);
         }
@@ -123,18 +127,18 @@ fn if_primary(
     }
 }
 
-/// A write of no meaning in the slot of `request`, which is gone after a millisecond.
+/// A write of an empty value in the slot of `request`, gone after a millisecond.
 ///
-/// Since Redis 7.2, and in Valkey, `WAIT` waits for the last write of its connection that went to the
-/// replicas. A repeated write changes nothing, so nothing of it goes there, although the replicas
-/// may lack the first one. A `SET` always goes to them.
+/// Since Redis 7.2, and in Valkey, `WAIT` waits for the last replicated write of its connection. A
+/// repeated write changes nothing and is not replicated, although the replicas may lack the first
+/// one. A `SET` is always replicated.
 fn marker_beside(request: &Request, prefix: &str) -> Request {
     let key = format!("{prefix}:w:{{{}}}", request.tag());
     Request::write(request.slot, vec![cmd("SET").arg(key).arg("").arg("PX").arg(1).to_owned()])
 }
 
-/// The failure of requests behind which no marker could be written, as when the slot of the marker has
-/// moved meanwhile: replicas may lack them.
+/// The failure of requests without a marker behind them, for example because its slot has moved
+/// meanwhile. Replicas may lack the requests.
 fn unmarked(failure: Failure) -> Failure {
     match failure {
         Failure::Rejected(error) => Failure::PartlyApplied(error),
@@ -142,7 +146,7 @@ fn unmarked(failure: Failure) -> Failure {
     }
 }
 
-/// The failure that a reply to `WAIT` means, if it means one.
+/// The failure in a reply to `WAIT`, if there is one.
 fn wait_failure(reply: Option<Value>, replicas: u32) -> Option<Failure> {
     match reply {
         Some(Value::Int(have)) if have >= i64::from(replicas) => None,

@@ -1,10 +1,10 @@
-//! The wait for a reply.
+//! The time limit of the wait for a reply, and its reason.
 
 use std::time::Duration;
 
-/// How long a reply is waited for.
+/// The time limit of the wait for a reply.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Patience {
+pub(crate) struct ReplyTimeout {
     pub(crate) time: Duration,
     /// Whether the deadline of the call ends the wait before the response timeout does. Then the
     /// silence tells nothing about the server.

@@ -1,7 +1,7 @@
-//! Compare and set: replacing the value of a key if it is the expected one.
+//! Compare and set, replacing the value of a key if it is the expected one.
 //!
-//! `WATCH` belongs to a connection, so the read and the transaction go on one that no other call
-//! uses. Scripts would need rights that nothing else here needs.
+//! `WATCH` belongs to a connection, so the read and the transaction go on a connection without
+//! other calls. Scripts would need more rights than the rest of the store.
 
 use redis::{Pipeline, Value, cmd};
 use rsvp_core::{Effect, Result};
@@ -14,10 +14,10 @@ use crate::wire::node::Node;
 use crate::wire::redirect::{Redirect, Redirects, Refused};
 use crate::wire::request::Request;
 
-/// How often other writers may come between the read and the transaction.
+/// The most rounds. A round fails if another writer comes between the read and the transaction.
 const MAX_ROUNDS: usize = 32;
 
-/// A key to set, if it holds the expected value. `None` expects that there is no such key.
+/// A key to set, if it holds the expected value. `None` expects no such key.
 #[derive(Clone, Debug)]
 pub(crate) struct Replacement {
     pub(crate) slot: u16,
@@ -49,7 +49,7 @@ impl ClusterClient {
             if !failure.is_reroutable() || attempt == MAX_REDIRECTIONS || call.is_late() {
                 return Err(failure.into_error(call.operation).with_effect(effect));
             }
-            // The same rules as for any request say where it goes next.
+            // A redirect or a new owner is found as for any request.
             let request = Request::read(replacement.slot, replacement.get());
             let refused = [Refused { index: 0, request, failure }];
             redirects = self.prepare_next_attempt(call, &refused, &topology, attempt).await;
@@ -76,7 +76,7 @@ impl Node {
             }
             // Step 2: set it, unless it has changed since.
             let set = Request::write(replacement.slot, vec![replacement.set(), replacement.get()]);
-            // If nothing was sent it still watches, and must not go back to the others.
+            // If nothing was sent, the connection still watches. It must not go back to the pool.
             let answers = self.send_on(&connection, call, &[set], asking).await;
             let mut answers = answers.inspect_err(|_| connection.close()).map_err(sent)?;
             match answers.pop().unwrap_or(Err(Failure::Malformed("no reply to EXEC"))) {
@@ -109,12 +109,12 @@ impl Node {
         }
     }
 
-    /// Frees a connection for others. One that still watches would fail their transactions.
+    /// Frees a connection for other calls. A key still watched would fail their transactions.
     async fn unwatch(&self, connection: &Connection, call: Call) {
         let mut unwatch = Pipeline::new();
         unwatch.cmd("UNWATCH");
-        let freed = match call.patience(self.config.response_timeout, false) {
-            Ok(patience) => connection.send(unwatch, patience).await.map(drop),
+        let freed = match call.reply_timeout(self.config.response_timeout, false) {
+            Ok(reply_timeout) => connection.send(unwatch, reply_timeout).await.map(drop),
             Err(late) => Err(late),
         };
         if freed.is_err() {
@@ -128,7 +128,7 @@ fn unsent(failure: Failure) -> (Failure, Effect) {
     (failure, Effect::NotApplied)
 }
 
-/// A failure of the transaction that sets the value.
+/// A failure of the transaction with the new value.
 fn sent(failure: Failure) -> (Failure, Effect) {
     let effect = failure.effect();
     (failure, effect)

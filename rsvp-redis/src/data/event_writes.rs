@@ -1,4 +1,4 @@
-//! The writes to one part of an event: the commands that change its set, and their replies.
+//! The writes to one part of an event, the commands for its set, and their replies.
 
 use std::collections::BTreeMap;
 
@@ -9,7 +9,7 @@ use crate::data::keys::{Key, Keys};
 use crate::data::reply::{flag, flags};
 use crate::wire::failure::{Failure, refusal};
 
-/// The most pairs that one transaction changes. It blocks the server for about a millisecond.
+/// The most pairs of one transaction. It blocks the server for about a millisecond.
 pub(crate) const MAX_TRANSACTION: usize = 512;
 
 const MALFORMED: Failure = Failure::Malformed("unexpected reply to a write");
@@ -23,7 +23,7 @@ pub(crate) struct Group<'a> {
 }
 
 impl<'a> Group<'a> {
-    /// Groups numbered writes that are sorted by event.
+    /// Groups numbered writes. They are sorted by event.
     pub(crate) fn all(keys: &Keys, writes: impl Iterator<Item = (usize, &'a Write)>) -> Vec<Self> {
         let mut groups: Vec<Self> = Vec::new();
         let mut of_event: BTreeMap<u16, usize> = BTreeMap::new();
@@ -65,8 +65,8 @@ impl<'a> Group<'a> {
         [("SADD", &self.rsvps), ("SREM", &self.cancels)]
     }
 
-    /// The number that `SADD` and `SREM` return suffices for a single user. For several users, a
-    /// command before it asks which of them were members.
+    /// Appends the commands. For a single user, the number returned by `SADD` and `SREM` suffices.
+    /// For several users, an `SMISMEMBER` before it asks for the members among them.
     pub(crate) fn append_to(&self, commands: &mut Vec<Cmd>) {
         for (name, users) in self.actions() {
             let about = |name: &str| {
@@ -84,13 +84,15 @@ impl<'a> Group<'a> {
         }
     }
 
-    /// Reads the replies that [`append_to`](Self::append_to) caused: for each number, whether its
-    /// write has changed anything, or why it has failed.
+    /// Reads the replies to the commands of [`append_to`](Self::append_to). Each number gets the
+    /// result of its write, a change, no change or a failure.
     pub(crate) fn read(
         &self,
         values: &mut impl Iterator<Item = Value>,
     ) -> Vec<(usize, Result<bool, Failure>)> {
         let mut read = Vec::with_capacity(self.rsvps.len() + self.cancels.len());
+        // The replies come in the order of `append_to`. The flags of `SMISMEMBER` come first, and
+        // the number of changes after them.
         for (name, users) in self.actions() {
             let before = if users.len() > 1 { values.next() } else { None };
             let changed = match (users.len(), before) {
@@ -121,7 +123,7 @@ fn one_changed(count: Option<Value>) -> Result<Vec<bool>, Failure> {
     }
 }
 
-/// Which members changed, by how they were before, and by how many changed.
+/// Whether each member changed, by its membership before. The number of changes must agree.
 fn each_changed(
     adds: bool,
     members: usize,

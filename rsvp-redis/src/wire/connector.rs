@@ -99,7 +99,7 @@ impl Connector {
     /// taken at once. After the first primary, the others have the grace.
     ///
     /// A slow server cannot be told from a stopped one. If it is the latest primary, and this
-    /// process has never met it, an earlier one is used.
+    /// store has never met it, an earlier one is used.
     async fn elect(
         &self,
         grace: Duration,
@@ -163,7 +163,7 @@ impl Connector {
         };
         let at = latest(&claims).or_else(named).ok_or(ConnectError::TwoPrimaries)?;
         let (connection, claim, _) = found.swap_remove(at);
-        // Step 4: record the choice in its data and in this process.
+        // Step 4: record the choice in its data and in this store.
         if let Some(record) = &claim.due {
             connection.note(&self.config.prefix, record);
         }

@@ -81,8 +81,8 @@ impl Fences {
     }
 
     /// Settles the abandoned connections to other processes, after `server` turned out to be the
-    /// primary on a connection `born` after their end. An older connection tells nothing. Its
-    /// server may have been demoted since, and theirs promoted.
+    /// primary on a connection `born` after they were abandoned. An older connection tells nothing.
+    /// Its server may have been demoted since, and theirs promoted.
     pub(crate) fn replaced_by(&self, server: u64, born: Instant) {
         if self.any.load(Ordering::Acquire) {
             self.settle(&mut self.lock(), |one| one.identity.server != server && one.at < born);

@@ -171,11 +171,11 @@ pub(crate) fn latest(claims: &[&Claim]) -> Option<usize> {
     (!disputed).then_some(*at)
 }
 
-/// The latest primary known to this process.
+/// The latest primary known to this store.
 #[derive(Debug, Default)]
 pub(crate) struct Latest(Mutex<Option<Known>>);
 
-/// A primary known to this process.
+/// A primary known to this store.
 #[derive(Clone, Debug)]
 pub(crate) struct Known {
     pub(crate) epoch: u64,

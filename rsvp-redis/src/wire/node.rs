@@ -128,7 +128,7 @@ impl Node {
         })
     }
 
-    /// Connects on a task of its own. Otherwise a dropped caller would stop the attempt for all.
+    /// Connects on a task of its own, so the attempt goes on after its callers are dropped.
     fn attempt(&self) -> Attempt {
         let connector = Arc::clone(&self.connector);
         let connecting = async move { connector.connect().await.map_err(Arc::new) };

@@ -58,9 +58,9 @@ impl Node {
 
     /// The longest time for an abandoned command to arrive.
     ///
-    /// After a close or a reset of a connection the kernel sends nothing more on it. The server has
-    /// received all it ever will, and executes it as soon as it runs. On a silent connection the
-    /// kernel goes on sending until the TCP user timeout.
+    /// After the peer closes a connection, or after a reset, the kernel sends nothing more on it.
+    /// The server has received all it ever will, and executes it as soon as it runs. On a silent
+    /// connection the kernel goes on sending until the TCP user timeout.
     fn travel_time(&self, failure: &Failure) -> Duration {
         match failure {
             Failure::Lost(_) => self.config.response_timeout,

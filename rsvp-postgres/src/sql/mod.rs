@@ -61,8 +61,7 @@ statements! {
     /// Tells whether pairs exist.
     /// As `has_rsvped_one` and `counts`, it also tells whether the server is read-only.
     has_rsvped = include_str!("has_rsvped.sql");
-    /// Answers the attendees of one event among some users. It costs the server half as much as
-    /// `has_rsvped`.
+    /// Answers the attendees of one event among some users. It needs one partition only.
     has_rsvped_one = include_str!("has_rsvped_one.sql");
     counts = include_str!("counts.sql");
     attendees = "SELECT user_id FROM {schema}.rsvps WHERE event_id = $1 AND user_id > $2 ORDER BY user_id LIMIT $3";

@@ -5,31 +5,31 @@ use std::time::Duration;
 use rsvp_core::{EventId, ReadOptions, Rsvp, RsvpStore, RsvpStoreExt, UserId, Write, WriteOptions};
 use rsvp_postgres::{PostgresConfig, PostgresStore};
 use rsvp_testkit::servers::PostgresServer;
-use tokio::time::sleep;
+use tokio::time::{sleep, timeout};
 
 /// The attendees of the hot event.
 const ATTENDEES: u64 = 20_000;
 /// The pairs of a call.
 const ASKED: u64 = 200;
 
-/// A database of its own, with a store of one connection.
+/// The tables of a store with one connection, in a database of their own.
 struct Tables {
     server: &'static PostgresServer,
     database: String,
-    url: String,
 }
 
 impl Tables {
-    async fn create() -> Self {
+    /// Empty tables that nobody has analyzed.
+    async fn create() -> (Self, PostgresStore) {
         let server = PostgresServer::shared().await;
         let url = server.create_database().await;
         let database = url.rsplit('/').next().unwrap().to_owned();
-        Self { server, database, url }
+        let config = PostgresConfig::from_url(&format!("{url}?migrate=true&pool_size=1")).unwrap();
+        (Self { server, database }, PostgresStore::open(config).await.unwrap())
     }
 
-    async fn store(&self) -> PostgresStore {
-        let url = format!("{}?migrate=true&pool_size=1", self.url);
-        PostgresStore::open(PostgresConfig::from_url(&url).unwrap()).await.unwrap()
+    async fn analyze(&self) {
+        self.sql("VACUUM ANALYZE").await;
     }
 
     async fn sql(&self, sql: &str) -> String {
@@ -41,9 +41,12 @@ impl Tables {
     async fn entries_read(&self) -> u64 {
         let sessions = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database()
                         AND backend_type = 'client backend' AND pid <> pg_backend_pid()";
-        while self.sql(sessions).await.trim() != "0" {
-            sleep(Duration::from_millis(10)).await;
-        }
+        let ended = async {
+            while self.sql(sessions).await.trim() != "0" {
+                sleep(Duration::from_millis(10)).await;
+            }
+        };
+        timeout(Duration::from_secs(30), ended).await.unwrap();
         let read = "SELECT coalesce(sum(idx_tup_read), 0) FROM pg_stat_user_indexes
                     WHERE relname LIKE 'rsvps%'";
         self.sql(read).await.trim().parse().unwrap()
@@ -70,44 +73,41 @@ async fn ask(store: &PostgresStore) {
     assert_eq!(held as u64, ASKED / 2);
 }
 
-/// Closes the store and compares the entries that were read, all in all, with those of so many look-ups.
-async fn assert_looked_up(tables: &Tables, store: PostgresStore, pairs: u64) {
+/// Closes the store. The index entries that it has read are those of a few lookups for each pair.
+async fn assert_looked_up(tables: &Tables, store: PostgresStore) {
     store.close().await.unwrap();
     let read = tables.entries_read().await;
-    assert!(read <= 4 * pairs, "{read} index entries were read for {pairs} pairs");
+    assert!(read <= 4 * ASKED, "{read} index entries were read for {ASKED} pairs");
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_plan_for_small_events_looks_the_pairs_of_a_hot_event_up() {
-    let tables = Tables::create().await;
-    let store = tables.store().await;
+    let (tables, store) = Tables::create().await;
     fill(&store).await;
-    tables.sql("VACUUM ANALYZE").await;
+    tables.analyze().await;
     ask(&store).await;
-    assert_looked_up(&tables, store, ASKED).await;
+    assert_looked_up(&tables, store).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_plan_for_empty_tables_looks_the_pairs_of_a_hot_event_up() {
-    let tables = Tables::create().await;
-    let store = tables.store().await;
-    tables.sql("VACUUM ANALYZE").await;
+    let (tables, store) = Tables::create().await;
+    tables.analyze().await;
     assert!(!store.has_rsvped(&UserId::from(0), &hot()).await.unwrap());
     fill(&store).await;
     ask(&store).await;
-    assert_looked_up(&tables, store, ASKED).await;
+    assert_looked_up(&tables, store).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn plans_for_empty_tables_do_not_outlast_a_pause() {
-    let tables = Tables::create().await;
-    let store = tables.store().await;
-    tables.sql("VACUUM ANALYZE").await;
+    let (tables, store) = Tables::create().await;
+    tables.analyze().await;
     let absent = (UserId::new("nobody").unwrap(), hot());
     store.cancel(&absent.0, &absent.1).await.unwrap();
     fill(&store).await;
     // A connection that was idle for 5 s is tested before its next use, and makes its plans again.
     sleep(Duration::from_secs(6)).await;
     store.cancel(&absent.0, &absent.1).await.unwrap();
-    assert_looked_up(&tables, store, ASKED).await;
+    assert_looked_up(&tables, store).await;
 }

@@ -39,7 +39,7 @@ SELECT EXISTS (SELECT FROM added)";
 
 const HAS_RSVPED: &str = "SELECT EXISTS (SELECT FROM rsvps WHERE event_id = $1 AND user_id = $2)";
 
-const COUNT: &str = "SELECT count FROM counters WHERE event_id = $1";
+const COUNT: &str = "SELECT coalesce((SELECT count FROM counters WHERE event_id = $1), 0)";
 
 /// Counter rows are made as needed, and locked in the order of their events: two batches that lock them in
 /// other orders deadlock.

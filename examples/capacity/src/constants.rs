@@ -52,7 +52,7 @@ measured! {
         REDIS_PAIR = 100, "bytes an RSVP", "memory of Redis 7.0, both directions";
     }
     "cargo bench -p rsvp-benches --bench sizes -- postgres", "benches/README.md, Sizes": {
-        POSTGRES_PAIR = 207, "bytes an RSVP", "disk of Postgres 15, both directions and the counts";
+        POSTGRES_PAIR = 230, "bytes an RSVP", "disk of Postgres 15, both directions and the counts";
     }
     "cargo bench -p rsvp-benches --bench sizes -- sqlite", "benches/README.md, Earlier measurements": {
         SQLITE_PAIR = 36.4, "bytes an RSVP", "the file at 10,000,000 RSVPs";
@@ -97,8 +97,8 @@ measured! {
         REFUSAL_P99 = 1.05, "µs", "99 % of the refusals take at most this";
     }
     "cargo bench -p rsvp-benches --bench layers", "benches/README.md, Layers": {
-        STACK_WRITE = 1_840, "ns", "`rsvp` through cache, coalescing, retries and 4 shards";
-        CACHED_COUNT = 291, "ns", "`rsvp_count` from `CountCache`";
+        STACK_WRITE = 1_440, "ns", "`rsvp` through cache, coalescing, retries and 4 shards";
+        CACHED_COUNT = 167, "ns", "`rsvp_count` from `CountCache`";
     }
     "cargo test -p rsvp-core --features layers --test layers placement -- --nocapture", "benches/README.md, Layers": {
         NINTH_SHARD_MOVES = 11.1, "%", "of all pairs move to a ninth shard";

@@ -29,7 +29,7 @@ const ONE_PLAN: [(&str, &str); 6] = [
 ];
 
 /// The process of a session and its start, and the clock.
-const SELF: &str = include_str!("../sql/session.sql");
+const SELF: &str = include_str!("../sql/backend_identity.sql");
 
 /// How a connection's statements get a session with the settings of the store.
 ///

@@ -8,7 +8,7 @@ use crate::data::keys::{Keys, Kind};
 use crate::data::membership;
 use crate::data::scan_all::KeyspaceScan;
 use crate::data::user_index::are_indexed;
-use crate::wire::call::Call;
+use crate::wire::call_deadline::Call;
 use crate::wire::client::ClusterClient;
 
 /// One of the two passes of an audit, and its progress. The first pass goes over the events and

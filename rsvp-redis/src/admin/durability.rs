@@ -3,7 +3,7 @@
 use redis::{Cmd, Value, cmd};
 use rsvp_core::Operation;
 
-use crate::wire::call::Call;
+use crate::wire::call_deadline::Call;
 use crate::wire::node::Node;
 use crate::wire::request::Request;
 use crate::wire::topology::Topology;

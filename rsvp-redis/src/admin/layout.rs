@@ -4,7 +4,7 @@ use redis::{Value, cmd};
 use rsvp_core::{Error, Operation, Result};
 
 use crate::data::keys::Keys;
-use crate::wire::call::Call;
+use crate::wire::call_deadline::Call;
 use crate::wire::request::{Dispatch, Request};
 
 /// Records the layout when the first store is opened, and refuses stores with another layout.

@@ -7,7 +7,7 @@ use crate::data::keys::Keys;
 use crate::data::membership::{self, is_member};
 use crate::data::reply::each_flag;
 use crate::data::user_index::{are_indexed, is_indexed};
-use crate::wire::call::Call;
+use crate::wire::call_deadline::Call;
 use crate::wire::request::{Dispatch, Request};
 
 /// The writes to the user index for those pairs whose sides still differ.

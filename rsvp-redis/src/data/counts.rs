@@ -6,7 +6,7 @@ use rsvp_core::{Count, Error, EventId, Result};
 use crate::data::MAX_PIECE;
 use crate::data::keys::Keys;
 use crate::data::reply::size;
-use crate::wire::call::Call;
+use crate::wire::call_deadline::Call;
 use crate::wire::failure::Failure;
 use crate::wire::request::{Answer, Dispatch, Request};
 

@@ -4,7 +4,7 @@ use redis::{Value, cmd};
 use rsvp_core::{Error, Label, LabelName, Operation, Result};
 
 use crate::data::keys::Keys;
-use crate::wire::call::Call;
+use crate::wire::call_deadline::Call;
 use crate::wire::client::ClusterClient;
 use crate::wire::compare_and_set::Replacement;
 use crate::wire::request::{Dispatch, Request};

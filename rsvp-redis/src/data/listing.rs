@@ -6,7 +6,7 @@ use rsvp_core::{Cursor, EventId, Page, PageRequest, Result, UserId};
 use crate::data::cursor::{ScanState, read_state, tag, write_state};
 use crate::data::keys::{Keys, Kind};
 use crate::data::scan_key::scan_key;
-use crate::wire::call::Call;
+use crate::wire::call_deadline::Call;
 use crate::wire::request::Dispatch;
 
 /// A page of the users of an event, one part of the event after another.

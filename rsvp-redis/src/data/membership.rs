@@ -8,7 +8,7 @@ use rsvp_core::{Result, Rsvp};
 use crate::data::keys::{Key, Keys};
 use crate::data::reply::{flag, flags};
 use crate::data::{MAX_PIECE, set};
-use crate::wire::call::Call;
+use crate::wire::call_deadline::Call;
 use crate::wire::failure::Failure;
 use crate::wire::request::{Answer, Dispatch, Request};
 

@@ -6,7 +6,7 @@ use rsvp_core::{Error, EventId, RemovalStep, Result, SessionToken, UserId, Write
 
 use crate::data::keys::{Key, Keys};
 use crate::data::scan_key::member;
-use crate::wire::call::Call;
+use crate::wire::call_deadline::Call;
 use crate::wire::request::{Dispatch, Request};
 
 /// The RSVPs to cancel in one step of a removal.

@@ -12,7 +12,7 @@ use crate::data::cursor::ScanState;
 use crate::data::keys::{Key, Keys, Kind, Owner};
 use crate::data::reply;
 use crate::data::scan_key::{read_scan, scan_key, scan_request, take};
-use crate::wire::call::Call;
+use crate::wire::call_deadline::Call;
 use crate::wire::client::ClusterClient;
 use crate::wire::request::{Answer, Dispatch, Request};
 

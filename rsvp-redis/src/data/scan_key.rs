@@ -13,7 +13,7 @@ use rsvp_core::{Error, Operation, Result};
 use crate::data::cursor::{Listed, ScanState};
 use crate::data::keys::{Key, Kind};
 use crate::data::reply;
-use crate::wire::call::Call;
+use crate::wire::call_deadline::Call;
 use crate::wire::request::{Dispatch, Request};
 
 /// A scan returns a few more members than it is asked for. Asking for this many fewer makes most

@@ -14,7 +14,7 @@ use crate::data::keys::{Key, Keys, Kind, Owner};
 use crate::data::membership;
 use crate::data::scan_slots::owned_keys;
 use crate::data::write::cancel_events;
-use crate::wire::call::Call;
+use crate::wire::call_deadline::Call;
 use crate::wire::client::ClusterClient;
 use crate::wire::request::{Dispatch, Request};
 use crate::wire::slot::SLOTS;

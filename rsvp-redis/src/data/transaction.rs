@@ -9,7 +9,7 @@ use crate::data::event_writes::{Group, MAX_TRANSACTION};
 use crate::data::keys::Keys;
 use crate::data::set;
 use crate::data::user_index::{IndexCommand, commands, sync};
-use crate::wire::call::Call;
+use crate::wire::call_deadline::Call;
 use crate::wire::failure::Failure;
 use crate::wire::request::{Answer, Dispatch, Request};
 

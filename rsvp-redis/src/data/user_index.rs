@@ -9,7 +9,7 @@ use crate::data::keys::{Key, Keys};
 use crate::data::membership::read_each;
 use crate::data::reply::each_flag;
 use crate::data::set;
-use crate::wire::call::Call;
+use crate::wire::call_deadline::Call;
 use crate::wire::failure::Failure;
 use crate::wire::request::{Dispatch, Request};
 

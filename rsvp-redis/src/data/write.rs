@@ -7,7 +7,7 @@ use crate::data::keys::Keys;
 use crate::data::transaction::{Changed, change};
 use crate::data::user_index::{IndexCommand, commands, sync};
 use crate::data::{MAX_PIECE, set};
-use crate::wire::call::Call;
+use crate::wire::call_deadline::Call;
 use crate::wire::failure::Failure;
 use crate::wire::request::Dispatch;
 

@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use rsvp_core::{Error, Result};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
-use crate::wire::call::Call;
+use crate::wire::call_deadline::Call;
 
 /// A place among the concurrent calls.
 pub(super) type Permit = OwnedSemaphorePermit;

@@ -14,7 +14,7 @@ use crate::data::cursor::tag;
 use crate::data::keys::Kind;
 use crate::data::scan_all::KeyspaceScan;
 use crate::data::{counts, labels, listing, membership, remove, sweep, write};
-use crate::wire::call::Call;
+use crate::wire::call_deadline::Call;
 use crate::wire::request::Dispatch;
 
 #[async_trait]

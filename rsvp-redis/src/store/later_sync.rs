@@ -11,7 +11,7 @@ use tokio::time::{Instant, sleep_until};
 use super::RedisStore;
 use crate::data::membership::read_each;
 use crate::data::user_index;
-use crate::wire::call::Call;
+use crate::wire::call_deadline::Call;
 use crate::wire::request::Dispatch;
 
 /// The most remembered pairs. More are left to a repair.

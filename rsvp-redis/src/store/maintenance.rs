@@ -9,7 +9,7 @@ use super::{RedisStore, before_any_write};
 use crate::admin::audit::{self, Pass};
 use crate::admin::repair;
 use crate::data::user_index;
-use crate::wire::call::Call;
+use crate::wire::call_deadline::Call;
 
 /// Compares every RSVP with its user's list, in both directions. It goes over the events to find
 /// missing entries, then over the users to find left-over ones.

@@ -17,7 +17,7 @@ use crate::admin::durability::{self, Durability};
 use crate::admin::layout;
 use crate::config::RedisConfig;
 use crate::data::keys::Keys;
-use crate::wire::call::Call;
+use crate::wire::call_deadline::Call;
 use crate::wire::client::ClusterClient;
 
 /// Keeps RSVPs in Redis, on one server or in a cluster.

@@ -13,7 +13,7 @@ use tokio::time::timeout;
 use super::RedisStore;
 use super::admission::Permit;
 use crate::data::ready;
-use crate::wire::call::Call;
+use crate::wire::call_deadline::Call;
 use crate::wire::failure::Failure;
 use crate::wire::request::{Answer, Dispatch};
 

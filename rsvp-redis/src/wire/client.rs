@@ -14,7 +14,7 @@ use tokio::runtime::Handle;
 use tokio::time::{Instant, sleep_until};
 
 use crate::config::RedisConfig;
-use crate::wire::call::Call;
+use crate::wire::call_deadline::Call;
 use crate::wire::failure::Failure;
 use crate::wire::node::Node;
 use crate::wire::redirect::{NextAttempt, Redirects, Refused, is_worth_repeating};

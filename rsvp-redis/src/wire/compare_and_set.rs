@@ -6,7 +6,7 @@
 use redis::{Pipeline, Value, cmd};
 use rsvp_core::{Effect, Result};
 
-use crate::wire::call::Call;
+use crate::wire::call_deadline::Call;
 use crate::wire::client::{ClusterClient, MAX_REDIRECTIONS};
 use crate::wire::connection::Connection;
 use crate::wire::failure::Failure;

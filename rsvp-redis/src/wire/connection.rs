@@ -18,9 +18,9 @@ use rsvp_core::url::{Host, Secret};
 use tokio::time::Instant;
 
 use crate::config::{DEFAULT_PORT, RedisConfig};
+use crate::wire::connection_fence::Fences;
 use crate::wire::connection_identity::ConnectionIdentity;
 use crate::wire::failure::{ConnectError, Failure, loss};
-use crate::wire::fence::Fences;
 use crate::wire::handshake::{self, is_primary};
 use crate::wire::latest_primary::{Claim, Record};
 use crate::wire::reply_timeout::ReplyTimeout;

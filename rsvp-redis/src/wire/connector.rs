@@ -11,8 +11,8 @@ use tokio::time::{Instant, timeout, timeout_at};
 
 use crate::config::{DEFAULT_PORT, RedisConfig};
 use crate::wire::connection::{Connection, connect_to};
+use crate::wire::connection_fence::Fences;
 use crate::wire::failure::ConnectError;
-use crate::wire::fence::Fences;
 use crate::wire::latest_primary::{Claim, Known, Latest, latest};
 use crate::wire::sentinel;
 

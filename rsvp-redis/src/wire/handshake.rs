@@ -6,9 +6,9 @@ use redis::aio::MultiplexedConnection;
 use redis::{ErrorKind, Pipeline, RedisError, RedisResult, ServerErrorKind, Value};
 
 use crate::config::RedisConfig;
+use crate::wire::connection_fence::Fences;
 use crate::wire::connection_identity::ConnectionIdentity;
 use crate::wire::failure::ConnectError;
-use crate::wire::fence::Fences;
 use crate::wire::latest_primary::{Claim, Record};
 
 const CLUSTER: &str = "the server is a node of a cluster, whose URL begins with redis+cluster://";

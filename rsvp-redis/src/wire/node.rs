@@ -14,11 +14,11 @@ use rsvp_core::url::Host;
 use tokio::time::Instant;
 
 use crate::config::RedisConfig;
-use crate::wire::call::Call;
+use crate::wire::call_deadline::Call;
 use crate::wire::connection::Connection;
+use crate::wire::connection_fence::Fences;
 use crate::wire::connector::Connector;
 use crate::wire::failure::{ConnectError, Failure};
-use crate::wire::fence::Fences;
 use crate::wire::pipeline::{Exchanged, exchange};
 use crate::wire::request::{Answer, Request};
 

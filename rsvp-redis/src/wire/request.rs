@@ -6,7 +6,7 @@ use redis::{Arg, Cmd, Pipeline, RedisError, Value};
 use rsvp_core::backend::combine;
 use rsvp_core::{Error, Result};
 
-use crate::wire::call::Call;
+use crate::wire::call_deadline::Call;
 use crate::wire::failure::{Failure, refusal};
 
 /// The bytes around an argument on the wire, about.

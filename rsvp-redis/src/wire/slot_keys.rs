@@ -6,7 +6,7 @@ use std::sync::Arc;
 use futures_util::future::join_all;
 use redis::{Cmd, Value, cmd};
 
-use crate::wire::call::Call;
+use crate::wire::call_deadline::Call;
 use crate::wire::client::ClusterClient;
 use crate::wire::failure::Failure;
 use crate::wire::handshake::text;

@@ -15,9 +15,9 @@ use tokio::sync::Mutex as AsyncMutex;
 use tokio::time::{Instant, timeout_at};
 
 use crate::config::{DEFAULT_PORT, RedisConfig};
-use crate::wire::call::Call;
+use crate::wire::call_deadline::Call;
+use crate::wire::connection_fence::Fences;
 use crate::wire::failure::Failure;
-use crate::wire::fence::Fences;
 use crate::wire::handshake::text;
 use crate::wire::node::Node;
 use crate::wire::topology::{Claim, Topology, newest, parse_epochs, parse_slots};

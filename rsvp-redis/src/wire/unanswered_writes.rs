@@ -7,10 +7,10 @@ use redis::Pipeline;
 use rsvp_core::Deadline;
 use tokio::time::{Instant, sleep, timeout_at};
 
-use crate::wire::call::Call;
+use crate::wire::call_deadline::Call;
 use crate::wire::connection::Connection;
+use crate::wire::connection_fence::is_set;
 use crate::wire::failure::Failure;
-use crate::wire::fence::is_set;
 use crate::wire::node::Node;
 use crate::wire::reply_timeout::ReplyTimeout;
 

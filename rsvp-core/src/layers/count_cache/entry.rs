@@ -18,9 +18,9 @@ use tokio_util::sync::CancellationToken;
 use super::cached_count::{Cached, Written};
 use super::caller::{Bounds, Caller, Next};
 use super::clock::{BegunRead, Tick};
-use super::fence::{Fence, Place};
 use super::snapshot::{Counted, Snapshot};
 use super::validity::Validity;
+use super::write_fence::{Fence, Place};
 use crate::{Count, Error, EventId, SessionToken};
 
 #[derive(Debug, Default)]

@@ -87,7 +87,6 @@ mod clock;
 mod config;
 mod entry;
 mod eviction;
-mod fence;
 mod read;
 mod refresh;
 mod removals;
@@ -96,6 +95,7 @@ mod store;
 mod table;
 mod tally;
 mod validity;
+mod write_fence;
 mod writing;
 
 pub use self::config::CountCacheConfig;

@@ -11,9 +11,9 @@ use tokio::time::{Instant, timeout, timeout_at};
 use super::cached_count::Written;
 use super::clock::{Span, Tick};
 use super::entry::Entry;
-use super::fence::Place;
 use super::table::Table;
 use super::tally::Tally;
+use super::write_fence::Place;
 use crate::{Deadline, Error, EventId, Result, Write};
 
 /// The writes of one event in a call.

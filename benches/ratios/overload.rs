@@ -12,6 +12,9 @@
 //!
 //! Once over a backend that takes its time and no processor (a batch takes 5 ms and 50 µs for each
 //! entry), and twice over Postgres, where making so much load takes processors from the server.
+//! So each round has a control: the same calls at the same rate, with four of five refused by a
+//! layer that only counts. The completed calls of the control are the most that the store can
+//! complete beside this load.
 use std::fs;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
@@ -19,8 +22,8 @@ use std::time::Duration;
 
 use futures_util::FutureExt;
 use rsvp_benches::{Database, Invocation, Load, Pairs, Simulated};
-use rsvp_core::layers::{CoalesceConfig, CoalescedStore, LayerExt};
-use rsvp_core::{Error, Rsvp, RsvpStore, RsvpStoreExt};
+use rsvp_core::layers::{Call, CoalesceConfig, CoalescedStore, Layer, LayerExt};
+use rsvp_core::{Error, Result, Rsvp, RsvpStore, RsvpStoreExt};
 use tokio::time::{Instant, MissedTickBehavior, interval, sleep};
 
 const EVENTS: u64 = 10_000;
@@ -30,6 +33,19 @@ const TIMES: f64 = 5.0;
 fn memory() -> u64 {
     let pages = fs::read_to_string("/proc/self/statm").unwrap_or_default();
     pages.split(' ').nth(1).and_then(|pages| pages.parse::<u64>().ok()).unwrap_or(0) * 4096
+}
+
+/// Lets one call of [`TIMES`] through, and refuses the others at once.
+#[derive(Debug, Default)]
+struct Turnstile(AtomicU64);
+
+impl Layer for Turnstile {
+    async fn call<C: Call, S: RsvpStore>(&self, call: C, store: &S) -> Result<C::Answer> {
+        if self.0.fetch_add(1, Ordering::Relaxed).is_multiple_of(TIMES as u64) {
+            return call.run(store).await;
+        }
+        Err(Error::overloaded(call.operation()))
+    }
 }
 
 #[derive(Debug, Default)]
@@ -122,7 +138,8 @@ async fn measure(title: &str, store: Arc<dyn RsvpStore>, callers: usize, measure
     println!("{title}, {callers} callers");
     let Measured { rounds, time } = measured;
     let pairs = Arc::new(Pairs::of(EVENTS));
-    let (mut shares, idle) = (Vec::new(), memory());
+    let control: Arc<dyn RsvpStore> = Arc::new(store.clone().with_layer(Turnstile::default()));
+    let (mut shares, mut of_controls, idle) = (Vec::new(), Vec::new(), memory());
     let mut best_before = best(&store, &pairs, callers, time).await;
     for round in 1..=rounds {
         let rate = TIMES * best_before;
@@ -134,11 +151,16 @@ async fn measure(title: &str, store: Arc<dyn RsvpStore>, callers: usize, measure
         let a_second = |calls: f64| calls / time.as_secs_f64();
         let completed = a_second(seen.completed.into_inner() as f64);
         drop(offered);
+        let offered = new_pairs(&pairs, (rate * time.as_secs_f64()) as usize);
+        let seen_by_control = press(&control, &offered, rate, time).await;
+        let of_control = a_second(seen_by_control.completed.into_inner() as f64);
+        drop(offered);
         // A table slows down as it grows, so the best is that of the time between.
         let best_after = best(&store, &pairs, callers, time).await;
         let best = f64::midpoint(best_before, best_after);
         best_before = best_after;
         shares.push(100.0 * completed / best);
+        of_controls.push(100.0 * completed / of_control);
         refusals.sort();
         let at = |share: f64| {
             let at = (refusals.len() as f64 * share) as usize;
@@ -146,7 +168,8 @@ async fn measure(title: &str, store: Arc<dyn RsvpStore>, callers: usize, measure
         };
         println!(
             "round {round}: best {best:.0} a second; of {:.0} offered {completed:.0} were completed \
-             and {:.0} refused, within {:?} (median), {:?} (99 %), {:?} (all); {gained} MiB gained",
+             and {:.0} refused, within {:?} (median), {:?} (99 %), {:?} (all); {gained} MiB gained; \
+             of the control {of_control:.0}",
             a_second(seen.begun.into_inner() as f64),
             a_second(refusals.len() as f64),
             at(0.5),
@@ -154,9 +177,13 @@ async fn measure(title: &str, store: Arc<dyn RsvpStore>, callers: usize, measure
             at(1.0),
         );
     }
-    shares.sort_by(f64::total_cmp);
-    let median = shares.get(shares.len() / 2).copied().unwrap_or_default();
-    println!("{title}: {median:.0} % of the best was completed (median)\n");
+    let [share, of_control] = [shares, of_controls].map(|mut shares| {
+        shares.sort_by(f64::total_cmp);
+        shares.get(shares.len() / 2).copied().unwrap_or_default()
+    });
+    println!(
+        "{title}: {share:.0} % of the best was completed, {of_control:.0} % of the control (medians)\n"
+    );
 }
 
 #[derive(Clone, Copy)]

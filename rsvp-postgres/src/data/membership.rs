@@ -35,7 +35,9 @@ impl Membership {
         connection: &mut Connection,
         sql: &Statements,
     ) -> sqlx::Result<Vec<bool>> {
-        let users: Vec<&str> = self.pairs().iter().map(|pair| pair.user.as_str()).collect();
+        let mut users: Vec<&str> = self.pairs().iter().map(|pair| pair.user.as_str()).collect();
+        // Neighbours in the index are looked up one after another, while their page is at hand.
+        users.sort_unstable();
         let query = sqlx::query_as(&sql.has_rsvped_one).bind(event.as_str()).bind(users);
         let query = query.persistent(connection.keeps_statements());
         let (present, read_only): (Vec<String>, bool) = query.fetch_one(&mut connection.pg).await?;

@@ -274,6 +274,30 @@ impl Error {
         }
     }
 
+    /// Replaces the operation, for a layer that asks its store before it runs the call.
+    ///
+    /// ```
+    /// use rsvp_core::{Error, Operation};
+    ///
+    /// let error = Error::overloaded(Operation::EventsOf).with_operation(Operation::RemoveUser);
+    /// assert_eq!(error.operation(), Some(Operation::RemoveUser));
+    /// ```
+    #[must_use]
+    pub fn with_operation(mut self, to: Operation) -> Self {
+        match &mut self {
+            Self::InvalidInput { .. } => {}
+            Self::Overloaded { operation, .. }
+            | Self::Closed { operation }
+            | Self::Corrupt { operation, .. } => *operation = to,
+            Self::TimedOut { operation, effect, .. }
+            | Self::Unavailable { operation, effect, .. }
+            | Self::Backend { operation, effect, .. } => {
+                (*operation, *effect) = (to, effect.of(to))
+            }
+        }
+        self
+    }
+
     /// Returns whether repeating the call can succeed. A call with a deadline needs a later one.
     pub fn is_retryable(&self) -> bool {
         match self {

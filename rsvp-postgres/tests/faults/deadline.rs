@@ -67,7 +67,9 @@ async fn a_write_whose_caller_went_away_ends_by_its_deadline() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_call_that_gets_no_connection_is_refused_by_its_deadline() {
     let server = PostgresServer::start().await;
-    let store = open(config(&server.url("postgres")).with_pool_size(1)).await;
+    // The first write holds the connection for as long as the lock is held.
+    let config = config(&server.url("postgres")).with_pool_size(1);
+    let store = open(config.with_lock_timeout(Duration::from_secs(60))).await;
     let lock = held_lock(&server, "INSERT INTO rsvp.rsvps VALUES ('fair', 'ann')").await;
 
     let (ann, fair) = (user("ann"), event("fair"));

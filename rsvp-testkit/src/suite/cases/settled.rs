@@ -16,6 +16,10 @@ use crate::suite::subject::Trial;
 /// The greatest delay of a late write.
 const LATENESS: Duration = Duration::from_millis(100);
 
+/// The time of a cancel.
+/// A late RSVP may be in one batch with cancels, and is then pending as long as they are.
+const CANCEL: Duration = Duration::from_secs(1);
+
 /// A deadline that the call meets, misses, or meets with a part of its work.
 fn tight(random: &mut StdRng) -> WriteOptions {
     WriteOptions::default().with_timeout(Duration::from_micros(random.random_range(0..3000)))
@@ -68,7 +72,9 @@ pub(crate) async fn what_a_failed_write_did_not_do_it_never_does(trial: &Trial) 
 /// Repeats a failed cancel as its error allows.
 async fn cancel(store: &dyn RsvpStore, pair: &Rsvp) {
     let cancel = Write::cancel(pair.user.clone(), pair.event.clone());
-    while let Err(error) = write(store, cancel.clone(), &WriteOptions::default()).await {
+    while let Err(error) =
+        write(store, cancel.clone(), &WriteOptions::default().with_timeout(CANCEL)).await
+    {
         assert!(error.is_retryable(), "{error:?}");
         let settled = error.retry_at().map_or(Duration::ZERO, Deadline::remaining);
         sleep(settled.max(Duration::from_millis(1))).await;

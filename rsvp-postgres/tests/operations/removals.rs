@@ -73,6 +73,24 @@ async fn a_removal_takes_those_that_come_behind_it() {
     assert_eq!(number(&url, "SELECT count(*) FROM rsvp.counts").await, 0);
 }
 
+/// Each event of the user loses its last RSVP, and its counts in two slots. A plan with a nested
+/// loop over the events and the slots took ten times the statement timeout.
+#[tokio::test(flavor = "multi_thread")]
+async fn the_last_guest_of_thousands_of_events_is_removed_in_one_step() {
+    const EVENTS: u64 = 5000;
+    let (store, url) = fresh("pool_size=2&statement_timeout=2s").await;
+    let fill = format!(
+        "INSERT INTO rsvp.rsvps SELECT 'event ' || n, 'ann' FROM generate_series(1, {EVENTS}) n;
+         INSERT INTO rsvp.counts
+         SELECT 'event ' || n, 100 + slot, slot FROM generate_series(1, {EVENTS}) n, generate_series(0, 1) slot"
+    );
+    PostgresServer::shared().await.execute_in(&url, &fill).await;
+    let (ann, options) = (UserId::new("ann").unwrap(), WriteOptions::default());
+    let step = store.remove_user_step(&ann, PageLimit::MAX, &options).await.unwrap();
+    assert_eq!(step.removed, EVENTS);
+    assert_eq!(number(&url, "SELECT count(*) FROM rsvp.counts").await, 0);
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn an_event_that_nobody_comes_to_any_more_leaves_no_row() {
     let (store, url) = fresh("pool_size=5").await;

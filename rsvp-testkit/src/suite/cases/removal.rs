@@ -2,10 +2,12 @@
 
 use std::time::Duration;
 
-use rand::Rng;
+use futures_util::future::join_all;
+use rand::rngs::StdRng;
+use rand::{Rng, SeedableRng};
 use rsvp_core::{
-    Consistency, Error, Outcome, PageLimit, RemovalStep, Result, RsvpStore, RsvpStoreExt, Write,
-    WriteOptions,
+    Consistency, Error, EventId, Outcome, PageLimit, RemovalStep, Result, RsvpStore, RsvpStoreExt,
+    Write, WriteOptions,
 };
 use tokio::time::sleep_until;
 
@@ -144,37 +146,48 @@ pub(crate) async fn a_removal_takes_its_id_literally(trial: &Trial) {
     model.assert_held_by(store).await;
 }
 
-/// Runs steps with deadlines, long or short, awaited or dropped.
-pub(crate) async fn a_removal_repeated_after_a_failed_step_counts_nothing_twice(trial: &Trial) {
-    let (store, popular, limit) = (&trial.store, event(1), PageLimit::new(7).unwrap());
-    let mut rng = trial.rng();
-    for round in 0..10 {
-        let mut model = filled(trial).await;
-        let mut left = 30;
-        for _ in 0..rng.random_range(1..6) {
-            let time = Duration::from_micros(rng.random_range(0..3000));
-            let options = WriteOptions::default().with_timeout(time);
-            let step = store.remove_event_step(&popular, limit, &options);
-            let answer =
-                if rng.random() { dropped_soon(&mut rng, step).await } else { Some(step.await) };
-            // A dropped step may take effect until its deadline, and a pending one
-            // until its own moment.
-            let settled = match &answer {
-                None => options.deadline,
-                Some(answer) => answer.as_ref().err().and_then(Error::retry_at),
-            };
-            if let Some(settled) = settled {
-                sleep_until(settled.instant() + Duration::from_millis(5)).await;
-            }
-            let before = left;
-            left = counts_of(store, std::slice::from_ref(&popular)).await[0];
-            if let Some(Ok(step)) = answer {
-                assert_eq!(step.removed, before - left, "round {round}: what this step removed");
-            }
+/// Removes an event of 30 users, after steps with short deadlines, awaited or dropped.
+async fn removed_after_failed_steps(trial: &Trial, popular: &EventId, mut random: StdRng) {
+    let (store, limit) = (&trial.store, PageLimit::new(7).unwrap());
+    let rsvps: Vec<_> = (0..30_u32).map(|n| Write::rsvp(user(n), popular.clone())).collect();
+    outcomes_of(store, &rsvps).await;
+    let mut left = 30;
+    for _ in 0..random.random_range(1..6) {
+        let time = Duration::from_micros(random.random_range(0..3000));
+        let options = WriteOptions::default().with_timeout(time);
+        let step = store.remove_event_step(popular, limit, &options);
+        let answer =
+            if random.random() { dropped_soon(&mut random, step).await } else { Some(step.await) };
+        // A dropped step may take effect until its deadline, and a pending one
+        // until its own moment.
+        let settled = match &answer {
+            None => options.deadline,
+            Some(answer) => answer.as_ref().err().and_then(Error::retry_at),
+        };
+        if let Some(settled) = settled {
+            sleep_until(settled.instant() + Duration::from_millis(5)).await;
         }
-        let removed = store.remove_event(&popular).await.unwrap().removed;
-        assert_eq!(removed, left, "round {round}: what was left");
-        model.remove_event(&popular);
-        model.assert_held_by(store).await;
+        let before = left;
+        left = counts_of(store, std::slice::from_ref(popular)).await[0];
+        if let Some(Ok(step)) = answer {
+            assert_eq!(step.removed, before - left, "{popular}: what this step removed");
+        }
     }
+    let removed = store.remove_event(popular).await.unwrap().removed;
+    assert_eq!(removed, left, "{popular}: what was left");
+}
+
+pub(crate) async fn a_removal_repeated_after_a_failed_step_counts_nothing_twice(trial: &Trial) {
+    let mut model = filled(trial).await;
+    // Side by side, because a pending step is settled after seconds.
+    let popular: Vec<_> = (100..110_u32).map(event).collect();
+    join_all(popular.iter().zip(0_u64..).map(|(popular, n)| {
+        removed_after_failed_steps(trial, popular, StdRng::seed_from_u64(trial.seed ^ n))
+    }))
+    .await;
+    for popular in &popular {
+        model.write(&Write::rsvp(user(0), popular.clone()));
+        model.remove_event(popular);
+    }
+    model.assert_held_by(&trial.store).await;
 }

@@ -2,10 +2,11 @@
 
 use std::collections::HashSet;
 use std::fmt;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use rsvp_core::layers::{Call, Layer, LayerExt};
 use rsvp_core::{
-    Effect, Error, EventId, Operation, ReadOptions, Result, RsvpStore, RsvpStoreExt, Write,
+    Action, Effect, Error, EventId, Operation, ReadOptions, Result, RsvpStore, RsvpStoreExt, Write,
     WriteOptions,
 };
 use rsvp_memory::MemoryStore;
@@ -70,4 +71,36 @@ async fn a_layer_can_decide_by_the_ids_of_a_call() {
     assert!(store.remove_event(&event(1_u64)).await.is_err());
     assert_eq!(store.remove_event(&event(0_u64)).await.unwrap().removed, 1);
     assert_eq!(store.rsvp_count(&event(1_u64)).await.unwrap().value, 0);
+}
+
+/// Counts the entries of each action, and the calls without one.
+#[derive(Debug, Default)]
+struct Actions([AtomicUsize; 3]);
+
+impl Layer for Actions {
+    async fn call<C: Call, S: RsvpStore>(&self, call: C, store: &S) -> Result<C::Answer> {
+        for place in 0..call.entries() {
+            let kind = match call.action(place) {
+                Some(Action::Rsvp) => 0,
+                Some(Action::Cancel) => 1,
+                None => 2,
+            };
+            self.0[kind].fetch_add(1, Ordering::Relaxed);
+        }
+        assert_eq!(call.action(call.entries()), None, "behind the last entry");
+        call.run(store).await
+    }
+}
+
+#[tokio::test]
+async fn a_layer_can_tell_an_rsvp_from_a_cancel() {
+    let store = MemoryStore::new().with_layer(Actions::default());
+    let pair = |n: u64| (user(n), event(n));
+    let rsvps = (0..3).map(pair).map(|(user, event)| Write::rsvp(user, event));
+    let cancels = (0..2).map(pair).map(|(user, event)| Write::cancel(user, event));
+    let writes: Vec<Write> = rsvps.chain(cancels).collect();
+    store.write_batch(&writes, &WriteOptions::default()).await.unwrap().outcomes().unwrap();
+    store.has_rsvped(&user(2_u64), &event(2_u64)).await.unwrap();
+    let seen = store.layer().0.each_ref().map(|count| count.load(Ordering::Relaxed));
+    assert_eq!(seen, [3, 2, 1]);
 }

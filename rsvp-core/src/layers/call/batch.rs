@@ -5,8 +5,8 @@ use std::borrow::Cow;
 use super::Call;
 use crate::backend::{check_answer_count, fail_all};
 use crate::{
-    BatchReceipt, Count, Deadline, Error, EventId, Operation, ReadOptions, Result, Rsvp, RsvpStore,
-    SessionToken, UserId, Write, WriteOptions,
+    Action, BatchReceipt, Count, Deadline, Error, EventId, Operation, ReadOptions, Result, Rsvp,
+    RsvpStore, SessionToken, UserId, Write, WriteOptions,
 };
 
 /// Copies the entries at these places.
@@ -72,6 +72,10 @@ impl Call for WriteBatch<'_> {
 
     fn user(&self, place: usize) -> Option<&UserId> {
         Some(&self.writes.get(place)?.rsvp.user)
+    }
+
+    fn action(&self, place: usize) -> Option<Action> {
+        Some(self.writes.get(place)?.action)
     }
 
     fn deadline(&self) -> Option<Deadline> {

@@ -8,7 +8,7 @@ pub(super) use self::single::{
     AttendeesPage, EventsOfPage, ReadLabel, Ready, RemoveEventStep, RemoveUserStep, ReplaceLabel,
     ScanPage,
 };
-use crate::{Deadline, Error, EventId, Operation, Result, RsvpStore, UserId};
+use crate::{Action, Deadline, Error, EventId, Operation, Result, RsvpStore, UserId};
 
 /// A call of a store, as a value.
 /// A [`Layer`](super::Layer) can inspect it, change it and run it any number of times.
@@ -17,7 +17,7 @@ use crate::{Deadline, Error, EventId, Operation, Result, RsvpStore, UserId};
 /// use rsvp_core::layers::{Call, Layer};
 /// use rsvp_core::{Error, Result, RsvpStore};
 ///
-/// /// Refuses every call about one closed event, but not the other entries of its batch.
+/// /// Refuses the entries about one closed event in every batch, and no other entry.
 /// #[derive(Debug, thiserror::Error)]
 /// #[error("the event is closed")]
 /// struct Closed;
@@ -51,6 +51,22 @@ pub trait Call: Clone + Send + Sync {
     /// Returns the user of an entry of a batch, or of a call about one user,
     /// as [`event`](Self::event).
     fn user(&self, _place: usize) -> Option<&UserId> {
+        None
+    }
+
+    /// Returns the action of an entry of a batch of writes. `None` for other calls.
+    ///
+    /// ```
+    /// use rsvp_core::Action;
+    /// use rsvp_core::layers::Call;
+    ///
+    /// /// Returns the places of the cancels in a batch.
+    /// fn cancels<C: Call>(call: &C) -> Vec<usize> {
+    ///     let is_cancel = |place: &usize| call.action(*place) == Some(Action::Cancel);
+    ///     (0..call.entries()).filter(is_cancel).collect()
+    /// }
+    /// ```
+    fn action(&self, _place: usize) -> Option<Action> {
         None
     }
 

@@ -364,7 +364,7 @@ impl Manager for Connector {
     type Error = ConnectError;
 
     async fn create(&self) -> Result<Connection, ConnectError> {
-        self.connect().await
+        self.connect().await.map_err(|error| error.of_hosts(&self.hosts))
     }
 
     /// Decides whether a connection is used again after a call.

@@ -6,7 +6,7 @@ use deadpool::managed::{PoolError, TimeoutType};
 use rsvp_core::backend::HostFailure;
 use rsvp_core::{Effect, Error, Operation};
 use sqlx::error::DatabaseError;
-use sqlx::postgres::{PgDatabaseError, PgSeverity};
+use sqlx::postgres::{PgConnectOptions, PgDatabaseError, PgSeverity};
 
 use crate::config::PasswordError;
 
@@ -270,6 +270,8 @@ pub(crate) enum ConnectError {
     NoPassword(#[source] PasswordError),
     #[error("could not connect")]
     Failed(#[from] sqlx::Error),
+    #[error("no connection to {hosts}")]
+    NoHost { hosts: String, source: Box<Self> },
 }
 
 /// Makes the failure of a call without a connection.
@@ -294,6 +296,19 @@ impl ConnectError {
         failures.min_by_key(Self::is_permanent).unwrap_or(Self::ReadOnly)
     }
 
+    /// Names the hosts that gave no connection.
+    pub(crate) fn of_hosts<'a>(
+        self,
+        hosts: impl IntoIterator<Item = &'a PgConnectOptions>,
+    ) -> Self {
+        let name = |host: &PgConnectOptions| match host.get_socket() {
+            Some(folder) => folder.display().to_string(),
+            None => format!("{}:{}", host.get_host(), host.get_port()),
+        };
+        let hosts = hosts.into_iter().map(name).collect::<Vec<_>>().join(", ");
+        Self::NoHost { hosts, source: Box::new(self) }
+    }
+
     /// Whether another try is in vain.
     /// Wrong credentials stay wrong, but a silent host may come back.
     pub(crate) fn is_permanent(&self) -> bool {
@@ -306,6 +321,7 @@ impl ConnectError {
             Self::Failed(sqlx::Error::Configuration(_))
             | Self::SettingsIgnored
             | Self::ForeignSettings(_) => true,
+            Self::NoHost { source, .. } => source.is_permanent(),
             _ => false,
         }
     }

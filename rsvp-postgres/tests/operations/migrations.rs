@@ -43,6 +43,20 @@ async fn opening_without_tables_says_what_to_call() {
 }
 
 #[tokio::test]
+async fn opening_without_a_server_names_the_hosts_and_no_password() {
+    let url = "postgres://app:geheim@127.0.0.1:1,127.0.0.1:2/tickets";
+    for opened in [PostgresStore::open(config(url)).await.map(drop), migrate(&config(url)).await] {
+        let error = opened.unwrap_err();
+        assert!(matches!(error, Error::Unavailable { .. }), "{error:?}");
+        let source = error.source().unwrap();
+        assert_eq!(source.to_string(), "no connection to 127.0.0.1:1, 127.0.0.1:2");
+        let reason = source.source().and_then(std::error::Error::source).unwrap();
+        assert!(reason.to_string().contains("Connection refused"), "{reason}");
+        assert!(!format!("{error:?} {error:#?}").contains("geheim"));
+    }
+}
+
+#[tokio::test]
 async fn tables_of_another_version_are_refused() {
     let url = server().await.create_database().await;
     migrate(&config(&url)).await.unwrap();

@@ -41,12 +41,13 @@ impl Connector {
 
     /// Connects, each host for at most the connect timeout.
     pub(crate) async fn connect(&self) -> Result<Connection, ConnectError> {
-        match self.hosts.as_slice() {
+        let connection = match self.hosts.as_slice() {
             [only] if !self.has_choice() => {
                 self.reach(only).await.map(|(connection, _)| connection)
             }
             _ => self.elect(GRACE, |server| self.latest.is_current(server)).await,
-        }
+        };
+        connection.map_err(|error| error.of_hosts(&self.hosts))
     }
 
     /// Whether a connection leads to the latest known primary.

@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use redis::{ErrorKind, RedisError, ServerErrorKind};
+use rsvp_core::url::Host;
 use rsvp_core::{Deadline, Effect, Error, Operation};
 
 use crate::config::CredentialError;
@@ -251,12 +252,20 @@ pub(crate) enum ConnectError {
     NoCredentials(#[source] CredentialError),
     #[error("could not connect")]
     Failed(#[source] RedisError),
+    #[error("no connection to {hosts}")]
+    NoHost { hosts: String, source: Box<Self> },
 }
 
 impl ConnectError {
     /// The failure of several hosts. It is retryable if one of them is.
     pub(crate) fn of_all(failures: Vec<Self>) -> Self {
         failures.into_iter().min_by_key(Self::is_permanent).unwrap_or(Self::ReadOnly)
+    }
+
+    /// Names the hosts that gave no connection.
+    pub(crate) fn of_hosts(self, hosts: &[Host]) -> Self {
+        let hosts = hosts.iter().map(Host::to_string).collect::<Vec<_>>().join(", ");
+        Self::NoHost { hosts, source: Box::new(self) }
     }
 
     /// Whether a repetition would fail too. Wrong credentials stay wrong, silence may end.
@@ -270,6 +279,7 @@ impl ConnectError {
             Self::OtherMode(_) | Self::NoWait | Self::NotWatched => true,
             Self::Refused { permanent, .. } => *permanent,
             Self::Failed(error) => error.kind() == ErrorKind::InvalidClientConfig,
+            Self::NoHost { source, .. } => source.is_permanent(),
         }
     }
 

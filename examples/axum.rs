@@ -3,22 +3,20 @@
 //! ```text
 //! cargo add rsvp --features serde
 //! cargo add axum && cargo add tokio --features macros,net,rt-multi-thread,signal
-//! cargo run --example axum -- 127.0.0.1:8080
+//! RSVP_STORE=memory: cargo run --example axum -- 127.0.0.1:8080
 //! curl -X PUT 127.0.0.1:8080/events/101a/users/ada        # "applied"
-//! curl        127.0.0.1:8080/events/101a/rsvp_count       # 1
 //! ```
 //!
 //! A real app checks that a request comes from the user that its path names, as `axum_nested.rs` does.
 
-use std::io::Write;
-use std::sync::Arc;
+use std::{io::Write, sync::Arc};
 
 use axum::extract::{Path, State};
-use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, put};
-use axum::{Json, Router};
+use axum::{Json, Router, http::StatusCode};
 use rsvp::{Error, EventId, Outcome, RsvpStore, RsvpStoreExt, UserId};
+use tokio::signal::{ctrl_c, unix};
 
 type Store = State<Arc<dyn RsvpStore>>;
 type Pair = Path<(EventId, UserId)>;
@@ -70,11 +68,13 @@ fn routes(store: Arc<dyn RsvpStore>) -> Router {
 
 #[tokio::main]
 async fn main() -> Result<(), Box<dyn std::error::Error>> {
-    let store = rsvp::open("memory:?count_cache=5s").await?;
+    let url = std::env::var("RSVP_STORE").unwrap_or("memory:?count_cache=5s".to_owned());
+    let store = rsvp::open(&url).await?;
+    let mut terminate = unix::signal(unix::SignalKind::terminate())?; // sent by an orchestrator
     let address = std::env::args().nth(1).unwrap_or("127.0.0.1:8080".to_owned());
     let listener = tokio::net::TcpListener::bind(address).await?;
     writeln!(std::io::stdout(), "listening on http://{}", listener.local_addr()?)?;
-    let stop = async { drop(tokio::signal::ctrl_c().await) };
+    let stop = async move { tokio::select!(_ = terminate.recv() => {}, _ = ctrl_c() => {}) };
     axum::serve(listener, routes(Arc::clone(&store))).with_graceful_shutdown(stop).await?;
     Ok(store.close().await?)
 }

@@ -1,4 +1,4 @@
-//! The smallest complete program: a few RSVPs, then real attendance records.
+//! Each call once, then real attendance records.
 //!
 //! ```text
 //! cargo run --example quickstart

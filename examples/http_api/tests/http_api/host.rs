@@ -65,7 +65,11 @@ async fn an_app_has_the_verbs_as_routes_of_its_own() {
     let illegal = put(format!("{app}/events/101a/users/%00")).await.unwrap();
     assert_eq!(illegal.status(), StatusCode::BAD_REQUEST);
 
+    // A terminal and an orchestrator end it in order, and the store is closed.
     service.signal(Signal::SIGINT);
+    assert!(service.end().await.success());
+    let mut service = Service::start_with(example("axum").arg("127.0.0.1:0"));
+    service.signal(Signal::SIGTERM);
     assert!(service.end().await.success());
 }
 

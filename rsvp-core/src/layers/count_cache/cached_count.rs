@@ -55,6 +55,8 @@ pub(super) struct Cached {
     pending_until: Option<Instant>,
     /// The end of a read that was not recorded, and the count that it returned.
     seen: Option<(Tick, i64)>,
+    /// The latest end of reads that differed. A read that began before it may lack what one saw.
+    disputed: Tick,
     /// The tick from which on this value is told of the writes of its event.
     /// `None` before its entry is in the table.
     told_since: Option<Tick>,
@@ -84,6 +86,11 @@ impl Cached {
     /// Records a count of an unknown moment. It makes a different cached count stale.
     pub(super) fn doubt(&mut self, count: Count, ended: Tick) {
         let value = value(count);
+        if let Some((seen, other)) = self.seen
+            && other != value
+        {
+            self.disputed = self.disputed.max(seen);
+        }
         self.seen = Some((ended, value));
         if let Some(known) = &mut self.known
             && known.value != value
@@ -112,7 +119,8 @@ impl Cached {
         }
         // 2. Compare the count with other reads.
         //    Of two overlapping reads nobody knows which one saw more writes.
-        if self.seen.is_some_and(|(seen, other)| began < seen && other != value) {
+        let differs = self.seen.is_some_and(|(seen, other)| began < seen && other != value);
+        if differs || began < self.disputed {
             validity = Validity::Stale;
         }
         if let Some(known) = &mut self.known {
@@ -120,6 +128,7 @@ impl Cached {
             let overlap = began < known.ended && known.began < ended;
             if overlap && known.read_value != value {
                 (validity, known.validity) = (Validity::Stale, Validity::Stale);
+                self.disputed = self.disputed.max(ended).max(known.ended);
             }
             // The cached count is the later one.
             if known.began > began {

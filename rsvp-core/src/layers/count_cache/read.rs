@@ -6,14 +6,15 @@ use std::time::Duration;
 
 use tokio::runtime::Handle;
 use tokio::sync::OwnedSemaphorePermit;
-use tokio::time::{Instant, timeout_at};
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use super::CountCache;
 use super::caller::{Bounds, Caller, Next};
 use super::entry::Entry;
-use super::refresh::{Refresh, deadline_of_refresh};
-use crate::layers::timeout::GRACE;
+use super::refresh::{Refresh, RefreshEnd, deadline_of_refresh};
+use crate::backend::fail_all;
+use crate::layers::timeout::{GRACE, before};
 use crate::{
     Consistency, Count, Deadline, Effect, Error, EventId, Operation, ReadOptions, Result, RsvpStore,
 };
@@ -153,7 +154,9 @@ impl<S: RsvpStore + 'static> CountCache<S> {
                 return None;
             }
             let (ends, permit) = (deadline_of_refresh(deadline, apart), permit.clone());
-            let refresh = Refresh::new(self.table.clone(), entries, done.clone(), ends, permit);
+            let hurried = !apart && deadline.is_some_and(|own| own <= ends);
+            let end = RefreshEnd { deadline: ends, hurried };
+            let refresh = Refresh::new(self.table.clone(), entries, done.clone(), end, permit);
             Some((done, ends, refresh))
         });
         let runtime = Handle::try_current();
@@ -198,7 +201,9 @@ impl<S: RsvpStore + 'static> CountCache<S> {
             return Ok(hits.into_iter().flatten().map(Ok).collect());
         }
         // Read the others from the store, and put the answers into the order of the events.
-        let mut read = self.read_through(&missing, options).await?.into_iter();
+        // A failed read takes no answer from memory away.
+        let read = self.read_through(&missing, options).await;
+        let mut read = read.unwrap_or_else(|error| fail_all(missing.len(), &error)).into_iter();
         let short = || Err(Error::corrupt(Operation::RsvpCount, "fewer answers than entries"));
         let answer = |hit: Option<Count>| hit.map_or_else(|| read.next().unwrap_or_else(short), Ok);
         Ok(hits.into_iter().map(answer).collect())
@@ -234,9 +239,7 @@ impl<S: RsvpStore + 'static> CountCache<S> {
 /// Waits without an end if there is no deadline, or no runtime with timers.
 async fn until<T>(deadline: Option<Deadline>, call: impl Future<Output = T>) -> Option<T> {
     match deadline {
-        Some(deadline) if Handle::try_current().is_ok() => {
-            timeout_at(deadline.instant(), call).await.ok()
-        }
-        _ => Some(call.await),
+        Some(deadline) => before(deadline.instant(), call).await,
+        None => Some(call.await),
     }
 }

@@ -42,6 +42,14 @@ pub(super) fn deadline_of_refresh(caller: Option<Deadline>, apart: bool) -> Dead
 #[error("the store panicked, or the runtime that ran the read was shut down")]
 struct Lost;
 
+/// The end of a refresh.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct RefreshEnd {
+    pub(super) deadline: Deadline,
+    /// Whether the deadline is that of its caller.
+    pub(super) hurried: bool,
+}
+
 /// A refresh of counts. It holds the refresh locks of their entries.
 /// Dropping it releases them and wakes the waiting callers.
 #[derive(Debug)]
@@ -50,9 +58,7 @@ pub(super) struct Refresh {
     entries: Vec<Arc<Entry>>,
     /// Cancelled at the end. The waiting callers wait for this.
     done: CancellationToken,
-    deadline: Deadline,
-    /// Whether the deadline is that of its caller.
-    hurried: bool,
+    end: RefreshEnd,
     /// Whether it runs on a task. A refresh in its caller has no timers, and may be dropped.
     on_task: bool,
     recorded: bool,
@@ -65,13 +71,12 @@ impl Refresh {
         table: Arc<Table>,
         entries: Vec<Arc<Entry>>,
         done: CancellationToken,
-        deadline: Deadline,
+        end: RefreshEnd,
         permit: Option<Arc<OwnedSemaphorePermit>>,
     ) -> Self {
         let on_task = Handle::try_current().is_ok();
-        let hurried = deadline < Deadline::after(REFRESH_TIMEOUT);
         let (recorded, _permit) = (false, permit);
-        Self { table, entries, done, deadline, hurried, on_task, recorded, _permit }
+        Self { table, entries, done, end, on_task, recorded, _permit }
     }
 
     /// Reads the counts in one call of the store, and records them.
@@ -85,7 +90,7 @@ impl Refresh {
         let events: Vec<EventId> = self.entries.iter().map(|entry| entry.event().clone()).collect();
         // One read stands for many callers.
         // Mark it as queued, because the number of refreshes is bounded.
-        let options = ReadOptions::strong().with_deadline(self.deadline).with_queued();
+        let options = ReadOptions::strong().with_deadline(self.end.deadline).with_queued();
         let read = self.table.begin_read();
         let call = store.rsvp_count_batch(&events, &options);
         let answer = if self.on_task { self.bounded(call).await } else { call.await };
@@ -101,7 +106,9 @@ impl Refresh {
             match result {
                 Ok(count) => entry.record_read(count, &read, ended),
                 // The deadline of a hasty caller says nothing about the store.
-                Err(Error::TimedOut { .. }) if self.hurried && self.deadline.has_passed() => {
+                Err(Error::TimedOut { .. })
+                    if self.end.hurried && self.end.deadline.has_passed() =>
+                {
                     entry.hurry();
                 }
                 Err(error) => entry.fail(&error, ended),
@@ -135,7 +142,7 @@ impl Refresh {
         }
         // 2. Let the writes in, and wait until the deadline.
         self.entries.iter().for_each(|entry| entry.open_fence());
-        timeout_at(self.deadline.instant() + GRACE, call).await.unwrap_or_else(|_| {
+        timeout_at(self.end.deadline.instant() + GRACE, call).await.unwrap_or_else(|_| {
             let waited = began.elapsed();
             Err(Error::timed_out(Operation::RsvpCount, waited, Effect::NotApplied))
         })

@@ -66,6 +66,11 @@ pub trait Layer: Debug + Send + Sync {
     fn close<S: RsvpStore>(&self, store: &S) -> impl Future<Output = Result<()>> + Send {
         store.close()
     }
+
+    /// Returns the health of the parts of the store. Defaults to that of the inner store.
+    fn health<S: RsvpStore>(&self, store: &S) -> impl Future<Output = Health> + Send {
+        store.health()
+    }
 }
 
 /// A store with a [`Layer`] around it.
@@ -199,7 +204,7 @@ impl<L: Layer, S: RsvpStore> RsvpStore for Layered<L, S> {
     }
 
     async fn health(&self) -> Health {
-        self.store.health().await
+        self.layer.health(&self.store).await
     }
 
     async fn close(&self) -> Result<()> {

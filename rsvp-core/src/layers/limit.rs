@@ -7,7 +7,7 @@ use tokio::time::{Instant, timeout_at};
 
 use super::{Call, Layer, Layered};
 use crate::backend::check_range;
-use crate::{Deadline, Effect, Error, Operation, Result, RsvpStore};
+use crate::{Deadline, Effect, Error, Health, Operation, Result, RsvpStore};
 
 /// The settings of a [`LimitStore`]: the number of concurrent calls, and the length of the queue.
 ///
@@ -129,6 +129,13 @@ impl Layer for Limit {
             Err(_) => Box::pin(self.turn(operation, call.deadline())).await?,
         };
         call.run(store).await
+    }
+
+    async fn health<S: RsvpStore>(&self, store: &S) -> Health {
+        match self.closed.load(Ordering::Acquire) {
+            true => Health::of_whole(Err(Error::closed(Operation::Ready))),
+            false => store.health().await,
+        }
     }
 
     async fn close<S: RsvpStore>(&self, store: &S) -> Result<()> {

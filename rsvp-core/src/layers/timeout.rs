@@ -5,11 +5,12 @@ use std::pin::pin;
 use std::task::Poll;
 use std::time::Duration;
 
-use tokio::time::{Instant, sleep_until};
+use tokio::runtime::Handle;
+use tokio::time::{Instant, sleep_until, timeout_at};
 
 use super::{Call, Layer, Layered};
 use crate::backend::check_timeout;
-use crate::{Deadline, Effect, Error, Result, RsvpStore};
+use crate::{Deadline, Effect, Error, Health, Operation, Result, RsvpStore};
 
 /// The settings of a [`TimeoutStore`].
 ///
@@ -59,7 +60,9 @@ impl TimeoutConfig {
 /// So the inner store gives up in time and learns the effect of the call.
 ///
 /// A call that has not returned 250 ms after its deadline is dropped, which is safe by contract.
-/// It fails as [`Error::TimedOut`], a write or a step of a removal with unknown effect.
+/// It fails as [`Error::TimedOut`]. A write or a step of a removal may then take effect during
+/// the [settling time](RsvpStore::settling_time) of the store, and is
+/// [pending](Effect::Pending) until its end.
 ///
 /// The layer preserves everything else.
 /// Inside of a [`RetryStore`](super::RetryStore) the limit applies to each attempt,
@@ -109,8 +112,31 @@ impl Layer for Timeout {
         let grace = if call.deadline().is_some() { GRACE } else { Duration::ZERO };
         match within(deadline.instant() + grace, call.run(store)).await {
             Some(answer) => answer,
-            None => Err(Error::timed_out(operation, began.elapsed(), Effect::Unknown)),
+            None => {
+                let settled = Deadline::at(deadline.instant() + store.settling_time());
+                let effect = match settled.has_passed() {
+                    true => Effect::Unknown,
+                    false => Effect::Pending(settled),
+                };
+                Err(Error::timed_out(operation, began.elapsed(), effect))
+            }
         }
+    }
+
+    async fn health<S: RsvpStore>(&self, store: &S) -> Health {
+        let began = Instant::now();
+        let late = || Error::timed_out(Operation::Ready, began.elapsed(), Effect::NotApplied);
+        let health = within(began + self.0.reads, store.health()).await;
+        health.unwrap_or_else(|| Health::of_whole(Err(late())))
+    }
+}
+
+/// Waits for a call until a moment.
+/// Waits without an end for a caller without a runtime, which has no timers.
+pub(super) async fn before<T>(end: Instant, call: impl Future<Output = T>) -> Option<T> {
+    match Handle::try_current() {
+        Ok(_) => timeout_at(end, call).await.ok(),
+        Err(_) => Some(call.await),
     }
 }
 

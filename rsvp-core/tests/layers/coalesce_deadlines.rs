@@ -3,12 +3,13 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures_util::FutureExt;
 use rsvp_core::layers::{CoalesceConfig, LayerExt, RetryConfig};
 use rsvp_core::{
     Deadline, Effect, Error, EventId, LabelName, Operation, Outcome, PageRequest, ReadOptions,
     Receipt, Result, RsvpStore, RsvpStoreExt, Write, WriteOptions,
 };
-use tokio::task::JoinHandle;
+use tokio::task::{JoinHandle, JoinSet};
 use tokio::time::{Instant, sleep};
 
 use crate::coalesce::{Coalesced, coalesced, narrow, settle, spawn_write};
@@ -261,4 +262,46 @@ async fn a_store_that_drains_refuses_every_call_and_ends_what_is_queued() {
     assert_eq!(queued.await.unwrap().unwrap(), [Outcome::Applied]);
     ends(store.close()).await.expect("twice is fine");
     assert!(matches!(probe.ready().await, Err(Error::Closed { .. })), "so is the store inside");
+}
+
+/// 50 callers with 300 ms each come within a few milliseconds, in one batch.
+/// The store answers at the deadline of the batch, which is a little later than most of theirs.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn callers_of_one_batch_learn_its_settled_effect() {
+    let probe = Probe::new();
+    let config = CoalesceConfig::default().with_lanes(1);
+    let store = Arc::new(probe.clone().with_coalescing(config).unwrap());
+    probe.shut_until_the_deadline();
+    let first = {
+        let store = store.clone();
+        tokio::spawn(async move { store.rsvp(&user(0_u64), &event(1_u64)).await })
+    };
+    sleep(Duration::from_millis(5)).await;
+    let mut calls = JoinSet::new();
+    for n in 1..=50_u64 {
+        let store = store.clone();
+        calls.spawn(async move {
+            let options = WriteOptions::default().with_timeout(Duration::from_millis(300));
+            store.rsvp_with(&user(n), &event(1_u64), options).await.unwrap_err().effect()
+        });
+        if n % 10 == 0 {
+            sleep(Duration::from_millis(1)).await;
+        }
+    }
+    probe.let_through(1);
+    first.await.unwrap().unwrap();
+    let pending = calls.join_all().await.into_iter().filter(|effect| !effect.is_settled());
+    assert_eq!(pending.count(), 0, "of 50 callers");
+}
+
+#[test]
+fn a_call_with_a_deadline_and_without_a_runtime_is_refused() {
+    let store = Probe::new().with_coalescing(CoalesceConfig::default()).unwrap();
+    let (ann, fair) = (user(1_u64), event(1_u64));
+    let write = WriteOptions::default().with_timeout(Duration::from_secs(1));
+    let refused = store.rsvp_with(&ann, &fair, write).now_or_never().unwrap().unwrap_err();
+    assert!(matches!(refused, Error::Backend { .. }), "{refused:?}");
+    let read = ReadOptions::strong().with_timeout(Duration::from_secs(1));
+    let refused = store.has_rsvped_with(&ann, &fair, read).now_or_never().unwrap().unwrap_err();
+    assert!(matches!(refused, Error::Backend { .. }), "{refused:?}");
 }

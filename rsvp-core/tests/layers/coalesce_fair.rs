@@ -8,7 +8,9 @@ use futures_util::FutureExt;
 use rsvp_core::layers::{
     Call, CoalesceConfig, CoalescedStore, Layer, LayerExt, Layered, LimitConfig,
 };
-use rsvp_core::{Error, Operation, PageRequest, Result, RsvpStore, RsvpStoreExt, Write};
+use rsvp_core::{
+    Error, Operation, PageRequest, Result, RsvpStore, RsvpStoreExt, Write, WriteOptions,
+};
 use rsvp_memory::MemoryStore;
 use tokio::task::{JoinSet, yield_now};
 use tokio::time::{Instant, sleep};
@@ -16,6 +18,7 @@ use tokio::time::{Instant, sleep};
 use crate::coalesce::{coalesced, narrow, settle};
 use crate::engine::modelled;
 use crate::hooked::{Hook, Hooked};
+use crate::probe::Probe;
 use crate::{event, user};
 
 const HOT: u64 = 1_000_000;
@@ -306,4 +309,33 @@ async fn a_store_that_answers_at_once_leaves_other_tasks_their_turn() {
 fn spawn_first(store: &Arc<CoalescedStore<Arc<Hooked<Endless>>>>) -> tokio::task::JoinHandle<()> {
     let store = store.clone();
     tokio::spawn(async move { drop(store.rsvp(&user(1_u64), &event(1_u64)).await) })
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_call_larger_than_the_queue_leaves_half_of_it_to_the_other_events() {
+    let probe = Probe::new();
+    let config = CoalesceConfig::default().with_max_pending(100);
+    let store = Arc::new(probe.clone().with_coalescing(config).unwrap());
+    probe.shut();
+    let large = {
+        let store = store.clone();
+        tokio::spawn(async move {
+            let writes: Vec<_> = (0..500_u64).map(|n| Write::rsvp(user(n), event(1_u64))).collect();
+            store.write_batch(&writes, &WriteOptions::default()).await
+        })
+    };
+    settle().await;
+    let other = {
+        let store = store.clone();
+        tokio::spawn(async move { store.rsvp(&user(1_u64), &event(2_u64)).await })
+    };
+    settle().await;
+    assert!(
+        store.rsvp(&user(1_u64), &event(1_u64)).await.is_err(),
+        "the room of the event is full"
+    );
+    probe.open();
+    assert!(large.await.unwrap().unwrap().results.iter().all(Result::is_ok));
+    other.await.unwrap().unwrap();
+    assert_eq!(store.pending(), 0);
 }

@@ -13,7 +13,7 @@ use rsvp_core::{
 };
 use rsvp_memory::MemoryStore;
 use rsvp_testkit::{FaultStore, Faults};
-use tokio::runtime::Runtime;
+use tokio::runtime::{Builder, Runtime};
 use tokio::task::JoinSet;
 use tokio::time::timeout;
 
@@ -382,4 +382,44 @@ async fn printing_shows_the_nest() {
     let shown = format!("{store:?}");
     assert!(shown.starts_with("CoalescedStore { store: Probe"), "{shown}");
     assert!(counts(&store, &[], Consistency::Strong).await.unwrap().is_empty());
+}
+
+/// A batch is in flight and lanes are free. A write waits for the driver of another caller, whose
+/// runtime ends before it polls the driver.
+#[test]
+fn a_write_is_sent_though_the_runtime_of_the_coming_driver_ends() {
+    let probe = Probe::new();
+    let store = Arc::new(probe.clone().with_coalescing(CoalesceConfig::default()).unwrap());
+    probe.shut();
+    let call = |n: u64| {
+        let store = store.clone();
+        async move { store.rsvp(&user(n), &event(n)).await.map(drop) }
+    };
+    let lasting = Runtime::new().unwrap();
+    let blocked = lasting.spawn(call(1));
+    while probe.asked().is_empty() {
+        std::thread::yield_now();
+    }
+    let ending = Builder::new_current_thread().build().unwrap();
+    ending.block_on(async { assert!(call(2).now_or_never().is_none()) });
+    let waiting = lasting.spawn(call(3));
+    while store.pending() < 3 {
+        std::thread::yield_now();
+    }
+    drop(ending);
+    // The first batch is still blocked.
+    let sent = || !probe.asked().is_empty();
+    let began = tokio::time::Instant::now();
+    while !sent() {
+        assert!(
+            began.elapsed() < Duration::from_secs(30),
+            "the third write waits for the first one"
+        );
+        std::thread::yield_now();
+    }
+    probe.open();
+    lasting.block_on(async {
+        waiting.await.unwrap().unwrap();
+        blocked.await.unwrap().unwrap();
+    });
 }

@@ -1,11 +1,18 @@
 //! Session reads in a coalesced store: a token that nobody has issued is its bearer's alone.
 
 use std::sync::Arc;
+use std::time::Duration;
 
-use rsvp_core::{Consistency, EventId, ReadOptions, Result, RsvpStoreExt, SessionToken, UserId};
-use tokio::task::JoinHandle;
+use rsvp_core::layers::{CoalesceConfig, LayerExt};
+use rsvp_core::{
+    Consistency, EventId, ReadOptions, Result, RsvpStoreExt, SessionToken, UserId, Write,
+};
+use rsvp_memory::MemoryStore;
+use tokio::task::{JoinHandle, JoinSet};
+use tokio::time::Instant;
 
 use crate::coalesce::{Coalesced, coalesced, narrow, settle};
+use crate::hooked::{Counted, Hook, Hooked};
 use crate::probe::Probe;
 use crate::{event, user};
 
@@ -88,36 +95,82 @@ async fn a_forged_token_makes_no_other_read_ask_for_more() {
     }
 }
 
-#[tokio::test(start_paused = true)]
-async fn reads_with_one_token_of_another_instance_share_batches() {
-    let (store, probe, _) = written().await;
-    let elsewhere = SessionToken::at(!probe.origin(), 9);
-    probe.shut();
-    let mut calls = vec![ask(&store, Kind::Membership, &elsewhere)];
-    settle().await;
-    calls.extend((0..50).map(|_| ask(&store, Kind::Membership, &elsewhere)));
-    settle().await;
-    assert_eq!(sessions(&probe), [(1, elsewhere.clone())], "one at a time");
-    probe.open();
-    for call in calls {
-        call.await.unwrap().unwrap();
+/// Counts take 10 ms, and those with a forged token an hour.
+#[derive(Debug, Default)]
+struct Slow(MemoryStore);
+
+impl Hook for Slow {
+    fn store(&self) -> &MemoryStore {
+        &self.0
     }
-    assert_eq!(sessions(&probe), [(50, elsewhere)]);
+
+    async fn write<T: Send>(
+        &self,
+        _: &[Write],
+        call: impl Future<Output = Result<T>> + Send,
+    ) -> Result<T> {
+        call.await
+    }
+
+    async fn count(
+        &self,
+        _: &[EventId],
+        level: &Consistency,
+        call: impl Future<Output = Counted> + Send,
+    ) -> Counted {
+        let forged = matches!(level, Consistency::Session(t) if t.position(1) >= Some(1 << 40));
+        let wait = if forged { Duration::from_secs(3600) } else { Duration::from_millis(10) };
+        tokio::time::sleep(wait).await;
+        call.await
+    }
 }
 
 #[tokio::test(start_paused = true)]
-async fn reads_with_tokens_of_their_own_are_bounded_in_flight() {
-    let (store, probe, _) = written().await;
-    probe.shut();
-    let calls: Vec<_> = (1..=20_u64)
-        .map(|n| ask(&store, Kind::Membership, &SessionToken::at(!probe.origin(), n)))
-        .collect();
+async fn two_forged_tokens_delay_no_other_session() {
+    let store =
+        Arc::new(Hooked(Slow::default()).with_coalescing(CoalesceConfig::default()).unwrap());
+    let ask = |token: SessionToken| {
+        let store = store.clone();
+        let options = ReadOptions::session(token).with_timeout(Duration::from_secs(20));
+        tokio::spawn(async move { store.rsvp_count_with(&event(1_u64), options).await })
+    };
+    let _forged = [ask(SessionToken::at(1, u64::MAX)), ask(SessionToken::at(1, u64::MAX - 1))];
     settle().await;
-    assert_eq!(probe.batches(), [1], "one at a time");
-    probe.open();
-    for call in calls {
-        call.await.unwrap().unwrap();
+    let began = Instant::now();
+    let answer = ask(SessionToken::at(1, 5)).await.unwrap();
+    assert!(answer.is_ok(), "after {:?}: {answer:?}", began.elapsed());
+}
+
+#[tokio::test(start_paused = true)]
+async fn sessions_of_another_instance_are_not_read_one_after_another() {
+    let bare = Arc::new(Hooked(Slow::default()));
+    let coalesced =
+        Arc::new(Hooked(Slow::default()).with_coalescing(CoalesceConfig::default()).unwrap());
+    let began = Instant::now();
+    let mut calls = JoinSet::new();
+    for n in 0..1000 {
+        let store = bare.clone();
+        calls.spawn(async move {
+            store
+                .rsvp_count_with(&event(1_u64), ReadOptions::session(SessionToken::at(1, n)))
+                .await
+                .unwrap()
+        });
     }
-    assert_eq!(probe.batches(), [1; 19]);
-    assert_eq!(store.pending(), 0);
+    calls.join_all().await;
+    let bare = began.elapsed();
+    let began = Instant::now();
+    let mut calls = JoinSet::new();
+    for n in 0..1000 {
+        let store = coalesced.clone();
+        calls.spawn(async move {
+            store
+                .rsvp_count_with(&event(1_u64), ReadOptions::session(SessionToken::at(1, n)))
+                .await
+                .unwrap()
+        });
+    }
+    calls.join_all().await;
+    let coalesced = began.elapsed();
+    assert!(coalesced < bare * 2, "bare {bare:?}, coalesced {coalesced:?}");
 }

@@ -25,6 +25,7 @@ mod hooked;
 mod limit;
 mod observe;
 mod overload;
+mod overload_deadlines;
 mod placement;
 mod probe;
 mod retry;

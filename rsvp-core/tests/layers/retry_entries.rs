@@ -268,7 +268,9 @@ async fn the_deadline_bounds_all_attempts_together_and_the_error_says_how_long_i
             let Error::TimedOut { after, .. } = error else { panic!("{layers}: {error}") };
             assert_eq!(after, waited, "{layers}");
             let attempts = probe.asked().len();
-            assert_eq!(attempts, 2, "{layers}");
+            // A write dropped by its layer is pending, and is not repeated.
+            let expected = if deaf && call == 0 { 1 } else { 2 };
+            assert_eq!(attempts, expected, "{layers}");
         }
     }
 }

@@ -42,11 +42,12 @@ impl CallProgress {
         true
     }
 
-    /// Returns the latest end of the batch, if the batch has no later deadline than the call.
+    /// Returns the latest moment of the answer, if the batch has about the deadline of the call.
     pub(super) fn end_of_batch(&self) -> Option<Instant> {
+        let end = self.deadline.instant() + GRACE;
         match *self.progress.lock().unwrap_or_else(PoisonError::into_inner) {
-            Progress::Sent(batch) if batch <= self.deadline => Some(batch.instant() + GRACE),
-            Progress::Sent(_) | Progress::Queued | Progress::GivenUp => None,
+            Progress::Sent(batch) => (batch.instant() <= end).then_some(end),
+            Progress::Queued | Progress::GivenUp => None,
         }
     }
 

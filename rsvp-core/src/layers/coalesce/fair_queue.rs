@@ -15,9 +15,10 @@
 use std::collections::{BTreeSet, VecDeque};
 
 use smallvec::SmallVec;
+use tokio::time::Instant;
 
 use super::CoalesceConfig;
-use super::flow_table::{Class, FlowTable};
+use super::flow_table::{Class, Flow, FlowTable};
 use super::reply::WriteRequest;
 use super::suspects::Suspects;
 use crate::EventId;
@@ -29,6 +30,12 @@ const BACKLOG: usize = 32;
 /// so that events blocked for long leave a lane to the others.
 fn most_suspects(lanes: usize) -> usize {
     lanes.max(2)
+}
+
+/// Returns the room of a request in a queue with this bound. A request of any size leaves half of
+/// the queue to the other events.
+fn room_of(request: &WriteRequest, bound: usize) -> usize {
+    request.entries.min(bound / 2)
 }
 
 /// The waiting flows of a class, in turn, and the number of its batches in flight.
@@ -55,7 +62,7 @@ pub(super) struct FairQueue {
     /// Whether the last batch of the light and heavy rings was a light one.
     light_was_last: bool,
     suspects: Suspects,
-    /// The number of entries that wait or are in flight.
+    /// The room of the requests that wait or are in flight.
     pending: usize,
 }
 
@@ -66,6 +73,8 @@ pub(super) type Requests = SmallVec<[WriteRequest; 1]>;
 pub(super) struct Batch {
     pub(super) requests: Requests,
     pub(super) entries: usize,
+    /// The requests that were found after their deadlines. They are not sent.
+    pub(super) expired: Requests,
     class: Class,
     flows: SmallVec<[usize; 4]>,
 }
@@ -73,8 +82,8 @@ pub(super) struct Batch {
 impl Default for Batch {
     /// Makes an empty batch.
     fn default() -> Self {
-        let (requests, flows) = (Requests::new(), SmallVec::new());
-        Self { requests, entries: 0, class: Class::Light, flows }
+        let (requests, expired, flows) = (Requests::new(), Requests::new(), SmallVec::new());
+        Self { requests, entries: 0, expired, class: Class::Light, flows }
     }
 }
 
@@ -144,7 +153,7 @@ impl FairQueue {
         let is_idle = flow.is_idle();
         request.flow = id;
         flow.waiting += request.entries;
-        self.pending += request.entries;
+        self.pending += room_of(&request, self.bound);
         flow.requests.push_back(request);
         if is_idle {
             self.wait_for_turn(id);
@@ -162,9 +171,25 @@ impl FairQueue {
     /// The flows of the ring give their writes in turn.
     /// The waiting flows are divided over the batches that may still be sent,
     /// so that these batches run side by side.
-    pub(super) fn next(&mut self, batch: &mut Batch) -> bool {
-        // 1. Choose the class of the batch, its number of flows, and the share of each flow.
-        let Some(class) = self.next_class() else { return false };
+    /// Requests after their deadlines take no place in a batch.
+    pub(super) fn next(&mut self, batch: &mut Batch, now: Instant) -> bool {
+        // Flows whose requests have all expired leave the batch empty.
+        while batch.flows.is_empty() {
+            let Some(class) = self.next_class() else { return false };
+            self.fill(batch, class, now);
+        }
+        // Count the batch in its ring.
+        self.ring(batch.class).in_flight += 1;
+        if matches!(batch.class, Class::Light | Class::Heavy) {
+            self.light_was_last = batch.class == Class::Light;
+        }
+        true
+    }
+
+    /// Puts requests of this class into an empty batch.
+    fn fill(&mut self, batch: &mut Batch, class: Class, now: Instant) {
+        // 1. Choose the number of flows, and the share of each flow.
+        batch.class = class;
         let idle_lanes = self.lanes.saturating_sub(self.light.in_flight + self.heavy.in_flight);
         let batches = match class {
             Class::Light => idle_lanes,
@@ -180,8 +205,10 @@ impl FairQueue {
             let Some(id) = self.ring(class).flows.pop_front() else { break };
             if class == Class::Light && self.has_backlog(id) {
                 self.wait_for_turn(id);
-            } else if self.give(id, share, batch) {
+            } else if self.give(id, share, batch, now) {
                 batch.flows.push(id);
+            } else if self.table.get(id).is_none_or(Flow::is_idle) {
+                self.table.list_if_idle(id);
             } else {
                 // The first request of this flow does not fit any more.
                 // Its turn is in the next batch.
@@ -194,25 +221,24 @@ impl FairQueue {
             if batch.entries < self.max_batch
                 && let Some(&id) = batch.flows.get(at)
             {
-                self.give(id, self.max_batch, batch);
+                self.give(id, self.max_batch, batch, now);
             }
         }
-        // 4. Count the batch in its ring.
-        batch.class = class;
-        self.ring(class).in_flight += 1;
-        if matches!(class, Class::Light | Class::Heavy) {
-            self.light_was_last = class == Class::Light;
-        }
-        true
     }
 
     /// Moves requests of a flow to a batch: at most `share` entries, as many as fit,
     /// and whole requests only. The first request of a flow may exceed the share.
-    /// Returns whether any request was moved.
-    fn give(&mut self, id: usize, share: usize, batch: &mut Batch) -> bool {
+    /// Expired requests are set apart. Returns whether any request was moved.
+    fn give(&mut self, id: usize, share: usize, batch: &mut Batch, now: Instant) -> bool {
         let Some(flow) = self.table.get_mut(id) else { return false };
         let before = flow.in_flight;
         while let Some(next) = flow.requests.front() {
+            if next.deadline().is_some_and(|deadline| deadline.instant() <= now) {
+                flow.waiting -= next.entries;
+                self.pending -= room_of(next, self.bound);
+                batch.expired.extend(flow.requests.pop_front());
+                continue;
+            }
             let first = flow.in_flight == 0;
             let of_event = flow.in_flight - before + next.entries;
             let exceeds_share = of_event > share && !first;
@@ -222,6 +248,7 @@ impl FairQueue {
             }
             flow.waiting -= next.entries;
             flow.in_flight += next.entries;
+            flow.room_in_flight += room_of(next, self.bound);
             batch.entries += next.entries;
             batch.requests.extend(flow.requests.pop_front());
         }
@@ -240,7 +267,8 @@ impl FairQueue {
         for id in &batch.flows {
             let timed_out = verdict.all_timed_out || verdict.timed_out.contains(id);
             let Some(flow) = self.table.get_mut(*id) else { continue };
-            self.pending -= std::mem::take(&mut flow.in_flight);
+            flow.in_flight = 0;
+            self.pending -= std::mem::take(&mut flow.room_in_flight);
             match &mut flow.suspicion {
                 Some(suspicion) if timed_out => suspicion.blocked = true,
                 None if timed_out => flow.suspicion = Some(self.suspects.add(*id)),
@@ -267,7 +295,9 @@ impl FairQueue {
         for class in [Class::Light, Class::Heavy, Class::Suspect, Class::Blocked] {
             while let Some(id) = self.ring(class).flows.pop_front() {
                 if let Some(flow) = self.table.get_mut(id) {
-                    self.pending -= std::mem::take(&mut flow.waiting);
+                    flow.waiting = 0;
+                    let room = flow.requests.iter().map(|request| room_of(request, self.bound));
+                    self.pending -= room.sum::<usize>();
                     taken.extend(flow.requests.drain(..));
                 }
                 self.table.list_if_idle(id);

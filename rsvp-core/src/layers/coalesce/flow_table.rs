@@ -33,6 +33,8 @@ pub(super) struct Flow {
     pub(super) waiting: usize,
     /// The number of entries in the batch in flight.
     pub(super) in_flight: usize,
+    /// The room in the queue of the requests in flight.
+    pub(super) room_in_flight: usize,
     pub(super) suspicion: Option<Suspicion>,
     /// Whether the event is in the list of idle events.
     is_listed: bool,
@@ -88,6 +90,7 @@ impl FlowTable {
                 requests: VecDeque::new(),
                 waiting: 0,
                 in_flight: 0,
+                room_in_flight: 0,
                 suspicion: None,
                 is_listed: false,
             }),

@@ -5,22 +5,20 @@ use crate::Consistency;
 
 /// The number of kinds of reads. Only reads of one kind share a batch.
 /// So a read that a replica may answer never goes to the primary because of another read.
-pub(super) const KINDS: usize = 5;
+pub(super) const KINDS: usize = 4;
 
 /// Returns the kind of a read, below [`KINDS`].
-pub(super) fn kind(consistency: &Consistency, seen: &SeenTokens) -> usize {
+/// `None` for a session read with a token beyond the positions seen by this store.
+/// It goes to the store alone, so that no read waits for the position of another one.
+pub(super) fn kind(consistency: &Consistency, seen: &SeenTokens) -> Option<usize> {
     match consistency {
-        Consistency::Strong => 0,
-        Consistency::Session(token) if seen.cover(token) => 1,
-        Consistency::Bounded(_) => 2,
-        Consistency::Eventual => 3,
-        Consistency::Session(_) => BEYOND,
+        Consistency::Strong => Some(0),
+        Consistency::Session(token) if seen.cover(token) => Some(1),
+        Consistency::Bounded(_) => Some(2),
+        Consistency::Eventual => Some(3),
+        Consistency::Session(_) => None,
     }
 }
-
-/// The kind of session reads with tokens beyond the positions seen by this store.
-/// They share batches with equal tokens only, so no read waits for the position of another one.
-pub(super) const BEYOND: usize = 4;
 
 /// Makes `freshness` as fresh as both.
 pub(super) fn both(freshness: &mut Consistency, other: Consistency) {

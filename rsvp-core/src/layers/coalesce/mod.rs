@@ -23,7 +23,7 @@ use tokio_util::task::TaskTracker;
 
 use self::batch::{Counts, Memberships};
 pub use self::config::CoalesceConfig;
-use self::freshness::{BEYOND, KINDS, kind};
+use self::freshness::{KINDS, kind};
 use self::read_queue::{Batch, Limits, ReadQueue};
 use self::seen_tokens::SeenTokens;
 use self::writes::Writes;
@@ -53,8 +53,8 @@ use crate::{
 ///   Concurrent counts of one event become a single count.
 ///   Session reads share a batch if receipts of this store have shown the positions
 ///   of their tokens.
-///   A token of another instance, or a forged one, shares a batch with equal tokens only,
-///   so it delays no other read.
+///   A read with a token of another instance, or with a forged one, goes to the store alone,
+///   so it delays no other read. A [`LimitStore`](super::LimitStore) inside bounds such reads.
 /// - Lists and removals are passed on unchanged.
 ///   So is [`ready`](RsvpStore::ready), unless the queue is full and would refuse every write.
 ///
@@ -83,7 +83,7 @@ use crate::{
 ///   Further calls are refused at once as [`Error::Overloaded`](crate::Error::Overloaded),
 ///   before any effect, while other events go on.
 ///   A call with more entries than the free room is accepted as long
-///   as its event is below its bound.
+///   as its event is below its bound. A call of any size takes at most half of the queue.
 /// - **A blocked event delays others once.** A batch may wait
 ///   for an event locked by another client of the store.
 ///   When the batch times out, its calls get the answers of the store.
@@ -108,8 +108,8 @@ use crate::{
 ///   A batch has the latest deadline of its calls, with 30 s for a call without one.
 ///   If the deadline of a caller passes during its batch, the caller gets [`Error::TimedOut`].
 ///   A write is then [pending](crate::Effect::Pending) until its batch is over.
-///   If the batch has the same deadline, the caller waits up to 250 ms longer for the outcome
-///   of the batch.
+///   If the deadline of the batch is at most 250 ms later, the caller waits up to 250 ms longer
+///   for the outcome of the batch.
 /// - **Batches run on Tokio tasks**, on the runtime of a caller that found a batch to send.
 ///   A caller without a runtime is refused, unless other callers' batches are in flight.
 ///   When the runtime shuts down, its queued calls are answered with an error.
@@ -184,10 +184,14 @@ impl<S: RsvpStore + 'static> CoalescedStore<S> {
         entries: &[B::Entry],
         options: &ReadOptions,
     ) -> Result<Vec<Result<B::Answer>>> {
-        let Some(queue) = queues.get(kind(&options.consistency, &self.seen)) else {
-            return Err(Error::overloaded(B::OPERATION));
-        };
-        queue.call(entries, options.consistency.clone(), options.deadline).await
+        let kind = kind(&options.consistency, &self.seen);
+        match kind.and_then(|kind| queues.get(kind)) {
+            Some(queue) => queue.call(entries, options.consistency.clone(), options.deadline).await,
+            None => {
+                self.refuse_if_closed(B::OPERATION)?;
+                B::run(&*self.store, entries.to_vec(), options.clone()).await
+            }
+        }
     }
 }
 
@@ -198,11 +202,8 @@ fn read_queues<S: RsvpStore + 'static, B: Batch>(
     tasks: &TaskTracker,
 ) -> [Arc<ReadQueue<S, B>>; KINDS] {
     let CoalesceConfig { concurrent_reads, max_batch, max_pending, .. } = *config;
-    std::array::from_fn(|kind| {
-        let only_equal = kind == BEYOND;
-        let limits = Limits { width: concurrent_reads, max_batch, max_pending, only_equal };
-        ReadQueue::new(store.clone(), limits, tasks.clone())
-    })
+    let limits = Limits { width: concurrent_reads, max_batch, max_pending };
+    std::array::from_fn(|_| ReadQueue::new(store.clone(), limits, tasks.clone()))
 }
 
 impl<S: fmt::Debug> fmt::Debug for CoalescedStore<S> {

@@ -15,7 +15,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use futures_util::FutureExt;
 use tokio::sync::oneshot;
 use tokio::task::consume_budget;
-use tokio::time::{Instant, timeout_at};
+use tokio::time::Instant;
 use tokio_util::task::TaskTracker;
 use tokio_util::task::task_tracker::TaskTrackerToken;
 use tracing::{Instrument, Span};
@@ -25,6 +25,7 @@ use super::failure::{LONGEST_BATCH, lost, runtime, stopped};
 use super::freshness::both;
 use super::span::BatchSpan;
 use crate::backend::check_answer_count;
+use crate::layers::timeout::before;
 use crate::{Consistency, Deadline, Error, Operation, ReadOptions, Result, RsvpStore};
 
 /// A kind of batched read.
@@ -72,8 +73,6 @@ pub(super) struct Limits {
     pub(super) max_batch: usize,
     /// The number of pending entries from which on a call is refused.
     pub(super) max_pending: usize,
-    /// Whether only reads of equal freshness share a batch.
-    pub(super) only_equal: bool,
 }
 
 struct Queue<B: Batch> {
@@ -136,7 +135,8 @@ impl<S: RsvpStore + 'static, B: Batch> ReadQueue<S, B> {
         let settling = self.store.settling_time();
         // 2. Push the call, and spawn a driver if one more batch may be in flight.
         match (queue.drivers < self.limits.width).then(|| runtime(B::OPERATION)) {
-            Some(Err(error)) => {
+            // A caller without a runtime relies on the existing drivers.
+            Some(Err(error)) if queue.drivers == 0 => {
                 queue.pending -= entries.len();
                 let _ = reply.send(Err(error));
             }
@@ -150,7 +150,9 @@ impl<S: RsvpStore + 'static, B: Batch> ReadQueue<S, B> {
                 drop(queue);
                 drop(runtime.spawn(driver.drive()));
             }
-            None => queue.calls.push_back(Call { entries, freshness, progress, caller, reply }),
+            Some(Err(_)) | None => {
+                queue.calls.push_back(Call { entries, freshness, progress, caller, reply });
+            }
         }
         // 3. Wait for the answer, until the deadline if there is one.
         async move {
@@ -158,13 +160,13 @@ impl<S: RsvpStore + 'static, B: Batch> ReadQueue<S, B> {
             let Some(progress) = own else { return answer.await.unwrap_or_else(lost) };
             let began = Instant::now();
             let mut answer = answer;
-            if let Ok(answer) = timeout_at(progress.deadline.instant(), &mut answer).await {
+            if let Some(answer) = before(progress.deadline.instant(), &mut answer).await {
                 return answer.unwrap_or_else(lost);
             }
-            // 4. A batch with the same deadline gives up now, and is about to report its effect.
-            //    Wait for that.
+            // 4. A batch with about the same deadline gives up now, and is about to report its
+            //    effect. Wait for that.
             if let Some(end) = progress.end_of_batch()
-                && let Ok(answer) = timeout_at(end, &mut answer).await
+                && let Some(answer) = before(end, &mut answer).await
             {
                 return answer.unwrap_or_else(lost);
             }
@@ -299,10 +301,6 @@ impl<S: RsvpStore + 'static, B: Batch> Driver<S, B> {
         let mut batch = Vec::new();
         while let Some(call) = queue.calls.front() {
             let entries = self.in_flight + call.entries.len();
-            let differs = |first: &Call<B>| first.freshness != call.freshness;
-            if self.reads.limits.only_equal && batch.first().is_some_and(differs) {
-                break;
-            }
             if !batch.is_empty() && entries > self.reads.limits.max_batch {
                 break;
             }

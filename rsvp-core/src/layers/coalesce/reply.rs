@@ -6,11 +6,11 @@ use std::task::{Poll, Waker};
 use std::time::Duration;
 
 use smallvec::SmallVec;
-use tokio::time::{Instant, timeout_at};
+use tokio::time::Instant;
 use tracing::Span;
 
 use super::failure::lost;
-use crate::layers::timeout::GRACE;
+use crate::layers::timeout::{GRACE, before};
 use crate::{BatchReceipt, Deadline, Effect, Error, Operation, Result, Write};
 
 /// The results of the writes of one request, and the token of their batch.
@@ -150,13 +150,14 @@ impl Reply {
         let (Some(deadline), Some(began)) = (self.deadline, began) else {
             return self.all_answered(&settling).await;
         };
-        if let Ok(answers) = timeout_at(deadline.instant(), self.all_answered(&settling)).await {
+        if let Some(answers) = before(deadline.instant(), self.all_answered(&settling)).await {
             return answers;
         }
-        // 2. A batch with the same deadline gives up now, and is about to report its effect.
+        // 2. A batch with about the same deadline gives up now, and is about to report its effect.
         //    Wait for that.
-        if let Some(end) = self.end_of_batches(deadline)
-            && let Ok(answers) = timeout_at(end, self.all_answered(&settling)).await
+        let end = deadline.instant() + GRACE;
+        if self.ends_by(end)
+            && let Some(answers) = before(end, self.all_answered(&settling)).await
         {
             return answers;
         }
@@ -179,15 +180,13 @@ impl Reply {
         .await
     }
 
-    /// Returns the latest end of the batches in flight,
-    /// of those without a later deadline than the call.
-    fn end_of_batches(&self, deadline: Deadline) -> Option<Instant> {
-        let state = self.state();
-        let ends = state.progress.iter().filter_map(|progress| match progress {
-            Progress::Sent(batch) if *batch <= deadline => Some(batch.instant() + GRACE),
-            _ => None,
-        });
-        ends.max()
+    /// Returns whether a batch in flight has its deadline by then.
+    fn ends_by(&self, end: Instant) -> bool {
+        let ends = |progress: &Progress| match progress {
+            Progress::Sent(batch) => batch.instant() <= end,
+            _ => false,
+        };
+        self.state().progress.iter().any(ends)
     }
 
     fn state(&self) -> MutexGuard<'_, State> {

@@ -41,6 +41,9 @@ struct Queue {
     /// Whether a spawned driver has not taken a batch yet. There is at most one.
     /// It spawns the next driver if there is more to send.
     is_driver_coming: bool,
+    /// The runtime of a caller that relies on the coming driver. If the runtime of that driver
+    /// ends first, the next driver runs here.
+    heir: Option<Handle>,
     closed: bool,
 }
 
@@ -52,7 +55,7 @@ impl<S: RsvpStore + 'static> Writes<S> {
         tasks: TaskTracker,
     ) -> Arc<Self> {
         let flows = FairQueue::new(config);
-        let queue = Queue { flows, drivers: 0, is_driver_coming: false, closed: false };
+        let queue = Queue { flows, drivers: 0, is_driver_coming: false, heir: None, closed: false };
         Arc::new(Self { store, seen, tasks, queue: Mutex::new(queue) })
     }
 
@@ -140,6 +143,8 @@ impl<S: RsvpStore + 'static> Writes<S> {
                     refuse(waiting, &error);
                 }
             }
+        } else if queue.is_driver_coming && queue.heir.is_none() {
+            queue.heir = Handle::try_current().ok();
         }
         Ok(())
     }
@@ -235,20 +240,29 @@ impl<S: RsvpStore + 'static> Driver<S> {
         // 1. Return the flows of a batch that panicked or was not sent.
         //    The callers of a panicked batch get an error when this function drops their requests.
         let _lost = std::mem::take(&mut self.batch.requests);
+        let now = Instant::now();
         let mut queue = self.writes.queue();
         queue.flows.land(&mut self.batch, &Verdict::default());
         if std::mem::take(&mut self.is_coming) {
             queue.is_driver_coming = false;
+            queue.heir = None;
         }
         // 2. End if nothing can be sent. Spawn another driver if there is more to send.
         self.batch.entries = 0;
-        if !queue.flows.next(&mut self.batch) {
+        if !queue.flows.next(&mut self.batch, now) {
             queue.drivers -= 1;
             self.finished = true;
+            drop(queue);
         } else if queue.wants_driver()
             && let Ok(runtime) = runtime(Operation::Write)
         {
             self.writes.spawn_driver(queue, &runtime);
+        } else {
+            drop(queue);
+        }
+        // 3. Requests after their deadlines are not sent.
+        for mut late in std::mem::take(&mut self.batch.expired) {
+            late.answer(Err(Error::too_late(Operation::Write)));
         }
         !self.finished
     }
@@ -357,7 +371,13 @@ impl<S: RsvpStore + 'static> Drop for Driver<S> {
         }
         queue.flows.land(&mut self.batch, &Verdict::default());
         queue.drivers -= 1;
-        if queue.drivers == 0 {
+        // The heir is taken, so that a driver on another runtime that has ended is the last one.
+        let heir = queue.heir.take();
+        if queue.wants_driver()
+            && let Some(heir) = heir
+        {
+            self.writes.spawn_driver(queue, &heir);
+        } else if queue.drivers == 0 {
             let waiting = queue.flows.take_waiting();
             drop(queue);
             refuse(waiting, &stopped(Operation::Write));

@@ -11,7 +11,7 @@ use sqlx::{Connection as _, raw_sql};
 use tokio::sync::OnceCell;
 use tokio::time::{Instant, sleep};
 
-use crate::support::subject;
+use crate::support::{open_two, subject};
 
 /// The sessions that a pooler has for each database.
 const SESSIONS: usize = 12;
@@ -37,12 +37,10 @@ async fn through(port: u16, lending: Lending) -> (PostgresConfig, String) {
     (PostgresConfig::from_url(&format!("{pooled}?{parameters}")).unwrap(), url)
 }
 
-/// Two stores on one fresh database, as two processes would have them.
 async fn fresh(lending: Lending) -> Subject {
     let (config, url) = through(shared(lending).await.port(), lending).await;
     migrate(&config).await.unwrap();
-    let store = PostgresStore::open(config.clone()).await.unwrap();
-    let peer = PostgresStore::open(config).await.unwrap();
+    let (store, peer) = open_two(config).await;
     subject(store, peer, &url)
 }
 

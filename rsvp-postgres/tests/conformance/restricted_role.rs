@@ -6,7 +6,7 @@ use rsvp_testkit::Subject;
 use rsvp_testkit::servers::PostgresServer;
 use tokio::sync::OnceCell;
 
-use crate::support::subject;
+use crate::support::{open_two, subject};
 
 /// A role belongs to the whole server, so it is made once.
 async fn role(server: &PostgresServer) {
@@ -34,8 +34,8 @@ async fn granted() -> (PostgresConfig, String) {
 
 async fn fresh() -> Subject {
     let (config, url) = granted().await;
-    let store = PostgresStore::open(config.clone()).await.unwrap();
-    subject(store, PostgresStore::open(config).await.unwrap(), &url)
+    let (store, peer) = open_two(config).await;
+    subject(store, peer, &url)
 }
 
 rsvp_testkit::conformance!(fresh().await);

@@ -1,9 +1,19 @@
 //! The changes that the suite makes to a database beside the store.
 
+use std::time::Duration;
+
 use rsvp_core::{EventId, RsvpStore};
-use rsvp_postgres::PostgresStore;
+use rsvp_postgres::{PostgresConfig, PostgresStore};
 use rsvp_testkit::Subject;
 use rsvp_testkit::servers::PostgresServer;
+
+/// Two stores on one database, as two processes would have them.
+/// They refuse no call on a busy machine, because the suite expects an answer to each.
+pub(crate) async fn open_two(config: PostgresConfig) -> (PostgresStore, PostgresStore) {
+    let config = config.with_acquire_timeout(Duration::from_secs(30));
+    let store = PostgresStore::open(config.clone()).await.unwrap();
+    (store, PostgresStore::open(config).await.unwrap())
+}
 
 /// A subject of stores on the database at `url`, which the suite may make read-only, and which may
 /// refuse an event.

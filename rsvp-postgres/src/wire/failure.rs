@@ -270,8 +270,10 @@ pub(crate) enum ConnectError {
     NoPassword(#[source] PasswordError),
     #[error("could not connect")]
     Failed(#[from] sqlx::Error),
-    #[error("no connection to {hosts}")]
-    NoHost { hosts: String, source: Box<Self> },
+    #[error("could not connect to {hosts}")]
+    Unreachable { hosts: String, source: sqlx::Error },
+    #[error("no answer from {hosts} within {after:?}")]
+    Silent { hosts: String, after: Duration },
 }
 
 /// Makes the failure of a call without a connection.
@@ -296,7 +298,7 @@ impl ConnectError {
         failures.min_by_key(Self::is_permanent).unwrap_or(Self::ReadOnly)
     }
 
-    /// Names the hosts that gave no connection.
+    /// Names the hosts in the failure of a connection to them.
     pub(crate) fn of_hosts<'a>(
         self,
         hosts: impl IntoIterator<Item = &'a PgConnectOptions>,
@@ -306,22 +308,27 @@ impl ConnectError {
             None => format!("{}:{}", host.get_host(), host.get_port()),
         };
         let hosts = hosts.into_iter().map(name).collect::<Vec<_>>().join(", ");
-        Self::NoHost { hosts, source: Box::new(self) }
+        match self {
+            Self::Failed(source) => Self::Unreachable { hosts, source },
+            Self::TimedOut(after) => Self::Silent { hosts, after },
+            other => other,
+        }
     }
 
     /// Whether another try is in vain.
     /// Wrong credentials stay wrong, but a silent host may come back.
     pub(crate) fn is_permanent(&self) -> bool {
         match self {
-            Self::Failed(sqlx::Error::Database(database)) => {
+            Self::Failed(sqlx::Error::Database(database))
+            | Self::Unreachable { source: sqlx::Error::Database(database), .. } => {
                 // Invalid authorization, no such database, no such function or no right to it.
                 let classes = ["28", "3D", "42", "0A"];
                 database.code().is_some_and(|code| classes.iter().any(|own| code.starts_with(own)))
             }
             Self::Failed(sqlx::Error::Configuration(_))
+            | Self::Unreachable { source: sqlx::Error::Configuration(_), .. }
             | Self::SettingsIgnored
             | Self::ForeignSettings(_) => true,
-            Self::NoHost { source, .. } => source.is_permanent(),
             _ => false,
         }
     }

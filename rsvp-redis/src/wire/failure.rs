@@ -252,8 +252,10 @@ pub(crate) enum ConnectError {
     NoCredentials(#[source] CredentialError),
     #[error("could not connect")]
     Failed(#[source] RedisError),
-    #[error("no connection to {hosts}")]
-    NoHost { hosts: String, source: Box<Self> },
+    #[error("could not connect to {hosts}")]
+    Unreachable { hosts: String, source: RedisError },
+    #[error("no answer from {hosts} within {after:?}")]
+    Silent { hosts: String, after: Duration },
 }
 
 impl ConnectError {
@@ -262,24 +264,30 @@ impl ConnectError {
         failures.into_iter().min_by_key(Self::is_permanent).unwrap_or(Self::ReadOnly)
     }
 
-    /// Names the hosts that gave no connection.
+    /// Names the hosts in the failure of a connection to them.
     pub(crate) fn of_hosts(self, hosts: &[Host]) -> Self {
         let hosts = hosts.iter().map(Host::to_string).collect::<Vec<_>>().join(", ");
-        Self::NoHost { hosts, source: Box::new(self) }
+        match self {
+            Self::Failed(source) => Self::Unreachable { hosts, source },
+            Self::TimedOut(after) => Self::Silent { hosts, after },
+            other => other,
+        }
     }
 
     /// Whether a repetition would fail too. Wrong credentials stay wrong, silence may end.
     pub(crate) fn is_permanent(&self) -> bool {
         match self {
             Self::TimedOut(_)
+            | Self::Silent { .. }
             | Self::ReadOnly
             | Self::TwoPrimaries
             | Self::Replaced
             | Self::NoCredentials(_) => false,
             Self::OtherMode(_) | Self::NoWait | Self::NotWatched => true,
             Self::Refused { permanent, .. } => *permanent,
-            Self::Failed(error) => error.kind() == ErrorKind::InvalidClientConfig,
-            Self::NoHost { source, .. } => source.is_permanent(),
+            Self::Failed(error) | Self::Unreachable { source: error, .. } => {
+                error.kind() == ErrorKind::InvalidClientConfig
+            }
         }
     }
 

@@ -130,7 +130,7 @@ async fn why_a_store_cannot_be_opened_is_told_without_the_password() {
     server.kill().await;
     let error = refused(&url("redis", login, "")).await;
     assert!(matches!(error, Error::Unavailable { .. }), "{error:?}");
-    assert!(shown(&error).contains(&format!("no connection to 127.0.0.1:{port}")), "{error:?}");
+    assert!(shown(&error).contains(&format!("could not connect to 127.0.0.1:{port}")), "{error:?}");
 
     let cluster = RedisCluster::shared().await;
     let node = cluster.primaries().await[0].port();

@@ -24,14 +24,6 @@ impl Hook for Slow {
         &self.store
     }
 
-    async fn write<T: Send>(
-        &self,
-        _: &[Write],
-        call: impl Future<Output = Result<T>> + Send,
-    ) -> Result<T> {
-        call.await
-    }
-
     async fn write_with<T: Send>(
         &self,
         _: &[Write],

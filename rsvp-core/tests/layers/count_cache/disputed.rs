@@ -5,10 +5,12 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use rsvp_core::layers::{CountCacheConfig, LayerExt};
-use rsvp_core::{Consistency, Count, EventId, Result, RsvpStoreExt, SessionToken, Write};
+use rsvp_core::{Consistency, Count, EventId, RsvpStoreExt, SessionToken};
 use rsvp_memory::MemoryStore;
 use tokio::sync::oneshot;
+use tokio::task::JoinHandle;
 
+use crate::coalesce::settle;
 use crate::event;
 use crate::hooked::{Counted, Hook, Hooked};
 
@@ -35,14 +37,6 @@ impl Hook for Scripted {
         &self.store
     }
 
-    async fn write<T: Send>(
-        &self,
-        _: &[Write],
-        call: impl Future<Output = Result<T>> + Send,
-    ) -> Result<T> {
-        call.await
-    }
-
     async fn count(
         &self,
         _: &[EventId],
@@ -54,28 +48,30 @@ impl Hook for Scripted {
     }
 }
 
-async fn settle() {
-    for _ in 0..100 {
-        tokio::task::yield_now().await;
+fn aged(value: u64, ms: u64) -> Count {
+    Count::aged(value, Duration::from_millis(ms))
+}
+
+/// Returns a function that asks a cache of the store for the count, on a task.
+fn asking(inner: &Arc<Hooked<Scripted>>) -> impl Fn(Consistency) -> JoinHandle<u64> {
+    let cache = Arc::new(inner.clone().with_count_cache(CountCacheConfig::default()).unwrap());
+    move |level| {
+        let cache = cache.clone();
+        tokio::spawn(
+            async move { cache.rsvp_count_with(&event(1_u64), level).await.unwrap().value },
+        )
     }
 }
 
-fn aged(value: u64, ms: u64) -> Count {
-    Count::aged(value, Duration::from_millis(ms))
+fn bounded() -> Consistency {
+    Consistency::Bounded(Duration::from_secs(5))
 }
 
 /// Two session reads of two replicas during a refresh.
 #[tokio::test(start_paused = true)]
 async fn a_second_replica_does_not_undo_what_the_first_one_told() {
     let inner = Arc::new(Hooked(Scripted::default()));
-    let cache = Arc::new(inner.clone().with_count_cache(CountCacheConfig::default()).unwrap());
-    let ask = |level: Consistency| {
-        let cache = cache.clone();
-        tokio::spawn(
-            async move { cache.rsvp_count_with(&event(1_u64), level).await.unwrap().value },
-        )
-    };
-    let bounded = || Consistency::Bounded(Duration::from_secs(5));
+    let ask = asking(&inner);
     let session = || Consistency::Session(SessionToken::at(1, 1));
     let (refresh, first, second) = (inner.next(), inner.next(), inner.next());
     let refreshed = ask(bounded());
@@ -100,14 +96,7 @@ async fn a_second_replica_does_not_undo_what_the_first_one_told() {
 #[tokio::test(start_paused = true)]
 async fn three_reads_at_one_time() {
     let inner = Arc::new(Hooked(Scripted::default()));
-    let cache = Arc::new(inner.clone().with_count_cache(CountCacheConfig::default()).unwrap());
-    let ask = |level: Consistency| {
-        let cache = cache.clone();
-        tokio::spawn(
-            async move { cache.rsvp_count_with(&event(1_u64), level).await.unwrap().value },
-        )
-    };
-    let bounded = || Consistency::Bounded(Duration::from_secs(5));
+    let ask = asking(&inner);
     inner.next().send(aged(7, 0)).unwrap();
     assert_eq!(ask(bounded()).await.unwrap(), 7);
     tokio::time::advance(Duration::from_secs(6)).await;

@@ -16,7 +16,6 @@ use rsvp_testkit::servers::{RedisCluster, RedisServer};
 use tokio::time::{Instant, sleep};
 
 const PARAMETERS: &str = "response_timeout=200ms&connect_timeout=200ms";
-const ANSWER: Duration = Duration::from_millis(200);
 const HANGS: usize = 8;
 /// The delay that a busy machine adds.
 const SLACK: Duration = Duration::from_secs(1);

@@ -41,4 +41,9 @@ pub(super) enum Next {
         /// because its last refresh failed or did not end by its caller's deadline.
         apart: bool,
     },
+    /// Refresh the count once there is room for such a refresh.
+    NoRoom {
+        /// Whether the event would be read apart from others.
+        apart: bool,
+    },
 }

@@ -145,25 +145,20 @@ impl Entry {
     }
 
     /// Returns the next step of a caller without an answer.
-    /// `None` if the caller would have to refresh the count but has no room for a refresh.
     ///
-    /// `refresh` has the tokens of two refreshes that the caller may begin:
+    /// `refreshes` has the tokens of the refreshes that the caller has room to begin:
     /// one together with other events, and one apart from them.
     /// The entry takes one of these as its refresh lock.
-    pub(super) fn next(
-        &self,
-        caller: &Caller,
-        refresh: Option<(&CancellationToken, &CancellationToken)>,
-    ) -> Option<Next> {
+    pub(super) fn next(&self, caller: &Caller, refreshes: [Option<&CancellationToken>; 2]) -> Next {
         let mut state = self.state();
         // 1. A read that began after the caller had asked is as good as the caller's own.
         if let Some(counted) = state.cached.counted() {
             if counted.began > caller.asked {
                 let age = state.cached.age_when_read();
-                return Some(Next::Answer(Ok(Count::aged(counted.value, age))));
+                return Next::Answer(Ok(Count::aged(counted.value, age)));
             }
             if let Some(count) = self.within(&counted, &caller.bounds) {
-                return Some(Next::Answer(Ok(count)));
+                return Next::Answer(Ok(count));
             }
         }
         // 2. While the store fails, only some callers try it again.
@@ -172,23 +167,26 @@ impl Entry {
         if state.failed_within(memory)
             && let Some(count) = self.old(&state, &caller.bounds)
         {
-            return Some(Next::Answer(Ok(count)));
+            return Next::Answer(Ok(count));
         }
         // 3. The failure of a refresh for which the caller has waited is its own.
         if let Some((tick, _, error)) = &state.failure
             && *tick > caller.asked
         {
-            return Some(Next::Answer(Err(error.clone())));
+            return Next::Answer(Err(error.clone()));
         }
         // 4. Single flight: wait for the refresh in flight, or take the refresh lock.
         if let Some(under_way) = &state.refresh {
-            return Some(Next::Wait(under_way.clone()));
+            return Next::Wait(under_way.clone());
         }
         // Read an event apart from others if its last refresh failed, or did not end in time.
         let apart = state.hurried || state.failure.is_some();
-        let refresh = refresh.map(|(together, alone)| if apart { alone } else { together });
-        state.refresh = Some(refresh?.clone());
-        Some(Next::Refresh { apart })
+        let [together, alone] = refreshes;
+        let Some(refresh) = (if apart { alone } else { together }) else {
+            return Next::NoRoom { apart };
+        };
+        state.refresh = Some(refresh.clone());
+        Next::Refresh { apart }
     }
 
     /// Returns an old count for a caller whose deadline has passed.

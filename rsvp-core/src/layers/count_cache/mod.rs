@@ -90,6 +90,7 @@ mod eviction;
 mod read;
 mod refresh;
 mod removals;
+mod room;
 mod snapshot;
 mod store;
 mod table;

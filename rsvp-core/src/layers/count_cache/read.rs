@@ -5,7 +5,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::runtime::Handle;
-use tokio::sync::OwnedSemaphorePermit;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
@@ -13,19 +12,26 @@ use super::CountCache;
 use super::caller::{Bounds, Caller, Next};
 use super::entry::Entry;
 use super::refresh::{Refresh, RefreshEnd, deadline_of_refresh};
+use super::room::RefreshPermit;
 use crate::backend::fail_all;
 use crate::layers::timeout::{GRACE, before};
 use crate::{
     Consistency, Count, Deadline, Effect, Error, EventId, Operation, ReadOptions, Result, RsvpStore,
 };
 
-/// The greatest number of callers with refreshes in flight.
-/// Further callers wait for one of them to end.
-pub(super) const MOST_REFRESHES: usize = 1024;
-
 type Counts<'a> = BTreeMap<&'a EventId, Result<Count>>;
 
 type Missing<'a> = BTreeMap<&'a EventId, Arc<Entry>>;
+
+/// A refresh that its caller may begin.
+#[derive(Default)]
+struct Begun {
+    /// Whether its events are read apart from others.
+    apart: bool,
+    done: CancellationToken,
+    entries: Vec<Arc<Entry>>,
+    permit: Option<RefreshPermit>,
+}
 
 impl<S: RsvpStore + 'static> CountCache<S> {
     /// Returns the counts that a caller at this level accepts from memory.
@@ -93,30 +99,33 @@ impl<S: RsvpStore + 'static> CountCache<S> {
         deadline: Option<Deadline>,
         counts: &mut Counts<'a>,
     ) {
-        let mut room = None;
+        let mut permits = [None, None];
         loop {
             // 1. Ask each entry for the caller's next step: an answer, a refresh to wait for,
             //    or a refresh to begin.
             //    The caller begins at most two refreshes, one for all events together
-            //    and one for the events that are read apart.
+            //    and one for the events that are read apart. Each needs a permit.
             let late = deadline.is_some_and(Deadline::has_passed);
-            room = room.or_else(|| self.refreshes.clone().try_acquire_owned().ok());
-            let mut begun = [false, true].map(|apart| (apart, CancellationToken::new(), vec![]));
-            let (mut waits, mut idle) = (Vec::new(), false);
+            let mut begun = [false, true].map(|apart| Begun { apart, ..Begun::default() });
+            if !late {
+                for (refresh, permit) in begun.iter_mut().zip(&mut permits) {
+                    refresh.permit = permit.take().or_else(|| self.room.try_enter(refresh.apart));
+                }
+            }
+            let (mut waits, mut idle) = (Vec::new(), [false; 2]);
             missing.retain(|event, entry| {
-                let [(_, together, _), (_, apart, _)] = &begun;
-                let refresh = room.as_ref().filter(|_| !late).map(|_| (together, apart));
-                match entry.next(caller, refresh) {
-                    Some(Next::Answer(count)) => {
+                let may_begin = begun.each_ref().map(|it| it.permit.as_ref().map(|_| &it.done));
+                match entry.next(caller, may_begin) {
+                    Next::Answer(count) => {
                         counts.insert(event, count);
                         return false;
                     }
-                    Some(Next::Wait(refresh)) => waits.push(refresh),
-                    Some(Next::Refresh { apart }) => {
-                        let of_kind = begun.iter_mut().filter(|(kind, ..)| *kind == apart);
-                        of_kind.for_each(|(.., entries)| entries.push(entry.clone()));
+                    Next::Wait(refresh) => waits.push(refresh),
+                    Next::Refresh { apart } => {
+                        let of_kind = begun.iter_mut().filter(|refresh| refresh.apart == apart);
+                        of_kind.for_each(|refresh| refresh.entries.push(entry.clone()));
                     }
-                    None => idle = true,
+                    Next::NoRoom { apart } => idle[usize::from(apart)] = true,
                 }
                 true
             });
@@ -125,13 +134,15 @@ impl<S: RsvpStore + 'static> CountCache<S> {
             }
             // 2. Begin the refreshes, or wait for room to begin,
             //    or wait for the refreshes of other callers.
-            if begun.iter().any(|(.., entries)| !entries.is_empty()) {
-                self.refresh(begun, room.take().map(Arc::new), deadline).await;
-            } else if idle {
-                let permit = until(deadline, self.refreshes.clone().acquire_owned()).await;
-                room = permit.and_then(|permit| permit.ok());
+            if begun.iter().any(|refresh| !refresh.entries.is_empty()) {
+                self.refresh(begun, deadline).await;
+                continue;
+            }
+            // Other callers need the permits meanwhile.
+            drop(begun);
+            if let Some(kind) = idle.iter().position(|idle| *idle) {
+                permits[kind] = self.room.enter(kind == 1, deadline).await;
             } else {
-                room = None;
                 for refresh in waits {
                     until(deadline, refresh.cancelled()).await;
                 }
@@ -141,19 +152,12 @@ impl<S: RsvpStore + 'static> CountCache<S> {
 
     /// Runs the refreshes whose locks the caller has taken, and waits for them.
     /// They run on tasks, or in the caller if there is no runtime.
-    async fn refresh(
-        &self,
-        begun: [(bool, CancellationToken, Vec<Arc<Entry>>); 2],
-        permit: Option<Arc<OwnedSemaphorePermit>>,
-        deadline: Option<Deadline>,
-    ) {
+    async fn refresh(&self, begun: [Begun; 2], deadline: Option<Deadline>) {
         // Create the refreshes here and not in the tasks.
         // A runtime that is shutting down may never poll a task.
-        let refreshes = begun.map(|(apart, done, entries)| {
-            if entries.is_empty() {
-                return None;
-            }
-            let (ends, permit) = (deadline_of_refresh(deadline, apart), permit.clone());
+        let refreshes = begun.map(|Begun { apart, done, entries, permit }| {
+            let permit = permit.filter(|_| !entries.is_empty())?;
+            let ends = deadline_of_refresh(deadline, apart);
             let hurried = !apart && deadline.is_some_and(|own| own <= ends);
             let end = RefreshEnd { deadline: ends, hurried };
             let refresh = Refresh::new(self.table.clone(), entries, done.clone(), end, permit);
@@ -237,7 +241,10 @@ impl<S: RsvpStore + 'static> CountCache<S> {
 
 /// Waits until the deadline.
 /// Waits without an end if there is no deadline, or no runtime with timers.
-async fn until<T>(deadline: Option<Deadline>, call: impl Future<Output = T>) -> Option<T> {
+pub(super) async fn until<T>(
+    deadline: Option<Deadline>,
+    call: impl Future<Output = T>,
+) -> Option<T> {
     match deadline {
         Some(deadline) => before(deadline.instant(), call).await,
         None => Some(call.await),

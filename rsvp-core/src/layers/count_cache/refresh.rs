@@ -4,12 +4,13 @@ use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures_util::future::{Either, select};
 use tokio::runtime::Handle;
-use tokio::sync::OwnedSemaphorePermit;
 use tokio::time::{Instant, timeout, timeout_at};
 use tokio_util::sync::CancellationToken;
 
 use super::entry::Entry;
+use super::room::RefreshPermit;
 use super::table::Table;
 use crate::backend::{check_answer_count, fail_all};
 use crate::layers::timeout::GRACE;
@@ -62,7 +63,7 @@ pub(super) struct Refresh {
     /// Whether it runs on a task. A refresh in its caller has no timers, and may be dropped.
     on_task: bool,
     recorded: bool,
-    _permit: Option<Arc<OwnedSemaphorePermit>>,
+    permit: RefreshPermit,
 }
 
 impl Refresh {
@@ -72,11 +73,10 @@ impl Refresh {
         entries: Vec<Arc<Entry>>,
         done: CancellationToken,
         end: RefreshEnd,
-        permit: Option<Arc<OwnedSemaphorePermit>>,
+        permit: RefreshPermit,
     ) -> Self {
         let on_task = Handle::try_current().is_ok();
-        let (recorded, _permit) = (false, permit);
-        Self { table, entries, done, end, on_task, recorded, _permit }
+        Self { table, entries, done, end, on_task, recorded: false, permit }
     }
 
     /// Reads the counts in one call of the store, and records them.
@@ -106,7 +106,8 @@ impl Refresh {
             match result {
                 Ok(count) => entry.record_read(count, &read, ended),
                 // The deadline of a hasty caller says nothing about the store.
-                Err(Error::TimedOut { .. })
+                // Neither does a wait for a turn until then.
+                Err(Error::TimedOut { .. } | Error::Overloaded { .. })
                     if self.end.hurried && self.end.deadline.has_passed() =>
                 {
                     entry.hurry();
@@ -129,9 +130,10 @@ impl Refresh {
     }
 
     /// Waits for the read.
-    /// If it hangs, this opens the fences, and drops the read soon after its deadline.
+    /// If it hangs, this opens the fences, leaves the room to quick reads,
+    /// and drops the read soon after its deadline.
     async fn bounded(
-        &self,
+        &mut self,
         call: impl Future<Output = Result<Vec<Result<Count>>>>,
     ) -> Result<Vec<Result<Count>>> {
         let began = Instant::now();
@@ -140,9 +142,16 @@ impl Refresh {
         if let Ok(answer) = timeout(self.table.fence_timeout, &mut call).await {
             return answer;
         }
-        // 2. Let the writes in, and wait until the deadline.
+        // 2. Let the writes in. The read goes on beside the slow ones, or ends if these are too many.
         self.entries.iter().for_each(|entry| entry.open_fence());
-        timeout_at(self.end.deadline.instant() + GRACE, call).await.unwrap_or_else(|_| {
+        let slow = async {
+            match select(&mut call, pin!(self.permit.slow_down())).await {
+                Either::Left((answer, _)) => return answer,
+                Either::Right((moved, _)) => moved?,
+            }
+            call.await
+        };
+        timeout_at(self.end.deadline.instant() + GRACE, slow).await.unwrap_or_else(|_| {
             let waited = began.elapsed();
             Err(Error::timed_out(Operation::RsvpCount, waited, Effect::NotApplied))
         })

@@ -6,12 +6,11 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use tokio::runtime::Handle;
-use tokio::sync::Semaphore;
 use tokio_util::task::TaskTracker;
 
 use super::config::CountCacheConfig;
-use super::read::MOST_REFRESHES;
 use super::removals::RunningStep;
+use super::room::Room;
 use super::table::Table;
 use super::tally::Tally;
 use super::writing::{EventWrites, Writing};
@@ -136,8 +135,13 @@ use crate::{
 /// The read of a caller without a deadline has 10 s, too.
 /// The timeouts of the store usually end it before.
 ///
-/// At most 1,024 callers have reads in flight.
-/// Further callers wait for one of these to end.
+/// At most 1,024 reads run side by side, and further callers wait for one of these to end.
+/// A read that takes longer than the fence leaves its place to others,
+/// and becomes one of at most 8,192 slow reads. So do reads of events whose last read failed.
+/// If there is no place for a slow read within a second, it ends as
+/// [`Error::Overloaded`](crate::Error::Overloaded).
+/// So a shard that hangs delays counts of the other shards by a fraction of a second.
+///
 /// [`close`](RsvpStore::close) waits for the reads in flight.
 /// They run on tasks of the Tokio runtime of their first caller.
 /// If it shuts down, the waiting callers get an error, and the next caller reads again.
@@ -146,8 +150,7 @@ pub struct CountCache<S> {
     pub(super) store: Arc<S>,
     pub(super) config: CountCacheConfig,
     pub(super) table: Arc<Table>,
-    /// The permits for refreshes.
-    pub(super) refreshes: Arc<Semaphore>,
+    pub(super) room: Room,
     /// The tasks of refreshes.
     pub(super) tasks: TaskTracker,
 }
@@ -166,7 +169,7 @@ impl<S: RsvpStore + 'static> CountCache<S> {
             store: Arc::new(store),
             config,
             table: Arc::new(Table::new(capacity, config.fence_timeout())),
-            refreshes: Arc::new(Semaphore::new(MOST_REFRESHES)),
+            room: Room::new(),
             tasks: TaskTracker::new(),
         })
     }

@@ -1,6 +1,7 @@
 //! The store inside: a memory store that tells what it was asked, and does as it is told.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::future::pending;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -23,6 +24,8 @@ pub(crate) struct Controlled {
     absurd: Mutex<BTreeMap<EventId, u64>>,
     /// The events whose counts fail.
     refused: Mutex<BTreeSet<EventId>>,
+    /// The events whose counts are not answered.
+    frozen: Mutex<BTreeSet<EventId>>,
     answers_too_little: AtomicBool,
     /// How old the counts of session reads may be.
     lag: Mutex<Duration>,
@@ -64,6 +67,11 @@ impl Controlled {
         self.refused.lock().unwrap().insert(event.clone());
     }
 
+    /// From now on a call for the count of one of `events` hangs.
+    pub(crate) fn freeze(&self, events: impl IntoIterator<Item = EventId>) {
+        self.frozen.lock().unwrap().extend(events);
+    }
+
     /// From now on `event` answers `count`.
     pub(crate) fn claim(&self, event: &EventId, count: u64) {
         self.absurd.lock().unwrap().insert(event.clone(), count);
@@ -93,6 +101,10 @@ impl Hook for Controlled {
         call: impl Future<Output = Counted> + Send,
     ) -> Counted {
         self.log.lock().unwrap().push((events.to_vec(), consistency.clone()));
+        let hangs = events.iter().any(|event| self.frozen.lock().unwrap().contains(event));
+        if hangs {
+            pending::<()>().await;
+        }
         self.reads.pass(Point::Before).await?;
         let mut counts = call.await?;
         for (event, count) in events.iter().zip(&mut counts) {

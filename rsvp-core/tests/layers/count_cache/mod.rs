@@ -6,6 +6,7 @@ mod control;
 mod deadlines;
 mod disputed;
 mod errors;
+mod frozen;
 mod hanging;
 mod history;
 mod inner;

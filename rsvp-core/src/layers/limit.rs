@@ -7,7 +7,7 @@ use tokio::time::{Instant, timeout_at};
 
 use super::{Call, Layer, Layered};
 use crate::backend::check_range;
-use crate::{Deadline, Effect, Error, Health, Operation, Result, RsvpStore};
+use crate::{Effect, Error, Health, Operation, Result, RsvpStore};
 
 /// The settings of a [`LimitStore`]: the number of concurrent calls, and the length of the queue.
 ///
@@ -59,7 +59,9 @@ impl LimitConfig {
 /// A call from a bounded queue ([`WriteOptions::queued`](crate::WriteOptions::queued)),
 /// such as a batch of a [`CoalescedStore`](super::CoalescedStore),
 /// waits for its turn like the others.
-/// It is never refused, because it stands for many calls.
+/// No full queue refuses it, because it stands for many calls.
+/// If its turn has not come by its deadline, it is refused as [`Error::Overloaded`]:
+/// the time tells nothing about the store or about an event.
 ///
 /// [`ready`](RsvpStore::ready) does not wait and takes no place.
 /// It is refused if a write would be refused.
@@ -126,7 +128,7 @@ impl Layer for Limit {
         // and is not free for a new one.
         let _running = match self.running.try_acquire() {
             Ok(running) => running,
-            Err(_) => Box::pin(self.turn(operation, call.deadline())).await?,
+            Err(_) => Box::pin(self.turn(&call)).await?,
         };
         call.run(store).await
     }
@@ -148,18 +150,18 @@ impl Layer for Limit {
 
 impl Limit {
     /// Waits for the turn of a call, until its deadline.
-    async fn turn(
-        &self,
-        operation: Operation,
-        deadline: Option<Deadline>,
-    ) -> Result<SemaphorePermit<'_>> {
+    async fn turn<C: Call>(&self, call: &C) -> Result<SemaphorePermit<'_>> {
         let (began, turn) = (Instant::now(), self.running.acquire());
-        let late = || Error::timed_out(operation, began.elapsed(), Effect::NotApplied);
-        let turn = match deadline {
+        let overloaded = || Error::overloaded(call.operation());
+        let late = || match call.is_queued() {
+            true => overloaded(),
+            false => Error::timed_out(call.operation(), began.elapsed(), Effect::NotApplied),
+        };
+        let turn = match call.deadline() {
             None => turn.await,
             Some(deadline) => timeout_at(deadline.instant(), turn).await.map_err(|_| late())?,
         };
         // The semaphore is never closed, so this error does not occur.
-        turn.map_err(|_| Error::overloaded(operation))
+        turn.map_err(|_| overloaded())
     }
 }

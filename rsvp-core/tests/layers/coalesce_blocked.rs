@@ -8,7 +8,7 @@ use futures_util::FutureExt;
 use futures_util::future::join_all;
 use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
-use rsvp_core::layers::CoalesceConfig;
+use rsvp_core::layers::{CoalesceConfig, LayerExt, LimitConfig};
 use rsvp_core::{
     Action, Deadline, Effect, Error, EventId, Operation, Receipt, Result, Rsvp, RsvpStore,
     RsvpStoreExt, Write, WriteOptions,
@@ -20,7 +20,7 @@ use tokio::time::{Instant, sleep};
 use crate::coalesce::{coalesced, narrow, settle, spawn_write};
 use crate::engine::{Engine, Modelled, modelled};
 use crate::hooked::Hooked;
-use crate::probe::Reaction;
+use crate::probe::{Probe, Reaction};
 use crate::{ends, event, user};
 
 const PATIENCE: Duration = Duration::from_secs(1);
@@ -391,4 +391,28 @@ async fn writes_of_a_pair_keep_their_order_whatever_is_locked() {
         assert!(possible.contains(&held), "{user} at {event}: {held} of {possible:?}");
     }
     assert!(engine.most_batches() > 2, "suspects are sent beside the others");
+}
+
+/// The batch was never sent, so no event is the cause.
+#[tokio::test(start_paused = true)]
+async fn events_whose_batch_has_waited_for_a_limit_are_no_suspects() {
+    let probe = Probe::new();
+    let limited = Arc::new(probe.clone().with_limit(LimitConfig::new(1)).unwrap());
+    let store = Arc::new(limited.clone().with_coalescing(narrow()).unwrap());
+    let writes: Vec<_> = (0..50_u64).map(|n| Write::rsvp(user(1_u64), event(n))).collect();
+    probe.shut();
+    let running = tokio::spawn(async move { limited.rsvp(&user(2_u64), &event(99_u64)).await });
+    settle().await;
+    let (began, options) = (Instant::now(), WriteOptions::default().with_timeout(PATIENCE));
+    let receipt = store.write_batch(&writes, &options).await.unwrap();
+    assert_eq!(began.elapsed(), PATIENCE);
+    for result in receipt.results {
+        let error = result.unwrap_err();
+        assert!(matches!(error, Error::Overloaded { .. }), "{error}");
+    }
+    probe.open();
+    running.await.unwrap().unwrap();
+    let receipt = store.write_batch(&writes, &WriteOptions::default()).await.unwrap();
+    assert!(receipt.results.iter().all(Result::is_ok));
+    assert_eq!(probe.batches(), [1, 50]);
 }

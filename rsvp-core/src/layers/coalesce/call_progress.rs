@@ -12,6 +12,8 @@ use crate::{Deadline, Effect, Error, Operation};
 #[derive(Clone)]
 pub(super) struct CallProgress {
     pub(super) deadline: Deadline,
+    /// The moment of the call.
+    pub(super) queued: Instant,
     progress: Arc<Mutex<Progress>>,
 }
 
@@ -27,7 +29,7 @@ enum Progress {
 
 impl CallProgress {
     pub(super) fn new(deadline: Deadline) -> Self {
-        Self { deadline, progress: Arc::new(Mutex::new(Progress::Queued)) }
+        Self { deadline, queued: Instant::now(), progress: Arc::new(Mutex::new(Progress::Queued)) }
     }
 
     /// Marks the call as sent with a batch.
@@ -53,12 +55,7 @@ impl CallProgress {
 
     /// Returns the error of a caller that gives up at its deadline.
     /// `settling` is the time after the deadline of its batch during which a write may be pending.
-    pub(super) fn give_up(
-        &self,
-        operation: Operation,
-        waited: Duration,
-        settling: Duration,
-    ) -> Error {
+    pub(super) fn give_up(&self, operation: Operation, settling: Duration) -> Error {
         let mut progress = self.progress.lock().unwrap_or_else(PoisonError::into_inner);
         let effect = match *progress {
             Progress::Sent(batch) => Effect::Pending(Deadline::at(batch.instant() + settling)),
@@ -67,6 +64,6 @@ impl CallProgress {
         if effect == Effect::NotApplied {
             *progress = Progress::GivenUp;
         }
-        Error::timed_out(operation, waited, effect)
+        Error::timed_out(operation, self.queued.elapsed(), effect)
     }
 }

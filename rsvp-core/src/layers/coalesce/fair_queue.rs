@@ -5,7 +5,7 @@
 //! | class | flow | lanes |
 //! |---|---|---|
 //! | light | few requests are waiting | all lanes, or all but one while heavy flows wait |
-//! | heavy | many requests are waiting (a backlog) | all lanes but one |
+//! | heavy | many requests are waiting (a backlog) | all lanes but one, or all without light flows for a while |
 //! | suspect | a batch with the flow has timed out | extra lanes, each flow alone |
 //! | blocked | a batch with the flow alone has timed out | at most half of the extra lanes |
 //!
@@ -25,6 +25,10 @@ use crate::EventId;
 
 /// A flow with more waiting writes than this part of a batch has a backlog.
 const BACKLOG: usize = 32;
+
+/// After this number of heavy batches for each lane without a light one, heavy flows use all lanes.
+/// With batches of 5 ms these are the batches of about 300 ms.
+const LONG_WITHOUT_LIGHT: usize = 64;
 
 /// The number of extra lanes for suspects: at least two,
 /// so that events blocked for long leave a lane to the others.
@@ -59,8 +63,8 @@ pub(super) struct FairQueue {
     heavy: Ring,
     suspect: Ring,
     blocked: Ring,
-    /// Whether the last batch of the light and heavy rings was a light one.
-    light_was_last: bool,
+    /// The number of heavy batches since the last light one.
+    heavy_in_a_row: usize,
     suspects: Suspects,
     /// The room of the requests that wait or are in flight.
     pending: usize,
@@ -109,7 +113,7 @@ impl FairQueue {
             heavy: Ring::default(),
             suspect: Ring::default(),
             blocked: Ring::default(),
-            light_was_last: false,
+            heavy_in_a_row: 0,
             // A batch leaves at most this number of suspects behind.
             suspects: Suspects::new(config.max_batch),
             pending: 0,
@@ -180,8 +184,10 @@ impl FairQueue {
         }
         // Count the batch in its ring.
         self.ring(batch.class).in_flight += 1;
-        if matches!(batch.class, Class::Light | Class::Heavy) {
-            self.light_was_last = batch.class == Class::Light;
+        match batch.class {
+            Class::Light => self.heavy_in_a_row = 0,
+            Class::Heavy => self.heavy_in_a_row = self.heavy_in_a_row.saturating_add(1),
+            Class::Suspect | Class::Blocked => {}
         }
         true
     }
@@ -309,7 +315,7 @@ impl FairQueue {
     /// Returns the class of the next batch, if one may be sent.
     ///
     /// Heavy flows leave one lane to the light ones (of two lanes or more),
-    /// because light batches are short.
+    /// because light batches are short, unless there has been no light batch for long.
     /// Light flows leave one lane to the heavy ones while these wait.
     /// With one lane they take turns.
     fn next_class(&mut self) -> Option<Class> {
@@ -325,7 +331,7 @@ impl FairQueue {
         if self.light.in_flight + self.heavy.in_flight < self.lanes {
             let light = !self.light.flows.is_empty();
             let heavy = !self.heavy.flows.is_empty() && self.heavy.in_flight < self.most_heavy();
-            let is_turn_of_heavy = self.heavy.in_flight == 0 && self.light_was_last;
+            let is_turn_of_heavy = self.heavy.in_flight == 0 && self.heavy_in_a_row == 0;
             if heavy && (!light || is_turn_of_heavy) {
                 return Some(Class::Heavy);
             }
@@ -348,7 +354,10 @@ impl FairQueue {
     }
 
     fn most_heavy(&self) -> usize {
-        (self.lanes - 1).max(1)
+        match self.heavy_in_a_row < LONG_WITHOUT_LIGHT * self.lanes {
+            true => (self.lanes - 1).max(1),
+            false => self.lanes,
+        }
     }
 
     fn backlog(&self) -> usize {

@@ -77,7 +77,8 @@ use crate::{
 /// # Isolation of events
 ///
 /// - **A hot event waits for itself.** Events with a backlog share batches among themselves,
-///   each with an equal share, and leave one lane to the other events.
+///   each with an equal share, and leave one lane to the other events
+///   (unless these have not written for a while).
 /// - **Its room is bounded.** An event may have as many pending writes as there is free room
 ///   in the queue, so a single hot event fills half of it.
 ///   Further calls are refused at once as [`Error::Overloaded`](crate::Error::Overloaded),
@@ -110,12 +111,18 @@ use crate::{
 ///   A write is then [pending](crate::Effect::Pending) until its batch is over.
 ///   If the deadline of the batch is at most 250 ms later, the caller waits up to 250 ms longer
 ///   for the outcome of the batch.
+/// - **Late reads do not make others late.** At overload the oldest queued read has little time
+///   left. Once half of its time is over, the newest reads are sent first, which still have enough
+///   ([adaptive LIFO](https://queue.acm.org/detail.cfm?id=2839461)).
+///   A read without a deadline is sent when it is the oldest, at the latest.
 /// - **Batches run on Tokio tasks**, on the runtime of a caller that found a batch to send.
 ///   A caller without a runtime is refused, unless other callers' batches are in flight.
 ///   When the runtime shuts down, its queued calls are answered with an error.
 ///   A runtime of one thread must be kept running as long as other callers wait.
 /// - **Batches wait for a limit.** A [`LimitStore`](super::LimitStore) inside lets them wait
 ///   for their turn and refuses none.
+///   A batch without a turn by its deadline fails as [`Error::Overloaded`] and makes no suspects.
+///   `ready` is refused while other calls fill the limit, although a write would wait.
 /// - **Removals are not queued.** A step of a removal overtakes queued writes
 ///   of the same event or user. These writes take effect after it.
 ///

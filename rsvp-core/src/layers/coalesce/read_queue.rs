@@ -56,6 +56,34 @@ struct Call<B: Batch + ?Sized> {
     reply: oneshot::Sender<Answered<B>>,
 }
 
+impl<B: Batch> Call<B> {
+    /// Returns whether the caller has gone, or its deadline has passed.
+    fn is_unwanted(&self, now: Instant) -> bool {
+        let deadline = self.progress.as_ref().map(|progress| progress.deadline.instant());
+        self.reply.is_closed() || deadline.is_some_and(|deadline| deadline <= now)
+    }
+
+    /// Returns whether half of the time until the deadline is over.
+    fn is_late(&self, now: Instant) -> bool {
+        self.progress.as_ref().is_some_and(|progress| {
+            let left = progress.deadline.instant().saturating_duration_since(now);
+            left < now.saturating_duration_since(progress.queued)
+        })
+    }
+}
+
+/// The order in which a batch takes calls from the queue.
+///
+/// The oldest call is usually the first.
+/// At overload it has little time left, and a batch of such calls would be too late for all.
+/// So a batch begins with the newest calls if the oldest one is late
+/// (adaptive LIFO, Ben Maurer, "Fail at Scale", ACM Queue 13(8), 2015).
+#[derive(Clone, Copy, PartialEq)]
+enum Order {
+    OldestFirst,
+    NewestFirst,
+}
+
 /// A queue of calls, and the drivers that take batches from it.
 pub(super) struct ReadQueue<S, B: Batch> {
     store: Arc<S>,
@@ -81,6 +109,22 @@ struct Queue<B: Batch> {
     pending: usize,
     drivers: usize,
     closed: bool,
+}
+
+impl<B: Batch> Queue<B> {
+    fn peek(&self, order: Order) -> Option<&Call<B>> {
+        match order {
+            Order::OldestFirst => self.calls.front(),
+            Order::NewestFirst => self.calls.back(),
+        }
+    }
+
+    fn pop(&mut self, order: Order) -> Option<Call<B>> {
+        match order {
+            Order::OldestFirst => self.calls.pop_front(),
+            Order::NewestFirst => self.calls.pop_back(),
+        }
+    }
 }
 
 impl<S: RsvpStore + 'static, B: Batch> ReadQueue<S, B> {
@@ -158,7 +202,6 @@ impl<S: RsvpStore + 'static, B: Batch> ReadQueue<S, B> {
         async move {
             let lost = |_| Err(lost(B::OPERATION, settling));
             let Some(progress) = own else { return answer.await.unwrap_or_else(lost) };
-            let began = Instant::now();
             let mut answer = answer;
             if let Some(answer) = before(progress.deadline.instant(), &mut answer).await {
                 return answer.unwrap_or_else(lost);
@@ -171,7 +214,7 @@ impl<S: RsvpStore + 'static, B: Batch> ReadQueue<S, B> {
                 return answer.unwrap_or_else(lost);
             }
             // 5. Give up. The error says whether the call was sent.
-            Err(progress.give_up(B::OPERATION, began.elapsed(), settling))
+            Err(progress.give_up(B::OPERATION, settling))
         }
     }
 
@@ -195,10 +238,8 @@ impl<S: RsvpStore + 'static, B: Batch> ReadQueue<S, B> {
 
     /// Makes one call of the store for all calls of a batch, and answers each of them.
     /// It calls `landed` before the answers.
-    async fn run(&self, mut calls: Vec<Call<B>>, landed: impl FnOnce()) {
-        // 1. Drop the calls without a waiting caller.
-        //    The batch has the latest deadline of the others.
-        calls.retain(|call| !call.reply.is_closed());
+    async fn run(&self, calls: Vec<Call<B>>, landed: impl FnOnce()) {
+        // 1. The batch has the latest deadline of its calls.
         let deadline = batch_deadline(&calls);
         // 2. Collect the entries of all calls that are still in time.
         //    The batch is as fresh as the most demanding of them.
@@ -292,29 +333,41 @@ impl<S: RsvpStore + 'static, B: Batch> Driver<S, B> {
         }
     }
 
-    /// Takes the calls of the next batch, in the order of their arrival.
+    /// Takes the calls of the next batch.
     fn next(&mut self) -> Option<Vec<Call<B>>> {
         // 1. Free the room of a batch that panicked or was not sent.
         self.landed();
         // 2. Take calls up to the size of a batch, and at least one.
+        //    Calls that nobody waits for take no place in it.
+        let now = Instant::now();
         let mut queue = self.reads.queue();
-        let mut batch = Vec::new();
-        while let Some(call) = queue.calls.front() {
+        let (mut batch, mut unwanted) = (Vec::new(), Vec::new());
+        let mut order = Order::OldestFirst;
+        while let Some(call) = queue.peek(order) {
             let entries = self.in_flight + call.entries.len();
-            if !batch.is_empty() && entries > self.reads.limits.max_batch {
+            if call.is_unwanted(now) {
+                queue.pending -= call.entries.len();
+                unwanted.extend(queue.pop(order));
+            } else if batch.is_empty() && order == Order::OldestFirst && call.is_late(now) {
+                order = Order::NewestFirst;
+            } else if batch.is_empty() || entries <= self.reads.limits.max_batch {
+                self.in_flight = entries;
+                batch.extend(queue.pop(order));
+            } else {
                 break;
             }
-            self.in_flight = entries;
-            batch.extend(queue.calls.pop_front());
         }
         // 3. End if the queue is empty.
         //    The lock is still held, so the next caller sees it and spawns a driver.
         if batch.is_empty() {
             queue.drivers -= 1;
             self.finished = true;
-            return None;
         }
-        Some(batch)
+        drop(queue);
+        for call in unwanted {
+            let _ = call.reply.send(Err(Error::too_late(B::OPERATION)));
+        }
+        (!self.finished).then_some(batch)
     }
 }
 

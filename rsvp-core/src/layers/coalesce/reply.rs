@@ -43,10 +43,7 @@ impl WriteRequest {
 
     /// Takes the writes for a batch with this deadline.
     /// `None` if the caller has no use for the answer any more.
-    pub(super) fn send(&self, batch: Deadline, now: Instant) -> Option<WritesOfEvent> {
-        if self.reply.deadline.is_some_and(|deadline| deadline.instant() <= now) {
-            return None;
-        }
+    pub(super) fn send(&self, batch: Deadline) -> Option<WritesOfEvent> {
         let mut state = self.reply.state();
         let progress = state.progress.get_mut(self.place)?;
         match std::mem::replace(progress, Progress::Sent(batch)) {

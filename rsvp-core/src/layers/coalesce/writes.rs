@@ -227,16 +227,19 @@ impl<S: RsvpStore + 'static> Driver<S> {
     #[allow(clippy::manual_async_fn, reason = "its type has to be known to be `Send` inside of it")]
     fn drive(mut self) -> impl Future<Output = ()> + Send {
         async move {
-            while !self.finished && self.next() {
-                let _ = AssertUnwindSafe(self.run()).catch_unwind().await;
+            while !self.finished
+                && let Some(now) = self.next()
+            {
+                let _ = AssertUnwindSafe(self.run(now)).catch_unwind().await;
                 // A store that answers at once never yields. Let other tasks have their turn.
                 consume_budget().await;
             }
         }
     }
 
-    /// Takes the next batch. Returns whether there is one.
-    fn next(&mut self) -> bool {
+    /// Takes the next batch, of requests whose deadlines have not passed.
+    /// Returns the moment of that, or `None` if there is no batch.
+    fn next(&mut self) -> Option<Instant> {
         // 1. Return the flows of a batch that panicked or was not sent.
         //    The callers of a panicked batch get an error when this function drops their requests.
         let _lost = std::mem::take(&mut self.batch.requests);
@@ -264,20 +267,19 @@ impl<S: RsvpStore + 'static> Driver<S> {
         for mut late in std::mem::take(&mut self.batch.expired) {
             late.answer(Err(Error::too_late(Operation::Write)));
         }
-        !self.finished
+        (!self.finished).then_some(now)
     }
 
     /// Makes one call of the store for all requests, and gives each its own results.
-    async fn run(&mut self) {
+    async fn run(&mut self, now: Instant) {
         // 1. The batch has the latest deadline of its calls.
-        //    Requests without a waiting caller are not sent.
+        //    Requests whose callers have given up are not sent.
         let Batch { requests, entries, .. } = &mut self.batch;
-        let now = Instant::now();
         let longest = Deadline::at(now + LONGEST_BATCH);
         let deadlines = requests.iter().map(|request| request.deadline().unwrap_or(longest));
         let deadline = deadlines.max().unwrap_or(longest);
         let mut writes = WritesOfEvent::new();
-        requests.retain(|request| match request.send(deadline, now) {
+        requests.retain(|request| match request.send(deadline) {
             Some(own) if writes.is_empty() => {
                 writes = own;
                 true

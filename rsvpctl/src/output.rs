@@ -19,9 +19,14 @@ impl Output {
 
     /// Prints a result, as the sentence or as the object in one line.
     pub(crate) fn result(&self, text: &str, object: &Value) -> io::Result<()> {
-        match self.json {
+        let printed = match self.json {
             true => writeln!(io::stdout(), "{object}"),
             false => writeln!(io::stdout(), "{text}"),
+        };
+        match printed {
+            // A reader that has enough, such as `head`, does not fail the command.
+            Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
+            printed => printed,
         }
     }
 

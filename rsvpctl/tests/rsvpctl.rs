@@ -166,6 +166,17 @@ fn the_url_may_come_from_a_file_and_is_never_repeated() {
     }
 }
 
+#[test]
+fn a_reader_that_has_enough_does_not_fail_a_command() {
+    let subject = Subject::new();
+    let (reader, writer) = std::io::pipe().unwrap();
+    drop(reader);
+    let mut command = Command::new(env!("CARGO_BIN_EXE_rsvpctl"));
+    let command = command.args(["--store", &subject.url, "erase-user", "ann"]).stdout(writer);
+    let code = command.status().unwrap().code();
+    assert_eq!(code, Some(0));
+}
+
 #[cfg(feature = "postgres")]
 #[test]
 fn the_schema_is_printed_without_a_server() {

@@ -28,19 +28,21 @@ impl Table {
 
     /// The lines with columns of equal width.
     pub(crate) fn aligned(&self) -> String {
-        let columns = self.rows.iter().map(Vec::len).max().unwrap_or(0);
+        // A terminal shows no Markdown.
+        let plain = |row: &Vec<String>| row.iter().map(|cell| cell.replace('`', "")).collect();
+        let rows: Vec<Vec<String>> = self.rows.iter().map(plain).collect();
+        let columns = rows.iter().map(Vec::len).max().unwrap_or(0);
         let length = |row: &Vec<String>, column: usize| {
             row.get(column).map_or(0, |cell| cell.chars().count())
         };
-        let width =
-            |column: usize| self.rows.iter().map(|row| length(row, column)).max().unwrap_or(0);
+        let width = |column: usize| rows.iter().map(|row| length(row, column)).max().unwrap_or(0);
         let widths: Vec<usize> = (0..columns).map(width).collect();
         let mut text = String::new();
-        for row in &self.rows {
+        for row in &rows {
             let cells = row.iter().zip(&widths).map(|(cell, width)| format!("{cell:<width$}"));
             text.push_str(cells.collect::<Vec<_>>().join("  ").trim_end());
             text.push('\n');
         }
-        text.replace('`', " ")
+        text
     }
 }

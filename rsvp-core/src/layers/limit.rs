@@ -3,8 +3,9 @@
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use tokio::sync::{Semaphore, SemaphorePermit};
-use tokio::time::{Instant, timeout_at};
+use tokio::time::Instant;
 
+use super::timeout::before;
 use super::{Call, Layer, Layered};
 use crate::backend::check_range;
 use crate::{Effect, Error, Health, Operation, Result, RsvpStore};
@@ -159,7 +160,7 @@ impl Limit {
         };
         let turn = match call.deadline() {
             None => turn.await,
-            Some(deadline) => timeout_at(deadline.instant(), turn).await.map_err(|_| late())?,
+            Some(deadline) => before(deadline.instant(), turn).await.ok_or_else(late)?,
         };
         // The semaphore is never closed, so this error does not occur.
         turn.map_err(|_| overloaded())

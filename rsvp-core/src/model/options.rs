@@ -81,7 +81,8 @@ impl ReadOptions {
     /// Marks the call as one from a bounded queue.
     ///
     /// Such a call stands for many others, and its queue bounds their number already.
-    /// A concurrency limit lets it wait for its turn instead of refusing it as overloaded.
+    /// A concurrency limit lets it wait for its turn until its deadline,
+    /// instead of refusing it as overloaded at once.
     #[must_use]
     pub fn with_queued(self) -> Self {
         Self { queued: true, ..self }
@@ -134,7 +135,8 @@ impl WriteOptions {
     /// Marks the call as one from a bounded queue.
     ///
     /// Such a call stands for many others, and its queue bounds their number already.
-    /// A concurrency limit lets it wait for its turn instead of refusing it as overloaded.
+    /// A concurrency limit lets it wait for its turn until its deadline,
+    /// instead of refusing it as overloaded at once.
     #[must_use]
     pub fn with_queued(self) -> Self {
         Self { queued: true, ..self }

@@ -143,42 +143,6 @@ async fn events_with_a_backlog_share_batches_and_leave_a_lane_to_the_others() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn events_with_a_backlog_alone_come_to_use_all_lanes() {
-    let (store, engine) = modelled(CoalesceConfig::default().with_max_batch(64));
-    let end = Instant::now() + TIME;
-    let mut writers = JoinSet::new();
-    for writer in 0..8 * 200_u64 {
-        let store = store.clone();
-        writers.spawn(async move {
-            for number in 0_u64.. {
-                if Instant::now() >= end {
-                    break;
-                }
-                store.rsvp(&user(writer << 32 | number), &event(writer % 8)).await.unwrap();
-            }
-        });
-    }
-    // Nobody else comes for a while.
-    sleep(TIME / 2).await;
-    engine.batches();
-    sleep(Duration::from_secs(1)).await;
-    let batches = engine.batches();
-    let entries: usize = batches.iter().map(|(_, entries)| entries).sum();
-    // A batch of 64 takes 8.2 ms, which the clock rounds up.
-    let most = 4.0 * 64.0 / 0.009;
-    println!("{entries} of {most} in a second");
-    assert!(entries as f64 >= 0.95 * most, "{entries} of {most}");
-    // The next one waits for a batch at most, and those after it have a lane.
-    for longest in [9 + 6, 6, 6].map(Duration::from_millis) {
-        let began = Instant::now();
-        store.rsvp(&user(1_u64), &event(99_u64)).await.unwrap();
-        assert!(began.elapsed() <= longest, "{:?}", began.elapsed());
-        sleep(Duration::from_millis(100)).await;
-    }
-    writers.join_all().await;
-}
-
-#[tokio::test(start_paused = true)]
 async fn with_one_lane_an_event_with_a_backlog_and_the_others_take_turns() {
     let (store, engine) = modelled(narrow().with_max_batch(64));
     let of = |number: u64, event: u64| {

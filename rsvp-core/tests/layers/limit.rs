@@ -131,3 +131,15 @@ async fn a_call_whose_deadline_passes_in_the_queue_is_refused_and_leaves_its_pla
     assert_eq!(probe.batches(), [1, 1], "the late one was not begun");
     assert!(!probe.store.table().has_rsvped(&user(2_u64), &event(1_u64)));
 }
+
+#[test]
+fn a_call_with_a_deadline_and_without_a_runtime_waits_for_its_turn() {
+    let (store, probe) = limited(1, 1);
+    probe.shut();
+    let (ann, fair) = (user(1_u64), event(1_u64));
+    let mut running = Box::pin(store.rsvp(&ann, &fair));
+    assert!(running.as_mut().now_or_never().is_none());
+    let options = WriteOptions::default().with_timeout(Duration::from_secs(60));
+    let mut queued = Box::pin(store.rsvp_with(&ann, &fair, options));
+    assert!(queued.as_mut().now_or_never().is_none(), "without a panic");
+}

@@ -16,6 +16,8 @@ mod coalesce_blocked;
 mod coalesce_deadlines;
 mod coalesce_fair;
 mod coalesce_faults;
+mod coalesce_lanes;
+mod coalesce_late_reads;
 mod coalesce_order;
 mod coalesce_tokens;
 mod conformance;

@@ -31,7 +31,8 @@ impl CoalesceConfig {
     /// More lanes keep a distant store busier and make smaller batches.
     /// With two lanes or more, events with a backlog (more waiting writes than a 32nd
     /// of a batch) use all lanes but one, so the other events do not wait for a long batch.
-    /// Once these have not written for a while, events with a backlog use the last lane, too.
+    /// If these do not write for a while, events with a backlog use the last lane, too,
+    /// and the next batch of the others has an extra lane.
     /// As many lanes again, at least two, are for suspects, events that may be blocked:
     /// see [`CoalescedStore`](super::CoalescedStore).
     /// A pool of connections should have a connection for each lane.

@@ -4,7 +4,7 @@
 //!
 //! | class | flow | lanes |
 //! |---|---|---|
-//! | light | few requests are waiting | all lanes, or all but one while heavy flows wait |
+//! | light | few requests are waiting | all lanes, or all but one while heavy flows wait, or an extra lane while heavy flows use all |
 //! | heavy | many requests are waiting (a backlog) | all lanes but one, or all without light flows for a while |
 //! | suspect | a batch with the flow has timed out | extra lanes, each flow alone |
 //! | blocked | a batch with the flow alone has timed out | at most half of the extra lanes |
@@ -27,7 +27,6 @@ use crate::EventId;
 const BACKLOG: usize = 32;
 
 /// After this number of heavy batches for each lane without a light one, heavy flows use all lanes.
-/// With batches of 5 ms these are the batches of about 300 ms.
 const LONG_WITHOUT_LIGHT: usize = 64;
 
 /// The number of extra lanes for suspects: at least two,
@@ -316,6 +315,7 @@ impl FairQueue {
     ///
     /// Heavy flows leave one lane to the light ones (of two lanes or more),
     /// because light batches are short, unless there has been no light batch for long.
+    /// Then the next light batch has an extra lane.
     /// Light flows leave one lane to the heavy ones while these wait.
     /// With one lane they take turns.
     fn next_class(&mut self) -> Option<Class> {
@@ -338,6 +338,8 @@ impl FairQueue {
             if light {
                 return Some(Class::Light);
             }
+        } else if !self.light.flows.is_empty() && self.has_extra_lane() {
+            return Some(Class::Light);
         }
         // 3. Suspects have lanes of their own, and blocked flows use at most half of these.
         let (suspects, most) =
@@ -358,6 +360,11 @@ impl FairQueue {
             true => (self.lanes - 1).max(1),
             false => self.lanes,
         }
+    }
+
+    /// Returns whether heavy flows use all lanes. With one lane they may.
+    fn has_extra_lane(&self) -> bool {
+        self.lanes > 1 && self.heavy.in_flight == self.lanes && self.light.in_flight == 0
     }
 
     fn backlog(&self) -> usize {

@@ -12,6 +12,7 @@ mod reply;
 mod seen_tokens;
 mod span;
 mod suspects;
+mod waiting_calls;
 mod writes;
 
 use std::fmt;
@@ -77,8 +78,9 @@ use crate::{
 /// # Isolation of events
 ///
 /// - **A hot event waits for itself.** Events with a backlog share batches among themselves,
-///   each with an equal share, and leave one lane to the other events
-///   (unless these have not written for a while).
+///   each with an equal share, and leave one lane to the other events.
+///   If these do not write for a while, events with a backlog use all lanes,
+///   and the next batch of the others has an extra lane.
 /// - **Its room is bounded.** An event may have as many pending writes as there is free room
 ///   in the queue, so a single hot event fills half of it.
 ///   Further calls are refused at once as [`Error::Overloaded`](crate::Error::Overloaded),
@@ -112,7 +114,8 @@ use crate::{
 ///   If the deadline of the batch is at most 250 ms later, the caller waits up to 250 ms longer
 ///   for the outcome of the batch.
 /// - **Late reads do not make others late.** At overload the oldest queued read has little time
-///   left. Once half of its time is over, the newest reads are sent first, which still have enough
+///   left. If it has less than one and a half times the duration of the last batch,
+///   the newest reads are sent before it
 ///   ([adaptive LIFO](https://queue.acm.org/detail.cfm?id=2839461)).
 ///   A read without a deadline is sent when it is the oldest, at the latest.
 /// - **Batches run on Tokio tasks**, on the runtime of a caller that found a batch to send.

@@ -8,7 +8,6 @@
 //!    It repeats this until the queue is empty, and ends.
 //! 4. The caller waits for its answer until its deadline.
 
-use std::collections::VecDeque;
 use std::panic::AssertUnwindSafe;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -24,6 +23,7 @@ use super::call_progress::CallProgress;
 use super::failure::{LONGEST_BATCH, lost, runtime, stopped};
 use super::freshness::both;
 use super::span::BatchSpan;
+use super::waiting_calls::{Call, Taken, WaitingCalls};
 use crate::backend::check_answer_count;
 use crate::layers::timeout::before;
 use crate::{Consistency, Deadline, Error, Operation, ReadOptions, Result, RsvpStore};
@@ -45,45 +45,6 @@ pub(super) trait Batch: 'static {
 /// A result for each entry of a call or a batch.
 pub(super) type Answered<B> = Result<Vec<Result<<B as Batch>::Answer>>>;
 
-/// A queued call.
-struct Call<B: Batch + ?Sized> {
-    entries: Vec<B::Entry>,
-    /// The required freshness of the answer.
-    freshness: Consistency,
-    progress: Option<CallProgress>,
-    /// The span of the caller.
-    caller: Span,
-    reply: oneshot::Sender<Answered<B>>,
-}
-
-impl<B: Batch> Call<B> {
-    /// Returns whether the caller has gone, or its deadline has passed.
-    fn is_unwanted(&self, now: Instant) -> bool {
-        let deadline = self.progress.as_ref().map(|progress| progress.deadline.instant());
-        self.reply.is_closed() || deadline.is_some_and(|deadline| deadline <= now)
-    }
-
-    /// Returns whether half of the time until the deadline is over.
-    fn is_late(&self, now: Instant) -> bool {
-        self.progress.as_ref().is_some_and(|progress| {
-            let left = progress.deadline.instant().saturating_duration_since(now);
-            left < now.saturating_duration_since(progress.queued)
-        })
-    }
-}
-
-/// The order in which a batch takes calls from the queue.
-///
-/// The oldest call is usually the first.
-/// At overload it has little time left, and a batch of such calls would be too late for all.
-/// So a batch begins with the newest calls if the oldest one is late
-/// (adaptive LIFO, Ben Maurer, "Fail at Scale", ACM Queue 13(8), 2015).
-#[derive(Clone, Copy, PartialEq)]
-enum Order {
-    OldestFirst,
-    NewestFirst,
-}
-
 /// A queue of calls, and the drivers that take batches from it.
 pub(super) struct ReadQueue<S, B: Batch> {
     store: Arc<S>,
@@ -104,32 +65,17 @@ pub(super) struct Limits {
 }
 
 struct Queue<B: Batch> {
-    calls: VecDeque<Call<B>>,
+    waiting: WaitingCalls<B>,
     /// The number of entries that wait, are in flight, or are about to be pushed.
     pending: usize,
     drivers: usize,
     closed: bool,
 }
 
-impl<B: Batch> Queue<B> {
-    fn peek(&self, order: Order) -> Option<&Call<B>> {
-        match order {
-            Order::OldestFirst => self.calls.front(),
-            Order::NewestFirst => self.calls.back(),
-        }
-    }
-
-    fn pop(&mut self, order: Order) -> Option<Call<B>> {
-        match order {
-            Order::OldestFirst => self.calls.pop_front(),
-            Order::NewestFirst => self.calls.pop_back(),
-        }
-    }
-}
-
 impl<S: RsvpStore + 'static, B: Batch> ReadQueue<S, B> {
     pub(super) fn new(store: Arc<S>, limits: Limits, tasks: TaskTracker) -> Arc<Self> {
-        let queue = Queue { calls: VecDeque::new(), pending: 0, drivers: 0, closed: false };
+        let waiting = WaitingCalls::default();
+        let queue = Queue { waiting, pending: 0, drivers: 0, closed: false };
         Arc::new(Self { store, limits, tasks, queue: Mutex::new(queue) })
     }
 
@@ -185,7 +131,7 @@ impl<S: RsvpStore + 'static, B: Batch> ReadQueue<S, B> {
                 let _ = reply.send(Err(error));
             }
             Some(Ok(runtime)) => {
-                queue.calls.push_back(Call { entries, freshness, progress, caller, reply });
+                queue.waiting.push(Call { entries, freshness, progress, caller, reply });
                 queue.drivers += 1;
                 // Create the driver here and not in the task.
                 // A runtime that is shutting down may never poll the task.
@@ -195,7 +141,7 @@ impl<S: RsvpStore + 'static, B: Batch> ReadQueue<S, B> {
                 drop(runtime.spawn(driver.drive()));
             }
             Some(Err(_)) | None => {
-                queue.calls.push_back(Call { entries, freshness, progress, caller, reply });
+                queue.waiting.push(Call { entries, freshness, progress, caller, reply });
             }
         }
         // 3. Wait for the answer, until the deadline if there is one.
@@ -302,6 +248,8 @@ struct Driver<S: RsvpStore + 'static, B: Batch> {
     reads: Arc<ReadQueue<S, B>>,
     /// The number of entries in the batch in flight.
     in_flight: usize,
+    /// The moment of the batch in flight.
+    sent: Instant,
     finished: bool,
     /// Keeps the task tracker waiting until this driver has ended.
     _token: TaskTrackerToken,
@@ -310,7 +258,7 @@ struct Driver<S: RsvpStore + 'static, B: Batch> {
 impl<S: RsvpStore + 'static, B: Batch> Driver<S, B> {
     fn new(reads: Arc<ReadQueue<S, B>>) -> Self {
         let _token = reads.tasks.token();
-        Self { reads, in_flight: 0, finished: false, _token }
+        Self { reads, in_flight: 0, sent: Instant::now(), finished: false, _token }
     }
 
     /// Runs batches until the queue is empty.
@@ -325,11 +273,14 @@ impl<S: RsvpStore + 'static, B: Batch> Driver<S, B> {
         }
     }
 
-    /// Frees the room of the batch that has ended.
+    /// Frees the room of the batch that has ended, and records its duration.
     fn landed(&mut self) {
         let entries = std::mem::take(&mut self.in_flight);
         if entries > 0 {
-            self.reads.queue().pending -= entries;
+            let lasted = self.sent.elapsed();
+            let mut queue = self.reads.queue();
+            queue.pending -= entries;
+            queue.waiting.record_batch(lasted);
         }
     }
 
@@ -338,25 +289,14 @@ impl<S: RsvpStore + 'static, B: Batch> Driver<S, B> {
         // 1. Free the room of a batch that panicked or was not sent.
         self.landed();
         // 2. Take calls up to the size of a batch, and at least one.
-        //    Calls that nobody waits for take no place in it.
-        let now = Instant::now();
+        self.sent = Instant::now();
         let mut queue = self.reads.queue();
-        let (mut batch, mut unwanted) = (Vec::new(), Vec::new());
-        let mut order = Order::OldestFirst;
-        while let Some(call) = queue.peek(order) {
-            let entries = self.in_flight + call.entries.len();
-            if call.is_unwanted(now) {
-                queue.pending -= call.entries.len();
-                unwanted.extend(queue.pop(order));
-            } else if batch.is_empty() && order == Order::OldestFirst && call.is_late(now) {
-                order = Order::NewestFirst;
-            } else if batch.is_empty() || entries <= self.reads.limits.max_batch {
-                self.in_flight = entries;
-                batch.extend(queue.pop(order));
-            } else {
-                break;
-            }
-        }
+        let taken = queue.waiting.take_batch(self.sent, self.reads.limits.max_batch);
+        let Taken { batch, unwanted } = taken;
+        let entries =
+            |calls: &[Call<B>]| calls.iter().map(|call| call.entries.len()).sum::<usize>();
+        queue.pending -= entries(&unwanted);
+        self.in_flight = entries(&batch);
         // 3. End if the queue is empty.
         //    The lock is still held, so the next caller sees it and spawns a driver.
         if batch.is_empty() {
@@ -384,7 +324,7 @@ impl<S: RsvpStore + 'static, B: Batch> Drop for Driver<S, B> {
             return;
         }
         // 2. The last driver answers the calls that nobody will send.
-        let stranded = std::mem::take(&mut queue.calls);
+        let stranded = queue.waiting.take_all();
         queue.pending -= stranded.iter().map(|call| call.entries.len()).sum::<usize>();
         drop(queue);
         for call in stranded {

@@ -10,8 +10,9 @@
 //! | `snapshot` | the count of an entry, for readers without a lock |
 //! | `validity` | the states of a count |
 //! | `clock` | the ticks of reads and writes |
-//! | `fence` | the fence that keeps writes and refreshes of an event apart |
+//! | `write_fence` | the fence that keeps writes and refreshes of an event apart |
 //! | `caller`, `read`, `refresh` | a caller's bounds, the ways of a read, and the shared read of the store |
+//! | `room` | the bound on refreshes in flight |
 //! | `writing`, `tally`, `removals` | calls that write, and their changes of counts |
 //!
 //! # States of a count

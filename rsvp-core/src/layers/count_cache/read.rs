@@ -99,7 +99,8 @@ impl<S: RsvpStore + 'static> CountCache<S> {
         deadline: Option<Deadline>,
         counts: &mut Counts<'a>,
     ) {
-        let mut permits = [None, None];
+        // The permit for which the caller has waited, and its kind of refresh.
+        let mut room: Option<(bool, RefreshPermit)> = None;
         loop {
             // 1. Ask each entry for the caller's next step: an answer, a refresh to wait for,
             //    or a refresh to begin.
@@ -108,11 +109,13 @@ impl<S: RsvpStore + 'static> CountCache<S> {
             let late = deadline.is_some_and(Deadline::has_passed);
             let mut begun = [false, true].map(|apart| Begun { apart, ..Begun::default() });
             if !late {
-                for (refresh, permit) in begun.iter_mut().zip(&mut permits) {
-                    refresh.permit = permit.take().or_else(|| self.room.try_enter(refresh.apart));
+                for refresh in &mut begun {
+                    let waited = room.take_if(|(apart, _)| *apart == refresh.apart);
+                    let permit = waited.map(|(_, permit)| permit);
+                    refresh.permit = permit.or_else(|| self.room.try_enter(refresh.apart));
                 }
             }
-            let (mut waits, mut idle) = (Vec::new(), [false; 2]);
+            let (mut waits, mut lacking) = (Vec::new(), None);
             missing.retain(|event, entry| {
                 let may_begin = begun.each_ref().map(|it| it.permit.as_ref().map(|_| &it.done));
                 match entry.next(caller, may_begin) {
@@ -125,7 +128,7 @@ impl<S: RsvpStore + 'static> CountCache<S> {
                         let of_kind = begun.iter_mut().filter(|refresh| refresh.apart == apart);
                         of_kind.for_each(|refresh| refresh.entries.push(entry.clone()));
                     }
-                    Next::NoRoom { apart } => idle[usize::from(apart)] = true,
+                    Next::NoRoom { apart } => lacking = Some(apart && lacking.unwrap_or(true)),
                 }
                 true
             });
@@ -140,8 +143,8 @@ impl<S: RsvpStore + 'static> CountCache<S> {
             }
             // Other callers need the permits meanwhile.
             drop(begun);
-            if let Some(kind) = idle.iter().position(|idle| *idle) {
-                permits[kind] = self.room.enter(kind == 1, deadline).await;
+            if let Some(apart) = lacking {
+                room = self.room.enter(deadline).await.map(|permit| (apart, permit));
             } else {
                 for refresh in waits {
                     until(deadline, refresh.cancelled()).await;

@@ -23,8 +23,8 @@ const LONGEST_MOVE: Duration = Duration::from_millis(750);
 ///
 /// | kind | refreshes | at most |
 /// |---|---|---|
-/// | quick | of events read together, until they have taken a while | 1,024 |
-/// | slow | the other ones, and those of events read apart | 8,192 |
+/// | quick | the first 250 ms of a refresh | 1,024 |
+/// | slow | the time after that, and refreshes apart from others, as long as there is room | 8,192 |
 #[derive(Debug)]
 pub(super) struct Room {
     quick: Arc<Semaphore>,
@@ -37,28 +37,23 @@ impl Room {
         Self { quick: Arc::new(quick), slow: Arc::new(slow) }
     }
 
-    fn of(&self, apart: bool) -> &Arc<Semaphore> {
-        if apart { &self.slow } else { &self.quick }
-    }
-
     /// Returns a permit for a refresh, if there is one.
     pub(super) fn try_enter(&self, apart: bool) -> Option<RefreshPermit> {
-        let permit = self.of(apart).clone().try_acquire_owned().ok()?;
-        Some(self.permit(apart, permit))
+        // The read of an event apart from others is expected to be slow.
+        if apart && let Ok(permit) = self.slow.clone().try_acquire_owned() {
+            return Some(RefreshPermit { _permit: permit, slow: None });
+        }
+        Some(self.quick(self.quick.clone().try_acquire_owned().ok()?))
     }
 
     /// Waits for a permit until the deadline.
-    pub(super) async fn enter(
-        &self,
-        apart: bool,
-        deadline: Option<Deadline>,
-    ) -> Option<RefreshPermit> {
-        let permit = until(deadline, self.of(apart).clone().acquire_owned()).await?.ok()?;
-        Some(self.permit(apart, permit))
+    pub(super) async fn enter(&self, deadline: Option<Deadline>) -> Option<RefreshPermit> {
+        let permit = until(deadline, self.quick.clone().acquire_owned()).await?.ok()?;
+        Some(self.quick(permit))
     }
 
-    fn permit(&self, apart: bool, permit: OwnedSemaphorePermit) -> RefreshPermit {
-        RefreshPermit { _permit: permit, slow: (!apart).then(|| self.slow.clone()) }
+    fn quick(&self, permit: OwnedSemaphorePermit) -> RefreshPermit {
+        RefreshPermit { _permit: permit, slow: Some(self.slow.clone()) }
     }
 }
 

@@ -135,12 +135,14 @@ use crate::{
 /// The read of a caller without a deadline has 10 s, too.
 /// The timeouts of the store usually end it before.
 ///
-/// At most 1,024 reads run side by side, and further callers wait for one of these to end.
+/// At most 1,024 reads run side by side, and further callers wait for one of these.
 /// A read that takes longer than the fence leaves its place to others,
-/// and becomes one of at most 8,192 slow reads. So do reads of events whose last read failed.
-/// If there is no place for a slow read within a second, it ends as
+/// and becomes one of at most 8,192 slow reads.
+/// If it gets no such place within 750 ms, it ends as
 /// [`Error::Overloaded`](crate::Error::Overloaded).
-/// So a shard that hangs delays counts of the other shards by a fraction of a second.
+/// So a shard that hangs delays the counts of the other shards by 250 ms
+/// for each 1,024 of its events that are asked for at once, and by nothing once they have failed.
+/// A [`LimitStore`](crate::layers::LimitStore) inside refuses none of these reads.
 ///
 /// [`close`](RsvpStore::close) waits for the reads in flight.
 /// They run on tasks of the Tokio runtime of their first caller.

@@ -4,11 +4,18 @@ use std::sync::Arc;
 
 use futures_util::future::join_all;
 use rsvp_core::layers::CountCacheConfig;
-use rsvp_core::{Count, Deadline, Error, EventId, ReadOptions, Result, RsvpStoreExt};
+use rsvp_core::{
+    Count, Deadline, Effect, Error, EventId, Operation, ReadOptions, Result, RsvpStore,
+    RsvpStoreExt,
+};
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, advance, sleep};
 
+use crate::count_cache::control::Point;
+use crate::count_cache::inner::Inner;
 use crate::count_cache::{Cache, bounded, cache, event, ms, settle};
+
+const COUNT: Operation = Operation::RsvpCount;
 
 /// More events than there is room for reads.
 const FROZEN: u64 = 1_100;
@@ -60,6 +67,50 @@ async fn events_that_hang_leave_the_others_room_for_their_reads() {
         count_others(&cache, 1, patience).await;
         assert_eq!(began.elapsed(), ms(0));
         hanging.iter().for_each(JoinHandle::abort);
+    }
+}
+
+/// A cache in which so many reads hang that there is no room for another slow one.
+async fn full(config: CountCacheConfig) -> (Arc<Cache>, Arc<Inner>) {
+    let (cache, inner) = cache(config);
+    inner.freeze(frozen(10_000));
+    for _ in 0..2 {
+        let hanging: Vec<_> = frozen(8_192).map(|event| ask(&cache, event, Some(3000))).collect();
+        join_all(hanging).await;
+    }
+    for event in frozen(8_192) {
+        ask(&cache, event, None);
+    }
+    settle().await;
+    (cache, inner)
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_event_with_a_failed_read_has_room_beside_those_that_hang() {
+    let (cache, inner) = full(CountCacheConfig::default()).await;
+    let gala = event("gala");
+    inner.reads.fail_once(Point::Before, Error::unavailable(COUNT, Effect::NotApplied, None));
+    let began = Instant::now();
+    ask(&cache, gala.clone(), None).await.unwrap().unwrap_err();
+    ask(&cache, gala, None).await.unwrap().unwrap();
+    assert!(began.elapsed() <= ms(HOLDS), "{:?}", began.elapsed());
+    // The failure may be that of an event that hangs.
+    let (gala, hangs) = (event("expo"), event("frozen-9999"));
+    let both = cache.rsvp_count_batch(&[gala.clone(), hangs], &bounded(5000).into()).await.unwrap();
+    assert!(both.iter().all(|count| matches!(count, Err(Error::Overloaded { .. }))), "{both:?}");
+    let began = Instant::now();
+    ask(&cache, gala, None).await.unwrap().unwrap();
+    assert!(began.elapsed() <= ms(HOLDS), "{:?}", began.elapsed());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_slow_read_without_room_ends_after_a_second() {
+    let (cache, _inner) = full(CountCacheConfig::default()).await;
+    for _ in 0..2 {
+        let began = Instant::now();
+        let error = ask(&cache, event("frozen-9999"), None).await.unwrap().unwrap_err();
+        assert!(matches!(error, Error::Overloaded { .. }), "{error}");
+        assert_eq!(began.elapsed(), ms(LONGEST));
     }
 }
 

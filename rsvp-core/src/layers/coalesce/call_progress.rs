@@ -36,8 +36,7 @@ impl CallProgress {
     /// Returns false if the caller has no use for an answer any more.
     pub(super) fn send(&self, batch: Deadline) -> bool {
         let mut progress = self.progress.lock().unwrap_or_else(PoisonError::into_inner);
-        if self.deadline.has_passed() || matches!(*progress, Progress::GivenUp) {
-            *progress = Progress::GivenUp;
+        if matches!(*progress, Progress::GivenUp) {
             return false;
         }
         *progress = Progress::Sent(batch);

@@ -184,10 +184,10 @@ impl<S: RsvpStore + 'static, B: Batch> ReadQueue<S, B> {
 
     /// Makes one call of the store for all calls of a batch, and answers each of them.
     /// It calls `landed` before the answers.
-    async fn run(&self, calls: Vec<Call<B>>, landed: impl FnOnce()) {
+    async fn run(&self, calls: Vec<Call<B>>, sent: Instant, landed: impl FnOnce()) {
         // 1. The batch has the latest deadline of its calls.
-        let deadline = batch_deadline(&calls);
-        // 2. Collect the entries of all calls that are still in time.
+        let deadline = batch_deadline(&calls, sent);
+        // 2. Collect the entries of all calls whose callers have not given up.
         //    The batch is as fresh as the most demanding of them.
         let (mut entries, mut replies) = (Vec::new(), Vec::with_capacity(calls.len()));
         let (mut freshness, mut span) = (None, BatchSpan::new(B::OPERATION));
@@ -234,8 +234,8 @@ impl<S: RsvpStore + 'static, B: Batch> ReadQueue<S, B> {
 }
 
 /// Returns the latest deadline of all calls.
-fn batch_deadline<B: Batch>(calls: &[Call<B>]) -> Deadline {
-    let longest = Deadline::after(LONGEST_BATCH);
+fn batch_deadline<B: Batch>(calls: &[Call<B>], sent: Instant) -> Deadline {
+    let longest = Deadline::at(sent + LONGEST_BATCH);
     let deadline = |call: &Call<B>| call.progress.as_ref().map_or(longest, |own| own.deadline);
     calls.iter().map(deadline).max().unwrap_or(longest)
 }
@@ -266,7 +266,8 @@ impl<S: RsvpStore + 'static, B: Batch> Driver<S, B> {
         while let Some(calls) = self.next() {
             // A panic of the store drops the replies of the batch, and their callers get an error.
             let reads = self.reads.clone();
-            let run = reads.run(calls, || self.landed());
+            let sent = self.sent;
+            let run = reads.run(calls, sent, || self.landed());
             let _ = AssertUnwindSafe(run).catch_unwind().await;
             // A store that answers at once never yields. Let other tasks have their turn.
             consume_budget().await;

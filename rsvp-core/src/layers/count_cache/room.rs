@@ -23,7 +23,7 @@ const LONGEST_MOVE: Duration = Duration::from_millis(750);
 ///
 /// | kind | refreshes | at most |
 /// |---|---|---|
-/// | quick | the first 250 ms of a refresh | 1,024 |
+/// | quick | the first 250 ms of a refresh, at most | 1,024 |
 /// | slow | the time after that, and refreshes apart from others, as long as there is room | 8,192 |
 #[derive(Debug)]
 pub(super) struct Room {

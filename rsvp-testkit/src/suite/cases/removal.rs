@@ -6,8 +6,8 @@ use futures_util::future::join_all;
 use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
 use rsvp_core::{
-    Consistency, Error, EventId, Outcome, PageLimit, RemovalStep, Result, RsvpStore, RsvpStoreExt,
-    Write, WriteOptions,
+    Consistency, Deadline, Error, EventId, Outcome, PageLimit, RemovalStep, Result, RsvpStore,
+    RsvpStoreExt, Write, WriteOptions,
 };
 use tokio::time::sleep_until;
 
@@ -146,6 +146,9 @@ pub(crate) async fn a_removal_takes_its_id_literally(trial: &Trial) {
     model.assert_held_by(store).await;
 }
 
+/// The longest sync of a disk that also serves other tests.
+const SYNC: Duration = Duration::from_secs(1);
+
 /// Removes an event of 30 users, after steps with short deadlines, awaited or dropped.
 async fn removed_after_failed_steps(trial: &Trial, popular: &EventId, mut random: StdRng) {
     let (store, limit) = (&trial.store, PageLimit::new(7).unwrap());
@@ -158,10 +161,10 @@ async fn removed_after_failed_steps(trial: &Trial, popular: &EventId, mut random
         let step = store.remove_event_step(popular, limit, &options);
         let answer =
             if random.random() { dropped_soon(&mut random, step).await } else { Some(step.await) };
-        // A dropped step may take effect until its deadline, and a pending one
-        // until its own moment.
+        // A dropped step is begun by its deadline, and its transaction may be in a sync of the disk
+        // then. A pending one takes effect until its own moment.
         let settled = match &answer {
-            None => options.deadline,
+            None => options.deadline.map(|deadline| Deadline::at(deadline.instant() + SYNC)),
             Some(answer) => answer.as_ref().err().and_then(Error::retry_at),
         };
         if let Some(settled) = settled {

@@ -12,6 +12,10 @@ use rsvp_testkit::servers::PostgresServer;
 use tokio::task::JoinSet;
 
 const WRITERS: u64 = 32;
+/// All writers want the locks of the same pairs: the last of the queue waits for all batches before its
+/// own, on a slow disk for longer than a second. All of them connect at once.
+const PATIENT: &str = "pool_size=32&connect_timeout=60s&lock_timeout=60s&statement_timeout=60s\
+    &acquire_timeout=60s";
 
 async fn fresh(parameters: &str) -> (PostgresStore, String) {
     let url = PostgresServer::shared().await.create_database().await;
@@ -30,7 +34,7 @@ async fn repair(store: &PostgresStore) -> Audit {
 /// Many writers at once send mixed batches over few pairs.
 /// Their outcomes add up to the counts and to the rows, and the server has seen no deadlock.
 async fn assert_exact(events: u32, users: u32, writes_of_each: usize) {
-    let (store, url) = fresh("pool_size=32&statement_timeout=60s&acquire_timeout=60s").await;
+    let (store, url) = fresh(PATIENT).await;
     let seed = rsvp_testkit::seed();
     println!("{}={seed}", rsvp_testkit::SEED_VARIABLE);
     let mut writers = JoinSet::new();

@@ -246,27 +246,29 @@ fn batch_deadline<B: Batch>(calls: &[Call<B>], sent: Instant) -> Deadline {
 /// Then it leaves the queue to the next driver.
 struct Driver<S: RsvpStore + 'static, B: Batch> {
     reads: Arc<ReadQueue<S, B>>,
-    /// The number of entries in the batch in flight.
-    in_flight: usize,
-    /// The moment of the batch in flight.
-    sent: Instant,
+    in_flight: Option<InFlight>,
     finished: bool,
     /// Keeps the task tracker waiting until this driver has ended.
     _token: TaskTrackerToken,
 }
 
+/// The batch in flight.
+struct InFlight {
+    entries: usize,
+    sent: Instant,
+}
+
 impl<S: RsvpStore + 'static, B: Batch> Driver<S, B> {
     fn new(reads: Arc<ReadQueue<S, B>>) -> Self {
         let _token = reads.tasks.token();
-        Self { reads, in_flight: 0, sent: Instant::now(), finished: false, _token }
+        Self { reads, in_flight: None, finished: false, _token }
     }
 
     /// Runs batches until the queue is empty.
     async fn drive(mut self) {
-        while let Some(calls) = self.next() {
+        while let Some((calls, sent)) = self.next() {
             // A panic of the store drops the replies of the batch, and their callers get an error.
             let reads = self.reads.clone();
-            let sent = self.sent;
             let run = reads.run(calls, sent, || self.landed());
             let _ = AssertUnwindSafe(run).catch_unwind().await;
             // A store that answers at once never yields. Let other tasks have their turn.
@@ -276,39 +278,42 @@ impl<S: RsvpStore + 'static, B: Batch> Driver<S, B> {
 
     /// Frees the room of the batch that has ended, and records its duration.
     fn landed(&mut self) {
-        let entries = std::mem::take(&mut self.in_flight);
-        if entries > 0 {
-            let lasted = self.sent.elapsed();
+        if let Some(InFlight { entries, sent }) = self.in_flight.take()
+            && entries > 0
+        {
+            let lasted = sent.elapsed();
             let mut queue = self.reads.queue();
             queue.pending -= entries;
             queue.waiting.record_batch(lasted);
         }
     }
 
-    /// Takes the calls of the next batch.
-    fn next(&mut self) -> Option<Vec<Call<B>>> {
+    /// Takes the calls of the next batch, and the moment at which it is sent.
+    /// The batch is empty if nobody waits for any of the calls.
+    fn next(&mut self) -> Option<(Vec<Call<B>>, Instant)> {
         // 1. Free the room of a batch that panicked or was not sent.
         self.landed();
-        // 2. Take calls up to the size of a batch, and at least one.
-        self.sent = Instant::now();
+        // 2. End if the queue is empty.
+        //    The lock is still held, so the next caller sees it and spawns a driver.
         let mut queue = self.reads.queue();
-        let taken = queue.waiting.take_batch(self.sent, self.reads.limits.max_batch);
+        if queue.waiting.is_empty() {
+            queue.drivers -= 1;
+            self.finished = true;
+            return None;
+        }
+        // 3. Take calls up to the size of a batch, and at least one.
+        let sent = Instant::now();
+        let taken = queue.waiting.take_batch(sent, self.reads.limits.max_batch);
         let Taken { batch, unwanted } = taken;
         let entries =
             |calls: &[Call<B>]| calls.iter().map(|call| call.entries.len()).sum::<usize>();
         queue.pending -= entries(&unwanted);
-        self.in_flight = entries(&batch);
-        // 3. End if the queue is empty.
-        //    The lock is still held, so the next caller sees it and spawns a driver.
-        if batch.is_empty() {
-            queue.drivers -= 1;
-            self.finished = true;
-        }
+        self.in_flight = Some(InFlight { entries: entries(&batch), sent });
         drop(queue);
         for call in unwanted {
             let _ = call.reply.send(Err(Error::too_late(B::OPERATION)));
         }
-        (!self.finished).then_some(batch)
+        Some((batch, sent))
     }
 }
 
@@ -319,7 +324,7 @@ impl<S: RsvpStore + 'static, B: Batch> Drop for Driver<S, B> {
         }
         let mut queue = self.reads.queue();
         // 1. Free the room of the dropped batch.
-        queue.pending -= self.in_flight;
+        queue.pending -= self.in_flight.as_ref().map_or(0, |batch| batch.entries);
         queue.drivers -= 1;
         if queue.drivers > 0 {
             return;

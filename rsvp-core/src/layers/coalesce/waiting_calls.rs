@@ -72,6 +72,10 @@ impl<B: Batch> WaitingCalls<B> {
         self.calls.push_back(call);
     }
 
+    pub(super) fn is_empty(&self) -> bool {
+        self.calls.is_empty()
+    }
+
     /// Records the duration of a batch.
     pub(super) fn record_batch(&mut self, lasted: Duration) {
         self.lasted = lasted;

@@ -125,7 +125,7 @@ async fn an_audit_names_every_event_that_differs() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_repair_loses_no_concurrent_write() {
-    let (store, url) = fresh("pool_size=16").await;
+    let (store, url) = fresh("pool_size=16&lock_timeout=60s").await;
     let server = PostgresServer::shared().await;
     let event = EventId::from(1);
     let mut writers = JoinSet::new();

@@ -1,14 +1,17 @@
 //! Dropping a call's future is safe.
 
+use std::collections::BTreeSet;
 use std::future::Future;
 use std::time::Duration;
 
+use futures_util::TryStreamExt;
 use futures_util::future::join_all;
 use rand::Rng;
 use rand::rngs::StdRng;
 use rsvp_core::{
-    Consistency, EventId, Outcome, Rsvp, RsvpStore, RsvpStoreExt, Write, WriteOptions,
+    Consistency, EventId, Outcome, Rsvp, RsvpStore, RsvpStoreExt, UserId, Write, WriteOptions,
 };
+use tokio::time::Instant;
 
 use super::races::assert_agreement;
 use crate::calls::{counts_of, outcomes_of, presence_of};
@@ -67,7 +70,8 @@ pub(crate) async fn a_dropped_write_may_be_repeated(trial: &Trial) {
 }
 
 /// A dropped write may take effect until its deadline. Nobody repeats it here.
-/// Its effect must be in both directions or in none.
+/// A store that needs two steps for it may do the second one when no attempt at it can come late any
+/// more. In the end its effect must be in both directions or in none.
 pub(crate) async fn a_dropped_write_is_done_in_both_directions_or_in_none(trial: &Trial) {
     let (store, mut rng) = (&trial.store, trial.rng());
     let users: Vec<_> = (0..30_u32).map(user).collect();
@@ -84,7 +88,25 @@ pub(crate) async fn a_dropped_write_is_done_in_both_directions_or_in_none(trial:
     }
     let deadline = options.deadline.expect("a deadline");
     tokio::time::sleep_until(deadline.instant() + Duration::from_millis(100)).await;
+    let settled = deadline.instant() + store.settling_time() * 2;
+    while !directions_agree(store, &users, &events).await && Instant::now() < settled {
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
     assert_agreement(store, &users, &events).await;
+}
+
+/// Returns whether the lists of the events and of the users hold the same RSVPs.
+async fn directions_agree(store: &dyn RsvpStore, users: &[UserId], events: &[EventId]) -> bool {
+    let (mut of_events, mut of_users) = (BTreeSet::new(), BTreeSet::new());
+    for event in events {
+        let attendees: Vec<_> = store.attendees(event).try_collect().await.unwrap();
+        of_events.extend(attendees.into_iter().map(|user| Rsvp::new(user, event.clone())));
+    }
+    for user in users {
+        let attended: Vec<_> = store.events_of(user).try_collect().await.unwrap();
+        of_users.extend(attended.into_iter().map(|event| Rsvp::new(user.clone(), event)));
+    }
+    of_events == of_users
 }
 
 pub(crate) async fn dropped_calls_leave_the_store_working(trial: &Trial) {

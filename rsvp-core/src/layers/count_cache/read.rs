@@ -12,7 +12,7 @@ use super::CountCache;
 use super::caller::{Bounds, Caller, Next};
 use super::entry::Entry;
 use super::refresh::{Refresh, RefreshEnd, deadline_of_refresh};
-use super::room::RefreshPermit;
+use super::refresh_room::RefreshPermit;
 use crate::backend::fail_all;
 use crate::layers::timeout::{GRACE, before};
 use crate::{

@@ -10,7 +10,7 @@ use tokio::time::{Instant, timeout, timeout_at};
 use tokio_util::sync::CancellationToken;
 
 use super::entry::Entry;
-use super::room::RefreshPermit;
+use super::refresh_room::RefreshPermit;
 use super::table::Table;
 use crate::backend::{check_answer_count, fail_all};
 use crate::layers::timeout::GRACE;

@@ -9,8 +9,8 @@ use tokio::runtime::Handle;
 use tokio_util::task::TaskTracker;
 
 use super::config::CountCacheConfig;
+use super::refresh_room::Room;
 use super::removals::RunningStep;
-use super::room::Room;
 use super::table::Table;
 use super::tally::Tally;
 use super::writing::{EventWrites, Writing};

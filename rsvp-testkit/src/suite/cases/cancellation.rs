@@ -88,6 +88,7 @@ pub(crate) async fn a_dropped_write_is_done_in_both_directions_or_in_none(trial:
     }
     let deadline = options.deadline.expect("a deadline");
     tokio::time::sleep_until(deadline.instant() + Duration::from_millis(100)).await;
+    // A store begins its second step at the end of its settling time, and needs some time for it.
     let settled = deadline.instant() + store.settling_time() * 2;
     while !directions_agree(store, &users, &events).await && Instant::now() < settled {
         tokio::time::sleep(Duration::from_millis(100)).await;
